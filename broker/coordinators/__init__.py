@@ -1,0 +1,1 @@
+"""Pure machines, replayed from internal topics, and the one runtime that does their I/O. Start at `machine.py`."""

@@ -1,0 +1,321 @@
+"""The contract of a storage engine: logs, their producers, conditional append. Nothing here knows topics' meaning.
+
+A **log** is the ordered record batches of one partition. Batches go in as producers built them (record batch v2, see
+`kproto/batches/FORMAT.md`); an engine sets their base offset and leader epoch, which lie outside the batch's CRC, and
+never opens them. Offsets are dense by batch, never reused, never reassigned.
+
+**Append in two steps.** `PartitionLog.begin_append` is synchronous: when it returns, the order of this append among all
+others of the log is fixed and the buffer belongs to the caller again. The `Append` it returns tells the offsets and, by
+`wait_durable`, when the bytes survive what the engine promises to survive (a power cut, on a local disk). acks=1 needs
+the first step only, acks=all awaits the second.
+
+**Conditional append** is the one consensus primitive. `expected_end` makes an append happen only if the log ends there:
+a coordinator that has been replaced finds out by failing, on any engine.
+
+**Reading.** One Fetch is one question to the engine: `LogStore.read_now` answers it if that takes no waiting for a disk
+or a network, else says None, and the caller awaits `read_many`. Records come back as objects with a length: bytes, or
+a slice of a file that the connection hands to `sendfile`.
+
+**Waking readers.** An engine calls a log's `on_advance` whenever its high watermark or last stable offset has grown,
+whoever appended. That is how long polls wake.
+
+Errors are `kproto.errors.KafkaError` with the code a client should see: OFFSET_OUT_OF_RANGE, OUT_OF_ORDER_SEQUENCE_NUMBER,
+INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and so on. The conformance suite (`storage/testing/conformance.py`) defines
+what the words on this page mean; every engine passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from kproto.batches.header import BatchHeader
+from kproto.errors import KafkaError
+from storage.log_config import LogConfig
+
+
+class Batch(NamedTuple):
+    """One record batch on its way in: its decoded header and all its bytes (header included), writable in place."""
+
+    header: BatchHeader
+    data: memoryview
+
+
+class LogSpec(NamedTuple):
+    """Which log is meant, and how it is to be kept."""
+
+    topic: str
+    topic_id: bytes
+    partition: int
+    config: LogConfig
+
+
+class WrongEnd(Exception):
+    """A conditional append found the log longer (or shorter) than expected: somebody else has written."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"the log ends at {actual}, not at {expected}")
+        self.expected = expected
+        self.actual = actual
+
+
+class Append(Protocol):
+    """An append whose place in the log is fixed."""
+
+    @property
+    def base_offset(self) -> int:
+        """Offset of the first record. For a duplicate: the offset the original got."""
+        ...
+
+    @property
+    def last_offset(self) -> int:
+        """Offset of the last record."""
+        ...
+
+    @property
+    def duplicate(self) -> bool:
+        """True when an idempotent producer sent this batch before; nothing was written."""
+        ...
+
+    async def wait_durable(self) -> None:
+        """Return when these bytes are as durable as the engine makes them.
+
+        Raises KafkaError(KAFKA_STORAGE_ERROR) when that can no longer happen; the append is then *unknown*, as after a
+        lost reply.
+        """
+        ...
+
+
+@runtime_checkable
+class RecordSlice(Protocol):
+    """Whole batches somewhere in a file: what `FetchedRecords.records` is when the bytes need not enter Python."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def position(self) -> int:
+        """Where the slice starts in the file, in bytes."""
+        ...
+
+    def fileno(self) -> int | None:
+        """A descriptor for sendfile, open as long as this object lives; None where there is none (simulated disks)."""
+        ...
+
+    def read(self) -> bytes:
+        """The bytes themselves (waits for the disk if they are not cached)."""
+        ...
+
+
+class AbortedTransaction(NamedTuple):
+    """A span that read_committed readers must skip: batches of `producer_id` from `first_offset` to its abort marker."""
+
+    producer_id: int
+    first_offset: int
+
+
+class Read(NamedTuple):
+    """One partition's share of a question: whole batches from the one that holds `start`, below offset `upto`."""
+
+    log: PartitionLog
+    start: int
+    max_bytes: int
+    upto: int
+
+
+class FetchedRecords(NamedTuple):
+    """What was found. `records` may end inside a batch when the byte limit fell there, as Kafka's do.
+
+    `records` is empty at the end of the log. The numbers are those of the log at the moment of reading.
+    """
+
+    records: bytes | memoryview | RecordSlice
+    high_watermark: int
+    last_stable_offset: int
+    log_start_offset: int
+
+
+class TimestampOffset(NamedTuple):
+    """A record's place and time: what a look-up by timestamp answers."""
+
+    timestamp: int
+    offset: int
+    leader_epoch: int
+
+
+class EpochEnd(NamedTuple):
+    """The newest leader epoch not above the one asked for, and the offset after its last record (KIP-101)."""
+
+    leader_epoch: int
+    end_offset: int
+
+
+class OpenProducer(NamedTuple):
+    """One producer as the log remembers it (DescribeProducers). -1 where there is nothing to tell."""
+
+    producer_id: int
+    producer_epoch: int
+    last_sequence: int
+    last_timestamp: int
+    coordinator_epoch: int
+    transaction_start_offset: int
+
+
+class LogStatistics(NamedTuple):
+    """A log at a glance."""
+
+    log_start_offset: int
+    high_watermark: int
+    last_stable_offset: int
+    log_end_offset: int
+    size: int  # bytes of all batches, indexes not counted
+    producers: int
+
+
+class PartitionLog(Protocol):
+    """The log of one partition. Cheap to hold: an engine opens what it needs on first use."""
+
+    on_advance: Callable[[], None] | None
+    """Called (in the event loop, must be quick) when the high watermark or the last stable offset has grown."""
+
+    @property
+    def spec(self) -> LogSpec: ...
+
+    @property
+    def log_start_offset(self) -> int:
+        """The first offset that can be read."""
+        ...
+
+    @property
+    def log_end_offset(self) -> int:
+        """The offset the next record will get."""
+        ...
+
+    @property
+    def high_watermark(self) -> int:
+        """What read_uncommitted readers may see ends here. Never goes back."""
+        ...
+
+    @property
+    def last_stable_offset(self) -> int:
+        """What read_committed readers may see ends here: the first offset of the oldest open transaction, or the high
+        watermark. Never goes back."""
+        ...
+
+    @property
+    def leader_epoch(self) -> int:
+        """The epoch that appends are stamped with."""
+        ...
+
+    def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
+        """Fix the order of these batches, in one piece, and hand them to the engine. Nothing is awaited.
+
+        The engine sets base offset and leader epoch in place; the buffers may be reused after the return. Producers'
+        sequences are checked here, in log order (KIP-98): a batch already appended yields `duplicate`. Either all of
+        `batches` is appended or nothing is.
+
+        Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR;
+        WrongEnd when the log does not end at `expected_end`.
+        """
+        ...
+
+    async def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
+        """The first record whose timestamp is at least `timestamp` (milliseconds); None if there is none."""
+        ...
+
+    async def offset_of_max_timestamp(self) -> TimestampOffset | None:
+        """The record with the largest timestamp, the earliest of equals (KIP-734); None for an empty log."""
+        ...
+
+    def end_of_epoch(self, leader_epoch: int) -> EpochEnd | None:
+        """Where `leader_epoch` ends; None when the log knows no such or older epoch."""
+        ...
+
+    async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
+        """Aborted transactions that overlap [start, upto)."""
+        ...
+
+    async def delete_before(self, offset: int) -> int:
+        """Make `offset` the start of the log, durably; bytes go when whole segments lie before it. Returns the new start.
+
+        Raises KafkaError(OFFSET_OUT_OF_RANGE) beyond the high watermark or below zero. An offset at or below the
+        present start changes nothing.
+        """
+        ...
+
+    def configure(self, config: LogConfig) -> None:
+        """New settings, from the next append on."""
+        ...
+
+    def producers(self) -> Sequence[OpenProducer]:
+        """The producers this log remembers."""
+        ...
+
+    def statistics(self) -> LogStatistics:
+        """Offsets and sizes now."""
+        ...
+
+
+class LogStore(Protocol):
+    """All logs of one engine. Opened before use, closed once; `async with engine:` does both in the broker."""
+
+    async def open(self) -> None:
+        """Take possession and recover what an unclean stop left.
+
+        Raises StoreError with one clear sentence: directory in use, of another cluster, unreadable.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Make everything durable and leave a mark that makes the next start instant."""
+        ...
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster that these logs belong to, as clients see it; made on first use, kept for ever."""
+        ...
+
+    def log(self, spec: LogSpec) -> PartitionLog:
+        """The log of `spec`, the same object each time. It is created, empty, by its first append if need be."""
+        ...
+
+    def existing(self) -> Collection[tuple[str, int]]:
+        """(topic, partition) of each log found when the store was opened or made since."""
+        ...
+
+    async def create_logs(self, specs: Sequence[LogSpec]) -> None:
+        """Make these logs exist, durably, in one batch. Existing ones of the same topic id are left alone."""
+        ...
+
+    async def delete_logs(self, specs: Sequence[LogSpec]) -> None:
+        """Remove these logs. Returns when no reader can see them and a new log of the same name can be made."""
+        ...
+
+    def read_now(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError] | None:
+        """Answer `reads` in order, as far as `max_bytes` in all goes, or None if that needs waiting.
+
+        The first partition that has records gives at least one whole batch, however large (KIP-74); later ones only what
+        fits. Raises nothing: a read that fails yields its KafkaError (OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR).
+        """
+        ...
+
+    async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+        """The same, waiting where needed."""
+        ...
+
+    def log_directories(self) -> Sequence[LogDirectory]:
+        """The directories, for DescribeLogDirs."""
+        ...
+
+
+class LogDirectory(NamedTuple):
+    """One log directory. Byte counts are -1 where unknown; `error` is set when the directory has stopped."""
+
+    path: str
+    total_bytes: int
+    usable_bytes: int
+    error: KafkaError | None
+    sizes: Mapping[tuple[str, int], int]
+
+
+class StoreError(Exception):
+    """The store cannot be opened; the message is one sentence for the person who started the broker."""
