@@ -1,0 +1,33 @@
+# Four commands; each makes the environment first if it is not there. PYTHON=python3.12 make setup picks an interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+.PHONY: setup run test lint wheel
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)
+
+# The stamp is newer than pyproject.toml when the environment has what that file names.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Ottla needs Python 3.11 or newer; set PYTHON, for example: make setup PYTHON=python3.12" >&2; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(STAMP)
+
+run: setup
+	$(VENV)/bin/ottla serve --port 9092 --data data
+
+test: setup
+	$(VENV)/bin/python -m pytest
+
+# Style, types, and the tests that keep the layering, the seams and the names.
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest -q broker/tests/tidy
+
+wheel: setup
+	$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
