@@ -1,0 +1,48 @@
+"""How this repository's tests run: `async def test_...` under trio, in real or in virtual time.
+
+A coroutine test is run by `trio.run`; no marker, no plugin. One that asks for the fixture `autojump_clock` runs on that
+clock: whenever every task waits, virtual time jumps to the next deadline, so forty-five seconds of session timeout pass
+in microseconds. Fixtures stay synchronous; what needs a nursery opens one in the test, where a reader sees it.
+
+A coroutine under Hypothesis' `@given` gets one `trio.run`, in real time, per example.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+
+@pytest.fixture
+def autojump_clock() -> trio.testing.MockClock:
+    """The virtual clock that the asking coroutine test runs on; starts at 0 and jumps when all tasks wait."""
+    return trio.testing.MockClock(autojump_threshold=0)
+
+
+def _in_trio(
+    test: Callable[..., Coroutine[object, object, None]], clock: trio.testing.MockClock | None = None
+) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(**arguments: object) -> None:
+        trio.run(functools.partial(test, **arguments), clock=clock)
+
+    return run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    test = pyfuncitem.obj
+    property_test = getattr(test, "hypothesis", None)
+    if property_test is not None:
+        # The reassignable `inner_test` is what Hypothesis offers to runners of coroutines: called once per example.
+        if inspect.iscoroutinefunction(property_test.inner_test):
+            property_test.inner_test = _in_trio(property_test.inner_test)
+    elif inspect.iscoroutinefunction(test):
+        pyfuncitem.obj = _in_trio(test, pyfuncitem.funcargs.get("autojump_clock"))
+    return (yield)
