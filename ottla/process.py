@@ -1,0 +1,241 @@
+"""`ottla.Broker`: a real broker in a process of its own, started and stopped by a `with` block.
+
+    with ottla.Broker() as broker:
+        producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers)
+
+How the two processes hold together:
+
+* The child is this interpreter running the file `ottla/__main__.py` with `-P`, so neither the current folder nor the
+  script's own can put a package in front of the broker's.
+* It says `ready HOST:PORT` on standard output when every coordinator answers and the listener accepts, and only then
+  does `start` return.
+* The child's standard input is a pipe whose other end only the parent holds. However the parent ends, SIGKILL
+  included, the pipe closes and the broker stops gracefully: no broker outlives its test run. It works on every
+  platform, and on Windows, which has no SIGTERM to send, it is also how `stop` asks.
+* The child has a process group of its own, so Ctrl-C reaches the user's program first and that program's own clean-up
+  still has a broker to talk to.
+* Standard error is read as it comes and its last lines kept: a full pipe would stop the broker, and a failed start
+  should say why.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import IO, Self
+
+_COMMAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+_LOG_LINES_KEPT = 200
+if sys.platform == "win32":
+    _PROCESS_GROUP, _CREATION_FLAGS = None, subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _PROCESS_GROUP, _CREATION_FLAGS = 0, 0
+
+
+class BrokerError(Exception):
+    """The broker did not start, or is not running; the message ends with the last lines of its log."""
+
+
+class Broker:
+    """A broker process, running inside the `with` block (or between `start` and `stop`).
+
+    `port` 0 takes a free one. `data` names a directory that keeps everything, made if missing; without it the broker
+    keeps its logs in memory and forgets them when it stops. `config` holds broker settings under Kafka's names, for
+    example `{"num.partitions": 3}`. The two timeouts are in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        data: str | os.PathLike[str] | None = None,
+        config: Mapping[str, object] | None = None,
+        start_timeout: float = 30.0,
+        stop_timeout: float = 30.0,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._data = None if data is None else os.path.abspath(os.fspath(data))
+        self._config = {key: _as_property(value) for key, value in (config or {}).items()}
+        self._start_timeout = start_timeout
+        self._stop_timeout = stop_timeout
+        self._process: _Process | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port`, what every Kafka client calls its bootstrap servers."""
+        host, port = self._running().address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def host(self) -> str:
+        """The address the broker listens on."""
+        return self._running().address[0]
+
+    @property
+    def port(self) -> int:
+        """The port the broker listens on; stays the same across `restart`."""
+        return self._running().address[1]
+
+    @property
+    def pid(self) -> int:
+        """The process id of the broker."""
+        return self._running().child.pid
+
+    @property
+    def log(self) -> str:
+        """The last lines that the running broker wrote to standard error; empty when it is not running."""
+        return "" if self._process is None else self._process.log
+
+    def start(self) -> None:
+        """Start the broker and return when it is ready. Raises BrokerError with the end of its log if it is not."""
+        if self._process is not None:
+            raise BrokerError("the broker is running already")
+        process = _Process(self._arguments())
+        try:
+            process.wait_until_ready(self._start_timeout)
+        except BaseException:
+            process.kill()
+            raise
+        self._process = process
+        self._port = process.address[1]
+
+    def stop(self) -> None:
+        """Stop the broker gracefully, or by force when it takes longer than `stop_timeout`. Idempotent."""
+        if self._process is not None:
+            self._process.stop(self._stop_timeout)
+            self._process = None
+
+    def kill(self) -> None:
+        """End the broker at once, as SIGKILL or a power cut would; `restart` brings it back. Idempotent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop the broker, if it runs, and start it again on the same port and the same data."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # `async with` works in every event loop because it blocks it, for the fraction of a second that a start takes:
+    # nothing can be cancelled half-way, so no process is left over.
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _running(self) -> _Process:
+        if self._process is None:
+            raise BrokerError("the broker is not running")
+        return self._process
+
+    def _arguments(self) -> list[str]:
+        arguments = ["--host", self._host, "--port", str(self._port), "--exit-with-parent"]
+        arguments += ["--memory"] if self._data is None else ["--data", self._data]
+        for key, value in self._config.items():
+            arguments += ["--set", f"{key}={value}"]
+        return arguments
+
+
+class _Process:
+    """One run of the broker: the child, the two threads that read what it says, and the address it announced."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.address = ("", 0)
+        self._ready = threading.Event()
+        self._log: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
+        self.child = subprocess.Popen(
+            [sys.executable, "-P", _COMMAND, "serve", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=_PROCESS_GROUP,
+            creationflags=_CREATION_FLAGS,
+        )
+        self._readers = [
+            threading.Thread(target=self._read_announcement, args=(self.child.stdout,), daemon=True),
+            threading.Thread(target=self._read_log, args=(self.child.stderr,), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def log(self) -> str:
+        return "".join(self._log.copy())
+
+    def wait_until_ready(self, timeout: float) -> None:
+        if not self._ready.wait(timeout):
+            raise BrokerError(f"the broker was not ready within {timeout:g} s{self._last_words()}")
+        if not self.address[1]:
+            status = self.child.wait()
+            self._readers[1].join()
+            raise BrokerError(f"the broker stopped with status {status} before it was ready{self._last_words()}")
+
+    def stop(self, timeout: float) -> None:
+        if sys.platform == "win32":
+            self._close_lifeline()
+        else:
+            # The signal, though closing the pipe would say the same: a process that this one has forked since the
+            # start may hold the pipe open too.
+            self.child.terminate()
+        try:
+            self.child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+        self._clean_up()
+
+    def kill(self) -> None:
+        self.child.kill()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        self.child.wait()
+        self._close_lifeline()
+        for reader in self._readers:
+            reader.join()
+
+    def _close_lifeline(self) -> None:
+        assert self.child.stdin is not None
+        self.child.stdin.close()
+
+    def _read_announcement(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                word, _, address = line.decode("utf-8", "replace").strip().partition(" ")
+                host, _, port = address.rpartition(":")
+                if word == "ready" and port.isdecimal():
+                    self.address = (host.strip("[]"), int(port))
+                    self._ready.set()
+        self._ready.set()
+
+    def _read_log(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                self._log.append(line.decode("utf-8", "replace"))
+
+    def _last_words(self) -> str:
+        log = self.log.strip()
+        return f":\n{log}" if log else " and wrote no log"
+
+
+def _as_property(value: object) -> str:
+    """A setting as a properties file would spell it: Python's booleans become `true` and `false`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,141 @@
+"""`ottla serve`: run a broker in this process until it is told to stop.
+
+What other programs can rely on:
+
+* Standard output carries one line, `ready HOST:PORT`, once every coordinator answers and the listener accepts; the
+  same line is in the file named by `--ready-file`, which appears in one step and is gone again when the broker stops.
+  Everything else is log and goes to standard error.
+* The exit status is 0 after a stop that was asked for, and 2 when the broker cannot start as configured: one sentence
+  on standard error then says which setting, port or directory is the reason.
+* SIGTERM and SIGINT stop it gracefully. With `--exit-with-parent` so does the end of standard input, which comes when
+  the process that holds the other end of the pipe is gone, for whatever reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+CANNOT_START = 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the broker that `arguments`, the words after `serve`, describe; return the exit status."""
+    options = parse(arguments)
+    from broker import server
+    from broker.config import ConfigError, load_config
+
+    try:
+        config = load_config(
+            options.properties,
+            dict(options.set),
+            host=options.host,
+            port=options.port,
+            data=options.data,
+            memory=options.memory,
+        )
+        ready = Announcement(options.ready_file)
+    except (ConfigError, OSError) as error:
+        return refuse(error)
+    if options.exit_with_parent:
+        stop_at_end_of_input()
+    try:
+        server.run(config, ready=ready.make)
+    except ConfigError as error:
+        return refuse(error)
+    finally:
+        ready.withdraw()
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of `ottla serve`; prints usage and exits with 2 on words it does not know."""
+    parser = argparse.ArgumentParser(
+        prog="ottla serve",
+        description="Run a broker. Apache Kafka's own server.properties of a combined-mode node is understood.",
+        epilog="Without --data, --memory or log.dirs, data is kept in the folder ottla-data under the current one.",
+    )
+    parser.add_argument("properties", nargs="?", metavar="server.properties", help="a Kafka configuration file")
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=port, help="port to listen on, 0 for a free one (default 9092)")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--data", metavar="DIR", help="folder that keeps all data; made if missing")
+    place.add_argument("--memory", action="store_true", help="keep data in memory and forget it at the end")
+    parser.add_argument(
+        "--set", action="append", default=[], type=setting, metavar="KEY=VALUE",
+        help="a setting under Kafka's name, over what the file says; may be repeated",
+    )
+    parser.add_argument("--ready-file", metavar="FILE", help="also write the ready line to this file")
+    parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
+    return parser.parse_args(arguments)
+
+
+def port(word: str) -> int:
+    """A TCP port, 0 to 65535. Raises ArgumentTypeError with a sentence otherwise."""
+    if not word.isdecimal() or int(word) > 65535:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a port; ports are 0 to 65535")
+    return int(word)
+
+
+def setting(word: str) -> tuple[str, str]:
+    """`key=value` split at its first `=`. Raises ArgumentTypeError with a sentence otherwise."""
+    key, separator, value = word.partition("=")
+    if not separator or not key.strip():
+        raise argparse.ArgumentTypeError(f"{word!r} is not of the form key=value")
+    return key.strip(), value.strip()
+
+
+def refuse(error: Exception) -> int:
+    """Say in one line why the broker does not start, and return the status that says so too."""
+    print(f"ottla serve: {error}", file=sys.stderr)
+    return CANNOT_START
+
+
+class Announcement:
+    """The ready line, made once and withdrawn at the end.
+
+    A file left from an earlier run would be a lie until then, so it is removed first; that also finds a folder that
+    does not exist before the broker has started. Raises OSError.
+    """
+
+    def __init__(self, ready_file: str | None) -> None:
+        self._file = ready_file
+        self.withdraw()
+        if ready_file is not None and not os.path.isdir(os.path.dirname(os.path.abspath(ready_file))):
+            raise FileNotFoundError(f"the folder of the ready file {ready_file} does not exist")
+
+    def make(self, host: str, port: int) -> None:
+        """Tell everybody who waits that the broker answers at `host` and `port`."""
+        line = f"ready [{host}]:{port}\n" if ":" in host else f"ready {host}:{port}\n"
+        if self._file is not None:
+            # Written beside its place and moved there, so that a reader finds the whole line or no file.
+            beside = f"{self._file}.{os.getpid()}"
+            with open(beside, "w", encoding="utf-8") as file:
+                file.write(line)
+            os.replace(beside, self._file)
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+    def withdraw(self) -> None:
+        """Remove the file, if there is one."""
+        if self._file is not None:
+            try:
+                os.remove(self._file)
+            except FileNotFoundError:
+                pass
+
+
+def stop_at_end_of_input() -> None:
+    """From now on treat the end of standard input as SIGTERM."""
+
+    def wait_for_end() -> None:
+        # Unbuffered: a daemon thread that holds the lock of sys.stdin would abort the interpreter's shutdown.
+        while os.read(0, 4096):
+            pass
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=wait_for_end, name="wait for the parent", daemon=True).start()
