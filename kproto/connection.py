@@ -1,0 +1,202 @@
+"""The protocol without the network: bytes in, messages out, and the other way round.
+
+A `ServerConnection` is fed what a socket received and gives requests; a reply goes in and comes out as buffers to send.
+A `ClientConnection` is the same thing seen from the other end. Neither knows sockets, tasks or time; whoever owns the
+connection does the I/O:
+
+    connection = ServerConnection(served_versions)
+    count = sock.recv_into(connection.window())
+    connection.received(count)
+    while (request := connection.next_request()) is not None:
+        ...
+        buffers = connection.encode_reply(request, reply)
+
+Any ProtocolError means that the peer broke the wire: nothing after it can be trusted, and the connection is to be closed.
+Kafka does the same for an API key or a version that it does not serve; the one exception is ApiVersions, where a client of the
+future must be told what we speak (KIP-511): such a request is given out with `message` None.
+
+Buffers of a reply are bytes-like, except that a Records field may be any object with a length (a slice of a file): it comes out
+of `encode_reply` untouched, for the owner to send as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kproto.errors import ProtocolError, UnsupportedVersion
+from kproto.framing import DEFAULT_MAX_FRAME, FrameReader
+from kproto.headers import (
+    API_VERSIONS,
+    read_request_head,
+    read_response_header,
+    skip_tagged_fields,
+    write_request_header,
+    write_response_header,
+)
+from kproto.messages import request_type
+from kproto.schema.compile import DEFAULT_ELEMENT_BUDGET, decoder, encode
+from kproto.schema.declare import Request, Response
+
+Decoder = Callable[[memoryview, int, int], tuple[Any, int]]
+
+
+class ReceivedRequest:
+    """A request as it came: header fields, and the decoded body (None: ApiVersions in a version we do not know)."""
+
+    __slots__ = ("api_key", "api_version", "client_id", "correlation_id", "message")
+
+    def __init__(
+        self, api_key: int, api_version: int, correlation_id: int, client_id: str | None, message: Request | None
+    ) -> None:
+        self.api_key = api_key
+        self.api_version = api_version
+        self.correlation_id = correlation_id
+        self.client_id = client_id
+        self.message = message
+
+
+_decoders: dict[int, tuple[Decoder, bool, bool]] = {}  # key << 16 | version -> decoder, flexible request, flexible reply
+
+
+def _load_decoder(api_key: int, api_version: int) -> tuple[Decoder, bool, bool]:
+    request = request_type(api_key)
+    flexible = api_version >= request.flexible_version
+    flexible_reply = flexible and api_key != API_VERSIONS
+    entry: tuple[Decoder, bool, bool] = (decoder(request, api_version), flexible, flexible_reply)
+    _decoders[api_key << 16 | api_version] = entry
+    return entry
+
+
+class ServerConnection:
+    """The broker's end. `served` maps each API key to its (lowest, highest) version."""
+
+    __slots__ = ("_budget", "_frames", "_served", "detach", "received", "window")
+
+    def __init__(
+        self,
+        served: Mapping[int, tuple[int, int]],
+        *,
+        max_frame: int = DEFAULT_MAX_FRAME,
+        element_budget: int = DEFAULT_ELEMENT_BUDGET,
+    ) -> None:
+        self._served = served
+        self._budget = element_budget
+        self._frames = frames = FrameReader(max_frame)
+        self.window = frames.window
+        self.received = frames.received
+        self.detach = frames.detach
+
+    @property
+    def mid_frame(self) -> bool:
+        """True while a request has begun to arrive and is not complete."""
+        return self._frames.mid_frame
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of receive buffer held now."""
+        return self._frames.capacity
+
+    def next_request(self) -> ReceivedRequest | None:
+        """The next complete request, or None until more bytes are received. Raises ProtocolError.
+
+        Records in it are views of the receive buffer: valid until `window` is called again, unless `detach` was.
+        """
+        frame = self._frames.next_frame()
+        if frame is None:
+            return None
+        api_key, api_version, correlation_id, client_id, at = read_request_head(frame)
+        versions = self._served.get(api_key)
+        if versions is None:
+            raise UnsupportedVersion(f"API key {api_key} is not served")
+        if not versions[0] <= api_version <= versions[1]:
+            if api_key == API_VERSIONS:
+                return ReceivedRequest(api_key, api_version, correlation_id, client_id, None)
+            raise UnsupportedVersion(f"version {api_version} of API key {api_key} is not served")
+        decode, flexible, _ = _decoders.get(api_key << 16 | api_version) or _load_decoder(api_key, api_version)
+        if flexible:
+            if at < len(frame) and frame[at] == 0:
+                at += 1
+            else:
+                at = skip_tagged_fields(frame, at)
+        message, end = decode(frame, at, self._budget)
+        if end != len(frame):
+            raise ProtocolError(f"{len(frame) - end} bytes after the end of a request (API key {api_key} v{api_version})")
+        return ReceivedRequest(api_key, api_version, correlation_id, client_id, message)
+
+    def encode_reply(self, request: ReceivedRequest, reply: Response) -> list[Any]:
+        """The framed reply as buffers to send in order."""
+        version = request.api_version
+        if request.message is None:
+            version = 0  # the answer to an unknown version of ApiVersions
+            flexible = False
+        else:
+            flexible = _decoders[request.api_key << 16 | version][2]
+        return frame_buffers(write_response_header(request.correlation_id, flexible), encode(reply, version))
+
+
+def frame_buffers(header: bytes, body: list[Any]) -> list[Any]:
+    """Put length and header before the chunks of an encoded message; joins where that saves a buffer."""
+    first = body[0] if body else b""
+    if len(body) <= 1 and isinstance(first, bytes | bytearray):
+        return [(len(header) + len(first)).to_bytes(4, "big") + header + first]
+    size = len(header)
+    for chunk in body:
+        size += len(chunk)
+    return [size.to_bytes(4, "big") + header, *body]
+
+
+class ClientConnection:
+    """A client's end: requests out, replies in, paired by correlation id."""
+
+    def __init__(self, client_id: str | None = "ottla", *, max_frame: int = DEFAULT_MAX_FRAME) -> None:
+        self._client_id = client_id
+        self._frames = FrameReader(max_frame)
+        self._next_correlation_id = 0
+        self._expected: dict[int, tuple[type[Response], int]] = {}
+
+    def window(self) -> memoryview:
+        """Where the next received bytes belong."""
+        return self._frames.window()
+
+    def received(self, count: int) -> None:
+        """`count` bytes are in the window."""
+        self._frames.received(count)
+
+    def detach(self) -> None:
+        """Keep records of the replies given out valid: go on in a new buffer."""
+        self._frames.detach()
+
+    def encode_request(self, request: Request, version: int, *, expect_reply: bool = True) -> tuple[int, list[Any]]:
+        """(correlation id, buffers to send). `expect_reply` is False for Produce with acks=0."""
+        correlation_id = self._next_correlation_id
+        self._next_correlation_id = (correlation_id + 1) & 0x7FFFFFFF
+        if expect_reply:
+            self._expected[correlation_id] = (type(request).response_type, version)
+        flexible = version >= request.flexible_version
+        header = write_request_header(request.api_key, version, correlation_id, self._client_id, flexible)
+        return correlation_id, frame_buffers(header, encode(request, version))
+
+    def next_reply(self) -> tuple[int, Any] | None:
+        """(correlation id, response), or None until more bytes are received. Raises ProtocolError."""
+        frame = self._frames.next_frame()
+        if frame is None:
+            return None
+        correlation_id, _ = read_response_header(frame, flexible=False)
+        expected = self._expected.pop(correlation_id, None)
+        if expected is None:
+            raise ProtocolError(f"a reply to correlation id {correlation_id}, which was not asked")
+        response_type, version = expected
+        flexible = version >= response_type.flexible_version and response_type.api_key != API_VERSIONS
+        _, at = read_response_header(frame, flexible)
+        if response_type.api_key == API_VERSIONS and version > 0 and _refuses_version(frame, at):
+            version = 0
+        message, end = decoder(response_type, version)(frame, at, DEFAULT_ELEMENT_BUDGET)
+        if end != len(frame):
+            raise ProtocolError(f"{len(frame) - end} bytes after the end of a reply")
+        return correlation_id, message
+
+
+def _refuses_version(frame: memoryview, at: int) -> bool:
+    """An ApiVersions reply with error 35 (UNSUPPORTED_VERSION) is encoded as version 0, whatever was asked."""
+    return len(frame) >= at + 2 and frame[at] == 0 and frame[at + 1] == 35

@@ -1,0 +1,136 @@
+"""Frames out of a byte stream: a four-byte length, then so many bytes (Kafka protocol guide, "Common request and response structure").
+
+`FrameReader` owns the receive buffer. Its user asks for a writable window (`window`), reads a socket into it, says how much
+came (`received`) and takes whole frames (`next_frame`) as memoryviews of the buffer: nothing is copied on the way, and the
+records of a Produce request stay where the kernel put them until they are written to the log.
+
+Rules, and their reasons:
+
+- The length field is a claim, not a fact. The buffer grows with the bytes that have arrived, never in one step to what a
+  peer announces; only up to `EAGER_BYTES` is it taken on trust.
+- Inside a large frame the window ends where the frame ends, so that frame is not followed by the start of another that
+  would have to be moved. Only small tails are ever moved.
+- When all frames of the buffer are taken, the buffer is used again from its start. A frame that must outlive this (its
+  handler waits before it has used the bytes) is saved by `detach`: the reader goes on with a new buffer.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from kproto.errors import FrameTooLarge
+
+DEFAULT_MAX_FRAME = 100 * 1024 * 1024
+"""Kafka's socket.request.max.bytes."""
+
+SMALL_WINDOW = 64 * 1024
+"""What one read takes when no large frame is under way."""
+
+EAGER_BYTES = 1024 * 1024
+"""A claimed length up to this is allocated at once; beyond, the buffer doubles as bytes arrive."""
+
+KEPT_BYTES = 4 * 1024 * 1024
+"""A buffer that had to grow beyond this is not kept for the next frame."""
+
+_LENGTH = Struct(">i")
+_read_length = _LENGTH.unpack_from
+
+
+class FrameReader:
+    """Splits received bytes into frames. Raises FrameTooLarge for a length below zero or above `max_frame`."""
+
+    __slots__ = ("_buffer", "_end", "_frame_end", "_max_frame", "_start", "_view")
+
+    def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
+        self._max_frame = max_frame
+        self._buffer = bytearray(SMALL_WINDOW)
+        self._view = memoryview(self._buffer)
+        self._start = 0  # first byte not yet given out
+        self._end = 0  # first byte not yet received
+        self._frame_end = -1  # where the frame under way ends, once its length is known
+
+    @property
+    def mid_frame(self) -> bool:
+        """True while a frame has begun and is not complete."""
+        return self._end > self._start
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of buffer held now."""
+        return len(self._buffer)
+
+    def window(self) -> memoryview:
+        """Where the next bytes belong. Never empty. All frames given out before must be done with (or detached)."""
+        start, end = self._start, self._end
+        if start == end:
+            if len(self._buffer) > KEPT_BYTES:
+                self._replace(SMALL_WINDOW)
+            self._start = self._end = 0
+            return self._view[:SMALL_WINDOW]
+        wanted = self._frame_end
+        if wanted < 0:  # not even the length is there
+            if len(self._buffer) - end < 4:
+                self._move_to_front(SMALL_WINDOW)
+            return self._view[self._end : self._end + SMALL_WINDOW]
+        size = wanted - start
+        if wanted > len(self._buffer):
+            if size > len(self._buffer):
+                self._grow(size)
+            else:
+                self._move_to_front(len(self._buffer))
+            end = self._end
+            wanted = self._frame_end
+        if size > SMALL_WINDOW:
+            return self._view[end : min(wanted, len(self._buffer))]
+        return self._view[end : max(wanted, end + SMALL_WINDOW)]
+
+    def received(self, count: int) -> None:
+        """`count` bytes have been written to the start of the last window."""
+        self._end += count
+        assert self._end <= len(self._buffer)
+
+    def next_frame(self) -> memoryview | None:
+        """The next complete frame without its length, or None. Valid until `window` is called again."""
+        start = self._start
+        have = self._end - start
+        if have < 4:
+            return None
+        size: int = _read_length(self._buffer, start)[0]
+        if size < 0 or size > self._max_frame:
+            raise FrameTooLarge(f"a frame of {size} bytes (allowed are 0 to {self._max_frame})")
+        frame_end = start + 4 + size
+        if frame_end > self._end:
+            self._frame_end = frame_end
+            return None
+        self._frame_end = -1
+        self._start = frame_end
+        return self._view[start + 4 : frame_end]
+
+    def detach(self) -> None:
+        """Leave the frames given out so far to whoever holds them, and go on in a new buffer."""
+        self._move_to_front(SMALL_WINDOW, replace=True)
+
+    def _replace(self, size: int) -> None:
+        self._buffer = bytearray(size)
+        self._view = memoryview(self._buffer)
+
+    def _move_to_front(self, size: int, replace: bool = False) -> None:
+        """Bring the bytes not given out yet to the front of a buffer of at least `size` bytes."""
+        start, length = self._start, self._end - self._start
+        pending = self._view[start : self._end]
+        if replace or size > len(self._buffer) or length > start:  # in place only where source and target do not overlap
+            self._replace(max(size, length + 4))
+        self._view[:length] = pending
+        if self._frame_end >= 0:
+            self._frame_end -= start
+        self._start, self._end = 0, length
+
+    def _grow(self, size: int) -> None:
+        """Make room for a frame of `size` bytes, as far as what has arrived justifies."""
+        arrived = self._end - self._start
+        self._move_to_front(min(size, max(EAGER_BYTES, 2 * arrived)), replace=True)
+
+
+def frame_prefix(length: int) -> bytes:
+    """The four bytes before a frame of `length` bytes."""
+    return _LENGTH.pack(length)
