@@ -24,7 +24,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import trio
 
 from kproto.batches.records import RecordData
 from kproto.errors import KafkaError
@@ -35,13 +37,37 @@ ReplyT = TypeVar("ReplyT")
 
 
 class Promise(Generic[ReplyT]):
-    """A reply that somebody waits for. Machines treat it as an opaque token; only the runtime resolves and awaits it."""
+    """A reply that somebody waits for. Machines treat it as an opaque token; only the runtime resolves it.
 
-    __slots__ = ("_event", "_value")
+    A client may have gone when its reply is known: the promise is then resolved and nobody looks. `resolved` tells a
+    machine that a promise it keeps has been answered already (by the runtime, when it had to give the machine up).
+    """
+
+    __slots__ = ("_event", "_value", "resolved")
 
     def __init__(self) -> None:
-        self._event: Any = None  # trio.Event, made by the runtime when somebody really has to wait
+        self.resolved = False
         self._value: ReplyT | KafkaError | None = None
+        self._event: trio.Event | None = None  # made only when somebody really has to wait
+
+    def resolve(self, value: ReplyT | KafkaError) -> None:
+        """Give the reply, once. A KafkaError is raised to the waiter. For the runtime only."""
+        assert not self.resolved, "a promise is answered once"
+        self.resolved = True
+        self._value = value
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> ReplyT:
+        """The reply. Returns without giving way to other tasks when it is known already."""
+        if not self.resolved:
+            if self._event is None:
+                self._event = trio.Event()
+            await self._event.wait()
+        value = self._value
+        if isinstance(value, KafkaError):
+            raise KafkaError(value.code, value.message)  # a new one each time: tracebacks belong to one waiter
+        return cast(ReplyT, value)
 
 
 @dataclass(frozen=True, slots=True)
