@@ -14,9 +14,14 @@ import inspect
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
+import hypothesis
 import pytest
 import trio
 import trio.testing
+
+# A slow machine is no failed promise, so no example has a deadline.
+hypothesis.settings.register_profile("ottla", deadline=None)
+hypothesis.settings.load_profile("ottla")
 
 
 @pytest.fixture
@@ -44,5 +49,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
         if inspect.iscoroutinefunction(property_test.inner_test):
             property_test.inner_test = _in_trio(property_test.inner_test)
     elif inspect.iscoroutinefunction(test):
-        pyfuncitem.obj = _in_trio(test, pyfuncitem.funcargs.get("autojump_clock"))
+        clock = pyfuncitem.funcargs.get("autojump_clock")
+        assert clock is None or isinstance(clock, trio.testing.MockClock)
+        pyfuncitem.obj = _in_trio(test, clock)
     return (yield)

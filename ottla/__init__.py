@@ -8,8 +8,7 @@ So nothing here imports them, and nothing outside the standard library; `import 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as in typing, whose import alone costs more than everything else here
 if TYPE_CHECKING:
     from ottla.process import Broker as Broker
     from ottla.process import BrokerError as BrokerError

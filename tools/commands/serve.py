@@ -14,6 +14,7 @@ What other programs can rely on:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -123,10 +124,8 @@ class Announcement:
     def withdraw(self) -> None:
         """Remove the file, if there is one."""
         if self._file is not None:
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 os.remove(self._file)
-            except FileNotFoundError:
-                pass
 
 
 def stop_at_end_of_input() -> None:
