@@ -1,0 +1,514 @@
+"""What a log remembers about its producers: sequences, epochs, open transactions. Pure: no files, no clock.
+
+An idempotent producer numbers its records per partition, wrapping after 2^31 - 1. The log remembers, per producer id,
+the epoch and the last five batches, so that
+
+* a batch sent again, because its answer was lost, is recognised and answered with the offset it got the first time;
+* a gap in the numbers is refused instead of silently losing what should have come between.
+
+Five, because a producer has at most five requests in flight: every batch it may still repeat is in the window. A repeat
+from before the window is refused like a gap: Apache Kafka 4 never answers DUPLICATE_SEQUENCE_NUMBER.
+
+============================  =============================================================  =====================
+the batch                     what is known of its producer id                                verdict
+============================  =============================================================  =====================
+any epoch, any sequence       nothing (never seen, expired or removed; KIP-360)              new
+epoch older                   a newer epoch                                                  INVALID_PRODUCER_EPOCH
+epoch newer, sequence 0       an older epoch                                                 new, window starts over
+epoch newer, sequence not 0   an older epoch                                                 OUT_OF_ORDER_SEQUENCE…
+same epoch                    a batch of exactly these sequences is in the window            duplicate
+same epoch                    the last batch ended just before                               new
+same epoch                    anything else                                                  OUT_OF_ORDER_SEQUENCE…
+not transactional             a transaction is open                                          INVALID_TXN_STATE
+no sequence (-1)              only the epoch and the open transaction are compared           new or as above
+============================  =============================================================  =====================
+
+The last row is for coordinators, which write transactional offsets without numbering them; that a *client's* batch
+with a producer id has a sequence is checked before the engine.
+
+**Transactions.** The first transactional batch of a producer opens a transaction at its offset; a control batch (the
+marker that the transaction coordinator writes) closes it and may carry a newer epoch, which from then on fences the
+old one. Nothing from the first offset of the oldest open transaction on is *stable*: that is where readers of committed
+data stop. An aborted transaction is kept in a list of its own (`AbortedTransactions`), so that those readers can
+leave its batches out.
+
+**Two steps**, because an append may fail between them: `check` says what would happen and changes nothing; `apply`
+records a batch that is in the log. Recovery only applies: what is in the log was checked when it was appended.
+
+**Forgetting.** A producer unused for `expiration` milliseconds (`producer.id.expiration.ms`, a day) is as good as
+unknown, unless its transaction is open. Unused means: has appended nothing, by a clock that never jumps. Kafka compares
+the timestamps of records instead, so that mirrored old records, or a wall clock set forward, make it forget producers
+that are at work. At most `max_producers` are remembered, then those unused longest go. Being forgotten costs a live producer
+nothing but the recognition of repeats.
+
+Sources: KIP-98, KIP-360, KIP-890; org.apache.kafka.storage.internals.log.{ProducerStateManager, ProducerAppendInfo,
+ProducerStateEntry}.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from kproto.batches.header import TRANSACTIONAL, BatchHeader
+from kproto.errors import ErrorCode, KafkaError
+from storage.engine import AbortedTransaction, OpenProducer
+
+WINDOW: Final = 5
+"""Batches remembered per producer: the most that one may have in flight."""
+
+EXPIRATION_MS: Final = 24 * 3600 * 1000
+"""Kafka's default of `producer.id.expiration.ms`."""
+
+MAX_PRODUCERS: Final = 10_000
+"""Producers remembered per log; a full window takes about 1.3 kB."""
+
+_SEQUENCE_MASK: Final = 0x7FFF_FFFF
+_NONE: Final = -1
+
+
+class AppendedBatch(NamedTuple):
+    """A batch in the window: what its repetition is compared with and answered with."""
+
+    first_sequence: int
+    last_sequence: int
+    first_offset: int
+    last_offset: int
+    timestamp: int
+
+
+class EndMarker(NamedTuple):
+    """What a control batch says that ends a transaction: how it ended, and which coordinator incarnation says so."""
+
+    committed: bool
+    coordinator_epoch: int
+
+
+class CompletedTransaction(NamedTuple):
+    """A transaction that its marker has ended: a line of the transaction index when `aborted`.
+
+    `last_offset` is the marker's own. `last_stable_offset` is where stable data ended right after it: no transaction
+    that completes later overlaps what lies before.
+    """
+
+    producer_id: int
+    first_offset: int
+    last_offset: int
+    aborted: bool
+    last_stable_offset: int
+
+
+class ProducerState(NamedTuple):
+    """One producer in a snapshot: the fields, and their order, of an entry in Kafka's `.snapshot` file.
+
+    Of the window only the last batch is kept: offsets [last_offset - offset_delta, last_offset], sequences likewise.
+    -1 stands for nothing in every field.
+    """
+
+    producer_id: int
+    producer_epoch: int
+    last_sequence: int
+    last_offset: int
+    offset_delta: int
+    timestamp: int
+    coordinator_epoch: int
+    transaction_first_offset: int
+
+
+class _Producer:
+    """What is remembered of one producer id."""
+
+    __slots__ = (
+        "coordinator_epoch", "epoch", "last_timestamp", "next_sequence", "seen", "transaction_start", "window",
+    )  # fmt: skip
+
+    def __init__(self, epoch: int, seen: int) -> None:
+        self.epoch = epoch
+        self.next_sequence = 0
+        self.window: list[AppendedBatch] = []
+        self.last_timestamp = _NONE
+        self.coordinator_epoch = _NONE
+        self.transaction_start = _NONE
+        self.seen = seen
+
+    def copy(self) -> _Producer:
+        twin = _Producer(self.epoch, self.seen)
+        twin.next_sequence = self.next_sequence
+        twin.window = self.window.copy()
+        twin.last_timestamp = self.last_timestamp
+        twin.coordinator_epoch = self.coordinator_epoch
+        twin.transaction_start = self.transaction_start
+        return twin
+
+
+class LogProducers:
+    """The producers of one log.
+
+    Every `now` is in milliseconds of one clock that never goes back; offsets of applied batches only grow.
+    """
+
+    __slots__ = ("_decided", "_open", "_producers", "expiration", "max_producers")
+
+    def __init__(self, *, expiration: int = EXPIRATION_MS, max_producers: int = MAX_PRODUCERS) -> None:
+        self.expiration = expiration
+        self.max_producers = max_producers
+        self._producers: dict[int, _Producer] = {}
+        # First offset -> producer id. Transactions open in the order of their first offsets, and a dict keeps it.
+        self._open: dict[int, int] = {}
+        # Ended by a marker that readers may not be able to see yet.
+        self._decided: list[CompletedTransaction] = []
+
+    def __len__(self) -> int:
+        return len(self._producers)
+
+    # -- data ----------------------------------------------------------------------------------------------------------
+
+    def check(self, header: BatchHeader, now: int) -> AppendedBatch | None:
+        """None: the batch may be appended. Otherwise it is a repetition of the batch returned.
+
+        Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE;
+        CONCURRENT_TRANSACTIONS when the log has as many open transactions as it can remember producers.
+        """
+        producer_id = header.producer_id
+        if producer_id < 0:
+            return None
+        producer = self._producers.get(producer_id)
+        if producer is None:
+            if header.attributes & TRANSACTIONAL and len(self._open) >= self.max_producers:
+                raise KafkaError(
+                    ErrorCode.CONCURRENT_TRANSACTIONS,
+                    f"{len(self._open)} transactions are open in this partition, which is as many as it can hold",
+                )
+            return None
+        sequence = header.base_sequence
+        if header.producer_epoch == producer.epoch:
+            if sequence != producer.next_sequence and sequence >= 0:
+                last_sequence = header.last_sequence
+                for batch in producer.window:
+                    if batch.first_sequence == sequence and batch.last_sequence == last_sequence:
+                        return batch
+                if not self._expired(producer, now):
+                    raise KafkaError(
+                        ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                        f"producer {producer_id} sent sequence {sequence}, expected is {producer.next_sequence}",
+                    )
+        elif header.producer_epoch < producer.epoch:
+            if not self._expired(producer, now):
+                raise _fenced(header, producer)
+        elif sequence > 0 and not self._expired(producer, now):
+            raise KafkaError(
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                f"producer {producer_id} starts epoch {header.producer_epoch} with sequence {sequence} instead of 0",
+            )
+        if producer.transaction_start >= 0 and not header.attributes & TRANSACTIONAL:
+            raise KafkaError(
+                ErrorCode.INVALID_TXN_STATE,
+                f"producer {producer_id} sent a batch outside its transaction, open since offset "
+                f"{producer.transaction_start}",
+            )
+        return None
+
+    def apply(self, header: BatchHeader, base_offset: int, now: int) -> None:
+        """The batch is in the log at `base_offset`. Whatever it says is believed."""
+        producer_id = header.producer_id
+        if producer_id < 0:
+            return
+        producer = self._producers.get(producer_id)
+        if producer is None:
+            producer = self._add(producer_id, header.producer_epoch, now)
+        elif producer.epoch != header.producer_epoch:
+            producer.epoch = header.producer_epoch
+            producer.window.clear()
+        last_sequence = header.last_sequence
+        timestamp = header.max_timestamp
+        window = producer.window
+        if len(window) == WINDOW:
+            del window[0]
+        window.append(
+            AppendedBatch(
+                header.base_sequence, last_sequence, base_offset, base_offset + header.last_offset_delta, timestamp
+            )
+        )
+        producer.next_sequence = (last_sequence + 1) & _SEQUENCE_MASK
+        producer.last_timestamp = timestamp
+        producer.seen = now
+        if header.attributes & TRANSACTIONAL and producer.transaction_start < 0:
+            producer.transaction_start = base_offset
+            self._open[base_offset] = producer_id
+
+    # -- markers -------------------------------------------------------------------------------------------------------
+
+    def check_marker(self, header: BatchHeader, marker: EndMarker, now: int) -> None:
+        """May this control batch be appended? One without an open transaction may: a coordinator repeats itself.
+
+        Raises KafkaError: INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
+        """
+        producer = self._producers.get(header.producer_id)
+        if producer is None or self._expired(producer, now):
+            return
+        if header.producer_epoch < producer.epoch:
+            raise _fenced(header, producer)
+        if marker.coordinator_epoch < producer.coordinator_epoch:
+            raise KafkaError(
+                ErrorCode.TRANSACTION_COORDINATOR_FENCED,
+                f"a marker for producer {header.producer_id} comes from coordinator epoch {marker.coordinator_epoch}, "
+                f"but epoch {producer.coordinator_epoch} has written already",
+            )
+
+    def apply_marker(
+        self, header: BatchHeader, marker: EndMarker, base_offset: int, now: int
+    ) -> CompletedTransaction | None:
+        """The control batch is in the log at `base_offset`. Returns the transaction it ended, if one was open."""
+        producer_id = header.producer_id
+        producer = self._producers.get(producer_id)
+        if producer is None:
+            producer = self._add(producer_id, header.producer_epoch, now)
+        elif producer.epoch != header.producer_epoch:
+            producer.epoch = header.producer_epoch
+            producer.next_sequence = 0
+            producer.window.clear()
+        producer.coordinator_epoch = marker.coordinator_epoch
+        producer.last_timestamp = header.max_timestamp
+        producer.seen = now
+        first_offset = producer.transaction_start
+        if first_offset < 0:
+            return None
+        producer.transaction_start = _NONE
+        del self._open[first_offset]
+        completed = CompletedTransaction(
+            producer_id,
+            first_offset,
+            base_offset,
+            not marker.committed,
+            next(iter(self._open), base_offset + 1),
+        )
+        self._decided.append(completed)
+        return completed
+
+    def last_stable_offset(self, high_watermark: int) -> int:
+        """Where readers of committed data stop: before the oldest transaction whose end is not below `high_watermark`.
+
+        `high_watermark` never goes back. A log start beyond the result moves it up; that is the engine's to do.
+        """
+        if self._decided:
+            self._decided = [completed for completed in self._decided if completed.last_offset >= high_watermark]
+        unstable = min((completed.first_offset for completed in self._decided), default=high_watermark)
+        return min(high_watermark, unstable, next(iter(self._open), high_watermark))
+
+    # -- several batches in one append ---------------------------------------------------------------------------------
+
+    def check_all(
+        self, batches: Sequence[tuple[BatchHeader, EndMarker | None]], base_offset: int, now: int
+    ) -> AppendedBatch | None:
+        """`check` for batches appended together at `base_offset`: each is judged as if those before it were in.
+
+        All of them repetitions: returns the span they have in the log. Some: that is no repetition of this append and
+        no new one either, and is refused with OUT_OF_ORDER_SEQUENCE_NUMBER. Nothing is changed, whatever comes.
+        """
+        trial = LogProducers(expiration=self.expiration, max_producers=self.max_producers)
+        trial._open = self._open.copy()
+        for header, _ in batches:
+            known = self._producers.get(header.producer_id)
+            if known is not None:
+                trial._producers[header.producer_id] = known.copy()
+        repeated: list[AppendedBatch] = []
+        for header, marker in batches:
+            if marker is not None:
+                trial.check_marker(header, marker, now)
+                trial.apply_marker(header, marker, base_offset, now)
+            elif duplicate := trial.check(header, now):
+                repeated.append(duplicate)
+                continue
+            else:
+                trial.apply(header, base_offset, now)
+            base_offset += header.last_offset_delta + 1
+        if not repeated:
+            return None
+        if len(repeated) < len(batches):
+            raise KafkaError(
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                f"{len(repeated)} of {len(batches)} batches of one append have been appended before",
+            )
+        first, last = repeated[0], repeated[-1]
+        return AppendedBatch(
+            first.first_sequence, last.last_sequence, first.first_offset, last.last_offset, last.timestamp
+        )
+
+    # -- looking in, keeping, forgetting -------------------------------------------------------------------------------
+
+    def describe(self) -> list[OpenProducer]:
+        """Every remembered producer, as DescribeProducers shows it."""
+        return [
+            OpenProducer(
+                producer_id,
+                producer.epoch,
+                producer.window[-1].last_sequence if producer.window else _NONE,
+                producer.last_timestamp,
+                producer.coordinator_epoch,
+                producer.transaction_start,
+            )
+            for producer_id, producer in self._producers.items()
+        ]
+
+    def snapshot(self) -> list[ProducerState]:
+        """What `restore` needs to go on from here, in Kafka's terms."""
+        states = []
+        for producer_id, producer in self._producers.items():
+            last = producer.window[-1] if producer.window else None
+            states.append(
+                ProducerState(
+                    producer_id,
+                    producer.epoch,
+                    last.last_sequence if last else _NONE,
+                    last.last_offset if last else _NONE,
+                    last.last_offset - last.first_offset if last else 0,
+                    producer.last_timestamp,
+                    producer.coordinator_epoch,
+                    producer.transaction_start,
+                )
+            )
+        return states
+
+    def restore(self, states: Iterable[ProducerState], now: int) -> None:
+        """Start from a snapshot instead of from nothing; the batches after it are then applied one by one.
+
+        The window of each producer comes back as its last batch. `refill` adds the others.
+        """
+        assert not self._producers, "a snapshot replaces nothing, it is where a log starts"
+        for state in states:
+            producer = self._add(state.producer_id, state.producer_epoch, now)
+            producer.last_timestamp = state.timestamp
+            producer.coordinator_epoch = state.coordinator_epoch
+            producer.transaction_start = state.transaction_first_offset
+            if state.last_offset >= 0:
+                last = state.last_sequence
+                first = (last - state.offset_delta) & _SEQUENCE_MASK if last >= 0 else _NONE
+                producer.next_sequence = (last + 1) & _SEQUENCE_MASK
+                producer.window.append(
+                    AppendedBatch(
+                        first, last, state.last_offset - state.offset_delta, state.last_offset, state.timestamp
+                    )
+                )
+        self._open = dict(
+            sorted(
+                (producer.transaction_start, producer_id)
+                for producer_id, producer in self._producers.items()
+                if producer.transaction_start >= 0
+            )
+        )
+
+    def refill(self, headers: Iterable[BatchHeader]) -> None:
+        """Complete the windows after `restore` from the batches before the snapshot, newest first.
+
+        A snapshot has one batch per producer, but after a restart any of the last five may be sent again. Kafka refuses
+        those it has no longer in its window; reading a few headers backwards saves the producer from that.
+        Headers that continue no window are skipped.
+        """
+        for header in headers:
+            producer = self._producers.get(header.producer_id)
+            if producer is None or header.producer_epoch != producer.epoch or header.base_sequence < 0:
+                continue
+            window = producer.window
+            if not 0 < len(window) < WINDOW or header.last_offset >= window[0].first_offset:
+                continue
+            if (header.last_sequence + 1) & _SEQUENCE_MASK == window[0].first_sequence:
+                window.insert(
+                    0,
+                    AppendedBatch(
+                        header.base_sequence,
+                        header.last_sequence,
+                        header.base_offset,
+                        header.last_offset,
+                        header.max_timestamp,
+                    ),
+                )
+
+    def expire(self, now: int) -> int:
+        """Free what is remembered of expired producers; returns how many. No verdict depends on when this is done."""
+        gone = [producer_id for producer_id, producer in self._producers.items() if self._expired(producer, now)]
+        for producer_id in gone:
+            del self._producers[producer_id]
+        return len(gone)
+
+    def check_invariants(self) -> None:
+        """Assert what this state promises. For tests, after every step."""
+        in_transaction = {
+            producer.transaction_start: producer_id
+            for producer_id, producer in self._producers.items()
+            if producer.transaction_start >= 0
+        }
+        assert in_transaction == self._open, "open transactions are those of the producers"
+        assert list(self._open) == sorted(self._open), "open transactions are in the order of their offsets"
+        for producer in self._producers.values():
+            window = producer.window
+            assert len(window) <= WINDOW
+            assert 0 <= producer.next_sequence <= _SEQUENCE_MASK
+            assert not window or producer.next_sequence == (window[-1].last_sequence + 1) & _SEQUENCE_MASK
+            for earlier, later in pairwise(window):
+                assert earlier.last_offset < later.first_offset, "the window is in log order"
+
+    def _expired(self, producer: _Producer, now: int) -> bool:
+        return producer.transaction_start < 0 and now - producer.seen >= self.expiration
+
+    def _add(self, producer_id: int, epoch: int, now: int) -> _Producer:
+        if len(self._producers) >= self.max_producers:
+            self._evict()
+        producer = self._producers[producer_id] = _Producer(epoch, now)
+        return producer
+
+    def _evict(self) -> None:
+        """Forget the tenth that was unused longest: many at once, so that a flood of producers seldom sorts."""
+        idle = [
+            (producer.seen, producer_id)
+            for producer_id, producer in self._producers.items()
+            if producer.transaction_start < 0
+        ]
+        idle.sort()
+        for _, producer_id in idle[: max(1, self.max_producers // 10)]:
+            del self._producers[producer_id]
+
+
+class AbortedTransactions:
+    """The aborted transactions of a log, in the order of their markers: the transaction index, in memory."""
+
+    __slots__ = ("_spans",)
+
+    def __init__(self, spans: Iterable[CompletedTransaction] = ()) -> None:
+        self._spans = list(spans)
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def add(self, completed: CompletedTransaction) -> None:
+        """Note an aborted transaction; its marker is behind all others."""
+        assert completed.aborted
+        assert not self._spans or self._spans[-1].last_offset < completed.last_offset
+        self._spans.append(completed)
+
+    def overlapping(self, start: int, upto: int) -> list[AbortedTransaction]:
+        """Those with an offset in [start, upto), in the order of their markers."""
+        found = []
+        for index in range(self._first_ending_at(start), len(self._spans)):
+            span = self._spans[index]
+            if span.first_offset < upto:
+                found.append(AbortedTransaction(span.producer_id, span.first_offset))
+            if span.last_stable_offset >= upto:
+                break
+        return found
+
+    def drop_before(self, offset: int) -> None:
+        """Forget those that lie wholly before `offset`: the log starts there now."""
+        del self._spans[: self._first_ending_at(offset)]
+
+    def _first_ending_at(self, offset: int) -> int:
+        return bisect_left(self._spans, offset, key=attrgetter("last_offset"))
+
+
+def _fenced(header: BatchHeader, producer: _Producer) -> KafkaError:
+    return KafkaError(
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+        f"producer {header.producer_id} comes with epoch {header.producer_epoch}, the newest seen is {producer.epoch}",
+    )
