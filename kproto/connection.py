@@ -88,14 +88,9 @@ class ServerConnection:
         self.detach = frames.detach
 
     @property
-    def mid_frame(self) -> bool:
-        """True while a request has begun to arrive and is not complete."""
-        return self._frames.mid_frame
-
-    @property
-    def capacity(self) -> int:
-        """Bytes of receive buffer held now."""
-        return self._frames.capacity
+    def pending(self) -> int:
+        """Bytes received of a request that is not complete yet."""
+        return self._frames.pending
 
     def next_request(self) -> ReceivedRequest | None:
         """The next complete request, or None until more bytes are received. Raises ProtocolError.

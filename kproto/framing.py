@@ -50,9 +50,9 @@ class FrameReader:
         self._frame_end = -1  # where the frame under way ends, once its length is known
 
     @property
-    def mid_frame(self) -> bool:
-        """True while a frame has begun and is not complete."""
-        return self._end > self._start
+    def pending(self) -> int:
+        """Bytes received of a frame that is not complete yet."""
+        return self._end - self._start
 
     @property
     def capacity(self) -> int:

@@ -1,0 +1,199 @@
+"""One client: frames in, replies out, in order.
+
+Two tasks serve a connection. The **reader** receives, decodes and dispatches; most requests are answered before it reads again, and
+their replies leave together in one system call. A reply that must wait is a coroutine: it goes into a queue, and the **writer**
+(started when first needed) awaits and sends it, one after the other. While the queue is not empty every later reply passes
+through it, so replies leave in the order of the requests.
+
+What may overlap: eager handlers (Produce, Fetch) do their first phase when the request is read, so five Produce requests in
+flight are appended one after the other and share one fsync. Any other handler runs alone, in the reader, when everything before it
+has been answered: Kafka's own rule, which it keeps by muting the channel.
+
+Bounds: at most `MAX_QUEUED` replies wait; then the reader stops reading, and TCP slows the peer. A frame grows only as its bytes
+arrive (kproto/framing.py). `overdue` is asked now and then and names what has taken too long: an idle connection, a
+request that does not finish arriving, a reply that is not read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from types import CoroutineType
+from typing import Any
+
+import trio
+
+from broker.context import Peer, Services
+from broker.dispatch import CloseConnection, Dispatcher
+from broker.handlers import SERVED_VERSIONS, Handler
+from broker.listener import Transport
+from broker.observe.logging import get_logger
+from kproto.connection import ReceivedRequest, ServerConnection
+from kproto.errors import ProtocolError
+
+MAX_QUEUED = 64
+READS_BEFORE_YIELD = 8
+FRAME_GRACE_SECONDS = 30
+FRAME_BYTES_PER_SECOND = 64 * 1024
+WRITE_STALL_SECONDS = 60
+
+
+class Connection:
+    """Serves one peer until it leaves, breaks the protocol or is told to go."""
+
+    def __init__(self, transport: Transport, peer: Peer, services: Services, dispatcher: Dispatcher) -> None:
+        self.peer = peer
+        self.requests = 0
+        self.scope = trio.CancelScope()
+        self._transport = transport
+        self._dispatcher = dispatcher
+        self._protocol = ServerConnection(SERVED_VERSIONS, max_frame=services.config.socket_request_max_bytes)
+        peer.detach = self._protocol.detach
+        self._idle_seconds = services.config.connections_max_idle_ms / 1000
+        self._queue: deque[tuple[ReceivedRequest, Handler | None, Any]] = deque()
+        self._queued = trio.Event()
+        self._shorter = trio.Event()
+        self._writer_runs = False
+        self._sending = False
+        self._watched = (-1, -1, -1)  # what `overdue` saw last: requests, bytes of the frame under way, bytes sent
+        self._still_since = 0.0
+
+    async def serve(self) -> None:
+        """Run to the end. Never raises but for cancellation."""
+        closing = "the peer closed"
+        try:
+            with self.scope:
+                async with trio.open_nursery() as nursery:
+                    await self._read(nursery)
+                    nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            reasons, rest = group.split((ProtocolError, CloseConnection, OSError, trio.ClosedResourceError))
+            if rest is not None:
+                raise rest from None
+            assert reasons is not None
+            reason = _first(reasons)
+            closing = str(reason)
+            if not isinstance(reason, OSError | trio.ClosedResourceError):
+                get_logger(__name__).warning(
+                    "connection closed: " + closing, peer=f"{self.peer.host}:{self.peer.port}", requests=self.requests
+                )
+        finally:
+            for _, _, waiting in self._queue:
+                if isinstance(waiting, CoroutineType):
+                    waiting.close()
+            self._queue.clear()
+            self._transport.close()
+
+    def overdue(self, now: float) -> str | None:
+        """Why this connection should be closed, if so. `now` is monotonic seconds; to be asked every few seconds."""
+        arrived = self._protocol.pending
+        seen = (self.requests, arrived, self._transport.sent)
+        if seen != self._watched:
+            self._watched, self._still_since = seen, now
+            return None
+        still = now - self._still_since
+        if arrived:
+            allowed = FRAME_GRACE_SECONDS + arrived / FRAME_BYTES_PER_SECOND
+            return "a request did not finish arriving" if still > allowed else None
+        if self._sending:
+            return "the peer does not read its replies" if still > WRITE_STALL_SECONDS else None
+        if not self._queue and still > self._idle_seconds:
+            return "idle"
+        return None
+
+    async def _read(self, nursery: trio.Nursery) -> None:
+        """Receive and handle until the peer ends the stream."""
+        transport, protocol = self._transport, self._protocol
+        reads = 0
+        while True:
+            count = transport.receive_now(protocol.window())
+            if count is None:
+                reads = 0
+                await transport.wait_readable()
+                continue
+            if count == 0:
+                return
+            protocol.received(count)
+            await self._handle_received(nursery)
+            reads += 1
+            if reads == READS_BEFORE_YIELD:
+                reads = 0
+                await trio.lowlevel.checkpoint()
+
+    async def _handle_received(self, nursery: trio.Nursery) -> None:
+        """Dispatch every request that is complete; replies that are ready leave together."""
+        protocol, dispatcher = self._protocol, self._dispatcher
+        out: list[Any] = []
+        while (request := protocol.next_request()) is not None:
+            self.requests += 1
+            found, reply = dispatcher.begin(request, self.peer)
+            if isinstance(reply, CoroutineType):
+                assert found is not None
+                if found.eager:
+                    await self._send(out)
+                    out = []
+                    await self._enqueue((request, found, reply), nursery)
+                    continue
+                await self._send(out)
+                out = []
+                try:
+                    await self._drained()
+                except BaseException:
+                    reply.close()
+                    raise
+                reply = await dispatcher.finish(request, found, reply)
+            if reply is None:
+                continue
+            if self._queue:
+                await self._enqueue((request, found, reply), nursery)
+            else:
+                out += protocol.encode_reply(request, reply)
+        await self._send(out)
+
+    async def _send(self, buffers: list[Any]) -> None:
+        if not buffers:
+            return
+        left = self._transport.send_now(buffers)
+        if left:
+            self._sending = True
+            await self._transport.send(left)
+            self._sending = False
+
+    async def _enqueue(self, item: tuple[ReceivedRequest, Handler | None, Any], nursery: trio.Nursery) -> None:
+        self._queue.append(item)
+        if not self._writer_runs:
+            self._writer_runs = True
+            nursery.start_soon(self._write)
+        self._queued.set()
+        while len(self._queue) >= MAX_QUEUED:
+            await self._wait_shorter()
+
+    async def _drained(self) -> None:
+        while self._queue:
+            await self._wait_shorter()
+
+    async def _wait_shorter(self) -> None:
+        self._shorter = trio.Event()
+        await self._shorter.wait()
+
+    async def _write(self) -> None:
+        """Await and send queued replies, in order. A reply stays in the queue until it has been sent."""
+        while True:
+            while self._queue:
+                request, found, reply = self._queue[0]
+                if isinstance(reply, CoroutineType):
+                    assert found is not None
+                    reply = await self._dispatcher.finish(request, found, reply)
+                if reply is not None:
+                    await self._send(self._protocol.encode_reply(request, reply))
+                self._queue.popleft()
+                self._shorter.set()
+            self._queued = trio.Event()
+            await self._queued.wait()
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    """A leaf of the group: with several, they tell the same story."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,121 @@
+"""What a handler sees of the world: who asks, how, when, and the services that know the answers.
+
+`Services` is one per broker, filled by `server.py` in the order of starting. `Peer` is one per connection. A
+`RequestContext` joins both for one request; it is made for every request, so it holds references and computes nothing
+until asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from broker.config import BrokerConfig
+    from broker.coordinators.cluster import ClusterCoordinator
+    from broker.coordinators.groups import GroupCoordinator
+    from broker.fetching.sessions import FetchSessions
+    from broker.partitions import Partitions
+    from storage.engine import LogStore
+    from storage.seams.clock import Clock, Instant
+    from storage.seams.entropy import Entropy
+    from storage.seams.offload import Offload
+
+
+@dataclass(slots=True)
+class Services:
+    """The broker's parts, as handlers use them."""
+
+    config: BrokerConfig
+    clock: Clock
+    entropy: Entropy
+    offload: Offload
+    store: LogStore
+    cluster: ClusterCoordinator
+    groups: GroupCoordinator
+    partitions: Partitions
+    fetch_sessions: FetchSessions
+
+
+@dataclass(slots=True)
+class Peer:
+    """The other end of a connection, and the address by which it found us."""
+
+    host: str
+    port: int
+    listener: str = "PLAINTEXT"
+    advertised: tuple[str, int] = ("127.0.0.1", 9092)
+    principal: str = "User:ANONYMOUS"
+    client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions told (KIP-511)
+    detach: Callable[[], None] = field(default=lambda: None)
+    """Keeps the bytes of the request at hand valid beyond the handler's first phase."""
+
+
+class RequestContext:
+    """One request's surroundings. `ctx.cluster`, `ctx.partitions` and so on are the services."""
+
+    __slots__ = ("api_version", "client_id", "peer", "services")
+
+    def __init__(self, services: Services, peer: Peer, api_version: int, client_id: str | None) -> None:
+        self.services = services
+        self.peer = peer
+        self.api_version = api_version
+        self.client_id = client_id
+
+    @property
+    def client_host(self) -> str:
+        """The peer's address as Kafka shows it in group descriptions: with a slash before it."""
+        return "/" + self.peer.host
+
+    @property
+    def listener(self) -> str:
+        """Name of the listener that accepted the connection."""
+        return self.peer.listener
+
+    @property
+    def advertised(self) -> tuple[str, int]:
+        """(host, port) under which this peer can reach the broker again."""
+        return self.peer.advertised
+
+    @property
+    def request_time(self) -> Instant:
+        """Now."""
+        return self.services.clock.now()
+
+    @property
+    def config(self) -> BrokerConfig:
+        return self.services.config
+
+    @property
+    def clock(self) -> Clock:
+        return self.services.clock
+
+    @property
+    def entropy(self) -> Entropy:
+        return self.services.entropy
+
+    @property
+    def offload(self) -> Offload:
+        return self.services.offload
+
+    @property
+    def store(self) -> LogStore:
+        return self.services.store
+
+    @property
+    def cluster(self) -> ClusterCoordinator:
+        return self.services.cluster
+
+    @property
+    def groups(self) -> GroupCoordinator:
+        return self.services.groups
+
+    @property
+    def partitions(self) -> Partitions:
+        return self.services.partitions
+
+    @property
+    def fetch_sessions(self) -> FetchSessions:
+        return self.services.fetch_sessions

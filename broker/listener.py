@@ -1,0 +1,240 @@
+"""The network's seam: the only file that knows sockets.
+
+`Listener` binds and accepts; `SocketTransport` moves bytes for one connection. A simulation offers other objects with the same
+methods (`Transport`), and nothing above can tell.
+
+Reading and writing try first and wait only if the kernel says so: a busy connection then costs two system calls a request
+and no pass through the scheduler. `Connection` yields now and then, so that a busy peer does not starve the others.
+
+File slices are sent with `sendfile`. The header goes out by a plain `send` without MSG_MORE: together with TCP_NODELAY, MSG_MORE before
+`sendfile` was measured to stall each response by 200 ms. Where the platform has no sendfile, or a slice has no descriptor,
+the bytes are read and sent (`PORTABLE` forces that; the suite runs once this way).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import trio
+
+PORTABLE = os.environ.get("OTTLA_PORTABLE", "") not in ("", "0")
+"""Forces the code that runs where Linux's fast paths are missing."""
+
+SENDFILE_CHUNK = 8 * 1024 * 1024
+JOIN_BELOW = 64 * 1024
+_IN_MEMORY = (bytes, bytearray, memoryview)
+ACCEPT_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+ACCEPT_PAUSE_SECONDS = 0.1
+
+
+class ListenError(Exception):
+    """The listener cannot be opened; the message is one sentence for the person who started the broker."""
+
+
+class Transport(Protocol):
+    """One connection's bytes."""
+
+    peer: tuple[str, int]
+    local: tuple[str, int]
+    sent: int
+    """Bytes sent since the start: tells a slow reader from a stalled one."""
+
+    def receive_now(self, window: memoryview) -> int | None:
+        """Bytes read into `window`, 0 at the end of the stream, None if none are there yet. Raises OSError when broken."""
+        ...
+
+    async def wait_readable(self) -> None:
+        """Return when `receive_now` would say something."""
+        ...
+
+    def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
+        """Send what the kernel takes at once; returns what is left. Raises OSError when broken."""
+        ...
+
+    async def send(self, buffers: Sequence[Any]) -> None:
+        """Send everything, waiting as needed. Raises OSError when broken."""
+        ...
+
+    def close(self) -> None:
+        """Close; waiting tasks are woken with an error."""
+        ...
+
+
+class SocketTransport:
+    """A TCP connection."""
+
+    __slots__ = ("_sendfile", "_socket", "local", "peer", "sent")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._sendfile = None if PORTABLE else getattr(os, "sendfile", None)
+        self.peer: tuple[str, int] = sock.getpeername()[:2]
+        self.local: tuple[str, int] = sock.getsockname()[:2]
+        self.sent = 0
+
+    def receive_now(self, window: memoryview) -> int | None:
+        try:
+            return self._socket.recv_into(window)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    async def wait_readable(self) -> None:
+        await trio.lowlevel.wait_readable(self._socket)
+
+    def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
+        at = 0
+        try:
+            while at < len(buffers):
+                buffer = buffers[at]
+                stop = at + 1
+                if not isinstance(buffer, _IN_MEMORY):
+                    descriptor = buffer.fileno() if self._sendfile is not None else None
+                    if descriptor is not None:
+                        left = self._send_slice(descriptor, buffer)
+                        if left is not None:
+                            return [left, *buffers[stop:]]
+                        at = stop
+                        continue
+                    buffer = buffer.read()
+                elif len(buffer) < JOIN_BELOW:  # small neighbours leave together
+                    while stop < len(buffers) and isinstance(buffers[stop], _IN_MEMORY):
+                        stop += 1
+                    if stop > at + 1:
+                        buffer = b"".join(buffers[at:stop])
+                try:
+                    count = self._socket.send(buffer)
+                except (BlockingIOError, InterruptedError):
+                    return [buffer, *buffers[stop:]]
+                self.sent += count
+                if count < len(buffer):
+                    return [memoryview(buffer)[count:], *buffers[stop:]]
+                at = stop
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise OSError(errno.ECONNRESET, "the peer has gone") from error
+        return ()
+
+    def _send_slice(self, descriptor: int, records: Any) -> _Rest | None:
+        """Send a slice of a file; returns what the kernel did not take."""
+        position, length, offset = records.position, len(records), 0
+        while offset < length:
+            try:
+                count = self._sendfile(
+                    self._socket.fileno(), descriptor, position + offset, min(length - offset, SENDFILE_CHUNK)
+                )
+            except (BlockingIOError, InterruptedError):
+                return _Rest(records, offset)
+            if count == 0:
+                raise OSError(errno.EIO, "the file behind a fetched slice ended early")
+            offset += count
+            self.sent += count
+        return None
+
+    async def send(self, buffers: Sequence[Any]) -> None:
+        left = self.send_now(buffers)
+        while left:
+            await trio.lowlevel.wait_writable(self._socket)
+            left = self.send_now(left)
+
+    def close(self) -> None:
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+
+class _Rest:
+    """What is left of a slice after some of it was sent."""
+
+    __slots__ = ("_length", "_records", "_skip", "position")
+
+    def __init__(self, records: Any, skip: int) -> None:
+        self._records = records
+        self._skip = skip
+        self.position = records.position + skip
+        self._length = len(records) - skip
+
+    def __len__(self) -> int:
+        return self._length
+
+    def fileno(self) -> int | None:
+        descriptor: int | None = self._records.fileno()
+        return descriptor
+
+    def read(self) -> bytes:
+        data: bytes = self._records.read()
+        return data[self._skip :]
+
+
+class Listener:
+    """One bound address. `port` is the real one, also if 0 was asked for."""
+
+    def __init__(self, name: str, host: str, port: int, *, backlog: int = 512) -> None:
+        """Bind and listen. An empty host means all interfaces. Raises ListenError."""
+        self.name = name
+        self._sockets: list[socket.socket] = []
+        try:
+            candidates = socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
+            )
+        except OSError as error:
+            raise ListenError(f"listener {name}: cannot resolve the host {host!r}: {error.strerror}") from error
+        wildcard = not host
+        family, kind, proto, _, address = sorted(
+            candidates, key=lambda found: found[0] == socket.AF_INET6, reverse=wildcard and socket.has_dualstack_ipv6()
+        )[0]
+        sock = socket.socket(family, kind, proto)
+        try:
+            if os.name == "posix":  # elsewhere the option would let two processes share the port
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6 and wildcard:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind(address)
+            sock.listen(backlog)
+        except OSError as error:
+            sock.close()
+            where = f"{host or '*'}:{port}"
+            if error.errno == errno.EADDRINUSE:
+                raise ListenError(f"listener {name}: {where} is in use by another process") from error
+            raise ListenError(f"listener {name}: cannot listen on {where}: {error.strerror}") from error
+        sock.setblocking(False)
+        self._sockets.append(sock)
+        self.host = host or "0.0.0.0"
+        self.port: int = sock.getsockname()[1]
+
+    async def accept(self, start: Callable[[SocketTransport], object], refused: Callable[[str], object]) -> None:
+        """Accept for ever, handing each connection to `start`. `refused` is told why accepting pauses."""
+        await self._accept_on(self._sockets[0], start, refused)
+
+    async def _accept_on(
+        self, sock: socket.socket, start: Callable[[SocketTransport], object], refused: Callable[[str], object]
+    ) -> None:
+        while True:
+            try:
+                accepted, _ = sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                await trio.lowlevel.wait_readable(sock)
+                continue
+            except OSError as error:
+                if error.errno not in ACCEPT_ERRORS:
+                    raise
+                refused(error.strerror)
+                await trio.sleep(ACCEPT_PAUSE_SECONDS)  # descriptors come back when connections end
+                continue
+            try:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                transport = SocketTransport(accepted)
+            except OSError:  # gone before it was greeted
+                accepted.close()
+                continue
+            start(transport)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for sock in self._sockets:
+            if sock.fileno() >= 0:
+                trio.lowlevel.notify_closing(sock)
+                sock.close()

@@ -1,0 +1,136 @@
+"""The partitions this broker hosts: each a log, and who waits for it to grow.
+
+`Partitions` stands between handlers, who speak of topics, and the engine, who knows logs. A `Partition` is made when somebody first
+asks for it, so a broker with 100,000 partitions holds objects for those in use. It follows the cluster image: a deleted
+topic's partitions are dropped (and their waiters woken, to find out), an altered topic's logs get their new settings.
+
+The high watermark is the engine's (`PartitionLog.high_watermark`): with one copy of the data it is the end of the log. What is added
+here is waking: the engine calls `on_advance`, and every `Waiter` of that partition wakes. An append thus costs nothing for
+waiters of other partitions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from broker.topic_configs import log_config
+from storage.engine import LogSpec, LogStore, PartitionLog
+
+if TYPE_CHECKING:
+    from broker.config import BrokerConfig
+    from broker.coordinators.cluster import ClusterChange, ClusterCoordinator, Topic
+    from storage.log_config import LogConfig
+
+
+class Waiter:
+    """Somebody who waits for any of some partitions to change. One `trio.Event` per round."""
+
+    __slots__ = ("_event", "partitions")
+
+    def __init__(self, partitions: list[Partition]) -> None:
+        self.partitions = partitions
+        self._event = trio.Event()
+        for partition in partitions:
+            partition.waiters[self] = None
+
+    def wake(self) -> None:
+        """Something changed."""
+        self._event.set()
+
+    async def changed(self) -> None:
+        """Return when woken since the last call."""
+        await self._event.wait()
+        self._event = trio.Event()
+
+    def leave(self) -> None:
+        """Wait no more."""
+        for partition in self.partitions:
+            partition.waiters.pop(self, None)
+
+
+class Partition:
+    """One hosted partition. `alive` turns False when its topic is deleted."""
+
+    __slots__ = ("alive", "config", "index", "log", "topic", "topic_id", "waiters")
+
+    def __init__(self, topic: str, topic_id: bytes, index: int, log: PartitionLog, config: LogConfig) -> None:
+        self.topic = topic
+        self.topic_id = topic_id
+        self.index = index
+        self.log = log
+        self.config = config
+        self.alive = True
+        self.waiters: dict[Waiter, None] = {}
+        log.on_advance = self.wake
+
+    def wake(self) -> None:
+        """Wake everybody who waits for this partition."""
+        for waiter in self.waiters:
+            waiter.wake()
+
+
+class Partitions:
+    """Partitions by topic name or id, made on first use."""
+
+    def __init__(self, store: LogStore, cluster: ClusterCoordinator, config: BrokerConfig) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._config = config
+        self._hosted: dict[tuple[str, int], Partition] = {}
+        self._log_configs: dict[str, LogConfig] = {}
+        cluster.subscribe(self._follow)
+
+    def get(self, topic: str, index: int) -> Partition | None:
+        """The partition, or None if the cluster has no such partition."""
+        return self._hosted.get((topic, index)) or self._host(self._cluster.image.topics.get(topic), index)
+
+    def by_id(self, topic_id: bytes, index: int) -> Partition | None:
+        """The same by topic id."""
+        topic = self._cluster.image.topic_by_id(topic_id)
+        if topic is None:
+            return None
+        return self._hosted.get((topic.name, index)) or self._host(topic, index)
+
+    def _host(self, topic: Topic | None, index: int) -> Partition | None:
+        if topic is None or not 0 <= index < topic.partition_count:
+            return None
+        config = self.log_config(topic)
+        log = self._store.log(LogSpec(topic.name, topic.topic_id, index, config))
+        partition = Partition(topic.name, topic.topic_id, index, log, config)
+        self._hosted[topic.name, index] = partition
+        return partition
+
+    def log_config(self, topic: Topic) -> LogConfig:
+        """How this topic's logs are to be kept."""
+        config = self._log_configs.get(topic.name)
+        if config is None:
+            config = self._log_configs[topic.name] = log_config(topic.configs, self._config)
+        return config
+
+    def _follow(self, change: ClusterChange) -> None:
+        """The cluster image has changed."""
+        for topic in change.deleted:
+            self._log_configs.pop(topic.name, None)
+            for index in range(topic.partition_count):
+                partition = self._hosted.pop((topic.name, index), None)
+                if partition is not None and partition.topic_id == topic.topic_id:
+                    partition.alive = False
+                    partition.wake()
+        for topic in change.altered:
+            self._log_configs.pop(topic.name, None)
+            self._configure(topic)
+        if change.broker_configs_changed:
+            self._log_configs.clear()
+            for name in {name for name, _ in self._hosted}:
+                if (found := self._cluster.image.topics.get(name)) is not None:
+                    self._configure(found)
+
+    def _configure(self, topic: Topic) -> None:
+        config = self.log_config(topic)
+        for index in range(topic.partition_count):
+            partition = self._hosted.get((topic.name, index))
+            if partition is not None:
+                partition.config = config
+                partition.log.configure(config)
