@@ -230,6 +230,11 @@ class PartitionLog(Protocol):
         """Where `leader_epoch` ends; None when the log knows no such or older epoch."""
         ...
 
+    @property
+    def has_aborted_transactions(self) -> bool:
+        """False when `aborted_transactions` is empty for any span: then readers need not ask."""
+        ...
+
     async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
         """Aborted transactions that overlap [start, upto)."""
         ...
