@@ -38,8 +38,8 @@ records a batch that is in the log. Recovery only applies: what is in the log wa
 **Forgetting.** A producer unused for `expiration` milliseconds (`producer.id.expiration.ms`, a day) is as good as
 unknown, unless its transaction is open. Unused means: has appended nothing, by a clock that never jumps. Kafka compares
 the timestamps of records instead, so that mirrored old records, or a wall clock set forward, make it forget producers
-that are at work. At most `max_producers` are remembered, then those unused longest go. Being forgotten costs a live producer
-nothing but the recognition of repeats.
+that are at work. At most `max_producers` are remembered, then those unused longest go. Being forgotten costs a live
+producer nothing but the recognition of repeats.
 
 Sources: KIP-98, KIP-360, KIP-890; org.apache.kafka.storage.internals.log.{ProducerStateManager, ProducerAppendInfo,
 ProducerStateEntry}.
@@ -53,7 +53,9 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from kproto.batches.header import TRANSACTIONAL, BatchHeader
+from kproto.batches.buffers import ReadableBuffer
+from kproto.batches.header import CONTROL, TRANSACTIONAL, BatchHeader
+from kproto.batches.records import EndTxnMarker, iter_records, read_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import AbortedTransaction, OpenProducer
 
@@ -78,13 +80,6 @@ class AppendedBatch(NamedTuple):
     first_offset: int
     last_offset: int
     timestamp: int
-
-
-class EndMarker(NamedTuple):
-    """What a control batch says that ends a transaction: how it ended, and which coordinator incarnation says so."""
-
-    committed: bool
-    coordinator_epoch: int
 
 
 class CompletedTransaction(NamedTuple):
@@ -241,7 +236,7 @@ class LogProducers:
 
     # -- markers -------------------------------------------------------------------------------------------------------
 
-    def check_marker(self, header: BatchHeader, marker: EndMarker, now: int) -> None:
+    def check_marker(self, header: BatchHeader, marker: EndTxnMarker, now: int) -> None:
         """May this control batch be appended? One without an open transaction may: a coordinator repeats itself.
 
         Raises KafkaError: INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
@@ -259,7 +254,7 @@ class LogProducers:
             )
 
     def apply_marker(
-        self, header: BatchHeader, marker: EndMarker, base_offset: int, now: int
+        self, header: BatchHeader, marker: EndTxnMarker, base_offset: int, now: int
     ) -> CompletedTransaction | None:
         """The control batch is in the log at `base_offset`. Returns the transaction it ended, if one was open."""
         producer_id = header.producer_id
@@ -282,7 +277,7 @@ class LogProducers:
             producer_id,
             first_offset,
             base_offset,
-            not marker.committed,
+            not marker.commit,
             next(iter(self._open), base_offset + 1),
         )
         self._decided.append(completed)
@@ -301,7 +296,7 @@ class LogProducers:
     # -- several batches in one append ---------------------------------------------------------------------------------
 
     def check_all(
-        self, batches: Sequence[tuple[BatchHeader, EndMarker | None]], base_offset: int, now: int
+        self, batches: Sequence[tuple[BatchHeader, EndTxnMarker | None]], base_offset: int, now: int
     ) -> AppendedBatch | None:
         """`check` for batches appended together at `base_offset`: each is judged as if those before it were in.
 
@@ -505,6 +500,18 @@ class AbortedTransactions:
 
     def _first_ending_at(self, offset: int) -> int:
         return bisect_left(self._spans, offset, key=attrgetter("last_offset"))
+
+
+def end_marker(header: BatchHeader, data: ReadableBuffer) -> EndTxnMarker | None:
+    """The marker in the batch `data` that ends a transaction; None for every other batch, control or not.
+
+    A cleaner may have taken the record out of an old marker's batch: then its transaction is gone from the log as well.
+    Raises KafkaError(INVALID_RECORD) for a control batch that cannot be read.
+    """
+    if not header.attributes & CONTROL or header.producer_id < 0:
+        return None
+    record = next(iter_records(data), None)
+    return None if record is None else read_end_txn_marker(record)
 
 
 def _fenced(header: BatchHeader, producer: _Producer) -> KafkaError:

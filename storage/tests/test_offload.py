@@ -1,0 +1,121 @@
+"""What the door to threads promises, kept by real threads and by their simulated twin."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+import trio
+import trio.testing
+
+from storage.seams.offload import InlineOffload, Offload, ThreadOffload
+
+both = pytest.mark.parametrize("make", [ThreadOffload, InlineOffload, lambda: InlineOffload(lambda: 0.001)])
+
+
+@both
+async def test_the_result_comes_back(make: Callable[[], Offload]) -> None:
+    """What the work returns is what `run` returns."""
+    assert await make().run(divmod, 17, 5) == (3, 2)
+
+
+@both
+async def test_the_error_comes_back(make: Callable[[], Offload]) -> None:
+    """What the work raises is what `run` raises."""
+    with pytest.raises(ZeroDivisionError):
+        await make().run(divmod, 17, 0)
+
+
+@both
+async def test_other_tasks_run_meanwhile(make: Callable[[], Offload]) -> None:
+    """The event loop is free while the work is under way: `run` is always a checkpoint."""
+    order: list[str] = []
+
+    async def other() -> None:
+        order.append("other task")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await make().run(lambda: None)
+        order.append("work done")
+    assert order == ["other task", "work done"]
+
+
+@both
+async def test_cancelled_before_the_start_nothing_is_done(make: Callable[[], Offload]) -> None:
+    """A task cancelled already does not begin the work."""
+    done: list[int] = []
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await make().run(done.append, 1)
+    assert scope.cancelled_caught
+    assert done == []
+
+
+async def test_work_with_an_effect_is_waited_for() -> None:
+    """A cancelled task learns the outcome of work that has begun: nothing goes on behind its back."""
+    release, outcome = threading.Event(), []
+
+    def write() -> str:
+        assert release.wait(10)
+        return "written"
+
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+
+            async def cancel_then_release() -> None:
+                scope.cancel()
+                release.set()
+
+            nursery.start_soon(cancel_then_release)
+            outcome.append(await ThreadOffload().run(write))
+    assert outcome == ["written"]
+
+
+async def test_work_that_only_looks_can_be_left() -> None:
+    """A cancelled task need not wait for an abandonable reader."""
+    release = threading.Event()
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+
+            async def cancel() -> None:
+                scope.cancel()
+
+            nursery.start_soon(cancel)
+            await ThreadOffload().run(release.wait, 10, abandonable=True)
+        assert scope.cancelled_caught
+        release.set()
+
+
+async def test_the_simulated_twin_waits_like_the_real_one(autojump_clock: trio.testing.MockClock) -> None:
+    """With a delay, work with an effect outlasts its cancellation and an abandonable one does not."""
+    offload = InlineOffload(lambda: 5.0)
+    done: list[str] = []
+    with trio.move_on_after(1):
+        await offload.run(done.append, "effect")
+    assert (done, trio.current_time()) == (["effect"], 5.0)
+    with trio.move_on_after(1) as scope:
+        await offload.run(done.append, "look", abandonable=True)
+    assert (done, trio.current_time(), scope.cancelled_caught) == (["effect"], 6.0, True)
+
+
+async def test_no_more_threads_than_allowed() -> None:
+    """The limit holds however many ask."""
+    lock, running, most = threading.Lock(), 0, 0
+    gate = threading.Barrier(2)
+
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        gate.wait(10)
+        with lock:
+            running -= 1
+
+    offload = ThreadOffload(threads=2)
+    async with trio.open_nursery() as nursery:
+        for _ in range(6):
+            nursery.start_soon(offload.run, work)
+    assert most == 2
