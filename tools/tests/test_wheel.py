@@ -1,0 +1,81 @@
+"""The installed wheel: one name in site-packages, and a broker that runs beside the user's packages of like names."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAYERS = ("kproto", "storage", "broker", "tools")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def site_packages(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the wheel in it; it sees this one's installed packages after its own."""
+    environment = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    paths = sysconfig.get_paths("venv", {"base": str(environment), "platbase": str(environment)})
+    install = [sys.executable, "-m", "pip", "--python", str(environment), "install", "--no-deps", "--no-index", "--quiet"]
+    subprocess.run([*install, "--disable-pip-version-check", str(wheel)], check=True)
+    return Path(paths["purelib"])
+
+
+def test_the_wheel_puts_one_name_into_site_packages(site_packages: Path) -> None:
+    """Besides its own metadata, nothing but `ottla` is added: the layers' names stay the user's."""
+    names = {path.name for path in site_packages.iterdir()}
+    assert {name for name in names if not name.endswith(".dist-info")} == {"ottla"}
+
+
+def test_the_wheel_has_the_layers_and_not_their_tests(wheel: Path) -> None:
+    """Every module and data file of the layers is shipped beneath `ottla`; tests are not."""
+    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("ottla/")}
+    expected = {
+        f"ottla/_packages/{path.relative_to(ROOT).as_posix()}"
+        for layer in LAYERS
+        for path in (ROOT / layer).rglob("*")
+        if path.is_file() and not {"tests", "__pycache__"} & set(path.relative_to(ROOT).parts)
+    }
+    assert {name for name in shipped if name.startswith("ottla/_packages/")} == expected
+    assert not [name for name in shipped if "/tests/" in name]
+    assert {"ottla/__init__.py", "ottla/__main__.py", "ottla/process.py", "ottla/py.typed"} <= shipped
+
+
+def test_the_installed_broker_runs_beside_packages_of_the_same_names(site_packages: Path, tmp_path: Path) -> None:
+    """In a project with its own `broker`, `storage` and `tools`, `ottla.Broker` and the installed command work."""
+    for name in LAYERS:
+        (tmp_path / f"{name}.py").write_text("import sys\nif 'serve' in sys.argv: sys.exit('a decoy was imported')\n")
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    binaries = site_packages.parents[2] / "bin" if os.name != "nt" else site_packages.parents[1] / "Scripts"
+    script = (
+        "import broker, ottla, os\n"
+        "with ottla.Broker() as running:\n"
+        "    print(os.path.dirname(ottla.__file__), running.host, running.port, flush=True)\n"
+        "    input()\n"
+    )
+    with subprocess.Popen(
+        [binaries / "python", "-c", script], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        where, host, port = child.stdout.readline().split()
+        assert Path(where) == site_packages / "ottla"
+        socket.create_connection((host, int(port)), timeout=10).close()
+        child.communicate("\n", timeout=30)
+        assert child.returncode == 0
+    help_text = subprocess.run([binaries / "ottla", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "serve" in help_text.stdout
