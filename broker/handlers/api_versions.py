@@ -1,0 +1,68 @@
+"""ApiVersions (18): what this broker speaks. Versions 0-4.
+
+v3 tells the client's software (KIP-511) and gives features (KIP-584), v4 lists features whose lowest version is 0, which v3 readers
+cannot take. A client of the future asks in a version we do not know: it is answered in v0 with UNSUPPORTED_VERSION and the range
+of this API, and comes back.
+
+The list is derived from `HANDLERS`, so it says exactly what is served. The finalized features name only what exists here: clients choose
+other paths where `transaction.version` or `group.version` is finalized, so these come with their APIs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from broker.handlers import HANDLERS
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.api_versions import (
+    ApiVersion,
+    ApiVersionsRequest,
+    ApiVersionsResponse,
+    FinalizedFeatureKey,
+    SupportedFeatureKey,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+API_VERSIONS = 18
+METADATA_VERSION = (7, 30)
+"""Levels of the metadata.version feature that Kafka 4.3.1 supports; the newest is finalized."""
+
+_SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
+"""What a client's name and version may look like (KIP-511)."""
+
+
+async def handle(request: ApiVersionsRequest, ctx: RequestContext) -> ApiVersionsResponse:
+    """Remember the client's software, list the APIs."""
+    if ctx.api_version >= 3:
+        name, version = request.client_software_name, request.client_software_version
+        if not (_SOFTWARE.fullmatch(name) and _SOFTWARE.fullmatch(version)):
+            raise KafkaError(ErrorCode.INVALID_REQUEST)
+        ctx.peer.client_software = (name, version)
+    oldest, newest = METADATA_VERSION
+    return ApiVersionsResponse(
+        api_keys=[_served(key) for key in sorted(HANDLERS)],
+        supported_features=[SupportedFeatureKey(name="metadata.version", min_version=oldest, max_version=newest)],
+        finalized_features_epoch=ctx.cluster.metadata_offset,
+        finalized_features=[
+            FinalizedFeatureKey(name="metadata.version", min_version_level=newest, max_version_level=newest)
+        ],
+    )
+
+
+def refuse(request: ApiVersionsRequest, error: ErrorCode, version: int) -> ApiVersionsResponse:
+    """The error, and no list."""
+    return ApiVersionsResponse(error_code=error)
+
+
+def unsupported_version() -> ApiVersionsResponse:
+    """The answer, in v0, to a version we do not know."""
+    return ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[_served(API_VERSIONS)])
+
+
+def _served(key: int) -> ApiVersion:
+    api = HANDLERS[key]
+    oldest = api.oldest if api.advertised_from is None else api.advertised_from
+    return ApiVersion(api_key=key, min_version=oldest, max_version=api.newest)

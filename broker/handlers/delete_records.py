@@ -1,0 +1,70 @@
+"""DeleteRecords (21): move the start of partitions forward. Versions 0-2, v2 flexible (KIP-107).
+
+An offset of -1 means the high watermark. The answer's low watermark is the new start, and it is durable. Refused: internal topics
+(INVALID_TOPIC_EXCEPTION), topics that are not kept by the delete policy (POLICY_VIOLATION), offsets beyond the high
+watermark (OFFSET_OUT_OF_RANGE).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.delete_records import (
+    DeleteRecordsPartition,
+    DeleteRecordsPartitionResult,
+    DeleteRecordsRequest,
+    DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+HIGH_WATERMARK = -1
+
+
+async def handle(request: DeleteRecordsRequest, ctx: RequestContext) -> DeleteRecordsResponse:
+    """Delete partition by partition; each has its own outcome."""
+    response = DeleteRecordsResponse(topics=[])
+    for topic in request.topics:
+        results = []
+        for part in topic.partitions:
+            try:
+                low_watermark = await _delete(topic.name, part, ctx)
+                results.append(
+                    DeleteRecordsPartitionResult(partition_index=part.partition_index, low_watermark=low_watermark)
+                )
+            except KafkaError as error:
+                results.append(_failed(part, error.code))
+        response.topics.append(DeleteRecordsTopicResult(name=topic.name, partitions=results))
+    return response
+
+
+def refuse(request: DeleteRecordsRequest, error: ErrorCode, version: int) -> DeleteRecordsResponse:
+    """The error on every partition asked for."""
+    return DeleteRecordsResponse(
+        topics=[
+            DeleteRecordsTopicResult(name=topic.name, partitions=[_failed(part, error) for part in topic.partitions])
+            for topic in request.topics
+        ]
+    )
+
+
+def _failed(part: DeleteRecordsPartition, error: ErrorCode) -> DeleteRecordsPartitionResult:
+    return DeleteRecordsPartitionResult(partition_index=part.partition_index, low_watermark=-1, error_code=error)
+
+
+async def _delete(name: str, part: DeleteRecordsPartition, ctx: RequestContext) -> int:
+    topic = ctx.cluster.image.topics.get(name)
+    partition = ctx.partitions.get(name, part.partition_index)
+    if topic is not None and topic.internal:
+        raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
+    if partition is None:
+        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    if not partition.config.delete:
+        raise KafkaError(ErrorCode.POLICY_VIOLATION)
+    offset = partition.log.high_watermark if part.offset == HIGH_WATERMARK else part.offset
+    if offset < 0:
+        raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
+    return await partition.log.delete_before(offset)

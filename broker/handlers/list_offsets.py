@@ -1,0 +1,115 @@
+"""ListOffsets (2): offsets by time. Versions 1-11.
+
+v2 isolation level, v4 leader epochs, v6 flexible, v7 the record with the largest timestamp (KIP-734), v8 earliest local, v9 latest
+tiered (KIP-1005), v10 a time-out for slow look-ups, v11 earliest pending upload (KIP-1023).
+
+A timestamp >= 0 finds the first record at or after it, to the record, not the batch. Negative ones are names: -1 latest (the last stable
+offset for read_committed), -2 earliest, -3 largest timestamp, -4 earliest on local disk (here: earliest), -5 and -6 speak of
+tiered storage and find nothing. Not found is offset -1 without an error. A record that the reader may not see yet is not found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+)
+from storage.engine import TimestampOffset
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+    from broker.partitions import Partition
+
+LATEST = -1
+EARLIEST = -2
+MAX_TIMESTAMP = -3
+EARLIEST_LOCAL = -4
+LATEST_TIERED = -5
+EARLIEST_PENDING_UPLOAD = -6
+SINCE_VERSION = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
+READ_COMMITTED = 1
+
+
+async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffsetsResponse:
+    """Look up each partition; a partition named twice is refused, as Kafka does."""
+    if request.replica_id >= 0:
+        return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
+    named = Counter((topic.name, part.partition_index) for topic in request.topics for part in topic.partitions)
+    response = ListOffsetsResponse(topics=[])
+    for topic in request.topics:
+        answers = []
+        for part in topic.partitions:
+            try:
+                if named[topic.name, part.partition_index] > 1:
+                    raise KafkaError(ErrorCode.INVALID_REQUEST)
+                answers.append(await _look_up(topic.name, part, request.isolation_level, ctx))
+            except KafkaError as error:
+                answers.append(_failed(part, error.code))
+        response.topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=answers))
+    return response
+
+
+def refuse(request: ListOffsetsRequest, error: ErrorCode, version: int) -> ListOffsetsResponse:
+    """The error on every partition asked for."""
+    return ListOffsetsResponse(
+        topics=[
+            ListOffsetsTopicResponse(name=topic.name, partitions=[_failed(part, error) for part in topic.partitions])
+            for topic in request.topics
+        ]
+    )
+
+
+def _failed(part: ListOffsetsPartition, error: ErrorCode) -> ListOffsetsPartitionResponse:
+    return ListOffsetsPartitionResponse(partition_index=part.partition_index, error_code=error)
+
+
+async def _look_up(
+    topic: str, part: ListOffsetsPartition, isolation_level: int, ctx: RequestContext
+) -> ListOffsetsPartitionResponse:
+    timestamp = part.timestamp
+    if timestamp < EARLIEST and ctx.api_version < SINCE_VERSION.get(timestamp, 1 << 15):
+        raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
+    partition = ctx.partitions.get(topic, part.partition_index)
+    if partition is None:
+        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    check_leader_epoch(part.current_leader_epoch, partition)
+    log = partition.log
+    visible = log.last_stable_offset if isolation_level == READ_COMMITTED else log.high_watermark
+    found: TimestampOffset | None
+    if timestamp == LATEST:
+        found = TimestampOffset(-1, visible, log.leader_epoch)
+    elif timestamp in (EARLIEST, EARLIEST_LOCAL):
+        found = TimestampOffset(-1, log.log_start_offset, log.leader_epoch)
+    elif timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
+        found = None
+    else:
+        found = await (log.offset_of_max_timestamp() if timestamp == MAX_TIMESTAMP else log.offset_for_time(timestamp))
+        if found is not None and found.offset >= visible:
+            found = None
+    if found is None:
+        return ListOffsetsPartitionResponse(partition_index=part.partition_index)
+    return ListOffsetsPartitionResponse(
+        partition_index=part.partition_index,
+        timestamp=found.timestamp,
+        offset=found.offset,
+        leader_epoch=found.leader_epoch if ctx.api_version >= 4 else -1,
+    )
+
+
+def check_leader_epoch(epoch: int, partition: Partition) -> None:
+    """Refuse a client whose idea of the leader is older or newer than ours (KIP-320); -1 means it has none.
+
+    Raises KafkaError: FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
+    """
+    ours = partition.log.leader_epoch
+    if 0 <= epoch < ours:
+        raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH)
+    if epoch > ours:
+        raise KafkaError(ErrorCode.UNKNOWN_LEADER_EPOCH)

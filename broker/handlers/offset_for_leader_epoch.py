@@ -1,0 +1,66 @@
+"""OffsetForLeaderEpoch (23): where a leader epoch ends in our log. Versions 2-4.
+
+v3 replica id, v4 flexible. A client that sees its leader change asks whether the records it has read are still there (KIP-320): it sends the
+epoch of its last record and compares the answer with its position. An epoch newer than ours is unknown, -1 and -1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.handlers.list_offsets import check_leader_epoch
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.offset_for_leader_epoch import (
+    EpochEndOffset,
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
+    OffsetForLeaderPartition,
+    OffsetForLeaderTopicResult,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+
+async def handle(request: OffsetForLeaderEpochRequest, ctx: RequestContext) -> OffsetForLeaderEpochResponse:
+    """Answer each partition from its leader epoch history."""
+    if request.replica_id >= 0:
+        return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
+    return OffsetForLeaderEpochResponse(
+        topics=[
+            OffsetForLeaderTopicResult(
+                topic=topic.topic, partitions=[_answer(topic.topic, part, ctx) for part in topic.partitions]
+            )
+            for topic in request.topics
+        ]
+    )
+
+
+def refuse(request: OffsetForLeaderEpochRequest, error: ErrorCode, version: int) -> OffsetForLeaderEpochResponse:
+    """The error on every partition asked for."""
+    return OffsetForLeaderEpochResponse(
+        topics=[
+            OffsetForLeaderTopicResult(
+                topic=topic.topic,
+                partitions=[EpochEndOffset(partition=part.partition, error_code=error) for part in topic.partitions],
+            )
+            for topic in request.topics
+        ]
+    )
+
+
+def _answer(topic: str, part: OffsetForLeaderPartition, ctx: RequestContext) -> EpochEndOffset:
+    partition = ctx.partitions.get(topic, part.partition)
+    try:
+        if partition is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        check_leader_epoch(part.current_leader_epoch, partition)
+    except KafkaError as error:
+        return EpochEndOffset(partition=part.partition, error_code=error.code)
+    log = partition.log
+    if part.leader_epoch == log.leader_epoch:
+        return EpochEndOffset(partition=part.partition, leader_epoch=log.leader_epoch, end_offset=log.log_end_offset)
+    end = log.end_of_epoch(part.leader_epoch) if part.leader_epoch < log.leader_epoch else None
+    if end is None:
+        return EpochEndOffset(partition=part.partition)
+    return EpochEndOffset(partition=part.partition, leader_epoch=end.leader_epoch, end_offset=end.end_offset)
