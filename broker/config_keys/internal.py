@@ -1,0 +1,52 @@
+"""Broker keys that Kafka keeps for its own tests: accepted, never shown by DescribeConfigs unless set.
+
+The last three are the rates that Kafka's reassignment tool sets on brokers; no file can set them, DescribeConfigs shows
+them only when set.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from broker.config_keys.definition import (
+    BOOLEAN,
+    DOUBLE,
+    INT,
+    LATER,
+    LONG,
+    NOTHING,
+    READ_ONLY,
+    STRING,
+    ConfigKey,
+    at_least,
+    between,
+)
+
+KEYS: Final = (
+    ConfigKey("controller.performance.always.log.threshold.ms", LONG, "2000", at_least(0), READ_ONLY, NOTHING, True),
+    ConfigKey("controller.performance.sample.period.ms", LONG, "60000", at_least(100), READ_ONLY, NOTHING, True),
+    ConfigKey("group.consumer.regex.refresh.interval.ms", INT, "600000", at_least(10000), READ_ONLY, LATER, True),
+    ConfigKey("group.share.initialize.retry.interval.ms", INT, "30000", at_least(1), READ_ONLY, LATER, True),
+    ConfigKey(
+        "group.share.persister.class.name", STRING, "org.apache.kafka.server.share.persister.DefaultStatePersister",
+        None, READ_ONLY, LATER, True,
+    ),
+    ConfigKey("internal.metadata.delete.delay.millis", LONG, "60000", None, READ_ONLY, NOTHING, True),
+    ConfigKey("internal.metadata.log.segment.bytes", INT, None, None, READ_ONLY, NOTHING, True),
+    ConfigKey("internal.metadata.max.batch.size.in.bytes", INT, "8388608", None, READ_ONLY, NOTHING, True),
+    ConfigKey("log.initial.task.delay.ms", LONG, "30000", at_least(0), READ_ONLY, NOTHING, True),
+    ConfigKey("producer.id.expiration.check.interval.ms", INT, "600000", at_least(1), READ_ONLY, NOTHING, True),
+    ConfigKey("remote.log.index.file.cache.ttl.ms", LONG, "900000", at_least(-1), READ_ONLY, NOTHING, True),
+    ConfigKey("remote.log.manager.task.retry.backoff.max.ms", LONG, "30000", at_least(1), READ_ONLY, NOTHING, True),
+    ConfigKey("remote.log.manager.task.retry.backoff.ms", LONG, "500", at_least(1), READ_ONLY, NOTHING, True),
+    ConfigKey("remote.log.manager.task.retry.jitter", DOUBLE, "0.2", between(0, 0.5), READ_ONLY, NOTHING, True),
+    ConfigKey("server.max.startup.time.ms", LONG, "9223372036854775807", at_least(0), READ_ONLY, NOTHING, True),
+    ConfigKey(
+        "share.coordinator.cold.partition.snapshot.interval.ms", INT, "300000",
+        at_least(1), READ_ONLY, NOTHING, True,
+    ),
+    ConfigKey("share.coordinator.state.topic.prune.interval.ms", INT, "300000", at_least(1), READ_ONLY, LATER, True),
+    ConfigKey("unclean.leader.election.interval.ms", LONG, "300000", at_least(1), READ_ONLY, NOTHING, True),
+    ConfigKey("unstable.api.versions.enable", BOOLEAN, "false", None, READ_ONLY, NOTHING, True),
+    ConfigKey("unstable.feature.versions.enable", BOOLEAN, "false", None, READ_ONLY, NOTHING, True),
+)
