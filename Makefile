@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 run: setup
-	$(VENV)/bin/ottla serve --port 9092 --data data
+	$(VENV)/bin/ottla serve --port 9092 --data ottla-data
 
 test: setup
 	$(VENV)/bin/python -m pytest

@@ -31,8 +31,8 @@ def site_packages(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     paths = sysconfig.get_paths("venv", {"base": str(environment), "platbase": str(environment)})
-    install = [sys.executable, "-m", "pip", "--python", str(environment), "install", "--no-deps", "--no-index", "--quiet"]
-    subprocess.run([*install, "--disable-pip-version-check", str(wheel)], check=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(environment)]
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", str(wheel)], check=True)
     return Path(paths["purelib"])
 
 
