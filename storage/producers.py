@@ -288,6 +288,8 @@ class LogProducers:
 
         `high_watermark` never goes back. A log start beyond the result moves it up; that is the engine's to do.
         """
+        if not self._open and not self._decided:
+            return high_watermark
         if self._decided:
             self._decided = [completed for completed in self._decided if completed.last_offset >= high_watermark]
         unstable = min((completed.first_offset for completed in self._decided), default=high_watermark)
@@ -303,6 +305,12 @@ class LogProducers:
         All of them repetitions: returns the span they have in the log. Some: that is no repetition of this append and
         no new one either, and is refused with OUT_OF_ORDER_SEQUENCE_NUMBER. Nothing is changed, whatever comes.
         """
+        if len(batches) == 1:
+            header, marker = batches[0]
+            if marker is None:
+                return self.check(header, now)
+            self.check_marker(header, marker, now)
+            return None
         trial = LogProducers(expiration=self.expiration, max_producers=self.max_producers)
         trial._open = self._open.copy()
         for header, _ in batches:

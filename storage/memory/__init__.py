@@ -1,0 +1,1 @@
+"""Logs in memory: the contract of `storage/engine.py` as a specification one can read and run."""

@@ -1,0 +1,424 @@
+"""Logs in memory: what the contract means, in the fewest words, and quick enough to serve tests and benchmarks.
+
+Read this file to learn what an engine does; read `storage/local/` to learn how to do it on a disk.
+
+A log is a list of **chunks**. A chunk is a buffer of fixed size that batches are copied into one behind the other,
+once: the producer's buffer is reused, so that copy is owed. A chunk never moves and its bytes never change once
+written, so a read is a slice of it, a `memoryview` that stays valid whatever happens to the log meanwhile. One append
+lies in one chunk whole, which is also what makes it all or nothing: finding room is the last thing that can fail.
+
+The first chunk of a log is small and each next twice as large, up to 1 MiB: a hundred thousand logs of a few records
+are a matter of megabytes, and a busy log's reads are as long as a fetch wants them. A read ends at the end of its
+chunk; the next one goes on from there.
+
+**Memory is bounded** by `max_bytes` for all logs together. As on a full disk, appends are then refused with
+KAFKA_STORAGE_ERROR, which clients retry; reads go on; deleting records or topics makes room. Nothing is dropped to make
+room: a test whose records vanish is worse than a test that is told why. Retention is not applied.
+
+Everything is as durable as it will ever be at once, and gone with the process. High watermark and end of the log are
+the same. There is one leader epoch, 0.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import trio
+
+from kproto.batches.header import patch_base_offset, read_header
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import format_uuid
+from storage.engine import (
+    AbortedTransaction,
+    Append,
+    Batch,
+    EpochEnd,
+    FetchedRecords,
+    LogDirectory,
+    LogSpec,
+    LogStatistics,
+    OpenProducer,
+    PartitionLog,
+    Read,
+    TimestampOffset,
+    WrongEnd,
+)
+from storage.log_config import LogConfig
+from storage.producers import EXPIRATION_MS, AbortedTransactions, LogProducers, end_marker
+from storage.seams.clock import Clock
+from storage.seams.entropy import Entropy
+from storage.timestamps import first_record_at, latest_record
+
+DEFAULT_MAX_BYTES = 1 << 30
+SMALLEST_CHUNK = 4 << 10
+LARGEST_CHUNK = 1 << 20
+LEADER_EPOCH = 0
+EXPIRY_INTERVAL_MS = 10 * 60 * 1000
+
+_NOTHING = memoryview(b"")
+
+
+class _Chunk:
+    """Batches one behind the other: where each begins, in offsets and in bytes."""
+
+    __slots__ = ("bytes", "capacity", "end_offset", "max_timestamp", "offsets", "positions", "readable", "used")
+
+    def __init__(self, capacity: int, base_offset: int) -> None:
+        self.capacity = capacity
+        self.bytes = memoryview(bytearray(capacity))
+        self.readable = self.bytes.toreadonly()
+        self.used = 0
+        self.offsets = array("q")
+        self.positions = array("q")
+        self.end_offset = base_offset
+        self.max_timestamp = -1
+
+    def add(self, data: memoryview, base_offset: int, end_offset: int, max_timestamp: int) -> None:
+        position = self.used
+        self.used = position + len(data)
+        self.bytes[position : self.used] = data
+        self.offsets.append(base_offset)
+        self.positions.append(position)
+        self.end_offset = end_offset
+        if max_timestamp > self.max_timestamp:
+            self.max_timestamp = max_timestamp
+
+    def slice(self, start: int, limit: int, upto: int, whole_batch: bool) -> memoryview:
+        """Whole batches from the one with offset `start`, all below `upto`, as many as `limit` bytes hold.
+
+        The first may exceed the limit if `whole_batch`.
+        """
+        offsets, positions = self.offsets, self.positions
+        count = len(offsets)
+        first = bisect_right(offsets, start) - 1
+        begin = positions[first]
+        if upto >= self.end_offset:
+            last, stop = count, self.used
+        else:
+            # The batch that holds `upto` itself is not below it, nor is one that reaches beyond it.
+            last = bisect_right(offsets, upto) - 1
+            if last <= first:
+                return _NOTHING
+            stop = positions[last]
+        if stop - begin > limit:
+            last = bisect_right(positions, begin + limit, first, last) - 1
+            if last == first and whole_batch:
+                last += 1
+            stop = positions[last] if last < count else self.used
+        return self.readable[begin:stop]
+
+    def batches(self) -> Iterator[memoryview]:
+        for index, position in enumerate(self.positions):
+            following = index + 1
+            end = self.positions[following] if following < len(self.positions) else self.used
+            yield self.readable[position:end]
+
+
+class MemoryAppend:
+    """An append to memory: it needs no further waiting."""
+
+    __slots__ = ("base_offset", "duplicate", "last_offset")
+
+    def __init__(self, base_offset: int, last_offset: int, duplicate: bool) -> None:
+        self.base_offset = base_offset
+        self.last_offset = last_offset
+        self.duplicate = duplicate
+
+    async def wait_durable(self) -> None:
+        return
+
+
+class MemoryLog:
+    """One log. The store makes it; `PartitionLog` says what its methods promise."""
+
+    __slots__ = (
+        "_aborted", "_chunks", "_deleted", "_end", "_expire_at", "_producers", "_start", "_starts", "_store",
+        "exists", "on_advance", "spec",
+    )  # fmt: skip
+
+    def __init__(self, store: MemoryStore, spec: LogSpec) -> None:
+        self.spec = spec
+        self.on_advance: Callable[[], None] | None = None
+        self.exists = False
+        self._store = store
+        self._deleted = False
+        self._start = 0
+        self._end = 0
+        self._chunks: list[_Chunk] = []
+        self._starts: list[int] = []
+        self._producers = LogProducers(expiration=store.producer_expiration)
+        self._aborted = AbortedTransactions()
+        self._expire_at = 0
+
+    @property
+    def log_start_offset(self) -> int:
+        return self._start
+
+    @property
+    def log_end_offset(self) -> int:
+        return self._end
+
+    @property
+    def high_watermark(self) -> int:
+        return self._end
+
+    @property
+    def last_stable_offset(self) -> int:
+        return max(self._start, self._producers.last_stable_offset(self._end))
+
+    @property
+    def leader_epoch(self) -> int:
+        return LEADER_EPOCH
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
+        assert batches, "an append has something to append"
+        base_offset = offset = self._end
+        if expected_end is not None and expected_end != offset:
+            raise WrongEnd(expected_end, offset)
+        if self._deleted:
+            raise self._gone()
+        size = 0
+        numbered = False
+        for header, data in batches:
+            size += len(data)
+            numbered = numbered or header.producer_id >= 0
+        if numbered:
+            now = self._store.clock.monotonic_millis()
+            checked = [(header, end_marker(header, data)) for header, data in batches]
+            original = self._producers.check_all(checked, offset, now)
+            if original is not None:
+                return MemoryAppend(original.first_offset, original.last_offset, True)
+        chunk = self._room_for(size)
+        # From here on nothing fails.
+        for header, data in batches:
+            patch_base_offset(data, 0, offset, LEADER_EPOCH)
+            following = offset + header.last_offset_delta + 1
+            chunk.add(data, offset, following, header.max_timestamp)
+            offset = following
+        self._end = offset
+        if numbered:
+            offset = base_offset
+            for header, marker in checked:
+                if marker is None:
+                    self._producers.apply(header, offset, now)
+                else:
+                    completed = self._producers.apply_marker(header, marker, offset, now)
+                    if completed is not None and completed.aborted:
+                        self._aborted.add(completed)
+                offset += header.last_offset_delta + 1
+            if now >= self._expire_at:
+                self._producers.expire(now)
+                self._expire_at = now + EXPIRY_INTERVAL_MS
+        self.exists = True
+        if self.on_advance is not None:
+            self.on_advance()
+        return MemoryAppend(base_offset, self._end - 1, False)
+
+    def _room_for(self, size: int) -> _Chunk:
+        """The chunk that takes `size` more bytes: the last one, or a new one."""
+        capacity = SMALLEST_CHUNK
+        if self._chunks:
+            last = self._chunks[-1]
+            if last.capacity - last.used >= size:
+                return last
+            capacity = min(2 * last.capacity, LARGEST_CHUNK)
+        chunk = _Chunk(self._store.take(size, max(size, capacity)), self._end)
+        self._chunks.append(chunk)
+        self._starts.append(self._end)
+        return chunk
+
+    async def delete_before(self, offset: int) -> int:
+        if self._deleted:
+            raise self._gone()
+        if not 0 <= offset <= self._end:
+            raise self._out_of_range(offset)
+        if offset > self._start:
+            self._start = offset
+            before = 0
+            while before < len(self._chunks) and self._chunks[before].end_offset <= offset:
+                self._store.give_back(self._chunks[before].capacity)
+                before += 1
+            del self._chunks[:before], self._starts[:before]
+            self._aborted.drop_before(offset)
+        return self._start
+
+    def delete(self) -> None:
+        """Be gone: hold nothing, show nothing, take nothing. Slices that somebody has read stay readable."""
+        self._deleted = True
+        self.exists = False
+        for chunk in self._chunks:
+            self._store.give_back(chunk.capacity)
+        self._chunks.clear()
+        self._starts.clear()
+        self._start = self._end
+        self._producers = LogProducers()
+        self._aborted = AbortedTransactions()
+
+    def configure(self, config: LogConfig) -> None:
+        self.spec = self.spec._replace(config=config)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def read(self, start: int, max_bytes: int, upto: int, whole_batch: bool) -> memoryview:
+        """One partition's share of a fetch. Raises KafkaError(OFFSET_OUT_OF_RANGE)."""
+        if self._deleted:
+            raise self._gone()
+        if not self._start <= start <= self._end:
+            raise self._out_of_range(start)
+        if start >= upto or start == self._end:
+            return _NOTHING
+        chunk = self._chunks[bisect_right(self._starts, start) - 1]
+        return chunk.slice(start, max_bytes, upto, whole_batch)
+
+    async def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
+        for chunk in self._chunks:
+            if chunk.max_timestamp >= timestamp:
+                for batch in chunk.batches():
+                    if found := first_record_at(batch, timestamp, self._start):
+                        return found
+        return None
+
+    async def offset_of_max_timestamp(self) -> TimestampOffset | None:
+        latest: TimestampOffset | None = None
+        for chunk in self._chunks:
+            if latest is None or chunk.max_timestamp > latest.timestamp:
+                for batch in chunk.batches():
+                    if latest is None or read_header(batch).max_timestamp > latest.timestamp:
+                        found = latest_record(batch, self._start)
+                        if found and (latest is None or found.timestamp > latest.timestamp):
+                            latest = found
+        return latest
+
+    def end_of_epoch(self, leader_epoch: int) -> EpochEnd | None:
+        return EpochEnd(LEADER_EPOCH, self._end) if leader_epoch == LEADER_EPOCH else None
+
+    @property
+    def has_aborted_transactions(self) -> bool:
+        return len(self._aborted) > 0
+
+    async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
+        return self._aborted.overlapping(start, upto)
+
+    def producers(self) -> Sequence[OpenProducer]:
+        return self._producers.describe()
+
+    def statistics(self) -> LogStatistics:
+        return LogStatistics(
+            self._start, self._end, self.last_stable_offset, self._end, self.size, len(self._producers)
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes of all batches held."""
+        return sum(chunk.used for chunk in self._chunks)
+
+    def _gone(self) -> KafkaError:
+        return KafkaError(
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"{self.spec.topic}-{self.spec.partition} has been deleted"
+        )
+
+    def _out_of_range(self, offset: int) -> KafkaError:
+        return KafkaError(
+            ErrorCode.OFFSET_OUT_OF_RANGE,
+            f"offset {offset} of {self.spec.topic}-{self.spec.partition}, which has {self._start} to {self._end}",
+        )
+
+
+class MemoryStore:
+    """All logs of a broker that keeps nothing. `LogStore` says what its methods promise.
+
+    `max_bytes` bounds the chunks of all logs together; `producer_expiration` is in milliseconds.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        producer_expiration: int = EXPIRATION_MS,
+    ) -> None:
+        self.clock = clock
+        self.max_bytes = max_bytes
+        self.producer_expiration = producer_expiration
+        self._taken = 0
+        self._logs: dict[tuple[str, bytes, int], MemoryLog] = {}
+        self._cluster_id = format_uuid(entropy.uuid())
+
+    async def open(self) -> None:
+        """There is nothing to recover."""
+
+    async def close(self) -> None:
+        """There is nothing to keep."""
+
+    @property
+    def cluster_id(self) -> str:
+        return self._cluster_id
+
+    def log(self, spec: LogSpec) -> MemoryLog:
+        key = spec.topic, spec.topic_id, spec.partition
+        log = self._logs.get(key)
+        if log is None:
+            log = self._logs[key] = MemoryLog(self, spec)
+        return log
+
+    def existing(self) -> Collection[tuple[str, int]]:
+        return {(log.spec.topic, log.spec.partition) for log in self._logs.values() if log.exists}
+
+    async def create_logs(self, specs: Sequence[LogSpec]) -> None:
+        for spec in specs:
+            self.log(spec).exists = True
+
+    async def delete_logs(self, specs: Sequence[LogSpec]) -> None:
+        for spec in specs:
+            log = self._logs.pop((spec.topic, spec.topic_id, spec.partition), None)
+            if log is not None:
+                log.delete()
+
+    def read_now(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+        answers: list[FetchedRecords | KafkaError] = []
+        nothing_yet = True
+        for read in reads:
+            log = _own(read.log)
+            try:
+                records = log.read(read.start, min(read.max_bytes, max_bytes), read.upto, nothing_yet)
+            except KafkaError as error:
+                answers.append(error)
+                continue
+            if records:
+                nothing_yet = False
+                max_bytes = max(0, max_bytes - len(records))
+            answers.append(FetchedRecords(records, log.high_watermark, log.last_stable_offset, log.log_start_offset))
+        return answers
+
+    async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+        await trio.lowlevel.checkpoint()
+        return self.read_now(reads, max_bytes)
+
+    def log_directories(self) -> Sequence[LogDirectory]:
+        sizes = {(log.spec.topic, log.spec.partition): log.size for log in self._logs.values() if log.exists}
+        return [LogDirectory("memory", self.max_bytes, self.max_bytes - self._taken, None, sizes)]
+
+    def take(self, needed: int, wanted: int) -> int:
+        """Account for a chunk: of `wanted` bytes, or of just those `needed` where memory gets scarce."""
+        for size in (wanted, needed):
+            if self._taken + size <= self.max_bytes:
+                self._taken += size
+                return size
+        raise KafkaError(
+            ErrorCode.KAFKA_STORAGE_ERROR,
+            f"the {self.max_bytes} bytes of memory for records are used up: delete topics, or keep data on disk",
+        )
+
+    def give_back(self, size: int) -> None:
+        """A chunk is gone."""
+        self._taken -= size
+
+
+def _own(log: PartitionLog) -> MemoryLog:
+    assert isinstance(log, MemoryLog), "an engine reads its own logs"
+    return log
