@@ -1,0 +1,505 @@
+"""The records inside a batch: building batches, and looking inside.
+
+A broker rarely does either. Its own coordinators build batches (small ones), the cleaner rebuilds those it thins out,
+tools and share groups look inside. What clients produce passes by unopened.
+
+One record, behind the header, once the codec is undone::
+
+    length            varint     bytes of all that follows
+    attributes        int8       0
+    timestamp_delta   varlong    timestamp - base_timestamp
+    offset_delta      varint     offset - base_offset
+    key_length        varint     -1: no key
+    key
+    value_length      varint     -1: no value (a tombstone)
+    value
+    header_count      varint
+      key_length      varint     never negative; UTF-8
+      key
+      value_length    varint     -1: null
+      value
+
+A varint is zigzag-coded (0, -1, 1, -2 ... become 0, 1, 2, 3 ...), then written in groups of seven bits, the lowest
+first, bit 7 saying that another byte follows: five bytes at most for 32 bits, ten for 64.
+
+**Looking inside is done as if the bytes were hostile**, because they may be: a producer chooses them and nobody has
+looked since. Whatever does not fit raises ``KafkaError(INVALID_RECORD)``: an overlong varint, a length that leads
+outside its record, a negative count, a record whose parts do not add up to its length, bytes left over at the end.
+Memory is bounded by ``max_output`` for the decompressed records.
+
+Header keys are text. Bytes that are not UTF-8 survive a round trip all the same (``surrogateescape``), for a cleaner
+must not change them.
+
+Source: ``org.apache.kafka.common.record.DefaultRecord``, ``DefaultRecordBatch``, ``ByteUtils``; KIP-82 (headers),
+KIP-98 (control records).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
+from struct import Struct
+from typing import Final, NamedTuple
+
+from kproto.batches.buffers import ReadableBuffer
+from kproto.batches.compression import Codec, compress, decompress
+from kproto.batches.crc32c import crc32c
+from kproto.batches.header import (
+    ATTRIBUTES_OFFSET,
+    CODEC_MASK,
+    CONTROL,
+    CRC_OFFSET,
+    DELETE_HORIZON,
+    HEADER,
+    HEADER_SIZE,
+    LOG_APPEND_TIME,
+    LOG_OVERHEAD,
+    TRANSACTIONAL,
+    BatchHeader,
+    read_header,
+)
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP
+
+__all__ = [
+    "DEFAULT_MAX_OUTPUT",
+    "ControlRecordType",
+    "EndTxnMarker",
+    "Header",
+    "RecordData",
+    "build_batch",
+    "build_control_batch",
+    "build_end_txn_marker",
+    "control_record_type",
+    "count_records",
+    "decompressed_records",
+    "iter_records",
+    "parse_records",
+    "read_end_txn_marker",
+    "recompress",
+]
+
+Header = tuple[str, bytes | None]
+
+DEFAULT_MAX_OUTPUT: Final = 256 * 1024 * 1024
+"""Bytes that one batch's records may come to when they are decompressed, where the caller names no other bound."""
+
+_pack_uint32 = Struct(">I").pack_into
+
+
+class RecordData(NamedTuple):
+    """One record. ``offset`` and ``timestamp`` are absolute; ``value`` None is a tombstone."""
+
+    offset: int = 0
+    timestamp: int = NO_TIMESTAMP
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Sequence[Header] = ()
+
+
+# --- building -------------------------------------------------------------------------------------------------------
+
+
+def _varint(number: int) -> bytes:
+    zigzag = (number << 1) ^ (number >> 63)
+    if zigzag < 0x80:
+        return zigzag.to_bytes(1, "big")
+    if zigzag < 0x4000:
+        return bytes((zigzag & 0x7F | 0x80, zigzag >> 7))
+    groups = bytearray()
+    while zigzag >= 0x80:
+        groups.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    groups.append(zigzag)
+    return bytes(groups)
+
+
+def _wrap_int64(number: int) -> int:
+    """Deltas of timestamps are taken modulo 2^64, on both ways, as Java's arithmetic does."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+_NULL = _varint(-1)
+_NO_HEADERS = _varint(0)
+
+
+def _encode_headers(headers: Sequence[Header]) -> bytes:
+    parts = [_varint(len(headers))]
+    for key, value in headers:
+        name = key.encode("utf-8", "surrogateescape")
+        parts += (_varint(len(name)), name)
+        parts += (_NULL,) if value is None else (_varint(len(value)), value)
+    return b"".join(parts)
+
+
+def build_batch(
+    records: Iterable[RecordData],
+    *,
+    base_offset: int = 0,
+    compression: int = Codec.NONE,
+    level: int | None = None,
+    producer_id: int = NO_PRODUCER_ID,
+    producer_epoch: int = NO_PRODUCER_EPOCH,
+    base_sequence: int = NO_SEQUENCE,
+    transactional: bool = False,
+    control: bool = False,
+    leader_epoch: int = 0,
+    log_append_time: bool = False,
+    keep_offsets: bool = False,
+    last_offset_delta: int | None = None,
+    delete_horizon: int | None = None,
+) -> bytearray:
+    """One whole batch with a valid CRC.
+
+    Records get consecutive offsets from ``base_offset`` on, whatever their own ``offset`` says. A cleaner, which leaves
+    gaps, passes ``keep_offsets=True`` and the original's ``last_offset_delta``; only then may there be no records.
+    ``log_append_time`` sets attribute bit 3; the largest timestamp then counts for all. ``delete_horizon`` (ms) is that
+    of KIP-534.
+    """
+    parts: list[bytes] = []
+    base_timestamp = max_timestamp = NO_TIMESTAMP
+    if delete_horizon is not None:
+        base_timestamp = delete_horizon
+    count = 0
+    delta = -1
+    for offset, timestamp, key, value, headers in records:
+        if count == 0:
+            if delete_horizon is None:
+                base_timestamp = timestamp
+            max_timestamp = timestamp
+        elif timestamp > max_timestamp:
+            max_timestamp = timestamp
+        if keep_offsets:
+            assert offset - base_offset > delta, "offsets rise within a batch"
+            delta = offset - base_offset
+        else:
+            delta = count
+        count += 1
+        body = b"".join(
+            (
+                b"\0",
+                _varint(_wrap_int64(timestamp - base_timestamp)),
+                _varint(delta),
+                _NULL if key is None else _varint(len(key)) + key,
+                _NULL if value is None else _varint(len(value)),
+                value or b"",
+                _encode_headers(headers) if headers else _NO_HEADERS,
+            )
+        )
+        parts += (_varint(len(body)), body)
+    if last_offset_delta is None:
+        last_offset_delta = delta
+    assert last_offset_delta >= max(delta, 0), "a batch without records still covers offsets"
+    attributes = compression & CODEC_MASK
+    if log_append_time:
+        attributes |= LOG_APPEND_TIME
+    if transactional:
+        attributes |= TRANSACTIONAL
+    if control:
+        attributes |= CONTROL
+    if delete_horizon is not None:
+        attributes |= DELETE_HORIZON
+    header = BatchHeader(
+        base_offset=base_offset,
+        batch_length=0,
+        partition_leader_epoch=leader_epoch,
+        magic=2,
+        crc=0,
+        attributes=attributes,
+        last_offset_delta=last_offset_delta,
+        base_timestamp=base_timestamp,
+        max_timestamp=max_timestamp,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=base_sequence,
+        record_count=count,
+    )
+    payload: ReadableBuffer = b"".join(parts)
+    if compression != Codec.NONE and count:
+        payload = compress(compression, payload, level)
+    return _assemble(header, payload)
+
+
+def _assemble(header: BatchHeader, payload: ReadableBuffer) -> bytearray:
+    """Header and payload as one buffer, with the length and the CRC that belong to them."""
+    size = HEADER_SIZE + len(payload)
+    batch = bytearray(size)
+    HEADER.pack_into(batch, 0, *header._replace(batch_length=size - LOG_OVERHEAD, crc=0))
+    batch[HEADER_SIZE:] = payload
+    _pack_uint32(batch, CRC_OFFSET, crc32c(memoryview(batch)[ATTRIBUTES_OFFSET:]))
+    return batch
+
+
+def recompress(
+    batch: ReadableBuffer, codec: int, *, level: int | None = None, max_output: int = DEFAULT_MAX_OUTPUT
+) -> bytearray:
+    """The same batch under another codec: offsets, timestamps, headers, producer fields and flags stay as they are.
+
+    The records' bytes are not parsed; they are taken out of one codec and put into another.
+    Raises what :func:`~kproto.batches.compression.decompress` raises.
+    """
+    header = read_header(batch)
+    records = decompressed_records(header, batch, max_output)
+    payload = compress(codec, records, level) if header.record_count else records
+    return _assemble(header._replace(attributes=header.attributes & ~CODEC_MASK | Codec(codec)), payload)
+
+
+# --- looking inside -------------------------------------------------------------------------------------------------
+
+
+def decompressed_records(
+    header: BatchHeader, batch: ReadableBuffer, max_output: int = DEFAULT_MAX_OUTPUT
+) -> memoryview:
+    """The bytes of all records behind ``header``, freed of their codec. ``batch`` begins at the header.
+
+    Raises ``KafkaError``: INVALID_RECORD for undecodable data, MESSAGE_TOO_LARGE above ``max_output`` bytes,
+    UNSUPPORTED_COMPRESSION_TYPE, and CORRUPT_MESSAGE when ``batch`` is shorter than its header says.
+    """
+    if len(batch) < header.size:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"{len(batch)} bytes of a batch of {header.size}")
+    payload = memoryview(batch)[HEADER_SIZE : header.size]
+    codec = header.attributes & CODEC_MASK
+    # A cleaner may have left a batch without records; such a one has no compressed stream either.
+    if codec == Codec.NONE or (not payload and not header.record_count):
+        return payload
+    return decompress(codec, payload, max_output)
+
+
+def iter_records(batch: ReadableBuffer, *, max_output: int = DEFAULT_MAX_OUTPUT) -> Iterator[RecordData]:
+    """The records of the batch at the start of ``batch``, in order, with absolute offsets and timestamps.
+
+    Keys, values and header values are ``bytes`` of their own. The CRC is not checked here
+    (:func:`~kproto.batches.header.has_valid_crc` does).
+    Raises ``KafkaError`` as :func:`decompressed_records` and :func:`parse_records` do.
+    """
+    header = read_header(batch)
+    return parse_records(header, decompressed_records(header, batch, max_output))
+
+
+def _invalid(reason: str) -> KafkaError:
+    return KafkaError(ErrorCode.INVALID_RECORD, reason)
+
+
+def _read_varint(data: bytes, pos: int, end: int, bits: int = 32) -> tuple[int, int]:
+    """A zigzag varint of at most ``bits`` bits inside ``data[pos:end]``, and the position behind it."""
+    number = shift = 0
+    while True:
+        if pos >= end:
+            raise _invalid("a varint leads outside its record")
+        byte = data[pos]
+        pos += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+        if shift >= bits:
+            raise _invalid(f"a varint takes more than {-(-bits // 7)} bytes")
+    if number >> bits:
+        raise _invalid(f"a varint has more than {bits} bits")
+    return (number >> 1) ^ -(number & 1), pos
+
+
+def _read_sized(data: bytes, pos: int, end: int) -> tuple[bytes | None, int]:
+    """A length and so many bytes; None for a negative length, as Kafka reads it."""
+    # The one-byte varint is spelled out: it is what almost every length is.
+    if pos < end and (byte := data[pos]) < 0x80:
+        size = (byte >> 1) ^ -(byte & 1)
+        pos += 1
+    else:
+        size, pos = _read_varint(data, pos, end)
+    if size < 0:
+        return None, pos
+    stop = pos + size
+    if stop > end:
+        raise _invalid("a key, value or header leads outside its record")
+    return data[pos:stop], stop
+
+
+def _read_headers(data: bytes, pos: int, end: int) -> tuple[tuple[Header, ...], int]:
+    count, pos = _read_varint(data, pos, end)
+    # A header takes two bytes at the least, so the count cannot be taken further than the bytes go.
+    if count < 0 or 2 * count > end - pos:
+        raise _invalid(f"{count} headers in {end - pos} bytes")
+    headers = []
+    for _ in range(count):
+        name, pos = _read_sized(data, pos, end)
+        if name is None:
+            raise _invalid("a header without a key")
+        value, pos = _read_sized(data, pos, end)
+        headers.append((name.decode("utf-8", "surrogateescape"), value))
+    return tuple(headers), pos
+
+
+_MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
+
+
+def parse_records(header: BatchHeader, records: ReadableBuffer) -> Iterator[RecordData]:
+    """The records in ``records``, the decompressed bytes behind ``header``.
+
+    Raises ``KafkaError(INVALID_RECORD)`` where the bytes do not fit the format or the header's count.
+    """
+    data = bytes(records)
+    end_of_data = len(data)
+    pos = 0
+    base_offset, base_timestamp = header.base_offset, header.base_timestamp
+    append_time = header.max_timestamp if header.attributes & LOG_APPEND_TIME else None
+    if header.record_count < 0:
+        raise _invalid(f"a record count of {header.record_count}")
+    for _ in range(header.record_count):
+        size, pos = _read_varint(data, pos, end_of_data)
+        end = pos + size
+        if size < 0 or end > end_of_data:
+            raise _invalid("a record leads outside its batch")
+        timestamp, pos = _read_varint(data, pos + 1, end, 64)  # behind the attributes byte, which means nothing yet
+        delta, pos = _read_varint(data, pos, end)
+        key, pos = _read_sized(data, pos, end)
+        value, pos = _read_sized(data, pos, end)
+        headers: tuple[Header, ...] = ()
+        if pos < end and data[pos] == 0:
+            pos += 1
+        else:
+            headers, pos = _read_headers(data, pos, end)
+        if pos != end:
+            raise _invalid(f"a record of {size} bytes has {end - pos} left over")
+        timestamp = base_timestamp + timestamp if append_time is None else append_time
+        if not _MIN_INT64 <= timestamp <= _MAX_INT64:
+            timestamp = _wrap_int64(timestamp)
+        yield RecordData(base_offset + delta, timestamp, key, value, headers)
+    if pos != end_of_data:
+        raise _invalid(f"{end_of_data - pos} bytes behind the last record")
+
+
+def count_records(records: ReadableBuffer, limit: int) -> int:
+    """How many record frames lie in ``records``, by their lengths alone; stops with ``limit + 1`` when there are more.
+
+    The cheapest walk there is: a record's inside is not looked at.
+    Raises ``KafkaError(INVALID_RECORD)`` when a frame leads outside or is shorter than a record can be.
+    """
+    data = records if isinstance(records, bytes) else memoryview(records)
+    end_of_data = len(data)
+    pos = count = 0
+    while pos < end_of_data and count <= limit:
+        byte = data[pos]
+        pos += 1
+        size = byte & 0x7F
+        shift = 7
+        while byte >= 0x80:
+            if pos >= end_of_data or shift > 28:
+                raise _invalid("the length of a record is not a varint of 32 bits")
+            byte = data[pos]
+            pos += 1
+            size |= (byte & 0x7F) << shift
+            shift += 7
+        # Odd means negative. Attributes, two deltas, two lengths and the header count take a byte each.
+        if size & 1 or size < 2 * MIN_RECORD_SIZE:
+            raise _invalid("a record is shorter than a record can be")
+        pos += size >> 1
+        if pos > end_of_data:
+            raise _invalid("a record leads outside its batch")
+        count += 1
+    return count
+
+
+MIN_RECORD_SIZE: Final = 6
+"""Bytes of the smallest record, its length aside."""
+
+
+# --- control records ------------------------------------------------------------------------------------------------
+
+
+class ControlRecordType(IntEnum):
+    """The second int16 of a control record's key. Numbers above these may come; readers skip what they do not know."""
+
+    ABORT = 0
+    COMMIT = 1
+    LEADER_CHANGE = 2
+    SNAPSHOT_HEADER = 3
+    SNAPSHOT_FOOTER = 4
+    KRAFT_VERSION = 5
+    KRAFT_VOTERS = 6
+
+
+class EndTxnMarker(NamedTuple):
+    """What ended a transaction: the decision, and the epoch of the coordinator that took it."""
+
+    commit: bool
+    coordinator_epoch: int
+
+
+_control_types: dict[int, int] = {int(kind): kind for kind in ControlRecordType}
+_control_key = Struct(">hh")
+_end_txn_value = Struct(">hi")
+
+
+def build_control_batch(
+    control_type: int,
+    value: bytes,
+    *,
+    timestamp: int,
+    base_offset: int = 0,
+    leader_epoch: int = 0,
+    producer_id: int = NO_PRODUCER_ID,
+    producer_epoch: int = NO_PRODUCER_EPOCH,
+    transactional: bool = False,
+) -> bytearray:
+    """A batch of one control record; ``value`` is that type's message, its int16 version included."""
+    record = RecordData(timestamp=timestamp, key=_control_key.pack(0, control_type), value=value)
+    return build_batch(
+        (record,),
+        base_offset=base_offset,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        transactional=transactional,
+        control=True,
+        leader_epoch=leader_epoch,
+    )
+
+
+def build_end_txn_marker(
+    *,
+    commit: bool,
+    producer_id: int,
+    producer_epoch: int,
+    coordinator_epoch: int,
+    timestamp: int,
+    base_offset: int = 0,
+    leader_epoch: int = 0,
+) -> bytearray:
+    """The control batch that commits or aborts a producer's open transaction on one partition."""
+    return build_control_batch(
+        ControlRecordType.COMMIT if commit else ControlRecordType.ABORT,
+        _end_txn_value.pack(0, coordinator_epoch),
+        timestamp=timestamp,
+        base_offset=base_offset,
+        leader_epoch=leader_epoch,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        transactional=True,
+    )
+
+
+def control_record_type(key: bytes | None) -> int:
+    """The type in a control record's key; a :class:`ControlRecordType` if it is one of those, else the bare number.
+
+    Raises ``KafkaError(INVALID_RECORD)`` for a key that is too short or of a negative version.
+    """
+    if key is None or len(key) < _control_key.size:
+        raise _invalid("the key of a control record takes four bytes")
+    version, number = _control_key.unpack_from(key)
+    if version < 0:
+        raise _invalid(f"the key of a control record has version {version}")
+    return _control_types.get(number, number)
+
+
+def read_end_txn_marker(record: RecordData) -> EndTxnMarker | None:
+    """The transaction marker in a control record, or None if it is a control record of another type.
+
+    Raises ``KafkaError(INVALID_RECORD)`` when key or value cannot be a control record's.
+    """
+    kind = control_record_type(record.key)
+    if kind not in (ControlRecordType.ABORT, ControlRecordType.COMMIT):
+        return None
+    if record.value is None or len(record.value) < _end_txn_value.size:
+        raise _invalid("the value of a transaction marker takes six bytes")
+    version, coordinator_epoch = _end_txn_value.unpack_from(record.value)
+    if version < 0:
+        raise _invalid(f"the value of a transaction marker has version {version}")
+    return EndTxnMarker(kind == ControlRecordType.COMMIT, coordinator_epoch)
