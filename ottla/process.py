@@ -31,6 +31,7 @@ from typing import IO, Self
 
 _COMMAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
 _LOG_LINES_KEPT = 200
+_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 if sys.platform == "win32":
     _PROCESS_GROUP, _CREATION_FLAGS = None, subprocess.CREATE_NEW_PROCESS_GROUP
 else:
@@ -69,8 +70,9 @@ class Broker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """`host:port`, what every Kafka client calls its bootstrap servers."""
+        """`host:port`, what every Kafka client calls its bootstrap servers; on every address, this machine's own."""
         host, port = self._running().address
+        host = _LOOPBACK.get(host, host)
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property

@@ -69,6 +69,14 @@ def test_an_ipv6_address_is_bracketed(stand_in: StandIn) -> None:
         assert broker.host == "::1"
 
 
+def test_a_broker_on_every_address_is_reached_on_this_machine(stand_in: StandIn) -> None:
+    """`0.0.0.0` is where to listen; clients here connect to the loopback address."""
+    stand_in("print('ready 0.0.0.0:4711', flush=True); sys.stdin.read()")
+    with ottla.Broker(host="0.0.0.0") as broker:
+        assert broker.host == "0.0.0.0"
+        assert broker.bootstrap_servers == "127.0.0.1:4711"
+
+
 def test_options_reach_the_command(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Options become the command's words; a relative folder is made absolute, booleans become Kafka's."""
     stand_in("print(json.dumps(sys.argv[1:]), file=sys.stderr, flush=True);" + SERVES)
