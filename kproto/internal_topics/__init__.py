@@ -1,0 +1,1 @@
+"""Record formats of internal topics, declared like messages."""

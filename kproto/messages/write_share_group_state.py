@@ -1,0 +1,46 @@
+"""WriteShareGroupState, API 85."""
+
+from kproto.schema.declare import Array, Int8, Int16, Int32, Int64, Request, Response, String, Struct, Uuid, field
+
+
+class StateBatch(Struct):
+    first_offset: Int64 = field("0+")
+    last_offset: Int64 = field("0+")
+    delivery_state: Int8 = field("0+")
+    delivery_count: Int16 = field("0+")
+
+
+class PartitionData(Struct):
+    partition: Int32 = field("0+")
+    state_epoch: Int32 = field("0+")
+    leader_epoch: Int32 = field("0+")
+    start_offset: Int64 = field("0+")
+    delivery_complete_count: Int32 = field("1+", default=-1, ignorable=True)
+    state_batches: Array[StateBatch] = field("0+")
+
+
+class WriteStateData(Struct):
+    topic_id: Uuid = field("0+")
+    partitions: Array[PartitionData] = field("0+")
+
+
+class WriteShareGroupStateRequest(Request, api=85, versions="0-1", flexible="0+"):
+    """Write the persistent state of share partitions (KIP-932)."""
+
+    group_id: String = field("0+")
+    topics: Array[WriteStateData] = field("0+")
+
+
+class PartitionResult(Struct):
+    partition: Int32 = field("0+")
+    error_code: Int16 = field("0+")
+    error_message: String | None = field("0+", default=None)
+
+
+class WriteStateResult(Struct):
+    topic_id: Uuid = field("0+")
+    partitions: Array[PartitionResult] = field("0+")
+
+
+class WriteShareGroupStateResponse(Response, to=WriteShareGroupStateRequest):
+    results: Array[WriteStateResult] = field("0+")
