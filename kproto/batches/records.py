@@ -65,6 +65,7 @@ __all__ = [
     "EndTxnMarker",
     "Header",
     "RecordData",
+    "RecordSummary",
     "build_batch",
     "build_control_batch",
     "build_end_txn_marker",
@@ -75,11 +76,12 @@ __all__ = [
     "parse_records",
     "read_end_txn_marker",
     "recompress",
+    "summarise_records",
 ]
 
 Header = tuple[str, bytes | None]
 
-DEFAULT_MAX_OUTPUT: Final = 256 * 1024 * 1024
+DEFAULT_MAX_OUTPUT: Final = 128 * 1024 * 1024
 """Bytes that one batch's records may come to when they are decompressed, where the caller names no other bound."""
 
 _pack_uint32 = Struct(">I").pack_into
@@ -280,6 +282,8 @@ def _invalid(reason: str) -> KafkaError:
 
 def _read_varint(data: bytes, pos: int, end: int, bits: int = 32) -> tuple[int, int]:
     """A zigzag varint of at most ``bits`` bits inside ``data[pos:end]``, and the position behind it."""
+    if pos < end and (number := data[pos]) < 0x80:
+        return (number >> 1) ^ -(number & 1), pos + 1
     number = shift = 0
     while True:
         if pos >= end:
@@ -299,12 +303,7 @@ def _read_varint(data: bytes, pos: int, end: int, bits: int = 32) -> tuple[int, 
 
 def _read_sized(data: bytes, pos: int, end: int) -> tuple[bytes | None, int]:
     """A length and so many bytes; None for a negative length, as Kafka reads it."""
-    # The one-byte varint is spelled out: it is what almost every length is.
-    if pos < end and (byte := data[pos]) < 0x80:
-        size = (byte >> 1) ^ -(byte & 1)
-        pos += 1
-    else:
-        size, pos = _read_varint(data, pos, end)
+    size, pos = _read_varint(data, pos, end)
     if size < 0:
         return None, pos
     stop = pos + size
@@ -373,33 +372,99 @@ def count_records(records: ReadableBuffer, limit: int) -> int:
     The cheapest walk there is: a record's inside is not looked at.
     Raises ``KafkaError(INVALID_RECORD)`` when a frame leads outside or is shorter than a record can be.
     """
-    data = records if isinstance(records, bytes) else memoryview(records)
+    data = bytes(records)
     end_of_data = len(data)
     pos = count = 0
     while pos < end_of_data and count <= limit:
-        byte = data[pos]
+        # Lengths of one and two bytes, that is, records below 8 KiB, are spelled out.
+        zigzag = data[pos]
         pos += 1
-        size = byte & 0x7F
-        shift = 7
-        while byte >= 0x80:
-            if pos >= end_of_data or shift > 28:
-                raise _invalid("the length of a record is not a varint of 32 bits")
-            byte = data[pos]
-            pos += 1
-            size |= (byte & 0x7F) << shift
-            shift += 7
-        # Odd means negative. Attributes, two deltas, two lengths and the header count take a byte each.
-        if size & 1 or size < 2 * MIN_RECORD_SIZE:
+        if zigzag >= 0x80:
+            if pos < end_of_data and (byte := data[pos]) < 0x80:
+                zigzag = zigzag & 0x7F | byte << 7
+                pos += 1
+            else:
+                size, pos = _read_varint(data, pos - 1, end_of_data)
+                zigzag = size << 1 if size >= 0 else 1
+        # Odd means negative.
+        if zigzag & 1 or zigzag < 2 * MIN_RECORD_SIZE:
             raise _invalid("a record is shorter than a record can be")
-        pos += size >> 1
-        if pos > end_of_data:
-            raise _invalid("a record leads outside its batch")
+        pos += zigzag >> 1
         count += 1
+    if pos > end_of_data:
+        raise _invalid("a record leads outside its batch")
     return count
 
 
 MIN_RECORD_SIZE: Final = 6
-"""Bytes of the smallest record, its length aside."""
+"""Bytes of the smallest record, its length aside: attributes, two deltas, two lengths and the header count."""
+
+
+class RecordSummary(NamedTuple):
+    """What a walk over all records of a batch found."""
+
+    min_timestamp: int
+    """Of the records that have a timestamp; -1 if none has."""
+    max_timestamp: int
+    keyless: bool
+    """Some record has no key."""
+    offsets_count_up: bool
+    """Offset deltas are 0, 1, 2 and so on."""
+
+
+def summarise_records(header: BatchHeader, records: ReadableBuffer) -> RecordSummary:
+    """Walk over the decompressed ``records`` of ``header`` like :func:`parse_records`, without making anything of them.
+
+    Raises ``KafkaError(INVALID_RECORD)`` in the same cases.
+    """
+    data = bytes(records)
+    end_of_data = len(data)
+    base_timestamp = header.base_timestamp
+    append_time = header.max_timestamp if header.attributes & LOG_APPEND_TIME else None
+    min_timestamp = _MAX_INT64
+    max_timestamp = _MIN_INT64
+    keyless = False
+    offsets_count_up = True
+    pos = 0
+    if header.record_count < 0:
+        raise _invalid(f"a record count of {header.record_count}")
+    for index in range(header.record_count):
+        size, pos = _read_varint(data, pos, end_of_data)
+        end = pos + size
+        if size < 0 or end > end_of_data:
+            raise _invalid("a record leads outside its batch")
+        timestamp, pos = _read_varint(data, pos + 1, end, 64)
+        delta, pos = _read_varint(data, pos, end)
+        if delta != index:
+            offsets_count_up = False
+        size, pos = _read_varint(data, pos, end)
+        if size < 0:
+            keyless = True
+        else:
+            pos += size
+        size, pos = _read_varint(data, pos, end)
+        if size > 0:
+            pos += size
+        if pos == end - 1 and data[pos] == 0:
+            pos += 1
+        else:
+            _, pos = _read_headers(data, pos, end)
+        if pos != end:
+            raise _invalid(f"{end - pos} bytes are left over in a record")
+        timestamp = base_timestamp + timestamp if append_time is None else append_time
+        if not _MIN_INT64 <= timestamp <= _MAX_INT64:
+            timestamp = _wrap_int64(timestamp)
+        if timestamp > max_timestamp:
+            max_timestamp = timestamp
+        if timestamp < min_timestamp and timestamp != NO_TIMESTAMP:
+            min_timestamp = timestamp
+    if pos != end_of_data:
+        raise _invalid(f"{end_of_data - pos} bytes behind the last record")
+    if min_timestamp == _MAX_INT64:
+        min_timestamp = NO_TIMESTAMP
+    if max_timestamp == _MIN_INT64:
+        max_timestamp = NO_TIMESTAMP
+    return RecordSummary(min_timestamp, max_timestamp, keyless, offsets_count_up)
 
 
 # --- control records ------------------------------------------------------------------------------------------------
@@ -483,6 +548,8 @@ def control_record_type(key: bytes | None) -> int:
     """
     if key is None or len(key) < _control_key.size:
         raise _invalid("the key of a control record takes four bytes")
+    version: int
+    number: int
     version, number = _control_key.unpack_from(key)
     if version < 0:
         raise _invalid(f"the key of a control record has version {version}")

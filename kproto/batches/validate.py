@@ -1,0 +1,417 @@
+"""What Kafka 4.3.1 checks of a batch that a producer sent, in its order and with its codes.
+
+:func:`check_produced_batch` needs the header and the CRC only. It runs for every partition of every Produce request:
+
+=====================================================================  ==============================================
+what is sent                                                           answer
+=====================================================================  ==============================================
+nothing, or less than one whole batch                                  INVALID_RECORD
+a length below 14, a magic that never was                              CORRUPT_MESSAGE
+a message set of magic 0 or 1                                          INVALID_RECORD
+zstd in a request before v7                                            UNSUPPORTED_COMPRESSION_TYPE
+a second whole batch                                                   INVALID_RECORD
+an incomplete second batch, or fewer than 12 bytes                     taken; only the first batch counts
+a transactional batch in a request without transactional id            TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+a base offset other than 0                                             INVALID_RECORD
+more than max.message.bytes                                            MESSAGE_TOO_LARGE
+a length below the header's, a wrong CRC                               CORRUPT_MESSAGE
+a codec number that is not assigned                                    UNSUPPORTED_COMPRESSION_TYPE (*)
+no records, or a count that the last offset delta contradicts          INVALID_RECORD
+a control batch; a producer id without a sequence number               INVALID_RECORD
+LogAppendTime claimed by the producer on a LogAppendTime topic         INVALID_TIMESTAMP
+more than segment.bytes                                                RECORD_LIST_TOO_LARGE
+=====================================================================  ==============================================
+
+Whatever else the topic's settings demand is the business of :func:`conform`; :func:`conforms` tells whether there is
+anything to do, so that a plain uncompressed batch is never opened. Looking inside happens when
+
+* the batch is compressed: the data must decode, within a bound, to as many record frames as the header says
+  (INVALID_RECORD (*));
+* the topic is compacted: every record needs a key (INVALID_RECORD, with a line per record);
+* timestamps are in doubt: the header's largest is too far ahead or contradicts the first one, or the topic bounds the
+  past. Then each record is looked at (INVALID_TIMESTAMP, with a line per record), and a header that says something
+  else than its records is put right, as Kafka does for every batch;
+* ``compression.type`` names a codec that the batch does not have: it is recompressed.
+
+LogAppendTime is stamped into the header in place.
+
+(*) Kafka answers UNKNOWN_SERVER_ERROR to undecodable data and to unknown codecs. Clients take that for a passing
+failure and send the same again; the code that names the fault stops them.
+
+Departures: trailing bytes behind gzip or lz4 data are refused (Kafka ignores them); null records are refused (Kafka
+4.3.1 never answers); record errors are listed up to :data:`MAX_RECORD_ERRORS`.
+
+Sources: ``ProduceRequest.validateRecords``, ``ByteBufferLogInputStream``, ``UnifiedLog.analyzeAndValidateRecords``,
+``LogValidator``; KIP-467 (record errors), KIP-110 (zstd), KIP-937 (timestamp bounds). Each row was asked of a running
+broker.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, NoReturn, Protocol
+
+from kproto.batches.buffers import ReadableBuffer, WritableBuffer
+from kproto.batches.compression import Codec, codec_named
+from kproto.batches.crc32c import crc32c
+from kproto.batches.header import (
+    ATTRIBUTES_OFFSET,
+    CODEC_MASK,
+    CONTROL,
+    HEADER_SIZE,
+    LOG_APPEND_TIME,
+    LOG_OVERHEAD,
+    MAGIC_OFFSET,
+    TRANSACTIONAL,
+    BatchHeader,
+    patch_create_time,
+    patch_log_append_time,
+    read_header,
+)
+from kproto.batches.legacy import MIN_ENTRY_LENGTH, UP_TO_MAGIC, legacy_magic
+from kproto.batches.records import (
+    DEFAULT_MAX_OUTPUT,
+    RecordSummary,
+    count_records,
+    decompressed_records,
+    parse_records,
+    recompress,
+    summarise_records,
+)
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import NO_TIMESTAMP
+
+__all__ = [
+    "MAX_RECORD_ERRORS",
+    "BatchRules",
+    "RecordError",
+    "RecordsRefused",
+    "check_compressed_payload",
+    "check_produced_batch",
+    "check_records_walk",
+    "conform",
+    "conforms",
+    "split_batches",
+]
+
+MAX_RECORD_ERRORS: Final = 1000
+"""A batch can hold more bad records than a reply should list."""
+
+NO_BOUND: Final = 2**63 - 1
+
+ZSTD_SINCE_VERSION: Final = 7
+
+
+class BatchRules(Protocol):
+    """What a topic's settings say about batches, named as in Kafka's configs; a log's typed settings are one."""
+
+    @property
+    def max_message_bytes(self) -> int: ...
+    @property
+    def segment_bytes(self) -> int: ...
+    @property
+    def compact(self) -> bool: ...
+    @property
+    def log_append_time(self) -> bool: ...
+    @property
+    def message_timestamp_before_max_ms(self) -> int: ...
+    @property
+    def message_timestamp_after_max_ms(self) -> int: ...
+    @property
+    def compression_type(self) -> str: ...
+    @property
+    def compression_gzip_level(self) -> int: ...
+    @property
+    def compression_lz4_level(self) -> int: ...
+    @property
+    def compression_zstd_level(self) -> int: ...
+
+
+class RecordError(NamedTuple):
+    """Why one record of a batch is refused; Produce v8 and later tell the client (KIP-467)."""
+
+    batch_index: int
+    message: str
+
+
+class RecordsRefused(KafkaError):
+    """Some records of a batch are refused, and with them all of it."""
+
+    def __init__(self, code: ErrorCode, message: str, record_errors: Sequence[RecordError]) -> None:
+        super().__init__(code, message)
+        self.record_errors = record_errors
+
+
+def _invalid(reason: str) -> KafkaError:
+    return KafkaError(ErrorCode.INVALID_RECORD, reason)
+
+
+# --- by the header --------------------------------------------------------------------------------------------------
+
+
+def check_produced_batch(
+    records: ReadableBuffer | None,
+    rules: BatchRules,
+    *,
+    api_version: int = 13,
+    has_transactional_id: bool = False,
+) -> BatchHeader:
+    """Judge the ``records`` field of one partition in a Produce request by header and CRC; return the batch's header.
+
+    The batch is ``records[: header.size]``: bytes behind it, which Kafka tolerates if they are too few for another
+    batch, are not to be stored. Raises ``KafkaError`` as the table above says.
+    """
+    if records is None:
+        raise _invalid("a partition without records")
+    length = len(records)
+    if length < HEADER_SIZE or records[MAGIC_OFFSET] != 2:
+        _refuse_no_batch(records)
+    try:
+        header = read_header(records)
+    except KafkaError:
+        _refuse_no_batch(records)
+    size = LOG_OVERHEAD + header.batch_length
+    if size > length:
+        raise _invalid(f"the record batch takes {size} bytes, and {length} are here")
+    attributes = header.attributes
+    codec = attributes & CODEC_MASK
+    if codec == Codec.ZSTD and api_version < ZSTD_SINCE_VERSION:
+        raise KafkaError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"zstd needs Produce v{ZSTD_SINCE_VERSION} or later")
+    if size < length:
+        _check_what_follows(records, size)
+    if attributes & TRANSACTIONAL and not has_transactional_id:
+        raise KafkaError(
+            ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            "a transactional batch in a request without transactional id",
+        )
+    if header.base_offset != 0:
+        raise _invalid(f"a producer's batch starts at offset 0, not at {header.base_offset}")
+    if size > rules.max_message_bytes:
+        raise _too_large(size, rules)
+    if crc32c(memoryview(records)[ATTRIBUTES_OFFSET:size]) != header.crc:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, "the record batch does not match its CRC")
+    if codec > Codec.ZSTD:
+        raise KafkaError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"no compression codec has the number {codec}")
+    count = header.record_count
+    if count <= 0 or header.last_offset_delta != count - 1:
+        raise _invalid(f"{count} records with a last offset delta of {header.last_offset_delta}")
+    if attributes & CONTROL:
+        raise _invalid("clients do not write control records")
+    if header.producer_id >= 0 and header.base_sequence < 0:
+        raise _invalid(f"producer id {header.producer_id} with sequence number {header.base_sequence}")
+    if attributes & LOG_APPEND_TIME and rules.log_append_time:
+        reason = "the timestamp type LogAppendTime is the broker's to set"
+        errors = [RecordError(index, reason) for index in range(min(count, MAX_RECORD_ERRORS))]
+        raise RecordsRefused(ErrorCode.INVALID_TIMESTAMP, reason, errors)
+    if size > rules.segment_bytes:
+        raise _longer_than_segment(size, rules)
+    return header
+
+
+def _too_large(size: int, rules: BatchRules) -> KafkaError:
+    limit = rules.max_message_bytes
+    return KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a record batch of {size} bytes where {limit} are allowed")
+
+
+def _longer_than_segment(size: int, rules: BatchRules) -> KafkaError:
+    limit = rules.segment_bytes
+    return KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, f"a record batch of {size} bytes where a segment takes {limit}")
+
+
+def _refuse_no_batch(records: ReadableBuffer) -> NoReturn:
+    """Say why no batch of magic 2 with a whole header starts here."""
+    length = len(records)
+    if length < LOG_OVERHEAD:
+        raise _invalid(f"{length} bytes are no record batch")
+    claim = _int32_at(records, 8)
+    if claim < MIN_ENTRY_LENGTH:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a record batch length of {claim}")
+    if length < UP_TO_MAGIC:
+        raise _invalid(f"{length} bytes are no record batch")
+    magic = memoryview(records)[MAGIC_OFFSET]
+    if (legacy := legacy_magic(records)) is not None:
+        raise _invalid(f"message sets of magic {legacy} have not been accepted since Kafka 4.0")
+    if magic != 2:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a record batch of unknown magic {magic}")
+    if LOG_OVERHEAD + claim > length:
+        raise _invalid(f"the record batch takes {LOG_OVERHEAD + claim} bytes, and {length} are here")
+    raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a record batch length of {claim} is below the header's own")
+
+
+def _int32_at(buf: ReadableBuffer, pos: int) -> int:
+    return int.from_bytes(memoryview(buf)[pos : pos + 4], "big", signed=True)
+
+
+def _check_what_follows(records: ReadableBuffer, pos: int) -> None:
+    """Refuse a second batch at ``pos``, or what cannot be the beginning of one; the beginning of one is ignored."""
+    rest = len(records) - pos
+    if rest < LOG_OVERHEAD:
+        return
+    claim = _int32_at(records, pos + 8)
+    if claim < MIN_ENTRY_LENGTH:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a second record batch of length {claim}")
+    if rest < UP_TO_MAGIC:
+        return
+    if memoryview(records)[pos + MAGIC_OFFSET] > 2:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, "a second record batch of unknown magic")
+    if LOG_OVERHEAD + claim <= rest:
+        raise _invalid("more than one record batch for a partition")
+
+
+# --- by the topic's settings ----------------------------------------------------------------------------------------
+
+
+def conforms(header: BatchHeader, rules: BatchRules, now: int) -> bool:
+    """Whether the batch may be appended as it is; if not, :func:`conform` has work to do, some of it long.
+
+    ``now`` is the broker's wall clock in milliseconds.
+    """
+    return not (
+        header.attributes & CODEC_MASK
+        or rules.compact
+        or rules.log_append_time
+        or _timestamps_in_doubt(header, rules, now)
+        or rules.compression_type not in ("producer", "uncompressed")
+    )
+
+
+def _timestamps_in_doubt(header: BatchHeader, rules: BatchRules, now: int) -> bool:
+    return (
+        header.max_timestamp - now > rules.message_timestamp_after_max_ms
+        or header.max_timestamp < header.base_timestamp
+        or header.attributes & LOG_APPEND_TIME != 0
+        or rules.message_timestamp_before_max_ms != NO_BOUND
+    )
+
+
+def conform(
+    header: BatchHeader,
+    batch: WritableBuffer,
+    rules: BatchRules,
+    now: int,
+    *,
+    max_output: int = DEFAULT_MAX_OUTPUT,
+) -> tuple[BatchHeader, WritableBuffer]:
+    """Make a batch that :func:`check_produced_batch` passed fit its topic; return it with its new header.
+
+    ``batch`` is changed in place where that suffices, and is then what comes back, cut to the batch's size; a change
+    of codec makes a new one. Fit for a worker thread: it touches nothing but its arguments. Decompressed records take
+    up to ``max_output`` bytes of memory.
+
+    Raises ``KafkaError``: INVALID_RECORD or INVALID_TIMESTAMP (as :class:`RecordsRefused` where it is about single
+    records), MESSAGE_TOO_LARGE when the records decompress to more than ``max_output`` or recompression made the batch
+    too large, RECORD_LIST_TOO_LARGE likewise.
+    """
+    if len(batch) > header.size:
+        batch = memoryview(batch)[: header.size]
+    doubt = not rules.log_append_time and _timestamps_in_doubt(header, rules, now)
+    if rules.compact or doubt:
+        records = decompressed_records(header, batch, max_output)
+        summary = check_records_walk(header, records, rules, now)
+        if doubt and (summary.max_timestamp != header.max_timestamp or header.log_append_time):
+            patch_create_time(batch, 0, summary.max_timestamp)
+    elif header.attributes & CODEC_MASK:
+        check_compressed_payload(header, batch, max_output)
+    codec = _codec_for(header, rules)
+    if codec != header.compression:
+        batch = recompress(batch, codec, level=_level_for(codec, rules), max_output=max_output)
+        if len(batch) > rules.max_message_bytes:
+            raise _too_large(len(batch), rules)
+        if len(batch) > rules.segment_bytes:
+            raise _longer_than_segment(len(batch), rules)
+    if rules.log_append_time:
+        patch_log_append_time(batch, 0, now)
+    return read_header(batch), batch
+
+
+def _codec_for(header: BatchHeader, rules: BatchRules) -> int:
+    return header.compression if rules.compression_type == "producer" else codec_named(rules.compression_type)
+
+
+def _level_for(codec: int, rules: BatchRules) -> int | None:
+    level = {
+        Codec.GZIP: rules.compression_gzip_level,
+        Codec.LZ4: rules.compression_lz4_level,
+        Codec.ZSTD: rules.compression_zstd_level,
+    }.get(Codec(codec))
+    # Kafka writes gzip's own default as -1.
+    return None if codec == Codec.GZIP and level == -1 else level
+
+
+def check_compressed_payload(header: BatchHeader, batch: ReadableBuffer, max_output: int) -> None:
+    """Decompress the records and count their frames, by lengths alone; nothing is kept.
+
+    Raises ``KafkaError``: INVALID_RECORD when the data does not decode or the count is not the header's,
+    MESSAGE_TOO_LARGE above ``max_output`` bytes.
+    """
+    records = decompressed_records(header, batch, max_output)
+    _check_count(header, count_records(records, header.record_count))
+
+
+def _check_count(header: BatchHeader, found: int) -> None:
+    if found != header.record_count:
+        more = "more" if found > header.record_count else f"{found}"
+        raise _invalid(f"the header announces {header.record_count} records, and there are {more}")
+
+
+def check_records_walk(
+    header: BatchHeader, records: ReadableBuffer, rules: BatchRules | None = None, now: int = 0
+) -> RecordSummary:
+    """Look at every record in ``records``, the decompressed bytes behind ``header``; return what was found.
+
+    With ``rules``: keys on a compacted topic, and timestamps unless the broker stamps them. Offsets inside a compressed
+    batch must count up from 0, as Kafka checks; in an uncompressed one Kafka does not look at them.
+
+    Raises ``KafkaError(INVALID_RECORD)`` for broken bytes or a wrong count and :class:`RecordsRefused` for records that
+    break a rule of the topic.
+    """
+    summary = summarise_records(header, records)
+    if header.attributes & CODEC_MASK and not summary.offsets_count_up:
+        raise _invalid("offsets inside a compressed batch do not count up from 0")
+    if rules is None:
+        return summary
+    errors: list[RecordError] = []
+    code = ErrorCode.INVALID_RECORD
+    keys_needed = rules.compact
+    earliest, latest = _timestamp_bounds(rules, now)
+    early = summary.min_timestamp < earliest and summary.min_timestamp != NO_TIMESTAMP
+    if (keys_needed and summary.keyless) or early or summary.max_timestamp > latest:
+        # Only now is it worth taking the records apart.
+        for index, record in enumerate(parse_records(header, records)):
+            if keys_needed and record.key is None:
+                errors.append(RecordError(index, "a record of a compacted topic needs a key"))
+            elif record.timestamp != NO_TIMESTAMP and not earliest <= record.timestamp <= latest:
+                errors.append(
+                    RecordError(index, f"timestamp {record.timestamp} is not within [{earliest}, {latest}]")
+                )
+                code = ErrorCode.INVALID_TIMESTAMP
+            if len(errors) == MAX_RECORD_ERRORS:
+                break
+    if errors:
+        what = "timestamps out of range" if code == ErrorCode.INVALID_TIMESTAMP else "missing keys"
+        raise RecordsRefused(code, f"records were refused for {what}", errors)
+    return summary
+
+
+def _timestamp_bounds(rules: BatchRules, now: int) -> tuple[int, int]:
+    if rules.log_append_time:
+        return -NO_BOUND - 1, NO_BOUND
+    return now - rules.message_timestamp_before_max_ms, now + rules.message_timestamp_after_max_ms
+
+
+# --- several batches ------------------------------------------------------------------------------------------------
+
+
+def split_batches(records: ReadableBuffer) -> list[tuple[BatchHeader, int]]:
+    """The batches in ``records``, which must hold whole ones only: each header with its position.
+
+    CRCs are not checked. Raises ``KafkaError(CORRUPT_MESSAGE)`` where a header cannot be read or a batch is not all
+    there.
+    """
+    batches: list[tuple[BatchHeader, int]] = []
+    pos, end = 0, len(records)
+    while pos < end:
+        header = read_header(records, pos)
+        batches.append((header, pos))
+        pos += header.size
+    if pos != end:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"the last record batch lacks {pos - end} of its bytes")
+    return batches
