@@ -77,6 +77,11 @@ class Append(Protocol):
         """True when an idempotent producer sent this batch before; nothing was written."""
         ...
 
+    @property
+    def durable(self) -> bool:
+        """True when `wait_durable` would return at once. May turn True later, never False again."""
+        ...
+
     async def wait_durable(self) -> None:
         """Return when these bytes are as durable as the engine makes them.
 
