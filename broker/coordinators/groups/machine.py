@@ -1,0 +1,414 @@
+"""One shard of groups and committed offsets: the fold of one partition of `__consumer_offsets`.
+
+The log holds Kafka's own records (`records.py`), so that a data directory can change hands. Which requests decide what:
+
+    JoinGroup, SyncGroup, Heartbeat, LeaveGroup   `rebalance.py`, on a group of `classic.py`
+    OffsetCommit, OffsetFetch, OffsetDelete       here, on `offsets.py`
+    DescribeGroups, ListGroups, DeleteGroups      here
+    silence and age                               `decide_expired`
+
+Groups come into being when a member wants to join, or with the first offset committed for them; they go when all their
+offsets have expired and they are empty, or by DeleteGroups. There is one group per id, whatever its protocol: the
+newer kinds (consumer, share, streams) will share this map.
+
+A deadline decision handles what is due until it has something to write; the runtime asks again at once. So each
+decision starts from a state that is wholly replayed, and no batch grows beyond `expiry_batch` tombstones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from broker.coordinators.deadlines import Deadlines
+from broker.coordinators.groups.classic import ClassicGroup
+from broker.coordinators.groups.offsets import (
+    CommittedOffset,
+    CommittedOffsets,
+    OffsetToCommit,
+    commit_record,
+    expired_offsets,
+    forget_record,
+)
+from broker.coordinators.groups.rebalance import (
+    UNKNOWN_MEMBER_ID,
+    Caller,
+    ClassicProtocol,
+    Draft,
+    Timer,
+    TimerName,
+)
+from broker.coordinators.groups.records import (
+    GroupMetadataRecord,
+    GroupRecord,
+    OffsetCommitRecord,
+    decode_group_record,
+    encode_group_record,
+)
+from broker.coordinators.groups.settings import GroupSettings
+from broker.coordinators.groups.states import GroupState
+from broker.coordinators.machine import Decision, Promise
+from kproto.batches.records import RecordData
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import TopicPartition, Uuid
+from kproto.messages.describe_groups import DescribedGroup
+from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
+from kproto.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse
+from kproto.messages.list_groups import ListedGroup
+from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+from storage.seams.clock import Instant
+from storage.seams.entropy import Entropy
+
+CLASSIC = "classic"
+"""The type that ListGroups shows, and filters by."""
+
+OFFSETS_TIMER = TimerName(Timer.OFFSETS)
+PURGE_TIMER = TimerName(Timer.PURGE)
+
+
+class CommittingMember(NamedTuple):
+    """Who commits offsets, by its own account. Generation -1 and no id: somebody outside of any membership."""
+
+    member_id: str
+    instance_id: str | None
+    generation: int
+    api_version: int
+
+
+class GroupsMachine:
+    """The state of one shard and the decisions on it."""
+
+    def __init__(self, settings: GroupSettings, entropy: Entropy) -> None:
+        self._settings = settings
+        self._groups: dict[str, ClassicGroup] = {}
+        self._offsets = CommittedOffsets()
+        self._deadlines: Deadlines[TimerName] = Deadlines()
+        self._classic = ClassicProtocol(settings, entropy, self._deadlines)
+        self._deleted_topics: dict[tuple[str, Uuid], None] = {}
+
+    # --- members
+
+    def decide_join(
+        self, request: JoinGroupRequest, caller: Caller, now: Instant, promise: Promise[JoinGroupResponse]
+    ) -> Decision[GroupRecord]:
+        """JoinGroup. A member without an id may make its group; one with an id must find it."""
+        error = self._join_error(request)
+        if error is not ErrorCode.NONE:
+            return _answer(promise, JoinGroupResponse(error_code=error, member_id=request.member_id))
+        draft = Draft()
+        group = self._groups.get(request.group_id)
+        if group is None:
+            group = self._groups[request.group_id] = ClassicGroup(request.group_id, now.wall)
+            draft.write(GroupMetadataRecord(request.group_id, group.created_value()))
+            self._schedule_expiry(now)
+        self._classic.join(group, request, caller, now, promise, draft)
+        return draft.decision()
+
+    def _join_error(self, request: JoinGroupRequest) -> ErrorCode:
+        settings = self._settings
+        if not request.group_id:
+            return ErrorCode.INVALID_GROUP_ID
+        if not settings.min_session_timeout <= request.session_timeout_ms <= settings.max_session_timeout:
+            return ErrorCode.INVALID_SESSION_TIMEOUT
+        if request.group_id not in self._groups:
+            if request.member_id != UNKNOWN_MEMBER_ID:
+                return ErrorCode.UNKNOWN_MEMBER_ID
+            if not request.protocol_type or not request.protocols:
+                return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+            if len(self._groups) >= settings.max_groups:
+                return ErrorCode.POLICY_VIOLATION
+        return ErrorCode.NONE
+
+    def decide_sync(
+        self, request: SyncGroupRequest, now: Instant, promise: Promise[SyncGroupResponse]
+    ) -> Decision[GroupRecord]:
+        """SyncGroup."""
+        if not request.group_id:
+            return _answer(promise, SyncGroupResponse(error_code=ErrorCode.INVALID_GROUP_ID))
+        group = self._groups.get(request.group_id)
+        if group is None or group.state is GroupState.EMPTY:
+            return _answer(promise, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+        draft = Draft()
+        self._classic.sync(group, request, now, promise, draft)
+        return draft.decision()
+
+    def decide_heartbeat(
+        self, request: HeartbeatRequest, now: Instant, promise: Promise[HeartbeatResponse]
+    ) -> Decision[GroupRecord]:
+        """Heartbeat."""
+        group = self._groups.get(request.group_id)
+        if not request.group_id:
+            error = ErrorCode.INVALID_GROUP_ID
+        elif group is None:
+            error = ErrorCode.UNKNOWN_MEMBER_ID
+        else:
+            error = self._classic.heartbeat(group, request, now)
+        return _answer(promise, HeartbeatResponse(error_code=error))
+
+    def decide_leave(
+        self, request: LeaveGroupRequest, caller: Caller, now: Instant, promise: Promise[LeaveGroupResponse]
+    ) -> Decision[GroupRecord]:
+        """LeaveGroup, of one member up to version 2, of several from version 3. The reply lists them in any version."""
+        if not request.group_id:
+            return _answer(promise, LeaveGroupResponse(error_code=ErrorCode.INVALID_GROUP_ID))
+        leavers = request.members if caller.api_version >= 3 else [MemberIdentity(member_id=request.member_id)]
+        group = self._groups.get(request.group_id)
+        if group is None:
+            return _answer(promise, LeaveGroupResponse(members=[_unknown(leaver) for leaver in leavers]))
+        draft = Draft()
+        draft.reply(promise, LeaveGroupResponse(members=self._classic.leave(group, leavers, now, draft)))
+        return draft.decision()
+
+    # --- offsets
+
+    def decide_commit(
+        self,
+        group_id: str,
+        member: CommittingMember,
+        commits: Sequence[OffsetToCommit],
+        retention: int,
+        now: Instant,
+        promise: Promise[list[ErrorCode]],
+    ) -> Decision[GroupRecord]:
+        """OffsetCommit of partitions that exist. The reply has one code per commit, or is a KafkaError for all of
+        them."""
+        error = self._commit_error(group_id, member)
+        if error is not ErrorCode.NONE:
+            return _answer(promise, KafkaError(error))
+        group = self._groups.get(group_id)
+        if group is not None and group.state in (GroupState.STABLE, GroupState.PREPARING_REBALANCE):
+            self._classic.keep_session(group, member.member_id, now)
+        draft = Draft()
+        codes = []
+        for commit in commits:
+            if _utf16_length(commit.metadata) > self._settings.offset_metadata_max:
+                codes.append(ErrorCode.OFFSET_METADATA_TOO_LARGE)
+            else:
+                codes.append(ErrorCode.NONE)
+                draft.write(commit_record(group_id, commit, now.wall, retention))
+        if draft.records:
+            self._schedule_expiry(now)
+        draft.reply(promise, codes)
+        return draft.decision()
+
+    def _commit_error(self, group_id: str, member: CommittingMember) -> ErrorCode:
+        """Who may commit: members of this generation; and anybody, without claiming one, while nobody is a member."""
+        member_id, instance_id, generation, api_version = member
+        group = self._groups.get(group_id)
+        if group is None:
+            if generation >= 0:
+                return ErrorCode.GROUP_ID_NOT_FOUND if api_version >= 9 else ErrorCode.ILLEGAL_GENERATION
+            return ErrorCode.NONE if len(self._groups) < self._settings.max_groups else ErrorCode.POLICY_VIOLATION
+        if group.state is GroupState.EMPTY and generation < 0:
+            return ErrorCode.NONE
+        if generation < 0 and not member_id and instance_id is None:
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        error = group.validate(member_id, instance_id)
+        if error is ErrorCode.NONE and generation != group.generation:
+            error = ErrorCode.ILLEGAL_GENERATION
+        if error is ErrorCode.NONE and group.state is GroupState.COMPLETING_REBALANCE:
+            error = ErrorCode.REBALANCE_IN_PROGRESS
+        return error
+
+    def committed(self, group_id: str) -> dict[TopicPartition, CommittedOffset]:
+        """What a group has committed; nothing for a group that is not known."""
+        return dict(self._offsets.of(group_id))
+
+    def decide_delete_offsets(
+        self, group_id: str, places: Sequence[TopicPartition], promise: Promise[list[ErrorCode]]
+    ) -> Decision[GroupRecord]:
+        """OffsetDelete of partitions that exist. The reply has one code per partition, or is a KafkaError for all."""
+        if not group_id:
+            return _answer(promise, KafkaError(ErrorCode.INVALID_GROUP_ID))
+        group = self._groups.get(group_id)
+        if group is None:
+            return _answer(promise, KafkaError(ErrorCode.GROUP_ID_NOT_FOUND))
+        if group.state is not GroupState.EMPTY and not group.uses_consumer_protocol:
+            return _answer(promise, KafkaError(ErrorCode.NON_EMPTY_GROUP))
+        subscribed = group.subscribed_among({place.topic for place in places})
+        committed = self._offsets.of(group_id)
+        draft = Draft()
+        for place in dict.fromkeys(places):
+            if place.topic not in subscribed and place in committed:
+                draft.write(forget_record(group_id, place))
+        draft.reply(
+            promise,
+            [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if place.topic in subscribed else ErrorCode.NONE for place in places],
+        )
+        return draft.decision()
+
+    def forget_topics(self, topics: Collection[tuple[str, Uuid]], now: Instant) -> None:
+        """These topics (name, id) are gone, and what was committed for them goes with the next deadline, which is now.
+
+        Safe to lose: after a load the coordinator asks again for every topic that it finds missing.
+        """
+        if self._deleted_topics or topics:
+            self._deleted_topics.update(dict.fromkeys(topics))
+            self._deadlines.set(PURGE_TIMER, now.monotonic)
+
+    def topics(self) -> set[tuple[str, Uuid]]:
+        """Name and id of each topic that something has been committed for."""
+        return self._offsets.topics()
+
+    # --- groups as a whole
+
+    def described(self, group_id: str) -> DescribedGroup | None:
+        """A group as DescribeGroups shows it; None if it is not known."""
+        group = self._groups.get(group_id)
+        return None if group is None else group.described()
+
+    def listed(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
+        """The groups in one of `states` and of one of `types`, both without regard to case; empty means any."""
+        wanted_states = {state.strip().lower() for state in states}
+        if types and CLASSIC not in {kind.strip().lower() for kind in types}:
+            return []
+        return [
+            ListedGroup(
+                group_id=group.group_id,
+                protocol_type=group.protocol_type or "",
+                group_state=group.state.value,
+                group_type=CLASSIC,
+            )
+            for group in self._groups.values()
+            if not wanted_states or group.state.value.lower() in wanted_states
+        ]
+
+    def decide_delete_groups(
+        self, group_ids: Sequence[str], promise: Promise[list[ErrorCode]]
+    ) -> Decision[GroupRecord]:
+        """DeleteGroups: empty groups go, with all they have committed. The reply has one code per id."""
+        draft = Draft()
+        codes = []
+        for group_id in group_ids:
+            group = self._groups.get(group_id)
+            if group is None:
+                codes.append(ErrorCode.GROUP_ID_NOT_FOUND)
+            elif group.state is not GroupState.EMPTY:
+                codes.append(ErrorCode.NON_EMPTY_GROUP)
+            else:
+                codes.append(ErrorCode.NONE)
+                for place in self._offsets.of(group_id):
+                    draft.write(forget_record(group_id, place))
+                draft.write(GroupMetadataRecord(group_id, None))
+        draft.reply(promise, codes)
+        return draft.decision()
+
+    # --- the contract of a machine
+
+    def replay(self, record: GroupRecord) -> None:
+        """Take over what a record says."""
+        if isinstance(record, OffsetCommitRecord):
+            if record.value is not None and record.group_id not in self._groups:
+                # A group that only stores offsets is not written down by itself.
+                self._groups[record.group_id] = ClassicGroup(record.group_id, record.value.commit_timestamp)
+            self._offsets.replay(record)
+        elif record.value is not None:
+            group = self._groups.get(record.group_id)
+            if group is None:
+                group = self._groups[record.group_id] = ClassicGroup(
+                    record.group_id, record.value.current_state_timestamp
+                )
+            group.replay(record.value)
+        else:
+            group = self._groups.pop(record.group_id, None)
+            if group is not None:
+                self._classic.cancel_all(group)
+
+    def loaded(self, now: Instant) -> None:
+        """Everybody known gets a fresh session."""
+        for group in self._groups.values():
+            self._classic.resume(group, now)
+        if self._groups:
+            self._schedule_expiry(now)
+
+    def next_deadline(self) -> int | None:
+        """When somebody's patience ends next, in monotonic milliseconds."""
+        return self._deadlines.nearest()
+
+    def decide_expired(self, now: Instant) -> Decision[GroupRecord]:
+        """Handle what is due, up to the first that has to be written down."""
+        draft = Draft()
+        while not draft.records and (name := self._deadlines.pop_due(now.monotonic)) is not None:
+            match name.kind:
+                case Timer.OFFSETS:
+                    self._expire_offsets(now, draft)
+                case Timer.PURGE:
+                    self._purge_topics(now, draft)
+                case _:
+                    self._classic.expired(name, self._groups[name.group_id], now, draft)
+        return draft.decision()
+
+    def encode(self, record: GroupRecord, now: Instant) -> RecordData:
+        """A record as Kafka 4.3.1 writes it."""
+        return encode_group_record(record, now.wall)
+
+    def decode(self, data: RecordData) -> GroupRecord | None:
+        """The record, or None for a kind that this coordinator does not know yet."""
+        return decode_group_record(data)
+
+    # --- forgetting
+
+    def _schedule_expiry(self, now: Instant) -> None:
+        """While there are groups, somebody looks after what is too old."""
+        if OFFSETS_TIMER not in self._deadlines:
+            self._deadlines.set(OFFSETS_TIMER, now.monotonic + self._settings.offsets_retention_check_interval)
+
+    def _expire_offsets(self, now: Instant, draft: Draft) -> None:
+        """Offsets that are too old go, and groups that have nothing left."""
+        for group in self._groups.values():
+            if len(draft.records) >= self._settings.expiry_batch:
+                self._deadlines.set(OFFSETS_TIMER, now.monotonic)
+                return
+            offsets = self._offsets.of(group.group_id)
+            expired = expired_offsets(group, offsets, self._settings.offsets_retention, now.wall)
+            for place in expired:
+                draft.write(forget_record(group.group_id, place))
+            if len(expired) == len(offsets) and group.state is GroupState.EMPTY and not group.pending_join:
+                draft.write(GroupMetadataRecord(group.group_id, None))
+        if self._groups:
+            self._schedule_expiry(now)
+
+    def _purge_topics(self, now: Instant, draft: Draft) -> None:
+        """What was committed for deleted topics goes. The list is dropped once a search finds nothing more."""
+        for group_id, offsets in self._offsets.groups():
+            for place, committed in offsets.items():
+                if any(place.topic == name and committed.is_of(topic_id) for name, topic_id in self._deleted_topics):
+                    draft.write(forget_record(group_id, place))
+                    if len(draft.records) >= self._settings.expiry_batch:
+                        self._deadlines.set(PURGE_TIMER, now.monotonic)
+                        return
+        self._deleted_topics.clear()
+
+    # --- invariants
+
+    def check(self) -> None:
+        """What the state promises."""
+        self._deadlines.check()
+        self._offsets.check()
+        for group_id, group in self._groups.items():
+            assert group.group_id == group_id
+            group.check()
+            self._classic.check(group)
+        for group_id, _ in self._offsets.groups():
+            assert group_id in self._groups, f"offsets of {group_id}, which does not exist"
+        assert not self._groups or OFFSETS_TIMER in self._deadlines, "groups that nobody would ever forget"
+        for name in self._deadlines.names():
+            assert not name.group_id or name.group_id in self._groups, f"a deadline of {name.group_id}, which is gone"
+
+
+def _answer(promise: Promise[Any], reply: Any) -> Decision[GroupRecord]:
+    return Decision(replies=((promise, reply),))
+
+
+def _unknown(leaver: MemberIdentity) -> MemberResponse:
+    return MemberResponse(
+        member_id=leaver.member_id,
+        group_instance_id=leaver.group_instance_id,
+        error_code=ErrorCode.UNKNOWN_MEMBER_ID,
+    )
+
+
+def _utf16_length(text: str) -> int:
+    """Characters as Java counts them."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,0 +1,88 @@
+"""The records of one shard, as the machine speaks of them and as Kafka writes them.
+
+| record | key | value | a tombstone means |
+|---|---|---|---|
+| GroupMetadataRecord | GroupMetadataKey (kind 2) | GroupMetadataValue, version 3 | the group is gone |
+| OffsetCommitRecord | OffsetCommitKey (kind 1) | OffsetCommitValue, version 4, or 1 | the offset is forgotten |
+
+These are the versions that Kafka 4.3.1 writes: 3 for groups (4 differs by being flexible only), 4 for offsets because
+of the topic's id. An offset with an expiry of its own (OffsetCommit v2-4) is written as version 1, the only one that
+has a place for it; it has none for the leader epoch and the topic's id, which are lost, in Kafka too. All older
+versions are read, kind 0 (offsets of Kafka before 0.9) included.
+
+Kinds of groups that are not served yet (consumer, share, streams) are skipped, not refused: they stay in the log, for a
+coordinator that knows them. Source: Kafka's GroupCoordinatorRecordHelpers.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias, cast
+
+from kproto.batches.records import RecordData
+from kproto.errors import Malformed
+from kproto.ids import NO_TIMESTAMP
+from kproto.internal_topics.consumer_offsets import (
+    GroupMetadataKey,
+    GroupMetadataValue,
+    LegacyOffsetCommitKey,
+    LegacyOffsetCommitValue,
+    OffsetCommitKey,
+    OffsetCommitValue,
+    decode_record,
+    encode_record,
+)
+from kproto.schema.declare import Record
+
+GROUP_METADATA_VERSION: Final = 3
+OFFSET_COMMIT_VERSION: Final = 4
+EXPIRING_OFFSET_COMMIT_VERSION: Final = 1
+
+KINDS_READ: Final = frozenset({LegacyOffsetCommitKey.api_key, OffsetCommitKey.api_key, GroupMetadataKey.api_key})
+
+
+class GroupMetadataRecord(NamedTuple):
+    """A settled group; None: it is gone."""
+
+    group_id: str
+    value: GroupMetadataValue | None
+
+
+class OffsetCommitRecord(NamedTuple):
+    """A committed offset; None: it is forgotten."""
+
+    group_id: str
+    topic: str
+    partition: int
+    value: OffsetCommitValue | None
+
+
+GroupRecord: TypeAlias = GroupMetadataRecord | OffsetCommitRecord
+
+
+def encode_group_record(record: GroupRecord, timestamp: int) -> RecordData:
+    """Key and value bytes; `timestamp` in wall milliseconds."""
+    key: Record
+    if isinstance(record, GroupMetadataRecord):
+        key = GroupMetadataKey(group=record.group_id)
+        version = GROUP_METADATA_VERSION
+    else:
+        key = OffsetCommitKey(group=record.group_id, topic=record.topic, partition=record.partition)
+        expires = record.value is not None and record.value.expire_timestamp != NO_TIMESTAMP
+        version = EXPIRING_OFFSET_COMMIT_VERSION if expires else OFFSET_COMMIT_VERSION
+    encoded_key, encoded_value = encode_record(key, record.value, version)
+    return RecordData(timestamp=timestamp, key=encoded_key, value=encoded_value)
+
+
+def decode_group_record(data: RecordData) -> GroupRecord | None:
+    """The record, or None if it is of a kind that is skipped. Raises ProtocolError if it is damaged."""
+    if data.key is None or len(data.key) < 2:
+        raise Malformed("a record of __consumer_offsets has a key that starts with its kind")
+    if int.from_bytes(data.key[:2], "big") not in KINDS_READ:
+        return None
+    key, value = decode_record(data.key, data.value)
+    if isinstance(key, GroupMetadataKey):
+        return GroupMetadataRecord(key.group, cast(GroupMetadataValue | None, value))
+    assert isinstance(key, OffsetCommitKey | LegacyOffsetCommitKey)
+    if isinstance(value, LegacyOffsetCommitValue):
+        value = OffsetCommitValue(offset=value.offset, metadata=value.metadata, commit_timestamp=value.commit_timestamp)
+    return OffsetCommitRecord(key.group, key.topic, key.partition, cast(OffsetCommitValue | None, value))

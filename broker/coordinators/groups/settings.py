@@ -1,0 +1,36 @@
+"""What an operator and this broker allow groups to do: Kafka's keys, and caps on whatever a peer can fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSettings:
+    """Times in milliseconds, sizes in bytes. The defaults are Kafka's, but for the initial delay (0 here, 3 s
+    there)."""
+
+    min_session_timeout: int = 6_000  # group.min.session.timeout.ms
+    max_session_timeout: int = 1_800_000  # group.max.session.timeout.ms
+    initial_rebalance_delay: int = 0  # group.initial.rebalance.delay.ms
+    max_size: int = 2**31 - 1  # group.max.size
+    new_member_join_timeout: int = 300_000
+    """How long a member that never had an answer may wait in a rebalance: it cannot beat, it does not know its id
+    yet."""
+
+    offset_metadata_max: int = 4_096  # offset.metadata.max.bytes, counted by Kafka in UTF-16 code units
+    offsets_retention: int = 7 * 24 * 3_600_000  # offsets.retention.minutes
+    offsets_retention_check_interval: int = 600_000  # offsets.retention.check.interval.ms
+
+    max_groups: int = 100_000
+    """Groups in one shard. Kafka knows no such cap; one more group is refused with POLICY_VIOLATION."""
+    max_pending_members: int = 10_000
+    """Ids given out in one group and not used yet. Kafka knows no cap; one more is refused with
+    GROUP_MAX_SIZE_REACHED."""
+    max_group_metadata: int = 32 << 20
+    """Bytes of protocol metadata that the members of one group may hold in memory, refused like a group that is
+    full."""
+    max_record: int = 16 << 20
+    """A group's record. Kafka stops at the topic's max.message.bytes, 1 MiB, with the same UNKNOWN_SERVER_ERROR."""
+    expiry_batch: int = 2_000
+    """Tombstones written by one decision; the rest follows in the next."""
