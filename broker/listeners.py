@@ -1,0 +1,115 @@
+"""Where the broker listens, what is spoken there, and what it tells clients about it.
+
+A listener is written `NAME://host:port`. The name is free; what is spoken there is looked up in
+`listener.security.protocol.map`, in which PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL stand for themselves. An empty
+host (or 0.0.0.0, or [::]) is every address of the machine; an IPv6 address stands in brackets; port 0 is a free port
+that the system picks.
+
+Entries named in `controller.listener.names` are for the quorum of Kafka's controllers. There is none here, so they are
+not opened. A listener that would need TLS or SASL stops the start: to serve it in plain text instead would be worse
+than not to serve it.
+
+An advertised listener tells clients where to come back to; without one they are told the address by which they came. An
+advertised host left empty means the same with another port.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+PLAINTEXT: Final = "PLAINTEXT"
+_PROTOCOLS: Final = (PLAINTEXT, "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_ENTRY: Final = re.compile(r"([A-Za-z0-9_.-]+)://(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9_.-]*)):([0-9]{1,6})", re.ASCII)
+
+
+class Listener(NamedTuple):
+    """One address. `host` is empty for every address of the machine; IPv6 addresses are without brackets."""
+
+    name: str
+    host: str
+    port: int
+    protocol: str = PLAINTEXT
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.name}://{host}:{self.port}"
+
+
+class ListenerError(ValueError):
+    """A list of listeners makes no sense; the message is a sentence that names the entry."""
+
+
+def parse_protocols(text: str) -> dict[str, str]:
+    """Listener name -> protocol, from `NAME:PROTOCOL,...`. Raises ListenerError."""
+    protocols: dict[str, str] = {}
+    for entry in filter(None, (entry.strip() for entry in text.split(","))):
+        name, colon, protocol = entry.partition(":")
+        name, protocol = name.strip().upper(), protocol.strip().upper()
+        if not colon or not name or protocol not in _PROTOCOLS:
+            raise ListenerError(f"{entry} is not a listener's name, a colon and one of {', '.join(_PROTOCOLS)}")
+        if name in protocols:
+            raise ListenerError(f"{name} is there twice")
+        protocols[name] = protocol
+    return protocols
+
+
+def parse_listeners(
+    entries: Collection[str], protocols: Mapping[str, str], controllers: Collection[str]
+) -> tuple[Listener, ...]:
+    """The listeners to open, controllers' left out. Raises ListenerError."""
+    found: list[Listener] = []
+    names: set[str] = set()
+    addresses: set[tuple[str, int]] = set()
+    for entry in entries:
+        name, host, port = _parse(entry)
+        if host in ("0.0.0.0", "::"):
+            host = ""
+        if name in names:
+            raise ListenerError(f"the name {name} is there twice")
+        if port and (host, port) in addresses:
+            raise ListenerError(f"port {port} of the same host is there twice")
+        names.add(name)
+        addresses.add((host, port))
+        if name in controllers:
+            continue
+        protocol = protocols.get(name)
+        if protocol is None:
+            raise ListenerError(f"listener.security.protocol.map does not tell the protocol of {entry}")
+        if protocol != PLAINTEXT:
+            raise ListenerError(f"{entry} would speak {protocol}, which is not served yet; only PLAINTEXT is")
+        found.append(Listener(name, host, port, protocol))
+    if not found:
+        raise ListenerError("it leaves no listener for clients")
+    return tuple(found)
+
+
+def parse_advertised(
+    entries: Collection[str], listeners: Collection[Listener], controllers: Collection[str]
+) -> tuple[Listener, ...]:
+    """What to tell clients, for those of `listeners` that have an entry. Raises ListenerError."""
+    known = {listener.name: listener for listener in listeners}
+    found: dict[str, Listener] = {}
+    for entry in entries:
+        name, host, port = _parse(entry)
+        if name in controllers:
+            continue
+        if name not in known:
+            raise ListenerError(f"{entry} advertises a listener that listeners does not have")
+        if name in found:
+            raise ListenerError(f"the name {name} is there twice")
+        if host in ("0.0.0.0", "::"):
+            raise ListenerError(f"{entry} is no address that a client can connect to")
+        found[name] = Listener(name, host, port, known[name].protocol)
+    return tuple(found.values())
+
+
+def _parse(entry: str) -> tuple[str, str, int]:
+    match = _ENTRY.fullmatch(entry)
+    if match is None:
+        raise ListenerError(f"{entry} is not of the form NAME://host:port")
+    name, address, host, port = match.groups()
+    if int(port) > 65535:
+        raise ListenerError(f"{entry} has a port above 65535")
+    return name.upper(), address or host or "", int(port)
