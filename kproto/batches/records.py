@@ -100,18 +100,24 @@ class RecordData(NamedTuple):
 # --- building -------------------------------------------------------------------------------------------------------
 
 
+_ONE_BYTE: Final = [bytes((number << 1,)) for number in range(64)]
+
+
 def _varint(number: int) -> bytes:
+    if 0 <= number < 64:
+        return _ONE_BYTE[number]
     zigzag = (number << 1) ^ (number >> 63)
-    if zigzag < 0x80:
-        return zigzag.to_bytes(1, "big")
     if zigzag < 0x4000:
-        return bytes((zigzag & 0x7F | 0x80, zigzag >> 7))
+        return bytes((zigzag & 0x7F | 0x80, zigzag >> 7)) if zigzag >= 0x80 else bytes((zigzag,))
     groups = bytearray()
     while zigzag >= 0x80:
         groups.append(zigzag & 0x7F | 0x80)
         zigzag >>= 7
     groups.append(zigzag)
     return bytes(groups)
+
+
+_MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
 
 
 def _wrap_int64(number: int) -> int:
@@ -175,18 +181,16 @@ def build_batch(
         else:
             delta = count
         count += 1
-        body = b"".join(
-            (
-                b"\0",
-                _varint(_wrap_int64(timestamp - base_timestamp)),
-                _varint(delta),
-                _NULL if key is None else _varint(len(key)) + key,
-                _NULL if value is None else _varint(len(value)),
-                value or b"",
-                _encode_headers(headers) if headers else _NO_HEADERS,
-            )
-        )
-        parts += (_varint(len(body)), body)
+        time_delta = timestamp - base_timestamp
+        if not _MIN_INT64 <= time_delta <= _MAX_INT64:
+            time_delta = _wrap_int64(time_delta)
+        front = b"\0" + _varint(time_delta) + _varint(delta) + (_NULL if key is None else _varint(len(key)) + key)
+        back = _encode_headers(headers) if headers else _NO_HEADERS
+        if value is None:
+            parts += (_varint(len(front) + 1 + len(back)), front, _NULL, back)
+        else:
+            length = _varint(len(value))
+            parts += (_varint(len(front) + len(length) + len(value) + len(back)), front, length, value, back)
     if last_offset_delta is None:
         last_offset_delta = delta
     assert last_offset_delta >= max(delta, 0), "a batch without records still covers offsets"
@@ -280,7 +284,7 @@ def _invalid(reason: str) -> KafkaError:
     return KafkaError(ErrorCode.INVALID_RECORD, reason)
 
 
-def _read_varint(data: bytes, pos: int, end: int, bits: int = 32) -> tuple[int, int]:
+def _read_varint(data: bytes | memoryview, pos: int, end: int, bits: int = 32) -> tuple[int, int]:
     """A zigzag varint of at most ``bits`` bits inside ``data[pos:end]``, and the position behind it."""
     if pos < end and (number := data[pos]) < 0x80:
         return (number >> 1) ^ -(number & 1), pos + 1
@@ -303,7 +307,11 @@ def _read_varint(data: bytes, pos: int, end: int, bits: int = 32) -> tuple[int, 
 
 def _read_sized(data: bytes, pos: int, end: int) -> tuple[bytes | None, int]:
     """A length and so many bytes; None for a negative length, as Kafka reads it."""
-    size, pos = _read_varint(data, pos, end)
+    if pos < end and (size := data[pos]) < 0x80:
+        size = (size >> 1) ^ -(size & 1)
+        pos += 1
+    else:
+        size, pos = _read_varint(data, pos, end)
     if size < 0:
         return None, pos
     stop = pos + size
@@ -327,9 +335,6 @@ def _read_headers(data: bytes, pos: int, end: int) -> tuple[tuple[Header, ...], 
     return tuple(headers), pos
 
 
-_MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
-
-
 def parse_records(header: BatchHeader, records: ReadableBuffer) -> Iterator[RecordData]:
     """The records in ``records``, the decompressed bytes behind ``header``.
 
@@ -339,6 +344,8 @@ def parse_records(header: BatchHeader, records: ReadableBuffer) -> Iterator[Reco
     end_of_data = len(data)
     pos = 0
     base_offset, base_timestamp = header.base_offset, header.base_timestamp
+    # A generator of many records: the named tuple is made without its Python-level constructor.
+    new_record = tuple.__new__
     append_time = header.max_timestamp if header.attributes & LOG_APPEND_TIME else None
     if header.record_count < 0:
         raise _invalid(f"a record count of {header.record_count}")
@@ -347,7 +354,8 @@ def parse_records(header: BatchHeader, records: ReadableBuffer) -> Iterator[Reco
         end = pos + size
         if size < 0 or end > end_of_data:
             raise _invalid("a record leads outside its batch")
-        timestamp, pos = _read_varint(data, pos + 1, end, 64)  # behind the attributes byte, which means nothing yet
+        pos += 1  # the attributes byte, which means nothing yet
+        timestamp, pos = _read_varint(data, pos, end, 64)
         delta, pos = _read_varint(data, pos, end)
         key, pos = _read_sized(data, pos, end)
         value, pos = _read_sized(data, pos, end)
@@ -361,7 +369,7 @@ def parse_records(header: BatchHeader, records: ReadableBuffer) -> Iterator[Reco
         timestamp = base_timestamp + timestamp if append_time is None else append_time
         if not _MIN_INT64 <= timestamp <= _MAX_INT64:
             timestamp = _wrap_int64(timestamp)
-        yield RecordData(base_offset + delta, timestamp, key, value, headers)
+        yield new_record(RecordData, (base_offset + delta, timestamp, key, value, headers))
     if pos != end_of_data:
         raise _invalid(f"{end_of_data - pos} bytes behind the last record")
 
@@ -372,7 +380,7 @@ def count_records(records: ReadableBuffer, limit: int) -> int:
     The cheapest walk there is: a record's inside is not looked at.
     Raises ``KafkaError(INVALID_RECORD)`` when a frame leads outside or is shorter than a record can be.
     """
-    data = bytes(records)
+    data = memoryview(records)
     end_of_data = len(data)
     pos = count = 0
     while pos < end_of_data and count <= limit:
