@@ -6,7 +6,8 @@ their replies leave together in one system call. A reply that must wait is a cor
 through it, so replies leave in the order of the requests.
 
 What may overlap: eager handlers (Produce, Fetch) do their first phase when the request is read, so five Produce requests in
-flight are appended one after the other and share one fsync. Any other handler runs alone, in the reader, when everything before it
+flight are appended one after the other and share one fsync. Where that phase itself must wait (`FirstPhase`), the reader waits with
+it. Any other handler runs alone, in the reader, when everything before it
 has been answered: Kafka's own rule, which it keeps by muting the channel.
 
 Bounds: at most `MAX_QUEUED` replies wait; then the reader stops reading, and TCP slows the peer. A frame grows only as its bytes
@@ -22,14 +23,15 @@ from typing import Any
 
 import trio
 
-from broker.context import Peer, Services
-from broker.dispatch import CloseConnection, Dispatcher
+from broker.context import CloseConnection, FirstPhase, Peer, Services
+from broker.dispatch import Dispatcher
 from broker.handlers import SERVED_VERSIONS, Handler
 from broker.listener import Transport
 from broker.observe.logging import get_logger
 from kproto.connection import ReceivedRequest, ServerConnection
 from kproto.errors import ProtocolError
 
+FETCH = 1
 MAX_QUEUED = 64
 READS_BEFORE_YIELD = 8
 FRAME_GRACE_SECONDS = 30
@@ -47,7 +49,6 @@ class Connection:
         self._transport = transport
         self._dispatcher = dispatcher
         self._protocol = ServerConnection(SERVED_VERSIONS, max_frame=services.config.socket_request_max_bytes)
-        peer.detach = self._protocol.detach
         self._idle_seconds = services.config.connections_max_idle_ms / 1000
         self._queue: deque[tuple[ReceivedRequest, Handler | None, Any]] = deque()
         self._queued = trio.Event()
@@ -82,6 +83,11 @@ class Connection:
                     waiting.close()
             self._queue.clear()
             self._transport.close()
+
+    @property
+    def busy(self) -> bool:
+        """True while a reply is being sent, or an acknowledgement waits for the disk; a parked Fetch does not count."""
+        return self._sending or any(request.api_key != FETCH for request, _, _ in self._queue)
 
     def overdue(self, now: float) -> str | None:
         """Why this connection should be closed, if so. `now` is monotonic seconds; to be asked every few seconds."""
@@ -126,6 +132,11 @@ class Connection:
         while (request := protocol.next_request()) is not None:
             self.requests += 1
             found, reply = dispatcher.begin(request, self.peer)
+            if isinstance(reply, FirstPhase):
+                assert found is not None
+                await self._send(out)
+                out = []
+                reply = await dispatcher.finish(request, found, reply.coroutine)
             if isinstance(reply, CoroutineType):
                 assert found is not None
                 if found.eager:

@@ -7,11 +7,11 @@ until asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Coroutine
 
     from broker.config import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator
@@ -22,6 +22,23 @@ if TYPE_CHECKING:
     from storage.seams.clock import Clock, Instant
     from storage.seams.entropy import Entropy
     from storage.seams.offload import Offload
+
+
+class CloseConnection(Exception):
+    """Kafka's answer to this request is to close the connection; the message says why, for the log."""
+
+
+class FirstPhase:
+    """What an eager handler returns when even its first phase must wait (for a thread, say).
+
+    The connection awaits `coroutine` before it looks at another request, so the place in the order is kept and the request's
+    bytes stay where they are. Its result is what `handle` would have returned: a response, None, or a coroutine for the rest.
+    """
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.coroutine = coroutine
 
 
 @dataclass(slots=True)
@@ -49,8 +66,6 @@ class Peer:
     advertised: tuple[str, int] = ("127.0.0.1", 9092)
     principal: str = "User:ANONYMOUS"
     client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions told (KIP-511)
-    detach: Callable[[], None] = field(default=lambda: None)
-    """Keeps the bytes of the request at hand valid beyond the handler's first phase."""
 
 
 class RequestContext:

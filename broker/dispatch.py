@@ -10,17 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from broker.context import Peer, RequestContext, Services
+from broker.context import CloseConnection, Peer, RequestContext, Services
 from broker.handlers import Handler, api_versions, handler
 from broker.observe.logging import get_logger
 from kproto.connection import ReceivedRequest
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 
 PRODUCE = 0
-
-
-class CloseConnection(Exception):
-    """Kafka's answer to this request is to close the connection; the message says why, for the log."""
 
 
 class Dispatcher:
@@ -32,7 +28,7 @@ class Dispatcher:
         self._services = services
 
     def begin(self, request: ReceivedRequest, peer: Peer) -> tuple[Handler | None, Any]:
-        """(handler, reply or None or coroutine). A coroutine is to be given to `finish`."""
+        """(handler, what `handle` returned). A coroutine, or that of a FirstPhase, is to be given to `finish`."""
         if request.message is None:
             return None, api_versions.unsupported_version()
         found = handler(request.api_key)
@@ -47,7 +43,7 @@ class Dispatcher:
             return found, self._fault(request, found, error)
 
     async def finish(self, request: ReceivedRequest, found: Handler, waiting: Any) -> Any:
-        """Await the coroutine of `begin`; the reply, or None for none."""
+        """Await a coroutine of `begin`; its result, errors made into replies."""
         try:
             return await waiting
         except KafkaError as error:

@@ -53,14 +53,17 @@ class Waiter:
 class Partition:
     """One hosted partition. `alive` turns False when its topic is deleted."""
 
-    __slots__ = ("alive", "config", "index", "log", "topic", "topic_id", "waiters")
+    __slots__ = ("alive", "config", "index", "internal", "log", "topic", "topic_id", "waiters")
 
-    def __init__(self, topic: str, topic_id: bytes, index: int, log: PartitionLog, config: LogConfig) -> None:
+    def __init__(
+        self, topic: str, topic_id: bytes, index: int, log: PartitionLog, config: LogConfig, internal: bool
+    ) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self.index = index
         self.log = log
         self.config = config
+        self.internal = internal  # clients may read, not write
         self.alive = True
         self.waiters: dict[Waiter, None] = {}
         log.on_advance = self.wake
@@ -98,7 +101,7 @@ class Partitions:
             return None
         config = self.log_config(topic)
         log = self._store.log(LogSpec(topic.name, topic.topic_id, index, config))
-        partition = Partition(topic.name, topic.topic_id, index, log, config)
+        partition = Partition(topic.name, topic.topic_id, index, log, config, topic.internal)
         self._hosted[topic.name, index] = partition
         return partition
 

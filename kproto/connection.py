@@ -71,7 +71,7 @@ def _load_decoder(api_key: int, api_version: int) -> tuple[Decoder, bool, bool]:
 class ServerConnection:
     """The broker's end. `served` maps each API key to its (lowest, highest) version."""
 
-    __slots__ = ("_budget", "_frames", "_served", "detach", "received", "window")
+    __slots__ = ("_budget", "_frames", "_served", "received", "window")
 
     def __init__(
         self,
@@ -85,7 +85,6 @@ class ServerConnection:
         self._frames = frames = FrameReader(max_frame)
         self.window = frames.window
         self.received = frames.received
-        self.detach = frames.detach
 
     @property
     def pending(self) -> int:
@@ -95,7 +94,7 @@ class ServerConnection:
     def next_request(self) -> ReceivedRequest | None:
         """The next complete request, or None until more bytes are received. Raises ProtocolError.
 
-        Records in it are views of the receive buffer: valid until `window` is called again, unless `detach` was.
+        Records in it are views of the receive buffer: valid until `window` is called again.
         """
         frame = self._frames.next_frame()
         if frame is None:

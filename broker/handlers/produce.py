@@ -1,0 +1,251 @@
+"""Produce (0): append record batches to partitions. Versions 3-13.
+
+v3 batches v2, v5 log start offset, v7 zstd, v8 errors record by record (KIP-467), v9 flexible, v10 the leader in refusals, v13 topic
+ids (KIP-516).
+
+acks=1 answers after the append, acks=-1 when the bytes are durable, acks=0 never (an error then closes the connection, as in Kafka:
+the producer has no other way to learn). The first phase judges and appends every partition before the connection looks at the
+next request, so the order of a connection's requests is the order in the log; what is left to wait for is the disk.
+A well-formed uncompressed batch is judged by its header and CRC. One that must be opened is opened at once if that is little work, else in a
+thread, and the connection waits with it.
+
+Departs from Kafka: refusals carry a precise code where Kafka says -1 (see kproto/batches/validate.py). A transactional id is refused with
+TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take for final. Promises kept here: P1-P4 in docs/invariants.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.context import CloseConnection, FirstPhase
+from kproto.batches.compression import DecompressedTooLarge
+from kproto.batches.validate import RecordsRefused, check_produced_batch, conform, conforms
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.produce import (
+    BatchIndexAndErrorMessage,
+    PartitionProduceData,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+    TopicProduceResponse,
+)
+from storage.engine import Batch
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+    from broker.partitions import Partition
+    from storage.engine import Append
+
+TOPIC_IDS_FROM = 13
+ALL = -1
+ACKS = (ALL, 0, 1)
+
+INLINE_OUTPUT = 256 * 1024
+"""Records that decompress to no more than this are opened in the event loop."""
+
+OUTPUT_FACTOR = 16
+MAX_OUTPUT = 64 * 1024 * 1024
+"""Records may decompress to 16 times max.message.bytes, and to this at most: what a batch may cost us in memory."""
+
+
+class Entry:
+    """One partition of the request on its way: judged, appended, answered."""
+
+    __slots__ = ("append", "batch", "heavy", "part", "partition", "problem")
+
+    def __init__(self, part: PartitionProduceData, partition: Partition | None) -> None:
+        self.part = part
+        self.partition = partition
+        self.batch: Batch | None = None
+        self.heavy = False  # must be opened, and that takes a thread
+        self.append: Append | None = None
+        self.problem: KafkaError | None = None
+
+
+def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
+    """Judge and append; the response, None for acks=0, or what is left to wait for."""
+    if request.transactional_id is not None:
+        raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    if request.acks not in ACKS:
+        return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS, ctx.api_version)
+    now = ctx.clock.wall_millis()
+    plan = [
+        (topic, [judge(part, find(topic, part, ctx), ctx, now) for part in topic.partition_data])
+        for topic in request.topic_data
+    ]
+    if any(entry.heavy for _, entries in plan for entry in entries):
+        return FirstPhase(open_then_append(request, plan, ctx, now))
+    return append(request, plan)
+
+
+def refuse(request: ProduceRequest, error: ErrorCode, version: int) -> ProduceResponse:
+    """The error on every partition asked for. Raises CloseConnection if the producer reads no replies."""
+    if request.acks == 0:
+        raise CloseConnection(f"a produce request with acks=0 was refused with {error.name}")
+    return ProduceResponse(
+        responses=[
+            TopicProduceResponse(
+                name=topic.name,
+                topic_id=topic.topic_id,
+                partition_responses=[
+                    PartitionProduceResponse(index=part.index, error_code=error, base_offset=-1)
+                    for part in topic.partition_data
+                ],
+            )
+            for topic in request.topic_data
+        ]
+    )
+
+
+def find(topic: TopicProduceData, part: PartitionProduceData, ctx: RequestContext) -> Partition | KafkaError:
+    """The partition meant, or why it cannot be written."""
+    if ctx.api_version >= TOPIC_IDS_FROM:
+        found = ctx.partitions.by_id(topic.topic_id, part.index)
+        if found is None:
+            known = ctx.cluster.image.topic_by_id(topic.topic_id)
+            return KafkaError(ErrorCode.UNKNOWN_TOPIC_ID if known is None else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    else:
+        found = ctx.partitions.get(topic.name, part.index)
+        if found is None:
+            return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    if found.internal:
+        return KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
+    return found
+
+
+def judge(part: PartitionProduceData, found: Partition | KafkaError, ctx: RequestContext, now: int) -> Entry:
+    """Check the batch, and bring it into the form its topic wants if that is little work."""
+    if isinstance(found, KafkaError):
+        entry = Entry(part, None)
+        entry.problem = found
+        return entry
+    entry = Entry(part, found)
+    try:
+        records: Any = part.records
+        header = check_produced_batch(records, found.config, api_version=ctx.api_version)
+        size = header.size
+        data = records if size == len(records) else records[:size]
+        if not conforms(header, found.config, now):
+            try:
+                header, data = conform(header, data, found.config, now, max_output=INLINE_OUTPUT)
+            except DecompressedTooLarge:
+                entry.heavy = True
+        entry.batch = Batch(header, data if type(data) is memoryview else memoryview(data))
+    except KafkaError as error:
+        entry.problem = error
+    return entry
+
+
+async def open_then_append(
+    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext, now: int
+) -> Any:
+    """Open the heavy batches in a thread, then append as usual."""
+    for _, entries in plan:
+        for entry in entries:
+            if not entry.heavy:
+                continue
+            assert entry.partition is not None and entry.batch is not None
+            rules = entry.partition.config
+            max_output = min(max(OUTPUT_FACTOR * rules.max_message_bytes, INLINE_OUTPUT), MAX_OUTPUT)
+            try:
+                header, data = await ctx.offload.run(_conform, entry.batch, rules, now, max_output)
+                entry.batch = Batch(header, memoryview(data))
+            except KafkaError as error:
+                entry.problem = error
+    return append(request, plan)
+
+
+def _conform(batch: Batch, rules: Any, now: int, max_output: int) -> Any:
+    return conform(batch.header, batch.data, rules, now, max_output=max_output)
+
+
+def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]]) -> Any:
+    """Append every partition, in the order of the request."""
+    waits = False
+    for _, entries in plan:
+        for entry in entries:
+            if entry.problem is not None:
+                continue
+            partition, batch = entry.partition, entry.batch
+            assert partition is not None and batch is not None
+            if not partition.alive:
+                entry.problem = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+                continue
+            try:
+                entry.append = begun = partition.log.begin_append((batch,))
+            except KafkaError as error:
+                entry.problem = error
+                continue
+            if not begun.durable and (request.acks == ALL or partition.config.flush_messages == 1):
+                waits = True
+    if request.acks == 0:
+        for _, entries in plan:
+            for entry in entries:
+                if entry.problem is not None:
+                    raise CloseConnection(f"a batch with acks=0 was refused with {entry.problem.code.name}")
+        return None
+    return answer_when_durable(request, plan) if waits else answer(plan)
+
+
+def answer_when_durable(
+    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]]
+) -> Coroutine[Any, Any, ProduceResponse]:
+    """Wait for the disk, at most as long as the producer said."""
+
+    async def wait() -> ProduceResponse:
+        with trio.move_on_after(max(request.timeout_ms, 0) / 1000) as scope:
+            for entry in (entry for _, entries in plan for entry in entries):
+                if entry.append is not None and not entry.append.durable:
+                    try:
+                        await entry.append.wait_durable()
+                    except KafkaError as error:
+                        entry.problem = error
+        if scope.cancelled_caught:
+            for entry in (entry for _, entries in plan for entry in entries):
+                if entry.problem is None and entry.append is not None and not entry.append.durable:
+                    entry.problem = KafkaError(ErrorCode.REQUEST_TIMED_OUT)
+        return answer(plan)
+
+    return wait()
+
+
+def answer(plan: list[tuple[TopicProduceData, list[Entry]]]) -> ProduceResponse:
+    """The response to what has become of each partition."""
+    return ProduceResponse(
+        responses=[
+            TopicProduceResponse(
+                name=topic.name,
+                topic_id=topic.topic_id,
+                partition_responses=[_answer_partition(entry) for entry in entries],
+            )
+            for topic, entries in plan
+        ]
+    )
+
+
+def _answer_partition(entry: Entry) -> PartitionProduceResponse:
+    problem = entry.problem
+    if problem is None:
+        partition, begun, batch = entry.partition, entry.append, entry.batch
+        assert partition is not None and begun is not None and batch is not None
+        return PartitionProduceResponse(
+            index=entry.part.index,
+            base_offset=begun.base_offset,
+            log_append_time_ms=batch.header.max_timestamp if partition.config.log_append_time else -1,
+            log_start_offset=partition.log.log_start_offset,
+        )
+    response = PartitionProduceResponse(
+        index=entry.part.index, error_code=problem.code, base_offset=-1, error_message=problem.message
+    )
+    if isinstance(problem, RecordsRefused):
+        response.record_errors = [
+            BatchIndexAndErrorMessage(batch_index=each.batch_index, batch_index_error_message=each.message)
+            for each in problem.record_errors
+        ]
+        if entry.partition is not None:
+            response.log_start_offset = entry.partition.log.log_start_offset
+    return response
