@@ -427,17 +427,28 @@ def _move_first_listener(
 
 def _notices(given: Mapping[str, str], origin: Mapping[str, str]) -> list[str]:
     """What to say about keys that have no effect, each once."""
-    idle: dict[Effect, list[str]] = {Effect.NOTHING: [], Effect.LATER: []} unknown: list[str] = [] for name in given:
-    key = broker_key(name) if key is None: unknown.append(f"{name} {origin[name]} is unknown and
-    ignored{_nearest(name)}") elif key.effect is not Effect.ACTS: idle[key.effect].append(name) notices = [] if "broker"
-    in given.get("process.roles", "") and "controller" not in given["process.roles"]: notices.append("process.roles
-    names no controller; this process is its own") if idle[Effect.NOTHING]: notices.append(f"accepted, but without
-    meaning here: {', '.join(idle[Effect.NOTHING])}") if idle[Effect.LATER]: notices.append(f"accepted, but not served
-    yet: {', '.join(idle[Effect.LATER])}") controllers = {name.strip().upper() for name in
-    given.get("controller.listener.names", "CONTROLLER").split(",")} closed = [entry for entry in
-    split_list(given.get("listeners", "")) if entry.partition(":")[0].upper() in controllers] if closed:
-    notices.append(f"not opened, since there is no quorum of controllers here: {', '.join(closed)}") return notices +
-    unknown
+    idle: dict[Effect, list[str]] = {Effect.NOTHING: [], Effect.LATER: []}
+    unknown: list[str] = []
+    for name in given:
+        key = broker_key(name)
+        if key is None:
+            unknown.append(f"{name} {origin[name]} is unknown and ignored{_nearest(name)}")
+        elif key.effect is not Effect.ACTS:
+            idle[key.effect].append(name)
+    notices = []
+    roles = given.get("process.roles", "broker,controller")
+    if "controller" not in roles:
+        notices.append("process.roles names no controller; this process is its own")
+    if idle[Effect.NOTHING]:
+        notices.append(f"accepted, but without meaning here: {', '.join(idle[Effect.NOTHING])}")
+    if idle[Effect.LATER]:
+        notices.append(f"accepted, but not served yet: {', '.join(idle[Effect.LATER])}")
+    controllers = {name.upper() for name in split_list(given.get("controller.listener.names", "CONTROLLER"))}
+    entries = split_list(given.get("listeners", ""))
+    closed = [entry for entry in entries if entry.partition(":")[0].upper() in controllers]
+    if closed:
+        notices.append(f"not opened, since there is no quorum of controllers here: {', '.join(closed)}")
+    return notices + unknown
 
 
 def _nearest(name: str) -> str:
