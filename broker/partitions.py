@@ -124,11 +124,15 @@ class Partitions:
         for topic in change.altered:
             self._log_configs.pop(topic.name, None)
             self._configure(topic)
-        if change.broker_configs_changed:
-            self._log_configs.clear()
-            for name in {name for name, _ in self._hosted}:
-                if (found := self._cluster.image.topics.get(name)) is not None:
-                    self._configure(found)
+
+    def reconfigure(self, config: BrokerConfig) -> None:
+        """The broker's settings have changed, and with them the defaults of topics."""
+        self._config = config
+        self._log_configs.clear()
+        for name in {name: None for name, _ in self._hosted}:
+            topic = self._cluster.image.topics.get(name)
+            if topic is not None:
+                self._configure(topic)
 
     def _configure(self, topic: Topic) -> None:
         config = self.log_config(topic)

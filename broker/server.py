@@ -22,7 +22,7 @@ import trio
 from broker.config import BrokerConfig, ConfigError
 from broker.connection import Connection
 from broker.context import Peer, Services
-from broker.coordinators.cluster import ClusterCoordinator
+from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.groups import GroupCoordinator
 from broker.dispatch import Dispatcher
 from broker.fetching.sessions import FetchSessions
@@ -121,10 +121,11 @@ async def _start_services(
 ) -> Services:
     cluster = ClusterCoordinator(store, config, clock, entropy)
     await cluster.start(background)
+    config = _with_dynamic(config, cluster)
     partitions = Partitions(store, cluster, config)
     groups = GroupCoordinator(store=store, cluster=cluster, config=config, clock=clock, entropy=entropy)
     await groups.start(background)
-    return Services(
+    services = Services(
         config=config,
         clock=clock,
         entropy=entropy,
@@ -135,6 +136,23 @@ async def _start_services(
         partitions=partitions,
         fetch_sessions=FetchSessions(entropy, config.max_incremental_fetch_session_cache_slots),
     )
+
+    def follow(change: ClusterChange) -> None:
+        if change.broker_configs_changed:
+            services.config = _with_dynamic(services.config, cluster)
+            partitions.reconfigure(services.config)
+
+    cluster.subscribe(follow)
+    return services
+
+
+def _with_dynamic(config: BrokerConfig, cluster: ClusterCoordinator) -> BrokerConfig:
+    """The configuration with what AlterConfigs has set for all brokers and for this one (KIP-226)."""
+    defaults = cluster.image.broker_configs("")
+    own = cluster.image.broker_configs(str(config.node_id))
+    if defaults == config.dynamic_defaults and own == config.dynamic:
+        return config
+    return config.with_dynamic(defaults, own)
 
 
 class _Server:
@@ -187,12 +205,13 @@ class _Server:
         config = self._services.config
         if (
             len(self._connections) >= config.max_connections
-            or self._per_host.get(host, 0) >= config.max_connections_per_ip
+            or self._per_host.get(host, 0)
+            >= config.max_connections_per_ip_overrides.get(host, config.max_connections_per_ip)
         ):
             self._log.warning("connection refused: too many", peer=host, connections=len(self._connections))
             transport.close()
             return
-        advertised = config.advertised_listeners.get(listener.name) or transport.local
+        advertised = self._advertised(listener.name, transport.local)
         peer = Peer(host, transport.peer[1], listener.name, advertised)
         connection = Connection(transport, peer, self._services, self._dispatcher)
         self._connections[connection] = None
@@ -204,6 +223,13 @@ class _Server:
             self._per_host[host] -= 1
             if not self._per_host[host]:
                 del self._per_host[host]
+
+    def _advertised(self, listener: str, local: tuple[str, int]) -> tuple[str, int]:
+        """Where this peer finds us again: as configured, or where it found us this time."""
+        for spec in self._services.config.advertised_listeners:
+            if spec.name == listener:
+                return spec.host or local[0], spec.port
+        return local
 
     async def _watch(self) -> None:
         """Close what has been idle or stuck for too long."""

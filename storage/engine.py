@@ -279,6 +279,10 @@ class LogStore(Protocol):
         """Make everything durable and leave a mark that makes the next start instant."""
         ...
 
+    async def maintain(self) -> None:
+        """Upkeep in the background (checkpoints, flushes by time) for ever; the broker runs it beside everything else."""
+        ...
+
     @property
     def cluster_id(self) -> str:
         """The cluster that these logs belong to, as clients see it; made on first use, kept for ever."""
