@@ -353,10 +353,10 @@ class _DecoderWriter(_Writer):
             "for _ in range(count):",
             "    tag = buf[pos]; pos += 1",
             "    if tag > 127: tag, pos = long(buf, pos, tag)",
-            "    end = buf[pos]; pos += 1",
-            "    if end > 127: end, pos = long(buf, pos, end)",
-            "    end += pos",
-            "    if end > size: raise Truncated('a tagged field ends beyond the message')",
+            "    stop = buf[pos]; pos += 1",
+            "    if stop > 127: stop, pos = long(buf, pos, stop)",
+            "    stop += pos",
+            "    if stop > size: raise Truncated('a tagged field ends beyond the message')",
         )
         self.depth = 2
         for index, declared in enumerate(tagged):
@@ -364,9 +364,9 @@ class _DecoderWriter(_Writer):
             self.depth += 1
             self.value(declared, f"message.{declared.name}")
             self.flush()
-            self.emit(f"if pos != end: tag_size({declared.name!r}, pos, end)")
+            self.emit(f"if pos != stop: tag_size({declared.name!r}, pos, stop)")
             self.depth -= 1
-        self.emit("else:", "    pos = end")
+        self.emit("else:", "    pos = stop")
         self.depth = 1
         self.emit("return pos, budget", "")
         self.functions += self.lines
