@@ -59,7 +59,8 @@ class BrokerConfig:
 
     # Listeners and connections.
     listeners: tuple[Listener, ...]
-    advertised_listeners: tuple[Listener, ...]
+    advertised_listeners: Mapping[str, tuple[str, int]]
+    """Listener name -> host and port; a listener that is not there advertises the address that a client came by."""
     socket_listen_backlog_size: int
     socket_receive_buffer_bytes: int
     socket_send_buffer_bytes: int
@@ -122,6 +123,10 @@ class BrokerConfig:
     offsets_topic_segment_bytes: int
     offsets_topic_compression_codec: int
     producer_id_expiration_ms: int
+    transaction_state_log_num_partitions: int
+    transaction_state_log_segment_bytes: int
+    share_coordinator_state_topic_num_partitions: int
+    share_coordinator_state_topic_segment_bytes: int
 
     # What the broker tells people.
     ottla_log_level: str
@@ -334,7 +339,7 @@ _PLAIN_ATTRIBUTES: Final = {
 }
 
 
-def _listeners(layers: _Layers) -> tuple[tuple[Listener, ...], tuple[Listener, ...]]:
+def _listeners(layers: _Layers) -> tuple[tuple[Listener, ...], dict[str, tuple[str, int]]]:
     def entries(name: str) -> tuple[str, ...]:
         value = layers.value(name)
         return value if isinstance(value, tuple) else ()
@@ -414,10 +419,9 @@ def _move_first_listener(
     given["listeners"] = ",".join(map(str, (moved, *listeners[1:])))
     origin["listeners"] = ON_COMMAND_LINE
     # What the file advertises is true of the address in the file.
-    stale = first.name in {listener.name for listener in advertised}
-    if not stale or origin["advertised.listeners"] == ON_COMMAND_LINE:
+    if first.name not in advertised or origin["advertised.listeners"] == ON_COMMAND_LINE:
         return []
-    rest = [str(listener) for listener in advertised if listener.name != first.name]
+    rest = [str(Listener(name, *address)) for name, address in advertised.items() if name != first.name]
     if rest:
         given["advertised.listeners"] = ",".join(rest)
     else:

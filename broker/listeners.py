@@ -9,8 +9,8 @@ Entries named in `controller.listener.names` are for the quorum of Kafka's contr
 not opened. A listener that would need TLS or SASL stops the start: to serve it in plain text instead would be worse
 than not to serve it.
 
-An advertised listener tells clients where to come back to; without one they are told the address by which they came. An
-advertised host left empty means the same with another port.
+An advertised listener tells clients where to come back to; without one, or with its host left empty, they are told the
+address by which they came.
 """
 
 from __future__ import annotations
@@ -87,22 +87,28 @@ def parse_listeners(
 
 def parse_advertised(
     entries: Collection[str], listeners: Collection[Listener], controllers: Collection[str]
-) -> tuple[Listener, ...]:
-    """What to tell clients, for those of `listeners` that have an entry. Raises ListenerError."""
+) -> dict[str, tuple[str, int]]:
+    """Listener name -> (host, port) to tell clients, for those of `listeners` that have an entry. Raises
+    ListenerError."""
     known = {listener.name: listener for listener in listeners}
-    found: dict[str, Listener] = {}
+    names: set[str] = set()
+    found: dict[str, tuple[str, int]] = {}
     for entry in entries:
         name, host, port = _parse(entry)
+        if name in names:
+            raise ListenerError(f"the name {name} is there twice")
+        names.add(name)
         if name in controllers:
             continue
         if name not in known:
             raise ListenerError(f"{entry} advertises a listener that listeners does not have")
-        if name in found:
-            raise ListenerError(f"the name {name} is there twice")
         if host in ("0.0.0.0", "::"):
             raise ListenerError(f"{entry} is no address that a client can connect to")
-        found[name] = Listener(name, host, port, known[name].protocol)
-    return tuple(found.values())
+        if host:
+            found[name] = (host, port)
+        elif port != known[name].port:
+            raise ListenerError(f"{entry} advertises another port than {known[name]} and no host to go with it")
+    return found
 
 
 def _parse(entry: str) -> tuple[str, str, int]:

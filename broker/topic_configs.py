@@ -14,20 +14,35 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.config_keys import TOPIC_KEYS, BadValue
-from storage.log_config import LogConfig
+from kproto.errors import ErrorCode, KafkaError
+from storage.log_config import NEVER, LogConfig
 
 if TYPE_CHECKING:
     from broker.config import BrokerConfig
 
-CONSUMER_OFFSETS: Final = "__consumer_offsets"
-TRANSACTION_STATE: Final = "__transaction_state"
-SHARE_GROUP_STATE: Final = "__share_group_state"
-INTERNAL_TOPICS: Final = frozenset({CONSUMER_OFFSETS, TRANSACTION_STATE, SHARE_GROUP_STATE})
-"""Topics that coordinators write and clients only read."""
-
 # Topic key -> field of LogConfig, where the name is not the key's with underscores.
 _FIELDS: Final = {"internal.segment.bytes": "segment_bytes", "ottla.ack.fsync": "ack_fsync"}
 _LOG_CONFIG_FIELDS: Final = frozenset(LogConfig.__slots__)
+
+
+def check_topic_configs(overrides: Mapping[str, str]) -> None:
+    """Refuse overrides that no topic may have (LogConfig.validate). Raises KafkaError(INVALID_CONFIG)."""
+    values: dict[str, Any] = {}
+    for name, text in overrides.items():
+        key = TOPIC_KEYS.get(name)
+        if key is None:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"there is no topic config {name}")
+        try:
+            values[name] = key.parse(text)
+        except BadValue as error:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name}={text}: {error}") from error
+    least, most = values.get("min.compaction.lag.ms", 0), values.get("max.compaction.lag.ms", NEVER)
+    if least > most:
+        raise KafkaError(
+            ErrorCode.INVALID_CONFIG, f"min.compaction.lag.ms={least} is above max.compaction.lag.ms={most}"
+        )
+    if values.get("remote.storage.enable"):
+        raise KafkaError(ErrorCode.INVALID_CONFIG, "remote.storage.enable=true: there is no tiered storage here")
 
 
 def log_config(overrides: Mapping[str, str], config: BrokerConfig) -> LogConfig:
@@ -91,30 +106,3 @@ def _defaults(config: BrokerConfig) -> dict[str, Any]:
 def _set_policy(settings: dict[str, Any], policy: Any) -> None:
     settings["delete"] = "delete" in policy
     settings["compact"] = "compact" in policy
-
-
-def internal_topic_overrides(topic: str, config: BrokerConfig) -> dict[str, str]:
-    """The overrides an internal topic is made with (GroupCoordinator.groupMetadataTopicConfigs and its like).
-
-    They are always synced: offsets and transactions survive a power cut whatever was chosen for the data.
-    """
-    overrides = {"cleanup.policy": "compact", "ottla.ack.fsync": "true"}
-    if topic == CONSUMER_OFFSETS:
-        overrides |= {"compression.type": "producer", "segment.bytes": str(config.offsets_topic_segment_bytes)}
-    elif topic == TRANSACTION_STATE:
-        overrides |= {
-            "compression.type": "uncompressed",
-            "min.insync.replicas": str(config.get("transaction.state.log.min.isr")),
-            "segment.bytes": str(config.get("transaction.state.log.segment.bytes")),
-            "unclean.leader.election.enable": "false",
-        }
-    else:
-        assert topic == SHARE_GROUP_STATE, f"{topic} is no internal topic"
-        overrides |= {
-            "cleanup.policy": "delete",
-            "compression.type": "producer",
-            "min.insync.replicas": str(config.get("share.coordinator.state.topic.min.isr")),
-            "retention.ms": "-1",
-            "segment.bytes": str(config.get("share.coordinator.state.topic.segment.bytes")),
-        }
-    return overrides
