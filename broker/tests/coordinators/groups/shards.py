@@ -1,0 +1,316 @@
+"""A shard under test: the machine, its log in memory, and a clock that moves when told to.
+
+Each decision goes the way it goes in a broker: its records are encoded, kept, decoded and replayed, then its replies
+reach whoever waits. After every step the machine's `check` runs, so a test need not ask whether the state is sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from broker.coordinators.groups.machine import CommittingMember, GroupsMachine
+from broker.coordinators.groups.offsets import OffsetToCommit
+from broker.coordinators.groups.rebalance import Caller
+from broker.coordinators.groups.records import GroupRecord
+from broker.coordinators.groups.settings import GroupSettings
+from broker.coordinators.machine import Decision, Promise
+from kproto.batches.records import RecordData
+from kproto.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
+from kproto.errors import ErrorCode
+from kproto.ids import ZERO_UUID, TopicPartition, Uuid
+from kproto.messages.describe_groups import DescribedGroup
+from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from kproto.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse
+from kproto.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity
+from kproto.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse
+from storage.seams.clock import VirtualClock
+from storage.seams.entropy import SeededEntropy
+
+ReplyT = TypeVar("ReplyT")
+
+SESSION = 10_000
+REBALANCE = 60_000
+
+NOT_ANSWERED: Any = object()
+
+
+class Waiting(Generic[ReplyT]):
+    """A request that was sent, answered or not."""
+
+    def __init__(self) -> None:
+        self.promise: Promise[ReplyT] = Promise()
+        self._reply: Any = NOT_ANSWERED
+
+    @property
+    def answered(self) -> bool:
+        return self._reply is not NOT_ANSWERED
+
+    @property
+    def reply(self) -> ReplyT:
+        assert self.answered, "still waiting"
+        reply: ReplyT = self._reply
+        return reply
+
+    @property
+    def error(self) -> ErrorCode:
+        """The code of the reply, or of the KafkaError that came instead."""
+        reply: Any = self.reply
+        return ErrorCode(getattr(reply, "error_code", None) or getattr(reply, "code", 0))
+
+    def answer(self, reply: Any) -> None:
+        assert not self.answered, "a promise is answered once"
+        self._reply = reply
+
+
+def subscription(*topics: str, version: int = 1) -> bytes:
+    """What a consumer that reads `topics` hands in when it joins."""
+    return encode_subscription(ConsumerProtocolSubscription(topics=list(topics)), version)
+
+
+class Shard:
+    """One shard and its clients."""
+
+    def __init__(self, *, seed: int = 0, **settings: Any) -> None:
+        self.settings = GroupSettings(**settings)
+        self.clock = VirtualClock()
+        self.entropy = SeededEntropy(seed)
+        self.log: list[RecordData] = []
+        self.waiting: dict[Promise[Any], Waiting[Any]] = {}
+        self.machine = GroupsMachine(self.settings, self.entropy)
+        self.machine.loaded(self.clock.now())
+
+    # --- the broker's part
+
+    def carry_out(self, decision: Decision[GroupRecord]) -> None:
+        """Append, replay, release."""
+        for record in decision.records:
+            data = self.machine.encode(record, self.clock.now())
+            self.log.append(data)
+            decoded = self.machine.decode(data)
+            assert decoded == record, "a record says the same after a trip through the log"
+            self.machine.replay(decoded)
+        for promise, reply in decision.replies:
+            self.waiting.pop(promise).answer(reply)
+        self.machine.check()
+
+    def _send(self, waiting: Waiting[ReplyT], decision: Decision[GroupRecord]) -> Waiting[ReplyT]:
+        self.waiting[waiting.promise] = waiting
+        self.carry_out(decision)
+        return waiting
+
+    def advance(self, millis: int) -> None:
+        """Let time pass; the machine is asked at each of its deadlines."""
+        end = self.clock.monotonic_millis() + millis
+        while (deadline := self.machine.next_deadline()) is not None and deadline <= end:
+            self.clock.advance(max(0, deadline - self.clock.monotonic_millis()))
+            decision = self.machine.decide_expired(self.clock.now())
+            self.carry_out(decision)
+            assert decision.records or decision.replies or self.machine.next_deadline() != deadline
+        self.clock.advance(end - self.clock.monotonic_millis())
+
+    def restart(self) -> None:
+        """The broker dies and comes back: parked requests are lost with their connections, the log is replayed."""
+        self.waiting.clear()
+        self.machine = GroupsMachine(self.settings, self.entropy)
+        for data in self.log:
+            record = self.machine.decode(data)
+            if record is not None:
+                self.machine.replay(record)
+        self.machine.loaded(self.clock.now())
+        self.machine.check()
+
+    def records(self) -> list[GroupRecord | None]:
+        """The log, decoded."""
+        return [self.machine.decode(data) for data in self.log]
+
+    def described(self, group: str = "g") -> DescribedGroup:
+        """The group, which exists."""
+        found = self.machine.described(group)
+        assert found is not None
+        return found
+
+    # --- the clients' part
+
+    def join(
+        self,
+        member: str = "",
+        *,
+        group: str = "g",
+        instance: str | None = None,
+        protocols: Mapping[str, bytes] | Sequence[str] = ("range",),
+        kind: str = "consumer",
+        session: int = SESSION,
+        rebalance: int = REBALANCE,
+        version: int = 9,
+        client: str = "client",
+    ) -> Waiting[JoinGroupResponse]:
+        """JoinGroup."""
+        offered = protocols.items() if isinstance(protocols, Mapping) else [(name, b"wishes") for name in protocols]
+        request = JoinGroupRequest(
+            group_id=group,
+            session_timeout_ms=session,
+            rebalance_timeout_ms=rebalance,
+            member_id=member,
+            group_instance_id=instance,
+            protocol_type=kind,
+            protocols=[JoinGroupRequestProtocol(name=name, metadata=metadata) for name, metadata in offered],
+        )
+        waiting: Waiting[JoinGroupResponse] = Waiting()
+        caller = Caller(client, "/10.0.0.1", version)
+        return self._send(
+            waiting, self.machine.decide_join(request, caller, self.clock.now(), waiting.promise)
+        )
+
+    def new_id(self, **join: Any) -> str:
+        """The id that a first JoinGroup of version 4 or later is given to come back with."""
+        waiting = self.join(**join)
+        assert waiting.error is ErrorCode.MEMBER_ID_REQUIRED
+        return waiting.reply.member_id
+
+    def sync(
+        self,
+        member: str,
+        generation: int,
+        assignments: Mapping[str, bytes] | None = None,
+        *,
+        group: str = "g",
+        instance: str | None = None,
+        kind: str | None = None,
+        protocol: str | None = None,
+    ) -> Waiting[SyncGroupResponse]:
+        """SyncGroup."""
+        request = SyncGroupRequest(
+            group_id=group,
+            generation_id=generation,
+            member_id=member,
+            group_instance_id=instance,
+            protocol_type=kind,
+            protocol_name=protocol,
+            assignments=[
+                SyncGroupRequestAssignment(member_id=each, assignment=share)
+                for each, share in (assignments or {}).items()
+            ],
+        )
+        waiting: Waiting[SyncGroupResponse] = Waiting()
+        return self._send(waiting, self.machine.decide_sync(request, self.clock.now(), waiting.promise))
+
+    def beat(self, member: str, generation: int, *, group: str = "g", instance: str | None = None) -> ErrorCode:
+        """Heartbeat."""
+        request = HeartbeatRequest(
+            group_id=group, generation_id=generation, member_id=member, group_instance_id=instance
+        )
+        waiting: Waiting[HeartbeatResponse] = Waiting()
+        return self._send(waiting, self.machine.decide_heartbeat(request, self.clock.now(), waiting.promise)).error
+
+    def leave(self, *members: str | MemberIdentity, group: str = "g", version: int = 5) -> list[ErrorCode]:
+        """LeaveGroup; the codes of its members."""
+        identities = [MemberIdentity(member_id=each) if isinstance(each, str) else each for each in members]
+        request = LeaveGroupRequest(group_id=group, members=identities)
+        if version < 3:
+            request = LeaveGroupRequest(group_id=group, member_id=identities[0].member_id)
+        waiting: Waiting[LeaveGroupResponse] = Waiting()
+        caller = Caller("client", "/10.0.0.1", version)
+        self._send(waiting, self.machine.decide_leave(request, caller, self.clock.now(), waiting.promise))
+        if waiting.error is not ErrorCode.NONE:
+            return [waiting.error]
+        return [ErrorCode(each.error_code) for each in waiting.reply.members]
+
+    def commit(
+        self,
+        offsets: Mapping[tuple[str, int], int],
+        *,
+        member: str = "",
+        generation: int = -1,
+        instance: str | None = None,
+        group: str = "g",
+        version: int = 9,
+        metadata: str = "",
+        retention: int = -1,
+        topic_id: Uuid = ZERO_UUID,
+    ) -> ErrorCode | list[ErrorCode]:
+        """OffsetCommit; one code, or one per partition if they differ from NONE."""
+        commits = [
+            OffsetToCommit(topic, topic_id, partition, offset, 0, metadata)
+            for (topic, partition), offset in offsets.items()
+        ]
+        waiting: Waiting[list[ErrorCode]] = Waiting()
+        self._send(
+            waiting,
+            self.machine.decide_commit(
+                group,
+                CommittingMember(member, instance, generation, version),
+                commits,
+                retention,
+                self.clock.now(),
+                waiting.promise,
+            ),
+        )
+        if not isinstance(waiting.reply, list):
+            return waiting.error
+        return ErrorCode.NONE if not any(waiting.reply) else waiting.reply
+
+    def committed(self, group: str = "g") -> dict[tuple[str, int], int]:
+        """What the group has committed."""
+        return {tuple(place): found.offset for place, found in self.machine.committed(group).items()}
+
+    def delete_offsets(self, *places: tuple[str, int], group: str = "g") -> ErrorCode | list[ErrorCode]:
+        """OffsetDelete."""
+        waiting: Waiting[list[ErrorCode]] = Waiting()
+        wanted = [TopicPartition(*place) for place in places]
+        self._send(waiting, self.machine.decide_delete_offsets(group, wanted, waiting.promise))
+        return waiting.reply if isinstance(waiting.reply, list) else waiting.error
+
+    def delete(self, *groups: str) -> list[ErrorCode]:
+        """DeleteGroups."""
+        waiting: Waiting[list[ErrorCode]] = Waiting()
+        return self._send(waiting, self.machine.decide_delete_groups(groups, waiting.promise)).reply
+
+    # --- builders
+
+    def stable(self, count: int = 2, *, group: str = "g", topics: Iterable[str] = ("t",)) -> StableGroup:
+        """A stable consumer group of `count` dynamic members, the first of which leads."""
+        wishes = {"range": subscription(*topics)}
+        ids = [self.new_id(group=group, protocols=wishes) for _ in range(count)]
+        joins = []
+        for number in range(count):
+            joins = [self.join(each, group=group, protocols=wishes) for each in [ids[number], *ids[:number]]]
+        generation = joins[0].reply.generation_id
+        leader = joins[0].reply.leader
+        shares = {each: f"share of {each}".encode() for each in ids}
+        for each in ids:
+            if each != leader:
+                self.sync(each, generation, group=group)
+        assert self.sync(leader, generation, shares, group=group).error is ErrorCode.NONE
+        assert self.described(group).group_state == "Stable"
+        return StableGroup(ids, generation, leader)
+
+    def stable_static(self, *instances: str, protocols: Sequence[str] = ("range",)) -> StableGroup:
+        """A stable group of static members, the first of which leads."""
+        ids: list[str] = []
+        joins = []
+        for number, instance in enumerate(instances):
+            joins = [self.join(instance=instance, protocols=protocols)]
+            joins += [
+                self.join(each, instance=name, protocols=protocols)
+                for each, name in zip(ids, instances[:number], strict=True)
+            ]
+            ids.append(joins[0].reply.member_id)
+        generation = joins[0].reply.generation_id
+        leader = joins[0].reply.leader
+        for each, name in zip(ids, instances, strict=True):
+            if each != leader:
+                self.sync(each, generation, instance=name)
+        self.sync(leader, generation, {each: f"share of {each}".encode() for each in ids})
+        assert self.described().group_state == "Stable"
+        return StableGroup(ids, generation, leader)
+
+
+@dataclass(frozen=True)
+class StableGroup:
+    """Who is in it."""
+
+    members: list[str]
+    generation: int
+    leader: str
