@@ -1,18 +1,18 @@
 """One client: frames in, replies out, in order.
 
-Two tasks serve a connection. The **reader** receives, decodes and dispatches; most requests are answered before it reads again, and
-their replies leave together in one system call. A reply that must wait is a coroutine: it goes into a queue, and the **writer**
-(started when first needed) awaits and sends it, one after the other. While the queue is not empty every later reply passes
-through it, so replies leave in the order of the requests.
+Two tasks serve a connection. The **reader** receives, decodes and dispatches; most requests are answered before it
+reads again, and their replies leave together in one system call. A reply that must wait is a coroutine: it goes into a
+queue, and the **writer** (started when first needed) awaits and sends it, one after the other. While the queue is not
+empty every later reply passes through it, so replies leave in the order of the requests.
 
-What may overlap: eager handlers (Produce, Fetch) do their first phase when the request is read, so five Produce requests in
-flight are appended one after the other and share one fsync. Where that phase itself must wait (`FirstPhase`), the reader waits with
-it. Any other handler runs alone, in the reader, when everything before it
+What may overlap: eager handlers (Produce, Fetch) do their first phase when the request is read, so five Produce
+requests in flight are appended one after the other and share one fsync. Where that phase itself must wait
+(`FirstPhase`), the reader waits with it. Any other handler runs alone, in the reader, when everything before it
 has been answered: Kafka's own rule, which it keeps by muting the channel.
 
-Bounds: at most `MAX_QUEUED` replies wait; then the reader stops reading, and TCP slows the peer. A frame grows only as its bytes
-arrive (kproto/framing.py). `overdue` is asked now and then and names what has taken too long: an idle connection, a
-request that does not finish arriving, a reply that is not read.
+Bounds: at most `MAX_QUEUED` replies wait; then the reader stops reading, and TCP slows the peer. A frame grows only as
+its bytes arrive (kproto/framing.py). `overdue` is asked now and then and names what has taken too long: an idle
+connection, a request that does not finish arriving, a reply that is not read.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ class Connection:
             self._queue.clear()
             self._transport.close()
 
-    @property
-    def busy(self) -> bool:
-        """True while a reply is being sent, or an acknowledgement waits for the disk; a parked Fetch does not count."""
-        return self._sending or any(request.api_key != FETCH for request, _, _ in self._queue)
+    async def quiet(self) -> None:
+        """Return when no reply is being sent and no acknowledgement waits for the disk; parked Fetches do not count."""
+        while self._sending or any(request.api_key != FETCH for request, _, _ in self._queue):
+            await self._wait_shorter()
 
     def overdue(self, now: float) -> str | None:
         """Why this connection should be closed, if so. `now` is monotonic seconds; to be asked every few seconds."""
@@ -168,6 +168,7 @@ class Connection:
             self._sending = True
             await self._transport.send(left)
             self._sending = False
+            self._shorter.set()
 
     async def _enqueue(self, item: tuple[ReceivedRequest, Handler | None, Any], nursery: trio.Nursery) -> None:
         self._queue.append(item)
@@ -183,7 +184,8 @@ class Connection:
             await self._wait_shorter()
 
     async def _wait_shorter(self) -> None:
-        self._shorter = trio.Event()
+        if self._shorter.is_set():
+            self._shorter = trio.Event()
         await self._shorter.wait()
 
     async def _write(self) -> None:

@@ -31,8 +31,9 @@ class CloseConnection(Exception):
 class FirstPhase:
     """What an eager handler returns when even its first phase must wait (for a thread, say).
 
-    The connection awaits `coroutine` before it looks at another request, so the place in the order is kept and the request's
-    bytes stay where they are. Its result is what `handle` would have returned: a response, None, or a coroutine for the rest.
+    The connection awaits `coroutine` before it looks at another request, so the place in the order is kept and the
+    request's bytes stay where they are. Its result is what `handle` would have returned: a response, None, or a
+    coroutine for the rest.
     """
 
     __slots__ = ("coroutine",)

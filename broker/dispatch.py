@@ -1,9 +1,10 @@
 """One request on its way to its handler, and every way in which that can end.
 
-Kinds of ending: a reply; no reply (Produce with acks=0); a refusal, which is a KafkaError made into the reply its API has for it; a closed
-connection, where Kafka closes it (`CloseConnection`) or where the request makes no sense on the wire (ProtocolError); and a
-fault of ours. A fault is logged with its trace. The peer is told UNKNOWN_SERVER_ERROR, except for Produce: there clients take -1
-for "try again" and would write twice, so the connection closes and idempotence sorts it out.
+Kinds of ending: a reply; no reply (Produce with acks=0); a refusal, which is a KafkaError made into the reply its API
+has for it; a closed connection, where Kafka closes it (`CloseConnection`) or where the request makes no sense on the
+wire (ProtocolError); and a fault of ours. A fault is logged with its trace. The peer is told UNKNOWN_SERVER_ERROR,
+except for Produce: there clients take -1 for "try again" and would write twice, so the connection closes and
+idempotence sorts it out.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Dispatcher:
 
     def _fault(self, request: ReceivedRequest, found: Handler, error: Exception) -> Any:
         get_logger(__name__).error(
-            "request failed", api=found.handle.__module__.rpartition(".")[2], version=request.api_version, exc_info=error
+            "request failed", api=found.handle.__module__.rpartition(".")[2], version=request.api_version,
+            exc_info=error
         )
         if request.api_key == PRODUCE:
             raise CloseConnection("a produce request failed; see the error before") from error

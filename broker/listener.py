@@ -1,14 +1,16 @@
 """The network's seam: the only file that knows sockets.
 
-`Listener` binds and accepts; `SocketTransport` moves bytes for one connection. A simulation offers other objects with the same
-methods (`Transport`), and nothing above can tell.
+`Listener` binds and accepts; `SocketTransport` moves bytes for one connection. A simulation offers other objects with
+the same methods (`Transport`), and nothing above can tell.
 
-Reading and writing try first and wait only if the kernel says so: a busy connection then costs two system calls a request
-and no pass through the scheduler. `Connection` yields now and then, so that a busy peer does not starve the others.
+Reading and writing try first and wait only if the kernel says so: a busy connection then costs two system calls a
+request and no pass through the scheduler. `Connection` yields now and then, so that a busy peer does not starve the
+others.
 
-File slices are sent with `sendfile`. The header goes out by a plain `send` without MSG_MORE: together with TCP_NODELAY, MSG_MORE before
-`sendfile` was measured to stall each response by 200 ms. Where the platform has no sendfile, or a slice has no descriptor,
-the bytes are read and sent (`PORTABLE` forces that; the suite runs once this way).
+File slices are sent with `sendfile`. The header goes out by a plain `send` without MSG_MORE: together with
+TCP_NODELAY, MSG_MORE before `sendfile` was measured to stall each response by 200 ms. Where the platform has no
+sendfile, or a slice has no descriptor, the bytes are read and sent (`PORTABLE` forces that; the suite runs once this
+way).
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ class Transport(Protocol):
     """Bytes sent since the start: tells a slow reader from a stalled one."""
 
     def receive_now(self, window: memoryview) -> int | None:
-        """Bytes read into `window`, 0 at the end of the stream, None if none are there yet. Raises OSError when broken."""
+        """Bytes read into `window`, 0 at the end of the stream, None if none are there yet. Raises OSError when
+        broken.
+        """
         ...
 
     async def wait_readable(self) -> None:
@@ -67,12 +71,13 @@ class Transport(Protocol):
 class SocketTransport:
     """A TCP connection."""
 
-    __slots__ = ("_sendfile", "_socket", "local", "peer", "sent")
+    __slots__ = ("_fd", "_sendfile", "_socket", "local", "peer", "sent")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
-        self._sendfile = None if PORTABLE else getattr(os, "sendfile", None)
+        self._fd = sock.fileno()
+        self._sendfile: Callable[[int, int, int, int], int] | None = None if PORTABLE else getattr(os, "sendfile", None)
         self.peer: tuple[str, int] = sock.getpeername()[:2]
         self.local: tuple[str, int] = sock.getsockname()[:2]
         self.sent = 0
@@ -84,7 +89,7 @@ class SocketTransport:
             return None
 
     async def wait_readable(self) -> None:
-        await trio.lowlevel.wait_readable(self._socket)
+        await trio.lowlevel.wait_readable(self._fd)
 
     def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
         at = 0
@@ -93,9 +98,9 @@ class SocketTransport:
                 buffer = buffers[at]
                 stop = at + 1
                 if not isinstance(buffer, _IN_MEMORY):
-                    descriptor = buffer.fileno() if self._sendfile is not None else None
-                    if descriptor is not None:
-                        left = self._send_slice(descriptor, buffer)
+                    sendfile, descriptor = self._sendfile, buffer.fileno()
+                    if sendfile is not None and descriptor is not None:
+                        left = self._send_slice(sendfile, descriptor, buffer)
                         if left is not None:
                             return [left, *buffers[stop:]]
                         at = stop
@@ -118,14 +123,14 @@ class SocketTransport:
             raise OSError(errno.ECONNRESET, "the peer has gone") from error
         return ()
 
-    def _send_slice(self, descriptor: int, records: Any) -> _Rest | None:
+    def _send_slice(
+        self, sendfile: Callable[[int, int, int, int], int], descriptor: int, records: Any
+    ) -> _Rest | None:
         """Send a slice of a file; returns what the kernel did not take."""
         position, length, offset = records.position, len(records), 0
         while offset < length:
             try:
-                count = self._sendfile(
-                    self._socket.fileno(), descriptor, position + offset, min(length - offset, SENDFILE_CHUNK)
-                )
+                count = sendfile(self._fd, descriptor, position + offset, min(length - offset, SENDFILE_CHUNK))
             except (BlockingIOError, InterruptedError):
                 return _Rest(records, offset)
             if count == 0:
@@ -137,12 +142,12 @@ class SocketTransport:
     async def send(self, buffers: Sequence[Any]) -> None:
         left = self.send_now(buffers)
         while left:
-            await trio.lowlevel.wait_writable(self._socket)
+            await trio.lowlevel.wait_writable(self._fd)
             left = self.send_now(left)
 
     def close(self) -> None:
         if self._socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._socket)
+            trio.lowlevel.notify_closing(self._fd)
             self._socket.close()
 
 
@@ -216,12 +221,12 @@ class Listener:
             try:
                 accepted, _ = sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                await trio.lowlevel.wait_readable(sock)
+                await trio.lowlevel.wait_readable(sock.fileno())
                 continue
             except OSError as error:
                 if error.errno not in ACCEPT_ERRORS:
                     raise
-                refused(error.strerror)
+                refused(str(error.strerror))
                 await trio.sleep(ACCEPT_PAUSE_SECONDS)  # descriptors come back when connections end
                 continue
             try:
@@ -236,5 +241,5 @@ class Listener:
         """Stop listening."""
         for sock in self._sockets:
             if sock.fileno() >= 0:
-                trio.lowlevel.notify_closing(sock)
+                trio.lowlevel.notify_closing(sock.fileno())
                 sock.close()

@@ -1,12 +1,13 @@
 """The partitions this broker hosts: each a log, and who waits for it to grow.
 
-`Partitions` stands between handlers, who speak of topics, and the engine, who knows logs. A `Partition` is made when somebody first
-asks for it, so a broker with 100,000 partitions holds objects for those in use. It follows the cluster image: a deleted
-topic's partitions are dropped (and their waiters woken, to find out), an altered topic's logs get their new settings.
+`Partitions` stands between handlers, who speak of topics, and the engine, who knows logs. A `Partition` is made when
+somebody first asks for it, so a broker with 100,000 partitions holds objects for those in use. It follows the cluster
+image: a deleted topic's partitions are dropped (and their waiters woken, to find out), an altered topic's logs get
+their new settings.
 
-The high watermark is the engine's (`PartitionLog.high_watermark`): with one copy of the data it is the end of the log. What is added
-here is waking: the engine calls `on_advance`, and every `Waiter` of that partition wakes. An append thus costs nothing for
-waiters of other partitions.
+The high watermark is the engine's (`PartitionLog.high_watermark`): with one copy of the data it is the end of the log.
+What is added here is waking: the engine calls `on_advance`, and every `Waiter` of that partition wakes. An append thus
+costs nothing for waiters of other partitions.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """The order of starting and stopping, as a table of contents.
 
-Start: store (recovery of what an unclean stop left) → cluster (topics, configs) → partitions → groups → listeners → ready. *Ready* is said
-only when every coordinator answers and the listeners accept, so a client that waits for it never meets a broker that is
-half there. Listeners bind before the store opens: a port in use is found out before anything is recovered.
+Start: store (recovery of what an unclean stop left) → cluster (topics, configs) → partitions → groups → listeners →
+ready. *Ready* is said only when every coordinator answers and the listeners accept, so a client that waits for it
+never meets a broker that is half there. Listeners bind before the store opens: a port in use is found out before
+anything is recovered.
 
-Stop (SIGTERM, SIGINT): no new connections; requests under way get a moment to be answered; connections close; coordinators stop; the
-store makes everything durable and leaves the mark of a clean shutdown. A second signal stops at once, which is what a
-crash would do: nothing acknowledged is lost, the next start scans a little.
+Stop (SIGTERM, SIGINT): no new connections; requests under way get a moment to be answered; connections close;
+coordinators stop; the store makes everything durable and leaves the mark of a clean shutdown. A second signal stops at
+once, which is what a crash would do: nothing acknowledged is lost, the next start scans a little.
 
-Background: the store's own upkeep (checkpoints, time-based flushes), and a watch over connections that are idle or stuck.
+Background: the store's own upkeep (checkpoints, time-based flushes), and a watch over connections that are idle or
+stuck.
 """
 
 from __future__ import annotations
@@ -183,8 +185,8 @@ class _Server:
             with trio.move_on_after(GRACE_SECONDS):
                 async with trio.open_nursery() as waiting:
                     waiting.start_soon(_cancel_on_next, signals, waiting.cancel_scope)
-                    while any(connection.busy for connection in self._connections):
-                        await trio.sleep(0.02)
+                    for connection in list(self._connections):
+                        await connection.quiet()
                     waiting.cancel_scope.cancel()
         self._nursery.cancel_scope.cancel()
 

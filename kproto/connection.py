@@ -11,12 +11,12 @@ connection does the I/O:
         ...
         buffers = connection.encode_reply(request, reply)
 
-Any ProtocolError means that the peer broke the wire: nothing after it can be trusted, and the connection is to be closed.
-Kafka does the same for an API key or a version that it does not serve; the one exception is ApiVersions, where a client of the
-future must be told what we speak (KIP-511): such a request is given out with `message` None.
+Any ProtocolError means that the peer broke the wire: nothing after it can be trusted, and the connection is to be
+closed. Kafka does the same for an API key or a version that it does not serve; the one exception is ApiVersions, where
+a client of the future must be told what we speak (KIP-511): such a request is given out with `message` None.
 
-Buffers of a reply are bytes-like, except that a Records field may be any object with a length (a slice of a file): it comes out
-of `encode_reply` untouched, for the owner to send as it likes.
+Buffers of a reply are bytes-like, except that a Records field may be any object with a length (a slice of a file): it
+comes out of `encode_reply` untouched, for the owner to send as it likes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class ReceivedRequest:
         self.message = message
 
 
-_decoders: dict[int, tuple[Decoder, bool, bool]] = {}  # key << 16 | version -> decoder, flexible request, flexible reply
+_decoders: dict[int, tuple[Decoder, bool, bool]] = {}
+"""key << 16 | version -> decoder, whether the request header is flexible, whether the reply's is."""
 
 
 def _load_decoder(api_key: int, api_version: int) -> tuple[Decoder, bool, bool]:
@@ -115,7 +116,7 @@ class ServerConnection:
                 at = skip_tagged_fields(frame, at)
         message, end = decode(frame, at, self._budget)
         if end != len(frame):
-            raise ProtocolError(f"{len(frame) - end} bytes after the end of a request (API key {api_key} v{api_version})")
+            raise ProtocolError(f"{len(frame) - end} bytes after a request (API key {api_key} v{api_version})")
         return ReceivedRequest(api_key, api_version, correlation_id, client_id, message)
 
     def encode_reply(self, request: ReceivedRequest, reply: Response) -> list[Any]:

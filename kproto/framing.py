@@ -1,13 +1,14 @@
-"""Frames out of a byte stream: a four-byte length, then so many bytes (Kafka protocol guide, "Common request and response structure").
+"""Frames out of a byte stream: a four-byte length, then so many bytes (Kafka protocol guide, "Common request and
+response structure").
 
-`FrameReader` owns the receive buffer. Its user asks for a writable window (`window`), reads a socket into it, says how much
-came (`received`) and takes whole frames (`next_frame`) as memoryviews of the buffer: nothing is copied on the way, and the
-records of a Produce request stay where the kernel put them until they are written to the log.
+`FrameReader` owns the receive buffer. Its user asks for a writable window (`window`), reads a socket into it, says how
+much came (`received`) and takes whole frames (`next_frame`) as memoryviews of the buffer: nothing is copied on the
+way, and the records of a Produce request stay where the kernel put them until they are written to the log.
 
 Rules, and their reasons:
 
-- The length field is a claim, not a fact. The buffer grows with the bytes that have arrived, never in one step to what a
-  peer announces; only up to `EAGER_BYTES` is it taken on trust.
+- The length field is a claim, not a fact. The buffer grows with the bytes that have arrived, never in one step to what
+  a peer announces; only up to `EAGER_BYTES` is it taken on trust.
 - Inside a large frame the window ends where the frame ends, so that frame is not followed by the start of another that
   would have to be moved. Only small tails are ever moved.
 - When all frames of the buffer are taken, the buffer is used again from its start. A frame that must outlive this (its
@@ -118,7 +119,8 @@ class FrameReader:
         """Bring the bytes not given out yet to the front of a buffer of at least `size` bytes."""
         start, length = self._start, self._end - self._start
         pending = self._view[start : self._end]
-        if replace or size > len(self._buffer) or length > start:  # in place only where source and target do not overlap
+        if replace or size > len(self._buffer) or length > start:
+            # In place only where source and target do not overlap.
             self._replace(max(size, length + 4))
         self._view[:length] = pending
         if self._frame_end >= 0:

@@ -1,11 +1,11 @@
 """Request and response headers: which message follows, and to whom it belongs.
 
-A request header has three versions (Kafka: RequestHeader.json): v0 without a client id (retired with its only user), v1 with one,
-v2 the same plus tagged fields. A response header has two: v0 is the correlation id alone, v1 adds tagged fields. A flexible message
-version takes the newer header, an inflexible one the older.
+A request header has three versions (Kafka: RequestHeader.json): v0 without a client id (retired with its only user),
+v1 with one, v2 the same plus tagged fields. A response header has two: v0 is the correlation id alone, v1 adds tagged
+fields. A flexible message version takes the newer header, an inflexible one the older.
 
-The exception: the response to **ApiVersions** always has header v0, for a client must be able to read it before it knows which
-version the broker speaks (KIP-511).
+The exception: the response to **ApiVersions** always has header v0, for a client must be able to read it before it
+knows which version the broker speaks (KIP-511).
 
 The client id stays an int16 string even in header v2, so this code reads both versions in one pass.
 """

@@ -19,9 +19,9 @@ a slice of a file that the connection hands to `sendfile`.
 **Waking readers.** An engine calls a log's `on_advance` whenever its high watermark or last stable offset has grown,
 whoever appended. That is how long polls wake.
 
-Errors are `kproto.errors.KafkaError` with the code a client should see: OFFSET_OUT_OF_RANGE, OUT_OF_ORDER_SEQUENCE_NUMBER,
-INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and so on. The conformance suite (`storage/testing/conformance.py`) defines
-what the words on this page mean; every engine passes it.
+Errors are `kproto.errors.KafkaError` with the code a client should see: OFFSET_OUT_OF_RANGE,
+OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and so on. The conformance suite
+(`storage/testing/conformance.py`) defines what the words on this page mean; every engine passes it.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ class RecordSlice(Protocol):
 
 
 class AbortedTransaction(NamedTuple):
-    """A span that read_committed readers must skip: batches of `producer_id` from `first_offset` to its abort marker."""
+    """A span that read_committed readers must skip: batches of `producer_id` from `first_offset` to its abort
+    marker."""
 
     producer_id: int
     first_offset: int
@@ -218,8 +219,8 @@ class PartitionLog(Protocol):
         sequences are checked here, in log order (KIP-98): a batch already appended yields `duplicate`. Either all of
         `batches` is appended or nothing is.
 
-        Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR;
-        WrongEnd when the log does not end at `expected_end`.
+        Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID,
+        INVALID_TXN_STATE, KAFKA_STORAGE_ERROR; WrongEnd when the log does not end at `expected_end`.
         """
         ...
 
@@ -245,7 +246,8 @@ class PartitionLog(Protocol):
         ...
 
     async def delete_before(self, offset: int) -> int:
-        """Make `offset` the start of the log, durably; bytes go when whole segments lie before it. Returns the new start.
+        """Make `offset` the start of the log, durably; bytes go when whole segments lie before it. Returns the new
+        start.
 
         Raises KafkaError(OFFSET_OUT_OF_RANGE) beyond the high watermark or below zero. An offset at or below the
         present start changes nothing.
@@ -280,7 +282,9 @@ class LogStore(Protocol):
         ...
 
     async def maintain(self) -> None:
-        """Upkeep in the background (checkpoints, flushes by time) for ever; the broker runs it beside everything else."""
+        """Upkeep in the background (checkpoints, flushes by time) for ever; the broker runs it beside everything
+        else.
+        """
         ...
 
     @property
@@ -307,8 +311,8 @@ class LogStore(Protocol):
     def read_now(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError] | None:
         """Answer `reads` in order, as far as `max_bytes` in all goes, or None if that needs waiting.
 
-        The first partition that has records gives at least one whole batch, however large (KIP-74); later ones only what
-        fits. Raises nothing: a read that fails yields its KafkaError (OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR).
+        The first partition that has records gives at least one whole batch, however large (KIP-74); later ones only
+        what fits. Raises nothing: a read that fails yields its KafkaError (OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR).
         """
         ...
 

@@ -1,17 +1,18 @@
 """Fetch sessions (KIP-227): a consumer of many partitions names them once, then only what changes.
 
 The first Fetch of a session is *full*: it lists every partition, and the answer lists every partition. Later ones are
-*incremental*: the request carries changed offsets, added and forgotten partitions; the answer carries only partitions that have
-something to say: records, an error, or a high watermark or start offset that the client has not been told.
+*incremental*: the request carries changed offsets, added and forgotten partitions; the answer carries only partitions
+that have something to say: records, an error, or a high watermark or start offset that the client has not been told.
 
-A session is (id, epoch). The epoch counts requests: 0 opens a session, -1 means "none, please", and an answer lost on the way shows as
-an epoch that does not follow, so that both sides start anew. A partition that gave records moves to the end of the
-order, so that with a small `max_bytes` the others get their turn.
+A session is (id, epoch). The epoch counts requests: 0 opens a session, -1 means "none, please", and an answer lost on
+the way shows as an epoch that does not follow, so that both sides start anew. A partition that gave records moves to
+the end of the order, so that with a small `max_bytes` the others get their turn.
 
-A session keys its partitions by topic id (requests from v13 on) or by name; one that changes between the two is refused.
+A session keys its partitions by topic id (requests from v13 on) or by name; one that changes between the two is
+refused.
 
-Bounds: at most `slots` sessions. When all are taken, one that has not been used for `IDLE_MILLIS` makes room; else the client is answered
-without a session (id 0) and simply sends full requests, as with Kafka's FetchSessionCache.
+Bounds: at most `slots` sessions. When all are taken, one that has not been used for `IDLE_MILLIS` makes room; else the
+client is answered without a session (id 0) and simply sends full requests, as with Kafka's FetchSessionCache.
 """
 
 from __future__ import annotations

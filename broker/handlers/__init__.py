@@ -2,15 +2,15 @@
 
 A handler module has two functions:
 
-- `handle(request, ctx)` answers with a response, or None for no response. As an `async def` it runs once every earlier request
-  of its connection has been answered, which is Kafka's rule. Produce and Fetch are plain functions: their first phase (append, or
-  look) runs as soon as the request is read, and they return the response or a coroutine that will; so the requests of one
-  connection overlap where order allows, and replies still leave in order.
+- `handle(request, ctx)` answers with a response, or None for no response. As an `async def` it runs once every earlier
+  request of its connection has been answered, which is Kafka's rule. Produce and Fetch are plain functions: their
+  first phase (append, or look) runs as soon as the request is read, and they return the response or a coroutine that
+  will; so the requests of one connection overlap where order allows, and replies still leave in order.
 - `refuse(request, error, version)` is the well-formed reply for "not now, not you": the error wherever Kafka's own
   `getErrorResponse` puts it. A KafkaError that escapes `handle` is answered with it.
 
-Versions are those of Kafka 4.3.1. Produce is advertised from 0 and served from 3, as Kafka does: librdkafka takes a missing v0 for
-a broker that cannot compress.
+Versions are those of Kafka 4.3.1. Produce is advertised from 0 and served from 3, as Kafka does: librdkafka takes a
+missing v0 for a broker that cannot compress.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ SERVED_VERSIONS: dict[int, tuple[int, int]] = {key: (api.oldest, api.newest) for
 
 
 class Handler(NamedTuple):
-    """A handler module's functions. `eager`: `handle` is a plain function and may run before earlier replies have left."""
+    """A handler module's functions. `eager`: `handle` is a plain function and may run before earlier replies have
+    left."""
 
     handle: Callable[..., Any]
     refuse: Callable[..., Any]

@@ -1,11 +1,12 @@
 """ApiVersions (18): what this broker speaks. Versions 0-4.
 
-v3 tells the client's software (KIP-511) and gives features (KIP-584), v4 lists features whose lowest version is 0, which v3 readers
-cannot take. A client of the future asks in a version we do not know: it is answered in v0 with UNSUPPORTED_VERSION and the range
-of this API, and comes back.
+v3 tells the client's software (KIP-511) and gives features (KIP-584), v4 lists features whose lowest version is 0,
+which v3 readers cannot take. A client of the future asks in a version we do not know: it is answered in v0 with
+UNSUPPORTED_VERSION and the range of this API, and comes back.
 
-The list is derived from `HANDLERS`, so it says exactly what is served. The finalized features name only what exists here: clients choose
-other paths where `transaction.version` or `group.version` is finalized, so these come with their APIs.
+The list is derived from `HANDLERS`, so it says exactly what is served. The finalized features name only what exists
+here: clients choose other paths where `transaction.version` or `group.version` is finalized, so these come with their
+APIs.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """Fetch (1): read record batches. Versions 4-18.
 
-v4 isolation level, v5 log start offset, v7 sessions (KIP-227), v9 leader epochs (KIP-320), v12 flexible and diverging epochs
-(KIP-595), v13 topic ids (KIP-516), v15 replica state, v16 node endpoints, v17 and v18 fields for replicas.
+v4 isolation level, v5 log start offset, v7 sessions (KIP-227), v9 leader epochs (KIP-320), v12 flexible and diverging
+epochs (KIP-595), v13 topic ids (KIP-516), v15 replica state, v16 node endpoints, v17 and v18 fields for replicas.
 
-First phase: find the session, look at every partition. If that gives `min_bytes`, or an error, or the client will not wait, the
-answer is ready at once and carries slices of files, not bytes. Else a coroutine waits until an append wakes it or
-`max_wait_ms` is over, and looks again. Records below a partition's high watermark are given to read_uncommitted
+First phase: find the session, look at every partition. If that gives `min_bytes`, or an error, or the client will not
+wait, the answer is ready at once and carries slices of files, not bytes. Else a coroutine waits until an append wakes
+it or `max_wait_ms` is over, and looks again. Records below a partition's high watermark are given to read_uncommitted
 readers, below its last stable offset to read_committed ones, who also get the list of aborted transactions.
 
 The first partition with records gives at least one whole batch, however small `max_bytes` is (KIP-74).
 
-Departs from Kafka: no replica may fetch here (`replica_id` >= 0 is answered TOPIC_AUTHORIZATION_FAILED for every partition); engines
-keep the copies. Promises kept here: P5-P7 in docs/invariants.md.
+Departs from Kafka: no replica may fetch here (`replica_id` >= 0 is answered TOPIC_AUTHORIZATION_FAILED for every
+partition); engines keep the copies. Promises kept here: P5-P7 in docs/invariants.md.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ def _forgotten(request: FetchRequest, by_id: bool) -> list[tuple[str | bytes, in
 
 def _failed(partition: int, error: ErrorCode) -> PartitionData:
     """A partition that cannot be read. `records` is empty rather than null: older clients choke on null."""
-    return PartitionData(partition_index=partition, error_code=error, high_watermark=-1, aborted_transactions=[], records=b"")
+    return PartitionData(partition_index=partition, error_code=error, high_watermark=-1, aborted_transactions=[],
+    records=b"")
 
 
 class _Look:
@@ -158,16 +159,17 @@ class _Look:
 
     def _prepare(self) -> None:
         """Resolve each wanted partition to a read or to its error."""
-        plan, reads = [], []
+        plan: list[tuple[Wanted, Partition | PartitionData]] = []
+        reads: list[Read] = []
         partitions = self._ctx.partitions
         find = partitions.by_id if self._by_id else partitions.get
         unknown = ErrorCode.UNKNOWN_TOPIC_ID if self._by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         for wanted in self._session.wanted.values():
             partition = find(wanted.topic, wanted.partition)  # type: ignore[arg-type]  # by_id says which of the two
             if partition is None:
-                code = unknown
-                if self._by_id and self._ctx.cluster.image.topic_by_id(wanted.topic) is not None:  # type: ignore[arg-type]
-                    code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                image = self._ctx.cluster.image
+                known = isinstance(wanted.topic, bytes) and image.topic_by_id(wanted.topic) is not None
+                code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if known else unknown
                 plan.append((wanted, _failed(wanted.partition, code)))
                 continue
             problem = _epoch_problem(wanted, partition)

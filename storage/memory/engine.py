@@ -126,6 +126,10 @@ class MemoryAppend:
         self.last_offset = last_offset
         self.duplicate = duplicate
 
+    @property
+    def durable(self) -> bool:
+        return True
+
     async def wait_durable(self) -> None:
         return
 
@@ -354,6 +358,9 @@ class MemoryStore:
 
     async def close(self) -> None:
         """There is nothing to keep."""
+
+    async def maintain(self) -> None:
+        await trio.sleep_forever()
 
     @property
     def cluster_id(self) -> str:

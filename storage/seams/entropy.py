@@ -25,7 +25,9 @@ def _random_uuid(raw: bytes) -> bytes:
 
 
 def _usable(identifier: bytes) -> bool:
-    """Kafka never hands out an id whose text begins with a dash: its tools would take it for a flag (Uuid.randomUuid)."""
+    """Kafka never hands out an id whose text begins with a dash: its tools would take it for a flag
+    (Uuid.randomUuid).
+    """
     return identifier[0] >> 2 != 62
 
 
