@@ -378,21 +378,21 @@ class _DecoderWriter(_Writer):
         if kind.size:
             self.take(kind.code, target)
         elif kind.struct is not None:
-            self.struct_value(kind.struct, target, nullable)
+            self.struct_value(kind.struct, target, nullable, self.version in declared.tagged)
         elif kind.element is not None:
             self.array(kind.element, declared.name, target, nullable, flexible)
         else:
             self.sized(kind.name, declared.name, target, nullable, flexible)
 
-    def struct_value(self, struct: type[Struct], target: str, nullable: bool) -> None:
+    def struct_value(self, struct: type[Struct], target: str, nullable: bool, tagged: bool) -> None:
         if not nullable:
             made = self.struct(struct)
             self.emit(f"{target} = {made}")
             return
         mark = self.variable("n")
-        self.take("b", mark)
+        self.take("B" if tagged else "b", mark)
         self.flush()
-        self.emit(f"if {mark} < 0:", f"    {target} = None", "else:")
+        self.emit(f"if {mark} {'== 0' if tagged else '< 0'}:", f"    {target} = None", "else:")
         self.depth += 1
         made = self.struct(struct)
         self.flush()
@@ -612,18 +612,19 @@ class _EncoderWriter(_Writer):
         if not nullable and (ever_nullable or declared.default is None):
             self.emit(f"if {value} is None: not_nullable({declared.name!r}, {self.version})")
         if kind.struct is not None:
-            self.struct_value(kind.struct, value, nullable)
+            self.struct_value(kind.struct, value, nullable, self.version in declared.tagged)
         elif kind.element is not None:
             self.array(kind.element, declared.name, value, nullable, flexible)
         else:
             self.sized(kind.name, value, nullable, flexible)
 
-    def struct_value(self, struct: type[Struct], value: str, nullable: bool) -> None:
+    def struct_value(self, struct: type[Struct], value: str, nullable: bool, tagged: bool) -> None:
         if not nullable:
             self.struct(struct, value)
             return
         self.flush()
-        self.emit(f"if {value} is None:", "    add(b'\\xff')", "else:")
+        null = b"\0" if tagged else b"\xff"
+        self.emit(f"if {value} is None:", f"    add({null!r})", "else:")
         self.depth += 1
         self.put("b", "1")
         self.struct(struct, value)

@@ -21,7 +21,8 @@ says otherwise. The vocabulary is that of Kafka's own schema language, and so ar
   error, unless the field is ``ignorable``: then it is silently dropped;
 * from the ``flexible`` version on lengths are varints and every struct ends in tagged fields (KIP-482). A field with a
   ``tag`` travels there, in its ``tagged`` versions, and only if it differs from its default;
-* a struct travels as its fields, one after the other; a nullable one behind a byte that is negative for null.
+* a struct travels as its fields, one after the other; a nullable one behind a byte that is 1, or -1 for null, except
+  that among the tagged fields null is 0.
 
 Messages are built with keyword arguments, compared by value, mutable, and have slots instead of a dictionary. The
 constructor is generated when a class is first called, and fields are resolved when a codec is first compiled: importing
