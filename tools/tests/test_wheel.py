@@ -10,7 +10,11 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import cramjam
+import crc32c
 import pytest
+import structlog
+import trio
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("kproto", "storage", "broker", "tools")
@@ -60,7 +64,8 @@ def test_the_installed_broker_runs_beside_packages_of_the_same_names(site_packag
     """In a project with its own `broker`, `storage` and `tools`, `ottla.Broker` and the installed command work."""
     for name in LAYERS:
         (tmp_path / f"{name}.py").write_text("import sys\nif 'serve' in sys.argv: sys.exit('a decoy was imported')\n")
-    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    folders = {str(Path(module.__path__[0]).parent) for module in (trio, crc32c, structlog, cramjam)}
+    (site_packages / "dependencies.pth").write_text("\n".join(folders))
     binaries = site_packages.parents[2] / "bin" if os.name != "nt" else site_packages.parents[1] / "Scripts"
     script = (
         "import broker, ottla, os\n"
