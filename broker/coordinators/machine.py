@@ -7,17 +7,18 @@ machine is that fold plus the decisions taken on it:
   changes nothing. (Kafka: CoordinatorResult.)
 - **replay** applies one record to the state. Loading is replaying the log; taking a decision is replaying its records.
   State therefore is the same after a crash as before it. (Kafka: CoordinatorShard.)
-- Some state is *volatile* by nature: who is connected and waiting, when a member was last heard of. A machine may keep it, changing
-  it while deciding, if losing it in a crash is harmless: after a load everybody gets a fresh deadline.
+- Some state is *volatile* by nature: who is connected and waiting, when a member was last heard of. A machine may keep
+  it, changing it while deciding, if losing it in a crash is harmless: after a load everybody gets a fresh deadline.
 - A **promise** stands for a client that waits. A reply may be decided now or by a later decision (the JoinGroup of the
   first member is answered when the last has joined): a machine keeps the promise and names it in `Decision.replies`
   when it knows the answer.
-- **Deadlines** are return values: `next_deadline` says when the machine next wants to be asked, `decide_expired` is then one
-  more decision.
+- **Deadlines** are return values: `next_deadline` says when the machine next wants to be asked, `decide_expired` is
+  then one more decision.
 
-The runtime (`runtime.py`) hosts every machine in the same way: one decision at a time, its records appended as one batch with
-`expected_end`, replayed, and its replies released once the records (and all that came before) are durable. If an append
-fails the machine is dropped and loaded anew from the log; clients see COORDINATOR_LOAD_IN_PROGRESS meanwhile.
+The runtime (`runtime.py`) hosts every machine in the same way: one decision at a time, its records appended as one
+batch with `expected_end`, replayed, and its replies released once the records (and all that came before) are durable.
+If an append fails the machine is dropped and loaded anew from the log; clients see COORDINATOR_LOAD_IN_PROGRESS
+meanwhile.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Promise(Generic[ReplyT]):
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[RecordT]):
-    """What is to be appended, and who is answered once it is durable. A KafkaError as a reply is raised to its waiter."""
+    """What is to be appended, and who is answered once it is durable. A KafkaError is raised to its waiter."""
 
     records: Sequence[RecordT] = ()
     replies: Sequence[tuple[Promise[Any], Any]] = ()

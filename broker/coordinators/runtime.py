@@ -9,18 +9,18 @@ are encoded as *one* batch (so that a crash keeps a decision whole or not at all
 `expected_end`, and the machine replays them. The next decision, a microsecond later, already sees that state. Hence
 decisions are taken in the order of their calls, and each costs no waiting.
 
-**Release.** Replies leave when the append they belong to, *and everything before it*, is durable. Many decisions wait for
-one flush of the disk: group commit comes from the engine. A decision without records may have looked at state that is
-not durable yet, so its reply waits behind the last pending append; if nothing is pending it leaves at once and costs
+**Release.** Replies leave when the append they belong to, *and everything before it*, is durable. Many decisions wait
+for one flush of the disk: group commit comes from the engine. A decision without records may have looked at state that
+is not durable yet, so its reply waits behind the last pending append; if nothing is pending it leaves at once and costs
 neither a task switch nor an event. (Kafka: CoordinatorRuntime with its deferred event queue.)
 
 **Expire.** One task sleeps until `next_deadline`, then lets the machine `decide_expired`. It is woken only when a
 deadline comes *nearer*; when one moves away, as with each heartbeat, it sleeps on and finds out when it wakes.
 
-**Lose and reload.** When an append fails, or the log turns out to end elsewhere (`WrongEnd`: somebody else has written), the state in memory is ahead of the
-log or behind it. No attempt is made to repair it: the machine is dropped, every waiter gets `lost_error`, the log is
-replayed into a new machine in the background, and decisions meanwhile are refused with `loading_error`. Loading that
-fails is tried again, ever more slowly, and never by throwing anything away.
+**Lose and reload.** When an append fails, or the log turns out to end elsewhere (`WrongEnd`: somebody else has
+written), the state in memory is ahead of the log or behind it. No attempt is made to repair it: the machine is dropped,
+every waiter gets `lost_error`, the log is replayed into a new machine in the background, and decisions meanwhile are
+refused with `loading_error`. Loading that fails is tried again, ever more slowly, and never by throwing anything away.
 
     decide ──> begin_append ──> replay ──> pending ──wait_durable──> replies
                     │                         │
@@ -35,6 +35,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import structlog
 import trio
+from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from broker.coordinators.machine import Decision, Machine, Promise
 from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, read_header
@@ -109,6 +110,11 @@ class Runtime(Generic[MachineT]):
     def machine(self) -> MachineT | None:
         """The state, to look at and never to change; None while it is being loaded."""
         return self._machine
+
+    @property
+    def end_offset(self) -> int:
+        """The offset that the next record will get: every record below it is part of the state."""
+        return self._end
 
     # --- deciding
 
@@ -188,8 +194,11 @@ class Runtime(Generic[MachineT]):
                 self._lose("replay failed")
                 raise
             self._end = append.last_offset + 1
-            self._pending.append(_Pending(append, list(decision.replies)))
-            self._appended.set()
+            if append.durable and not self._pending:
+                self._answer(decision.replies)
+            else:
+                self._pending.append(_Pending(append, list(decision.replies)))
+                self._appended.set()
         elif self._pending:
             self._pending[-1].replies.extend(decision.replies)
         else:
@@ -217,7 +226,7 @@ class Runtime(Generic[MachineT]):
 
     # --- tasks
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Host the machine until cancelled. Started once the first attempt to load has ended, well or badly."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -287,7 +296,7 @@ class Runtime(Generic[MachineT]):
         if self._nursery is not None:
             self._nursery.start_soon(self._load_until_it_works)
 
-    async def _load_until_it_works(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def _load_until_it_works(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         delay = FIRST_RETRY
         while True:
             try:
@@ -295,7 +304,7 @@ class Runtime(Generic[MachineT]):
             except (KafkaError, ProtocolError) as error:
                 self._logger.error("coordinator log cannot be loaded", reason=str(error), retry_seconds=delay)
                 task_status.started()
-                task_status = trio.TASK_STATUS_IGNORED
+                task_status = TASK_STATUS_IGNORED
                 await trio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY)
             else:

@@ -1,0 +1,26 @@
+"""Cluster state: topics, configs, producer-id blocks. Kafka's controller and metadata image.
+
+| module | holds |
+|---|---|
+| `coordinator` | ClusterCoordinator: what handlers ask; creates and deletes logs, publishes images |
+| `image`, `persistent_map` | the immutable read side, and what changed from one image to the next |
+| `machine` | the fold of `__cluster_metadata`, in Kafka's KRaft records |
+| `topics`, `configs`, `producer_ids` | the decisions: pure functions with Kafka's codes |
+| `topic_names`, `internal_topics` | which names are allowed; the topics that coordinators need |
+"""
+
+from broker.coordinators.cluster.coordinator import Alteration, ClusterCoordinator
+from broker.coordinators.cluster.image import ClusterChange, ClusterImage, ResourceType, Topic
+from broker.coordinators.cluster.topics import Assignment, NewPartitions, NewTopic
+
+__all__ = [
+    "Alteration",
+    "Assignment",
+    "ClusterChange",
+    "ClusterCoordinator",
+    "ClusterImage",
+    "NewPartitions",
+    "NewTopic",
+    "ResourceType",
+    "Topic",
+]

@@ -1,0 +1,446 @@
+"""The cluster coordinator: what handlers ask to create, delete, alter; and the image that they read.
+
+It joins three things: the cluster machine on its runtime (what is decided and remembered), the published image (what
+readers see), and the store (where logs appear and vanish).
+
+    create:  decide ──durable──> publish ──> store.create_logs ──> reply
+    delete:  decide ──durable──> publish ──> store.delete_logs ──> reply
+
+An image is published when its records are durable, in the order of decisions, and before their replies: whoever has an
+answer finds it in the image. Subscribers are called right then, synchronously.
+
+**Names are used again at once.** A creation waits while the logs of a deleted topic of the same name are still being
+removed, and a removal waits for logs that are still being made; nobody else waits. Once begun, a change runs to its end
+in the coordinator's own tasks, also if the client that asked for it has gone.
+
+**After a crash** between the record and the files: missing logs are made by their first append; logs of topics whose
+removal is in the log are deleted at the start. A log of which the cluster log says nothing is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+import trio
+
+from broker.coordinators.cluster.configs import Compute, decide_alteration
+from broker.coordinators.cluster.image import (
+    CLUSTER_METADATA,
+    INTERNAL_TOPICS,
+    ClusterChange,
+    ClusterImage,
+    Topic,
+    difference,
+)
+from broker.coordinators.cluster.internal_topics import internal_topic
+from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
+from broker.coordinators.cluster.producer_ids import decide_block
+from broker.coordinators.cluster.topics import (
+    NewPartitions,
+    NewTopic,
+    TopicRules,
+    check_creation_size,
+    check_growth_size,
+    decide_creation,
+    decide_deletion,
+    decide_growth,
+)
+from broker.coordinators.machine import Promise
+from broker.coordinators.runtime import Runtime
+from broker.topic_configs import check_topic_configs, log_config
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import METADATA_TOPIC_ID, Uuid
+from storage.engine import LogSpec, LogStore
+from storage.log_config import LogConfig
+
+if TYPE_CHECKING:
+    from broker.config import BrokerConfig
+    from storage.seams.clock import Clock, Instant
+    from storage.seams.entropy import Entropy
+
+T = TypeVar("T")
+
+MAX_PARTITIONS: Final = 200_000
+"""Partitions of all topics together: the bound on a peer that creates without end."""
+
+METADATA_LOG: Final = LogSpec(CLUSTER_METADATA, METADATA_TOPIC_ID, 0, LogConfig(delete=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """One resource whose configs are to change; `compute` makes the new overrides of the old (see `configs.py`)."""
+
+    resource_type: int
+    name: str
+    compute: Compute
+
+
+class ClusterCoordinator:
+    """The one owner of cluster state. Call `start` once, in a nursery that lives as long as the broker."""
+
+    def __init__(
+        self,
+        store: LogStore,
+        config: BrokerConfig,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        max_partitions: int = MAX_PARTITIONS,
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._entropy = entropy
+        self._max_partitions = max_partitions
+        self._runtime = Runtime(
+            store.log(METADATA_LOG),
+            store,
+            ClusterMachine,
+            clock,
+            loading_error=ErrorCode.NOT_CONTROLLER,
+            lost_error=ErrorCode.NOT_CONTROLLER,
+            on_loaded=self._adopt,
+        )
+        self._image = ClusterImage()
+        self._subscribers: list[Callable[[ClusterChange], None]] = []
+        self._nursery: trio.Nursery | None = None
+        self._being_made: dict[str, trio.Event] = {}
+        self._being_removed: dict[str, trio.Event] = {}
+        self._left_over: list[tuple[str, Uuid, int]] = []
+        self._producer_ids = iter(range(0))
+        self._block_lock = trio.Lock()
+        self._logger = structlog.get_logger("cluster")
+
+    @property
+    def image(self) -> ClusterImage:
+        """The cluster now. A value: hold on to it for one consistent look."""
+        return self._image
+
+    @property
+    def node_id(self) -> int:
+        """This node: leader of every partition, and controller."""
+        return self._config.node_id
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster's id as clients see it."""
+        return self._store.cluster_id
+
+    @property
+    def metadata_offset(self) -> int:
+        """The offset of the last record of the cluster log (ApiVersions: the epoch of the finalized features)."""
+        return self._runtime.end_offset - 1
+
+    def subscribe(self, callback: Callable[[ClusterChange], None]) -> None:
+        """Call `callback` with every change, right after `image` shows it. It must be quick and must not decide."""
+        self._subscribers.append(callback)
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Load the cluster log, finish what a crash interrupted, and host the machine in `nursery` from now on.
+
+        Raises KafkaError or ProtocolError when the log cannot be read or is damaged.
+        """
+        self._nursery = nursery
+        await self._runtime.load()
+        await self._remove_left_over_logs()
+        await nursery.start(self._runtime.run)
+
+    # --- topics
+
+    async def create_topics(self, new: Sequence[NewTopic], *, validate_only: bool = False) -> list[Topic | KafkaError]:
+        """Create topics, each on its own. Returns when those created can be used everywhere; results in the order of
+        `new`.
+
+        See `decide_creation` for the codes; NOT_CONTROLLER while the coordinator reloads.
+        """
+        return await self._to_the_end(partial(self._create_topics, new, validate_only))
+
+    async def auto_create_topics(self, names: Sequence[str]) -> list[Topic | KafkaError]:
+        """The topics called so, made with the broker's defaults (internal topics with their own) where they do not
+        exist.
+        """
+        wanted = [internal_topic(name, self._config) if name in INTERNAL_TOPICS else NewTopic(name) for name in names]
+        results = await self.create_topics(wanted)
+        return [self._existing_instead(name, result) for name, result in zip(names, results, strict=True)]
+
+    async def ensure_internal_topic(self, name: str) -> Topic:
+        """The internal topic `name`, made on first need."""
+        topic: Topic | None = self._image.topics.get(name)
+        if topic is None:
+            [result] = await self.auto_create_topics([name])
+            if isinstance(result, KafkaError):
+                raise result
+            topic = result
+        return topic
+
+    async def delete_topics(self, topic_ids: Sequence[Uuid]) -> list[Topic | KafkaError]:
+        """Delete topics. Returns the topics that were, when their logs are gone; or UNKNOWN_TOPIC_ID."""
+        return await self._to_the_end(partial(self._delete_topics, topic_ids))
+
+    async def create_partitions(
+        self, new: Sequence[NewPartitions], *, validate_only: bool = False
+    ) -> list[Topic | KafkaError]:
+        """Add partitions to topics. Returns the topics as they were; see `decide_growth` for the codes."""
+        return await self._to_the_end(partial(self._create_partitions, new, validate_only))
+
+    # --- configs and producer ids
+
+    async def alter_configs(
+        self, alterations: Sequence[Alteration], *, validate_only: bool = False
+    ) -> list[KafkaError | None]:
+        """Change the configs of resources, each on its own; see `decide_alteration` for the codes."""
+        return await self._to_the_end(partial(self._alter_configs, alterations, validate_only))
+
+    async def next_producer_id(self) -> int:
+        """A producer id that nobody has had. Raises KafkaError(NOT_CONTROLLER) while the coordinator reloads."""
+        found = next(self._producer_ids, None)
+        if found is not None:
+            return found
+        async with self._block_lock:
+            while (found := next(self._producer_ids, None)) is None:
+                block = await self._runtime.decide(self._decide_block)
+                self._producer_ids = iter(block)
+        return found
+
+    # --- how
+
+    def _rules(self) -> TopicRules:
+        return TopicRules(
+            node_id=self._config.node_id,
+            default_partitions=self._config.num_partitions,
+            default_replication_factor=self._config.default_replication_factor,
+            max_partitions=self._max_partitions,
+            check_configs=check_topic_configs,
+        )
+
+    def _begin(
+        self, decide: Callable[[ClusterMachine, Promise[T]], ClusterDecision]
+    ) -> Promise[T] | KafkaError:
+        """Take one decision; its image is published once it is durable."""
+
+        def decide_now(machine: ClusterMachine, now: Instant, promise: Promise[T]) -> ClusterDecision:
+            return decide(machine, promise)
+
+        try:
+            promise = self._runtime.begin(decide_now)
+        except KafkaError as error:
+            return error
+        machine = self._runtime.machine
+        assert machine is not None
+        if machine.changed:
+            self._runtime.when_durable(partial(self._publish, *machine.advance()))
+        return promise
+
+    def _decide_block(self, machine: ClusterMachine, now: Instant, promise: Promise[range]) -> ClusterDecision:
+        return decide_block(machine, self.node_id, promise)
+
+    async def _reply(self, promise: Promise[T] | KafkaError) -> T | KafkaError:
+        if isinstance(promise, KafkaError):
+            return promise
+        try:
+            return await self._runtime.wait(promise)
+        except KafkaError as error:
+            return error
+
+    async def _create_topics(self, new: Sequence[NewTopic], validate_only: bool) -> list[Topic | KafkaError]:
+        while removals := [event for topic in new if (event := self._being_removed.get(topic.name)) is not None]:
+            await removals[0].wait()
+        rules = self._rules()
+        try:
+            check_creation_size(new, rules)
+        except KafkaError as error:
+            return [error for _ in new]
+        made = trio.Event()
+        mine: list[str] = []
+        decisions = []
+        for topic in new:
+            topic_id = self._entropy.uuid()
+            decisions.append(
+                self._begin(partial(_creation, new=topic, topic_id=topic_id, rules=rules, validate_only=validate_only))
+            )
+            if self._decided_topic(topic_id) is not None:
+                self._being_made[topic.name] = made
+                mine.append(topic.name)
+        try:
+            results = [await self._reply(decision) for decision in decisions]
+            created = [result for result in results if isinstance(result, Topic) and not validate_only]
+            await self._make_logs(created, [topic.partitions for topic in created])
+        finally:
+            for name in mine:
+                del self._being_made[name]
+            made.set()
+        for topic, result in zip(new, results, strict=True):
+            # Somebody else is making it at this moment: the refusal is true once it is made.
+            if isinstance(result, KafkaError) and (other := self._being_made.get(topic.name)) is not None:
+                await other.wait()
+        return results
+
+    async def _delete_topics(self, topic_ids: Sequence[Uuid]) -> list[Topic | KafkaError]:
+        removed = trio.Event()
+        mine: list[str] = []
+        decisions = []
+        for topic_id in topic_ids:
+            topic = self._decided_topic(topic_id)
+            decisions.append(self._begin(partial(_deletion, topic_id=topic_id)))
+            if topic is not None and self._decided_topic(topic_id) is None:
+                self._being_removed[topic.name] = removed
+                mine.append(topic.name)
+        try:
+            results = [await self._reply(decision) for decision in decisions]
+            for name in mine:
+                if (making := self._being_made.get(name)) is not None:
+                    await making.wait()
+            await self._remove_logs([result for result in results if isinstance(result, Topic)])
+        finally:
+            for name in mine:
+                del self._being_removed[name]
+            removed.set()
+        return results
+
+    def _decided_topic(self, topic_id: Uuid) -> Topic | None:
+        """The topic as the machine knows it, published or not."""
+        machine = self._runtime.machine
+        return None if machine is None else machine.topic_by_id(topic_id)
+
+    async def _create_partitions(self, new: Sequence[NewPartitions], validate_only: bool) -> list[Topic | KafkaError]:
+        rules = self._rules()
+        try:
+            if self._runtime.machine is not None:
+                check_growth_size(self._runtime.machine, new)
+        except KafkaError as error:
+            return [error for _ in new]
+        decisions = [
+            self._begin(partial(_growth, new=growth, rules=rules, validate_only=validate_only)) for growth in new
+        ]
+        results = [await self._reply(decision) for decision in decisions]
+        if not validate_only:
+            grown = [
+                (result, range(result.partition_count, growth.total_count))
+                for growth, result in zip(new, results, strict=True)
+                if isinstance(result, Topic)
+            ]
+            await self._make_logs([topic for topic, _ in grown], [partitions for _, partitions in grown])
+        return results
+
+    async def _alter_configs(
+        self, alterations: Sequence[Alteration], validate_only: bool
+    ) -> list[KafkaError | None]:
+        decisions = [self._begin(partial(_alteration, alteration, validate_only)) for alteration in alterations]
+        return [await self._reply(decision) for decision in decisions]
+
+    def _existing_instead(self, name: str, result: Topic | KafkaError) -> Topic | KafkaError:
+        if isinstance(result, KafkaError) and result.code is ErrorCode.TOPIC_ALREADY_EXISTS:
+            found: Topic | None = self._image.topics.get(name)
+            return found or result
+        return result
+
+    # --- the store
+
+    def _specs(self, topic: Topic, partitions: range) -> list[LogSpec]:
+        config = log_config(topic.configs, self._config)
+        return [LogSpec(topic.name, topic.topic_id, partition, config) for partition in partitions]
+
+    async def _make_logs(self, topics: Sequence[Topic], partitions: Sequence[range]) -> None:
+        specs = [
+            spec
+            for topic, wanted in zip(topics, partitions, strict=True)
+            if topic.topic_id in self._image.topics_by_id  # else it was deleted meanwhile
+            for spec in self._specs(topic, wanted)
+        ]
+        if specs:
+            try:
+                await self._store.create_logs(specs)
+            except KafkaError as error:
+                # The topic exists all the same: its record is durable, and its logs are made by their first append.
+                self._logger.error("logs not created", topics=[topic.name for topic in topics], reason=str(error))
+
+    async def _remove_logs(self, topics: Sequence[Topic]) -> None:
+        specs = [spec for topic in topics for spec in self._specs(topic, topic.partitions)]
+        if specs:
+            try:
+                await self._store.delete_logs(specs)
+            except KafkaError as error:
+                self._logger.error("logs not deleted", topics=[topic.name for topic in topics], reason=str(error))
+
+    async def _remove_left_over_logs(self) -> None:
+        existing = self._store.existing()
+        left_over = [
+            Topic(name, topic_id, count, {})
+            for name, topic_id, count in self._left_over
+            if name not in self._image.topics and any((name, partition) in existing for partition in range(count))
+        ]
+        self._left_over = []
+        if left_over:
+            self._logger.info("finishing deletions", topics=[topic.name for topic in left_over])
+            await self._remove_logs(left_over)
+
+    # --- publishing
+
+    def _adopt(self, machine: ClusterMachine) -> None:
+        """A machine has been loaded: what it says replaces whatever was published."""
+        self._left_over = machine.removed
+        image, _ = machine.advance()
+        self._publish(image, difference(self._image, image))
+
+    def _publish(self, image: ClusterImage, change: ClusterChange) -> None:
+        self._image = image
+        if change.broker_configs_changed:
+            self._config = self._config.with_dynamic(image.broker_configs(""), image.broker_configs(self.node_id))
+        for callback in self._subscribers:
+            callback(change)
+
+    async def _to_the_end(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work` in a task of the coordinator, so that a client who goes away does not leave it half done."""
+        assert self._nursery is not None, "the coordinator was not started"
+        done = trio.Event()
+        outcome: list[T | Exception] = []
+
+        async def run() -> None:
+            try:
+                outcome.append(await work())
+            except Exception as error:
+                outcome.append(error)
+            finally:
+                done.set()
+
+        self._nursery.start_soon(run)
+        await done.wait()
+        if not outcome:
+            raise KafkaError(ErrorCode.NOT_CONTROLLER, "the broker is stopping")
+        [result] = outcome
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def _creation(
+    machine: ClusterMachine,
+    promise: Promise[Topic],
+    *,
+    new: NewTopic,
+    topic_id: Uuid,
+    rules: TopicRules,
+    validate_only: bool,
+) -> ClusterDecision:
+    return decide_creation(machine, new, topic_id, rules, promise, validate_only)
+
+
+def _deletion(machine: ClusterMachine, promise: Promise[Topic], *, topic_id: Uuid) -> ClusterDecision:
+    return decide_deletion(machine, topic_id, promise)
+
+
+def _growth(
+    machine: ClusterMachine, promise: Promise[Topic], *, new: NewPartitions, rules: TopicRules, validate_only: bool
+) -> ClusterDecision:
+    return decide_growth(machine, new, rules, promise, validate_only)
+
+
+def _alteration(
+    alteration: Alteration, validate_only: bool, machine: ClusterMachine, promise: Promise[None]
+) -> ClusterDecision:
+    return decide_alteration(
+        machine, alteration.resource_type, alteration.name, alteration.compute, promise, validate_only
+    )

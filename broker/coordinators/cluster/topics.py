@@ -1,0 +1,277 @@
+"""Decisions about topics: create, delete, add partitions. Pure; every refusal has the code that Kafka's controller
+gives.
+
+Sources: Kafka's ReplicationControlManager (which checks come in which order) and what 4.3.1 answers. One node holds
+everything, so the only replication factor is 1 and the only replica assignment is this node.
+
+Bounds: `TopicRules.max_partitions` for the cluster as a whole, and Kafka's 10,000 records for one request. Beyond
+either the answer is POLICY_VIOLATION, which clients do not repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from broker.coordinators.cluster.image import ResourceType, Topic
+from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
+from broker.coordinators.cluster.topic_names import check_topic_name
+from broker.coordinators.machine import Decision, Promise
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import ZERO_UUID, Uuid
+from kproto.internal_topics.cluster_metadata import ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord
+from kproto.schema.declare import Record
+
+MAX_RECORDS_PER_REQUEST: Final = 10_000
+"""Topics, configs and partitions that one request may make (Kafka: QuorumController.MAX_RECORDS_PER_USER_OP)."""
+
+DEFAULT: Final = -1
+"""In a request: "as the broker is configured"."""
+
+
+class Assignment(NamedTuple):
+    """Which nodes hold a partition, as a client wants it."""
+
+    partition: int
+    node_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """A topic as asked for. `partition_count` and `replication_factor` may be DEFAULT; a None among the configs is
+    refused.
+    """
+
+    name: str
+    partition_count: int = DEFAULT
+    replication_factor: int = DEFAULT
+    assignments: Sequence[Assignment] = ()
+    configs: Mapping[str, str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPartitions:
+    """A topic and how many partitions it is to have; `assignments` None leaves their place to the broker."""
+
+    topic: str
+    total_count: int
+    assignments: Sequence[Sequence[int]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRules:
+    """What the broker's configuration says about topics at the time of a decision."""
+
+    node_id: int
+    default_partitions: int
+    default_replication_factor: int
+    max_partitions: int
+    check_configs: Callable[[Mapping[str, str]], None]
+    """Raises KafkaError(INVALID_CONFIG) for configs that no topic may have."""
+
+
+def decide_creation(
+    machine: ClusterMachine,
+    new: NewTopic,
+    topic_id: Uuid,
+    rules: TopicRules,
+    promise: Promise[Topic],
+    validate_only: bool,
+) -> ClusterDecision:
+    """Create one topic. The reply is the topic as it will be.
+
+    Replies KafkaError: INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_CONFIG, INVALID_REQUEST,
+    INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, INVALID_PARTITIONS, POLICY_VIOLATION.
+    """
+    try:
+        topic = _plan_topic(machine, new, topic_id, rules)
+    except KafkaError as error:
+        return Decision(replies=[(promise, error)])
+    if validate_only:
+        return Decision(replies=[(promise, topic)])
+    records: list[Record] = [TopicRecord(name=topic.name, topic_id=topic_id)]
+    records += [
+        ConfigRecord(resource_type=int(ResourceType.TOPIC), resource_name=topic.name, name=name, value=value)
+        for name, value in topic.configs.items()
+    ]
+    records += _partition_records(topic_id, topic.partitions, rules.node_id)
+    return Decision(records, [(promise, topic)])
+
+
+def _plan_topic(machine: ClusterMachine, new: NewTopic, topic_id: Uuid, rules: TopicRules) -> Topic:
+    if machine.has_topic(new.name):
+        raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"there is a topic called {new.name!r} already")
+    check_topic_name(new.name)
+    other = machine.colliding_topic(new.name)
+    if other is not None:
+        raise KafkaError(
+            ErrorCode.INVALID_TOPIC_EXCEPTION,
+            f"{new.name!r} differs from the existing topic {other!r} in '.' and '_' only",
+        )
+    configs = _given_configs(new)
+    rules.check_configs(configs)
+    count = len(new.assignments) if new.assignments else _wanted_count(new, rules)
+    if new.assignments:
+        _check_creation_assignments(new, rules)
+    _check_room(machine, count, rules)
+    return Topic(new.name, topic_id, count, configs)
+
+
+def _given_configs(new: NewTopic) -> dict[str, str]:
+    given: dict[str, str] = {}
+    missing: list[str] = []
+    for name, value in (new.configs or {}).items():
+        if value is None:
+            missing.append(name)
+        else:
+            given[name] = value
+    if missing:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"topic configs without a value: {', '.join(missing)}")
+    return given
+
+
+def _wanted_count(new: NewTopic, rules: TopicRules) -> int:
+    if new.replication_factor < DEFAULT or new.replication_factor == 0:
+        raise KafkaError(
+            ErrorCode.INVALID_REPLICATION_FACTOR, "the replication factor must be above 0, or -1 for the default"
+        )
+    if new.partition_count < DEFAULT or new.partition_count == 0:
+        raise KafkaError(ErrorCode.INVALID_PARTITIONS, "the partition count must be above 0, or -1 for the default")
+    factor = rules.default_replication_factor if new.replication_factor == DEFAULT else new.replication_factor
+    if factor != 1:
+        raise KafkaError(
+            ErrorCode.INVALID_REPLICATION_FACTOR,
+            f"a replication factor of {factor} cannot be reached because only 1 broker is registered",
+        )
+    return rules.default_partitions if new.partition_count == DEFAULT else new.partition_count
+
+
+def _check_creation_assignments(new: NewTopic, rules: TopicRules) -> None:
+    if new.replication_factor != DEFAULT:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "with a replica assignment the replication factor must be -1")
+    if new.partition_count != DEFAULT:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "with a replica assignment the number of partitions must be -1")
+    seen: set[int] = set()
+    for assignment in new.assignments:
+        if assignment.partition in seen:
+            raise KafkaError(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"partition {assignment.partition} is assigned more than once"
+            )
+        seen.add(assignment.partition)
+        _check_replicas(assignment.node_ids, rules.node_id)
+    if seen != set(range(len(seen))):
+        raise KafkaError(
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT, "the partitions assigned must be numbered from 0 without a gap"
+        )
+
+
+def _check_replicas(node_ids: Sequence[int], node_id: int) -> None:
+    """Raise INVALID_REPLICA_ASSIGNMENT unless `node_ids` is this node, once."""
+    if not node_ids:
+        raise KafkaError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "a partition is assigned to no broker")
+    for other in sorted(node_ids):
+        if other != node_id:
+            raise KafkaError(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"the assignment names broker {other}, which is not registered"
+            )
+    if len(node_ids) > 1:
+        raise KafkaError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"the assignment names broker {node_id} more than once")
+
+
+def _check_room(machine: ClusterMachine, additional: int, rules: TopicRules) -> None:
+    if machine.partition_count + additional > rules.max_partitions:
+        raise KafkaError(
+            ErrorCode.POLICY_VIOLATION,
+            f"there are {machine.partition_count} partitions; {additional} more would exceed {rules.max_partitions}",
+        )
+
+
+def check_creation_size(new: Sequence[NewTopic], rules: TopicRules) -> None:
+    """Raise POLICY_VIOLATION when these topics together are too much for one request. Nothing is created then."""
+    records = 0
+    for topic in new:
+        count = rules.default_partitions if topic.partition_count == DEFAULT else topic.partition_count
+        records += 1 + len(topic.configs or ()) + (len(topic.assignments) or max(0, count))
+    _check_size(records)
+
+
+def check_growth_size(machine: ClusterMachine, new: Sequence[NewPartitions]) -> None:
+    """The same for partitions added to topics."""
+    records = 0
+    for growth in new:
+        topic = machine.topic(growth.topic)
+        if topic is not None:
+            records += max(0, growth.total_count - topic.partition_count)
+    _check_size(records)
+
+
+def _check_size(records: int) -> None:
+    if records > MAX_RECORDS_PER_REQUEST:
+        raise KafkaError(
+            ErrorCode.POLICY_VIOLATION, f"one request may not make {records} topics, configs and partitions at once"
+        )
+
+
+def _partition_records(topic_id: Uuid, partitions: range, node_id: int) -> list[Record]:
+    return [
+        PartitionRecord(
+            partition_id=partition,
+            topic_id=topic_id,
+            replicas=[node_id],
+            isr=[node_id],
+            leader=node_id,
+            leader_epoch=0,
+            partition_epoch=0,
+            directories=[ZERO_UUID],  # Kafka: DirectoryId.UNASSIGNED
+        )
+        for partition in partitions
+    ]
+
+
+def decide_deletion(machine: ClusterMachine, topic_id: Uuid, promise: Promise[Topic]) -> ClusterDecision:
+    """Delete one topic. The reply is the topic that was; KafkaError(UNKNOWN_TOPIC_ID) if there is none."""
+    topic = machine.topic_by_id(topic_id)
+    if topic is None:
+        return Decision(replies=[(promise, KafkaError(ErrorCode.UNKNOWN_TOPIC_ID))])
+    return Decision([RemoveTopicRecord(topic_id=topic_id)], [(promise, topic)])
+
+
+def decide_growth(
+    machine: ClusterMachine, new: NewPartitions, rules: TopicRules, promise: Promise[Topic], validate_only: bool
+) -> ClusterDecision:
+    """Add partitions to one topic. The reply is the topic as it was.
+
+    Replies KafkaError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT, POLICY_VIOLATION.
+    """
+    topic = machine.topic(new.topic)
+    try:
+        if topic is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        _check_growth(machine, topic, new, rules)
+    except KafkaError as error:
+        return Decision(replies=[(promise, error)])
+    if validate_only:
+        return Decision(replies=[(promise, topic)])
+    added = range(topic.partition_count, new.total_count)
+    return Decision(_partition_records(topic.topic_id, added, rules.node_id), [(promise, topic)])
+
+
+def _check_growth(machine: ClusterMachine, topic: Topic, new: NewPartitions, rules: TopicRules) -> None:
+    additional = new.total_count - topic.partition_count
+    if additional == 0:
+        raise KafkaError(ErrorCode.INVALID_PARTITIONS, f"the topic has {topic.partition_count} partitions already")
+    if additional < 0:
+        raise KafkaError(
+            ErrorCode.INVALID_PARTITIONS,
+            f"the topic has {topic.partition_count} partitions; {new.total_count} would not be more",
+        )
+    if new.assignments is not None:
+        if len(new.assignments) != additional:
+            raise KafkaError(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                f"{additional} partitions are to be added, but {len(new.assignments)} are assigned",
+            )
+        for node_ids in new.assignments:
+            _check_replicas(node_ids, rules.node_id)
+    _check_room(machine, additional, rules)

@@ -1,0 +1,414 @@
+"""What the runtime promises to every coordinator machine. The machine here is a counter, to keep eyes on the runtime.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+
+from broker.coordinators.machine import Decision, Promise
+from broker.coordinators.runtime import Runtime
+from broker.testing.faulty_log import FaultyLog, FaultyStore
+from kproto.batches.header import read_header
+from kproto.batches.records import RecordData, build_batch
+from kproto.errors import ErrorCode, KafkaError
+from storage.engine import Batch, LogSpec, LogStore, WrongEnd
+from storage.log_config import LogConfig
+from storage.memory.engine import MemoryStore
+from storage.seams.clock import Instant, SystemClock
+from storage.seams.entropy import SeededEntropy
+
+SPEC = LogSpec("__sums", bytes(15) + b"\x07", 0, LogConfig())
+
+
+class Sum:
+    """A number that grows; some clients wait until it reaches a value, none longer than until their deadline."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.expiries = 0
+        self.waiting: dict[Promise[int], tuple[int, int]] = {}
+        self.loaded_at: Instant | None = None
+
+    def decide_add(self, amount: int, promise: Promise[int]) -> Decision[int]:
+        if amount < 0:
+            raise KafkaError(ErrorCode.INVALID_REQUEST)
+        total = self.total + amount
+        replies = [(promise, total)]
+        replies += [(waiter, total) for waiter, (wanted, _) in self.waiting.items() if wanted <= total]
+        for waiter, _ in replies[1:]:
+            del self.waiting[waiter]
+        return Decision([amount], replies)
+
+    def decide_read(self, promise: Promise[int]) -> Decision[int]:
+        return Decision(replies=[(promise, self.total)])
+
+    def decide_wait_for(self, wanted: int, deadline: int, promise: Promise[int]) -> Decision[int]:
+        self.waiting[promise] = (wanted, deadline)
+        return Decision()
+
+    def replay(self, record: int) -> None:
+        self.total += record
+
+    def loaded(self, now: Instant) -> None:
+        self.loaded_at = now
+
+    def next_deadline(self) -> int | None:
+        return min((deadline for _, deadline in self.waiting.values()), default=None)
+
+    def decide_expired(self, now: Instant) -> Decision[int]:
+        late = [waiter for waiter, (_, deadline) in self.waiting.items() if deadline <= now.monotonic]
+        for waiter in late:
+            del self.waiting[waiter]
+        self.expiries += 1
+        return Decision([1000], [(waiter, KafkaError(ErrorCode.REQUEST_TIMED_OUT)) for waiter in late])
+
+    def encode(self, record: int, now: Instant) -> RecordData:
+        return RecordData(0, now.wall, None, str(record).encode(), ())
+
+    def decode(self, data: RecordData) -> int | None:
+        assert data.value is not None
+        return int(data.value) if data.value.isdigit() else None
+
+    def check(self) -> None:
+        assert self.total >= 0
+
+
+SumRuntime = Runtime[Sum]
+
+
+def add(amount: int) -> Callable[[Sum, Instant, Promise[int]], Decision[int]]:
+    return lambda machine, now, promise: machine.decide_add(amount, promise)
+
+
+def read(machine: Sum, now: Instant, promise: Promise[int]) -> Decision[int]:
+    return machine.decide_read(promise)
+
+
+def wait_for(wanted: int, within: int = 1_000_000) -> Callable[[Sum, Instant, Promise[int]], Decision[int]]:
+    return lambda machine, now, promise: machine.decide_wait_for(wanted, now.monotonic + within, promise)
+
+
+class Hosted:
+    """A runtime and the log under it."""
+
+    def __init__(self, store: FaultyStore | None = None) -> None:
+        self.clock = SystemClock()
+        self.store = store or FaultyStore(MemoryStore(self.clock, SeededEntropy(1)))
+        self.runtime = self.another()
+
+    @property
+    def log(self) -> FaultyLog:
+        return self.store.faulty(SPEC)
+
+    def another(self, **options: int) -> SumRuntime:
+        store = cast(LogStore, self.store)
+        return Runtime(store.log(SPEC), store, Sum, self.clock, **options)  # type: ignore[arg-type]
+
+    def write(self, *values: bytes, control: bool = False) -> None:
+        """Append behind the runtime's back."""
+        data = build_batch([RecordData(0, 0, None, value, ()) for value in values], control=control)
+        self.log.inner.begin_append([Batch(read_header(data), memoryview(data))])
+
+
+@asynccontextmanager
+async def hosted(store: FaultyStore | None = None) -> AsyncIterator[Hosted]:
+    async with trio.open_nursery() as nursery:
+        host = Hosted(store)
+        await nursery.start(host.runtime.run)
+        yield host
+        nursery.cancel_scope.cancel()
+
+
+async def fails(code: ErrorCode, call: Callable[[], object]) -> None:
+    with pytest.raises(KafkaError) as caught:
+        result = call()
+        if hasattr(result, "__await__"):
+            await result
+    assert caught.value.code is code
+
+
+# --- deciding
+
+
+async def test_a_decision_is_seen_by_the_next_one_before_anything_is_durable() -> None:
+    """Decisions are taken at the call: two begun without waiting build on each other."""
+    async with hosted() as host:
+        host.log.hold()
+        first, second = host.runtime.begin(add(1)), host.runtime.begin(add(2))
+        host.log.release()
+        assert await host.runtime.wait(second) == 3
+        assert await host.runtime.wait(first) == 1
+
+
+async def test_a_decision_is_one_batch() -> None:
+    """A crash keeps a decision whole or not at all, so its records share one batch."""
+    async with hosted() as host:
+        promise: Promise[None] = host.runtime.begin(lambda machine, now, own: Decision([1, 2, 3], [(own, None)]))
+        await host.runtime.wait(promise)
+        assert len(host.log.appended) == 1
+        assert host.log.inner.log_end_offset == 3
+
+
+async def test_a_refused_decision_changes_nothing() -> None:
+    """A KafkaError out of decide goes to the caller; nothing is appended."""
+    async with hosted() as host:
+        await fails(ErrorCode.INVALID_REQUEST, lambda: host.runtime.decide(add(-1)))
+        assert await host.runtime.decide(read) == 0
+        assert host.log.inner.log_end_offset == 0
+
+
+async def test_a_decision_too_large_for_a_batch_is_refused_and_the_machine_stays() -> None:
+    """RECORD_LIST_TOO_LARGE comes before anything is written."""
+    host = Hosted()
+    runtime = host.another(max_decision_bytes=500)
+    await runtime.load()
+    await fails(
+        ErrorCode.RECORD_LIST_TOO_LARGE,
+        lambda: runtime.begin(lambda machine, now, promise: Decision([1] * 1000, [(promise, None)])),
+    )
+    assert runtime.machine is not None
+    assert runtime.machine.total == 0
+
+
+# --- releasing
+
+
+async def test_a_reply_waits_for_its_append() -> None:
+    """No reply leaves before its records are durable."""
+    async with hosted() as host:
+        host.log.hold()
+        promise = host.runtime.begin(add(1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not promise.resolved
+        host.log.release()
+        assert await host.runtime.wait(promise) == 1
+
+
+async def test_a_reply_without_records_waits_for_what_it_has_seen() -> None:
+    """A read that saw a pending decision is released with it, not before."""
+    async with hosted() as host:
+        host.log.hold()
+        host.runtime.begin(add(1))
+        promise = host.runtime.begin(read)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not promise.resolved
+        host.log.release()
+        assert await host.runtime.wait(promise) == 1
+
+
+async def test_a_reply_without_records_costs_nothing_when_nothing_is_pending() -> None:
+    """The promise is resolved when begin returns: no event, no task switch."""
+    async with hosted() as host:
+        await host.runtime.decide(add(5))
+        promise = host.runtime.begin(read)
+        assert promise.resolved
+
+
+async def test_replies_leave_in_the_order_of_their_appends() -> None:
+    """Whatever becomes durable first, replies keep the log's order."""
+    async with hosted() as host:
+        order: list[int] = []
+
+        async def adder(amount: int) -> None:
+            order.append(await host.runtime.decide(add(amount)))
+
+        host.log.hold()
+        async with trio.open_nursery() as nursery:
+            for amount in (1, 2, 3):
+                nursery.start_soon(adder, amount)
+                await trio.testing.wait_all_tasks_blocked()
+                if amount == 2:
+                    first_gate = host.log.gate
+                    host.log.hold()  # the third append has a gate of its own
+            host.log.release()
+            await trio.testing.wait_all_tasks_blocked()
+            assert order == []
+            assert first_gate is not None
+            first_gate.opened.set()
+        assert order == [1, 3, 6]
+
+
+async def test_a_promise_can_be_answered_by_a_later_decision() -> None:
+    """A client waits for what another client does (as the first member of a group for the last)."""
+    async with hosted() as host, trio.open_nursery() as nursery:
+        got: list[int] = []
+
+        async def waiter() -> None:
+            got.append(await host.runtime.decide(wait_for(3)))
+
+        nursery.start_soon(waiter)
+        await trio.testing.wait_all_tasks_blocked()
+        await host.runtime.decide(add(1))
+        assert got == []
+        await host.runtime.decide(add(2))
+        await trio.testing.wait_all_tasks_blocked()
+        assert got == [3]
+
+
+async def test_a_client_that_goes_away_leaves_its_decision_standing() -> None:
+    """Cancelling the waiter cancels neither the decision nor anybody else's reply."""
+    async with hosted() as host:
+        host.log.hold()
+        with trio.move_on_after(0) as scope:
+            await host.runtime.decide(add(1))
+        assert scope.cancelled_caught
+        host.log.release()
+        assert await host.runtime.decide(add(1)) == 2
+
+
+async def test_actions_run_in_order_once_durable() -> None:
+    """when_durable: at once if nothing is pending, else after the append and before its replies."""
+    async with hosted() as host:
+        seen: list[str] = []
+        host.runtime.when_durable(lambda: seen.append("at once"))
+        assert seen == ["at once"]
+        host.log.hold()
+        promise = host.runtime.begin(add(1))
+        host.runtime.when_durable(lambda: seen.append(f"replied: {promise.resolved}"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == ["at once"]
+        host.log.release()
+        await host.runtime.wait(promise)
+        assert seen == ["at once", "replied: False"]
+
+
+# --- loading
+
+
+async def test_a_new_runtime_knows_what_the_old_one_appended() -> None:
+    """Loading is replaying the log."""
+    async with hosted() as host:
+        for amount in range(200):
+            await host.runtime.decide(add(amount))
+    async with hosted(host.store) as again:
+        assert await again.runtime.decide(read) == sum(range(200))
+        assert await again.runtime.decide(add(1)) == sum(range(200)) + 1
+
+
+async def test_loading_passes_over_control_batches_and_unknown_records() -> None:
+    """Markers and records of a newer release are no records of the machine, but they take offsets."""
+    host = Hosted()
+    host.write(b"7", b"newer than us")
+    host.write(b"9", control=True)
+    host.write(b"1")
+    await host.runtime.load()
+    assert host.runtime.machine is not None
+    assert host.runtime.machine.total == 8
+    assert host.runtime.end_offset == 4
+
+
+async def test_loading_crosses_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log larger than one read is read to its end."""
+    monkeypatch.setattr("broker.coordinators.runtime.LOAD_CHUNK", 256)
+    host = Hosted()
+    for _ in range(100):
+        host.write(b"1", b"2", b"3")
+    await host.runtime.load()
+    assert host.runtime.machine is not None
+    assert host.runtime.machine.total == 600
+
+
+async def test_an_unreadable_log_is_tried_again_and_never_thrown_away(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Decisions are refused with COORDINATOR_LOAD_IN_PROGRESS until the log can be read."""
+    host = Hosted()
+    host.write(b"7")
+    host.log.unreadable = True
+    async with trio.open_nursery() as nursery:
+        await nursery.start(host.runtime.run)
+        await fails(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, lambda: host.runtime.begin(read))
+        await trio.sleep(60)
+        await fails(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, lambda: host.runtime.begin(read))
+        host.log.unreadable = False
+        await trio.sleep(11)
+        assert await host.runtime.decide(read) == 7
+        nursery.cancel_scope.cancel()
+
+
+# --- failing
+
+
+async def test_a_lost_append_drops_the_machine_and_fails_every_waiter() -> None:
+    """Waiters get NOT_COORDINATOR, later decisions COORDINATOR_LOAD_IN_PROGRESS until the log is replayed."""
+    async with hosted() as host:
+        await host.runtime.decide(add(1))
+        host.log.hold()
+        pending = [host.runtime.begin(add(1)), host.runtime.begin(read), host.runtime.begin(wait_for(99))]
+        host.log.lose_held()
+        for promise in pending:
+            await fails(ErrorCode.NOT_COORDINATOR, functools.partial(host.runtime.wait, promise))
+        assert host.runtime.machine is None
+        await fails(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, lambda: host.runtime.begin(read))
+        await trio.testing.wait_all_tasks_blocked()
+        # The records are in the log after all: unknown is what the waiters were told.
+        assert await host.runtime.decide(read) == 2
+
+
+async def test_an_append_that_cannot_begin_drops_the_machine_too() -> None:
+    """The decision's volatile effects cannot be undone, so the machine is replaced."""
+    async with hosted() as host:
+        await host.runtime.decide(add(1))
+        before = host.runtime.machine
+        host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(add(1)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert host.runtime.machine is not before
+        assert await host.runtime.decide(read) == 1
+
+
+async def test_two_owners_of_one_log_find_out() -> None:
+    """A coordinator that has been replaced fails at its next append, and then sees what the other wrote."""
+    async with hosted() as host, trio.open_nursery() as nursery:
+        other = host.another()
+        await nursery.start(other.run)
+        await other.decide(add(10))
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(add(1)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert await host.runtime.decide(add(1)) == 11
+        nursery.cancel_scope.cancel()
+
+
+async def test_wrong_end_is_no_special_case_of_the_engine() -> None:
+    """Whatever engine says WrongEnd, the machine is reloaded."""
+    async with hosted() as host:
+        host.log.refuse_next(WrongEnd(0, 5))
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(add(1)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert await host.runtime.decide(add(1)) == 1
+
+
+# --- expiring
+
+
+async def test_a_deadline_is_one_more_decision(autojump_clock: trio.testing.MockClock) -> None:
+    """decide_expired is called when its time has come, and what it decides is appended."""
+    async with hosted() as host:
+        await fails(ErrorCode.REQUEST_TIMED_OUT, lambda: host.runtime.decide(wait_for(3, within=45_000)))
+        assert trio.current_time() == pytest.approx(45, abs=0.1)
+        assert host.log.inner.log_end_offset == 1
+
+
+async def test_a_nearer_deadline_wakes_the_sleeper(autojump_clock: trio.testing.MockClock) -> None:
+    """The task that sleeps until the earliest deadline notices an earlier one."""
+    async with hosted() as host:
+        host.runtime.begin(wait_for(3, within=100_000))
+        await trio.testing.wait_all_tasks_blocked()
+        await fails(ErrorCode.REQUEST_TIMED_OUT, lambda: host.runtime.decide(wait_for(3, within=10_000)))
+        assert trio.current_time() == pytest.approx(10, abs=0.1)
+
+
+async def test_a_failed_append_of_an_expiry_reloads(autojump_clock: trio.testing.MockClock) -> None:
+    """Nobody waits for the expiry itself, so its failure must not end the task that waits for deadlines."""
+    async with hosted() as host:
+        host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.decide(wait_for(3, within=1000)))
+        await trio.sleep(1)
+        await fails(ErrorCode.REQUEST_TIMED_OUT, lambda: host.runtime.decide(wait_for(3, within=1000)))
