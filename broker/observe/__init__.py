@@ -1,0 +1,1 @@
+"""What the broker tells people about itself: log lines, and later metrics."""
