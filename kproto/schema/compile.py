@@ -78,16 +78,18 @@ Encoder: TypeAlias = Callable[[M], list[Buffer]]
 def decode(cls: type[M], version: int, data: Readable, *, budget: int = DEFAULT_ELEMENT_BUDGET) -> M:
     """Decode a whole message. Raises ProtocolError, also for bytes left over; ValueError for an undeclared version."""
     view = memoryview(data)
+    message: M
     message, end = (cls._decoders.get(version) or decoder(cls, version))(view, 0, budget)
     if end != len(view):
         raise Malformed(f"{len(view) - end} bytes left over after {cls.__name__} v{version}")
-    return cast(M, message)
+    return message
 
 
 def encode(message: Struct, version: int) -> list[Buffer]:
     """Encode a message into chunks, the first of which is always bytes. Raises ValueError if it does not fit."""
     cls = type(message)
-    return cast(list[Buffer], (cls._encoders.get(version) or encoder(cls, version))(message))
+    chunks: list[Buffer] = (cls._encoders.get(version) or encoder(cls, version))(message)
+    return chunks
 
 
 def decoder(cls: type[M], version: int) -> Decoder[M]:
@@ -130,7 +132,9 @@ def _null(name: str) -> None:
     raise Malformed(f"{name} is null and must not be")
 
 
-def _too_many(name: str, count: int, budget: int, remaining: int) -> None:
+def _wrong_count(name: str, count: int, budget: int, remaining: int) -> None:
+    if count < 0:
+        _null(name)
     if count > remaining:
         raise Truncated(f"{name} announces {count} elements in {remaining} bytes")
     raise OverBudget(f"{name} announces {count} elements, {budget} are left of the budget")
@@ -276,7 +280,7 @@ class _DecoderWriter(_Writer):
             "odd_string": _odd_string,
             "skip_tags": _skip_tags,
             "tag_size": _tag_size,
-            "too_many": _too_many,
+            "wrong_count": _wrong_count,
             "unpack_from": unpack_from,
         }
         name = f"{self.cls.__name__} v{self.version}"
@@ -428,14 +432,16 @@ class _DecoderWriter(_Writer):
         self.flush()
         if flexible:
             self.emit(f"if {count} > 127: {count}, pos = long(buf, pos, {count})", f"{count} -= 1")
-        self.emit(f"if {count} < 0:", f"    {target} = None" if nullable else f"    null({name!r})")
-        if nullable:
-            self.emit("else:")
-            self.depth += 1
         smallest = self.smallest(element, flexible)
         needed = count if smallest == 1 else f"{count} * {smallest}"
-        check = f"{count} > budget or {needed} > size - pos" if smallest else f"{count} > budget"
-        self.emit(f"if {check}: too_many({name!r}, {count}, budget, (size - pos) // {smallest or 1})")
+        fits = f" or {needed} > size - pos" if smallest else ""
+        wrong = f"wrong_count({name!r}, {count}, budget, (size - pos) // {smallest or 1})"
+        if nullable:
+            self.emit(f"if {count} < 0:", f"    {target} = None", "else:")
+            self.depth += 1
+            self.emit(f"if {count} > budget{fits}: {wrong}")
+        else:
+            self.emit(f"if not 0 <= {count} <= budget{fits}: {wrong}")
         self.emit(f"budget -= {count}")
         if element.name == "uuid":
             self.emit(
