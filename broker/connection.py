@@ -59,30 +59,31 @@ class Connection:
         self._still_since = 0.0
 
     async def serve(self) -> None:
-        """Run to the end. Never raises but for cancellation."""
-        closing = "the peer closed"
+        """Run to the end. Never raises but for cancellation: a fault of ours ends this connection and is logged."""
         try:
             with self.scope:
                 async with trio.open_nursery() as nursery:
                     await self._read(nursery)
                     nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            reasons, rest = group.split((ProtocolError, CloseConnection, OSError, trio.ClosedResourceError))
-            if rest is not None:
-                raise rest from None
-            assert reasons is not None
-            reason = _first(reasons)
-            closing = str(reason)
-            if not isinstance(reason, OSError | trio.ClosedResourceError):
-                get_logger(__name__).warning(
-                    "connection closed: " + closing, peer=f"{self.peer.host}:{self.peer.port}", requests=self.requests
-                )
+            known, faults = group.split((ProtocolError, CloseConnection, OSError, trio.ClosedResourceError))
+            self._tell(known, faults)
         finally:
             for _, _, waiting in self._queue:
                 if isinstance(waiting, CoroutineType):
                     waiting.close()
             self._queue.clear()
             self._transport.close()
+
+    def _tell(self, known: BaseExceptionGroup[Any] | None, faults: BaseExceptionGroup[Any] | None) -> None:
+        """One log line for how the connection ended; none if the peer has simply gone."""
+        who = {"peer": f"{self.peer.host}:{self.peer.port}", "requests": self.requests}
+        if faults is not None:
+            if not isinstance(faults, ExceptionGroup):
+                raise faults  # cancellation, KeyboardInterrupt: not ours to keep
+            get_logger(__name__).error("connection closed by a fault", **who, exc_info=_first(faults))
+        elif known is not None and not isinstance(reason := _first(known), OSError | trio.ClosedResourceError):
+            get_logger(__name__).warning(f"connection closed: {reason}", **who)
 
     async def quiet(self) -> None:
         """Return when no reply is being sent and no acknowledgement waits for the disk; parked Fetches do not count."""
