@@ -247,6 +247,13 @@ class GroupsMachine:
             self._deleted_topics.update(dict.fromkeys(topics))
             self._deadlines.set(PURGE_TIMER, now.monotonic)
 
+    def decide_forget_topics(
+        self, topics: Collection[tuple[str, Uuid]], now: Instant, promise: Promise[None]
+    ) -> Decision[GroupRecord]:
+        """The same as a decision, answered at once."""
+        self.forget_topics(topics, now)
+        return _answer(promise, None)
+
     def topics(self) -> set[tuple[str, Uuid]]:
         """Name and id of each topic that something has been committed for."""
         return self._offsets.topics()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from broker.config import BrokerConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +38,16 @@ class GroupSettings:
     """A group's record. Kafka stops at the topic's max.message.bytes, 1 MiB, with the same UNKNOWN_SERVER_ERROR."""
     expiry_batch: int = 2_000
     """Tombstones written by one decision; the rest follows in the next."""
+
+    @classmethod
+    def of(cls, config: BrokerConfig) -> GroupSettings:
+        """As the broker's keys say. All of them are read-only in Kafka: they count until the next start."""
+        return cls(
+            min_session_timeout=config.group_min_session_timeout_ms,
+            max_session_timeout=config.group_max_session_timeout_ms,
+            initial_rebalance_delay=config.group_initial_rebalance_delay_ms,
+            max_size=config.group_max_size,
+            offset_metadata_max=config.offset_metadata_max_bytes,
+            offsets_retention=config.offsets_retention_minutes * 60_000,
+            offsets_retention_check_interval=config.offsets_retention_check_interval_ms,
+        )

@@ -18,7 +18,7 @@ from broker.coordinators.groups.settings import GroupSettings
 from broker.coordinators.machine import Decision, Promise
 from kproto.batches.records import RecordData
 from kproto.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
-from kproto.errors import ErrorCode
+from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
 from kproto.messages.describe_groups import DescribedGroup
 from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
@@ -57,7 +57,7 @@ class Waiting(Generic[ReplyT]):
     def error(self) -> ErrorCode:
         """The code of the reply, or of the KafkaError that came instead."""
         reply: Any = self.reply
-        return ErrorCode(getattr(reply, "error_code", None) or getattr(reply, "code", 0))
+        return reply.code if isinstance(reply, KafkaError) else ErrorCode(reply.error_code)
 
     def answer(self, reply: Any) -> None:
         assert not self.answered, "a promise is answered once"
@@ -159,9 +159,7 @@ class Shard:
         )
         waiting: Waiting[JoinGroupResponse] = Waiting()
         caller = Caller(client, "/10.0.0.1", version)
-        return self._send(
-            waiting, self.machine.decide_join(request, caller, self.clock.now(), waiting.promise)
-        )
+        return self._send(waiting, self.machine.decide_join(request, caller, self.clock.now(), waiting.promise))
 
     def new_id(self, **join: Any) -> str:
         """The id that a first JoinGroup of version 4 or later is given to come back with."""
@@ -247,20 +245,22 @@ class Shard:
                 waiting.promise,
             ),
         )
-        if not isinstance(waiting.reply, list):
+        reply: Any = waiting.reply
+        if not isinstance(reply, list):
             return waiting.error
-        return ErrorCode.NONE if not any(waiting.reply) else waiting.reply
+        return reply if any(reply) else ErrorCode.NONE
 
     def committed(self, group: str = "g") -> dict[tuple[str, int], int]:
         """What the group has committed."""
-        return {tuple(place): found.offset for place, found in self.machine.committed(group).items()}
+        return {(place.topic, place.partition): found.offset for place, found in self.machine.committed(group).items()}
 
     def delete_offsets(self, *places: tuple[str, int], group: str = "g") -> ErrorCode | list[ErrorCode]:
         """OffsetDelete."""
         waiting: Waiting[list[ErrorCode]] = Waiting()
         wanted = [TopicPartition(*place) for place in places]
         self._send(waiting, self.machine.decide_delete_offsets(group, wanted, waiting.promise))
-        return waiting.reply if isinstance(waiting.reply, list) else waiting.error
+        reply: Any = waiting.reply
+        return reply if isinstance(reply, list) else waiting.error
 
     def delete(self, *groups: str) -> list[ErrorCode]:
         """DeleteGroups."""

@@ -45,7 +45,10 @@ def test_only_the_leader_is_told_who_is_in_the_group() -> None:
     follower = shard.join(b, protocols={"range": b"wishes of b"})
     leader = shard.join(a, protocols={"range": b"wishes of a"})
     assert leader.reply.leader == follower.reply.leader == a
-    assert [(each.member_id, each.metadata) for each in leader.reply.members] == [(a, b"wishes of a"), (b, b"wishes of b")]
+    assert [(each.member_id, each.metadata) for each in leader.reply.members] == [
+        (a, b"wishes of a"),
+        (b, b"wishes of b"),
+    ]
     assert follower.reply.members == []
     assert leader.reply.generation_id == follower.reply.generation_id == 2
     assert (leader.reply.protocol_type, leader.reply.protocol_name) == ("consumer", "range")

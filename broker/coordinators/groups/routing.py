@@ -1,0 +1,25 @@
+"""Which shard a group belongs to. Every Kafka client library and broker agrees on this, so it can never change.
+
+A group's records live in partition `abs(hash(group id)) % partitions` of `__consumer_offsets`, where the hash is Java's
+`String.hashCode`: over UTF-16 code units, in 32 bits with wrap-around. The number of partitions is fixed when the
+topic is made (`offsets.topic.num.partitions`); growing the topic would strand the groups in it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+
+def java_hash(text: str) -> int:
+    """Java's String.hashCode: s[0]*31^(n-1) + ... + s[n-1] over UTF-16 code units, as a signed 32-bit number."""
+    data = text.encode("utf-16-be", "surrogatepass")
+    hashed = 0
+    for unit in struct.unpack(f">{len(data) // 2}H", data):
+        hashed = (31 * hashed + unit) & 0xFFFFFFFF
+    return hashed - (1 << 32) if hashed >> 31 else hashed
+
+
+def shard_of(group_id: str, partitions: int) -> int:
+    """The partition of `__consumer_offsets` that keeps a group. The one number without a positive twin counts as 0."""
+    hashed = java_hash(group_id)
+    return 0 if hashed == -(1 << 31) else abs(hashed) % partitions
