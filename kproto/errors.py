@@ -63,7 +63,8 @@ class ErrorCode(IntEnum):
     sentence: str
     retriable: bool
 
-    def __new__(cls, code: int, retriable: bool, sentence: str) -> "ErrorCode":
+    # The defaults are never used: they let a type checker accept the look-up ErrorCode(87).
+    def __new__(cls, code: int, retriable: bool = False, sentence: str = "") -> "ErrorCode":
         member = int.__new__(cls, code)
         member._value_ = code
         member.retriable = retriable

@@ -56,7 +56,6 @@ from kproto.batches.header import (
     ATTRIBUTES_OFFSET,
     CODEC_MASK,
     CONTROL,
-    HEADER_SIZE,
     LOG_APPEND_TIME,
     LOG_OVERHEAD,
     MAGIC_OFFSET,
@@ -162,8 +161,6 @@ def check_produced_batch(
     if records is None:
         raise _invalid("a partition without records")
     length = len(records)
-    if length < HEADER_SIZE or records[MAGIC_OFFSET] != 2:
-        _refuse_no_batch(records)
     try:
         header = read_header(records)
     except KafkaError:
