@@ -171,7 +171,7 @@ class LogProducers:
         if producer_id < 0:
             return None
         producer = self._producers.get(producer_id)
-        if producer is None:
+        if producer is None or self._expired(producer, now):
             if header.attributes & TRANSACTIONAL and len(self._open) >= self.max_producers:
                 raise KafkaError(
                     ErrorCode.CONCURRENT_TRANSACTIONS,
@@ -185,15 +185,13 @@ class LogProducers:
                 for batch in producer.window:
                     if batch.first_sequence == sequence and batch.last_sequence == last_sequence:
                         return batch
-                if not self._expired(producer, now):
-                    raise KafkaError(
-                        ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
-                        f"producer {producer_id} sent sequence {sequence}, expected is {producer.next_sequence}",
-                    )
+                raise KafkaError(
+                    ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                    f"producer {producer_id} sent sequence {sequence}, expected is {producer.next_sequence}",
+                )
         elif header.producer_epoch < producer.epoch:
-            if not self._expired(producer, now):
-                raise _fenced(header, producer)
-        elif sequence > 0 and not self._expired(producer, now):
+            raise _fenced(header, producer)
+        elif sequence > 0:
             raise KafkaError(
                 ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
                 f"producer {producer_id} starts epoch {header.producer_epoch} with sequence {sequence} instead of 0",
@@ -212,7 +210,7 @@ class LogProducers:
         if producer_id < 0:
             return
         producer = self._producers.get(producer_id)
-        if producer is None:
+        if producer is None or self._expired(producer, now):
             producer = self._add(producer_id, header.producer_epoch, now)
         elif producer.epoch != header.producer_epoch:
             producer.epoch = header.producer_epoch
@@ -259,7 +257,7 @@ class LogProducers:
         """The control batch is in the log at `base_offset`. Returns the transaction it ended, if one was open."""
         producer_id = header.producer_id
         producer = self._producers.get(producer_id)
-        if producer is None:
+        if producer is None or self._expired(producer, now):
             producer = self._add(producer_id, header.producer_epoch, now)
         elif producer.epoch != header.producer_epoch:
             producer.epoch = header.producer_epoch
