@@ -175,10 +175,10 @@ class GroupCoordinator:
         return codes
 
     async def _delete_group(self, group_id: str) -> ErrorCode:
-        [code] = await self._decide(
+        codes: list[ErrorCode] = await self._decide(
             group_id, lambda machine, now, promise: machine.decide_delete_groups([group_id], promise)
         )
-        return code
+        return codes[0]
 
     # --- shards
 

@@ -1,0 +1,30 @@
+"""DeleteGroups (42): empty groups go, with all that they have committed. Versions 0-2.
+
+v2 flexible. A group with members is NON_EMPTY_GROUP, an unknown one GROUP_ID_NOT_FOUND. A group named twice is answered
+once, as in Kafka.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kproto.errors import ErrorCode
+from kproto.messages.delete_groups import DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+
+async def handle(request: DeleteGroupsRequest, ctx: RequestContext) -> DeleteGroupsResponse:
+    """Delete each on its own."""
+    codes = await ctx.groups.delete_groups(request.groups_names)
+    return DeleteGroupsResponse(
+        results=[DeletableGroupResult(group_id=group_id, error_code=code) for group_id, code in codes.items()]
+    )
+
+
+def refuse(request: DeleteGroupsRequest, error: ErrorCode, version: int) -> DeleteGroupsResponse:
+    """The error for each group."""
+    return DeleteGroupsResponse(
+        results=[DeletableGroupResult(group_id=name, error_code=error) for name in dict.fromkeys(request.groups_names)]
+    )

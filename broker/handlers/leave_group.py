@@ -1,0 +1,36 @@
+"""LeaveGroup (13): members of a classic group go at once instead of by their session's end. Versions 0-5.
+
+v3 several members at once, also static ones by their instance id alone, which is how administrators remove them
+(KIP-345); v4 flexible; v5 a reason (KIP-800).
+
+Up to version 2 there is one member, and its error is the response's; from 3 on each member has its own, and the
+response has one only when nothing could be done at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from broker.coordinators.groups import Caller
+from kproto.errors import ErrorCode
+from kproto.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+FIRST_WITH_MEMBERS: Final = 3
+
+
+async def handle(request: LeaveGroupRequest, ctx: RequestContext) -> LeaveGroupResponse:
+    """Leave."""
+    caller = Caller(ctx.client_id or "", ctx.client_host, ctx.api_version)
+    response = await ctx.groups.leave(request, caller)
+    if ctx.api_version >= FIRST_WITH_MEMBERS:
+        return response
+    codes = [response.error_code, *(member.error_code for member in response.members)]
+    return LeaveGroupResponse(error_code=next((code for code in codes if code), ErrorCode.NONE))
+
+
+def refuse(request: LeaveGroupRequest, error: ErrorCode, version: int) -> LeaveGroupResponse:
+    """The error, and no members."""
+    return LeaveGroupResponse(error_code=error)

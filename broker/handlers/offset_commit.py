@@ -1,0 +1,102 @@
+"""OffsetCommit (8): remember how far a group has come. Versions 2-10.
+
+v5 drops the retention time, v6 leader epochs (KIP-320), v7 static members (KIP-345), v8 flexible, v9 also for groups
+of the consumer protocol (KIP-848), v10 topics by id.
+
+A topic or partition that does not exist is UNKNOWN_TOPIC_OR_PARTITION, an id nobody knows UNKNOWN_TOPIC_ID; the rest
+is still committed. Whether this member may commit holds for all partitions alike: UNKNOWN_MEMBER_ID,
+ILLEGAL_GENERATION, FENCED_INSTANCE_ID, REBALANCE_IN_PROGRESS; a group that does not exist is GROUP_ID_NOT_FOUND from
+version 9, ILLEGAL_GENERATION before, and is made if no generation is claimed. Offsets are not looked at: any number
+is kept.
+
+Here partitions are answered in the order of the request; Kafka has failed ones first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from broker.coordinators.groups import CommittingMember, OffsetToCommit
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestTopic,
+    OffsetCommitResponse,
+    OffsetCommitResponsePartition,
+    OffsetCommitResponseTopic,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+    from broker.coordinators.cluster import Topic
+
+FIRST_WITH_TOPIC_IDS: Final = 10
+
+
+async def handle(request: OffsetCommitRequest, ctx: RequestContext) -> OffsetCommitResponse:
+    """Find the partitions, commit those that exist."""
+    response = refuse(request, ErrorCode.NONE, ctx.api_version)
+    commits: list[OffsetToCommit] = []
+    answers: list[OffsetCommitResponsePartition] = []
+    for asked, answered in zip(request.topics, response.topics, strict=True):
+        topic = _resolve(asked, ctx)
+        for wanted, answer in zip(asked.partitions, answered.partitions, strict=True):
+            if topic is None:
+                answer.error_code = (
+                    ErrorCode.UNKNOWN_TOPIC_ID
+                    if ctx.api_version >= FIRST_WITH_TOPIC_IDS
+                    else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                )
+            elif wanted.partition_index not in topic.partitions:
+                answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            else:
+                answers.append(answer)
+                commits.append(
+                    OffsetToCommit(
+                        topic.name,
+                        topic.topic_id,
+                        wanted.partition_index,
+                        wanted.committed_offset,
+                        wanted.committed_leader_epoch,
+                        wanted.committed_metadata or "",
+                    )
+                )
+    if commits:
+        for answer, code in zip(answers, await _commit(request, commits, ctx), strict=True):
+            answer.error_code = code
+    return response
+
+
+async def _commit(request: OffsetCommitRequest, commits: list[OffsetToCommit], ctx: RequestContext) -> list[ErrorCode]:
+    member = CommittingMember(
+        request.member_id, request.group_instance_id, request.generation_id_or_member_epoch, ctx.api_version
+    )
+    try:
+        return await ctx.groups.commit(request.group_id, member, commits, request.retention_time_ms)
+    except KafkaError as error:
+        return [error.code] * len(commits)
+
+
+def _resolve(asked: OffsetCommitRequestTopic, ctx: RequestContext) -> Topic | None:
+    image = ctx.cluster.image
+    if ctx.api_version >= FIRST_WITH_TOPIC_IDS:
+        return image.topic_by_id(asked.topic_id)
+    found: Topic | None = image.topics.get(asked.name)
+    return found
+
+
+def refuse(request: OffsetCommitRequest, error: ErrorCode, version: int) -> OffsetCommitResponse:
+    """The error for every partition asked for."""
+    return OffsetCommitResponse(
+        topics=[
+            OffsetCommitResponseTopic(
+                name=topic.name,
+                topic_id=topic.topic_id,
+                partitions=[
+                    OffsetCommitResponsePartition(partition_index=partition.partition_index, error_code=error)
+                    for partition in topic.partitions
+                ],
+            )
+            for topic in request.topics
+        ]
+    )
