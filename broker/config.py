@@ -166,12 +166,23 @@ class BrokerConfig:
     def with_dynamic(self, defaults: Mapping[str, str], own: Mapping[str, str]) -> BrokerConfig:
         """The same broker with other dynamic values: of the cluster, and its own.
 
-        A dynamic value that cannot be read is passed over: it was checked when it was set, so another release set it.
+        A dynamic value that cannot be read is passed over, and values that contradict each other change nothing: they
+        were checked when they were set, so another release or another file was in force then.
         """
-        values = _typed(_Layers(self.static, defaults, own))
+        try:
+            values = self.check_dynamic(defaults, own)
+        except Contradiction:
+            values = {}
         # Listeners are bound once; their ports may have been chosen by the system.
-        values["listeners"], values["advertised_listeners"] = self.listeners, self.advertised_listeners
+        values |= {"listeners": self.listeners, "advertised_listeners": self.advertised_listeners}
         return dataclasses.replace(self, **values, dynamic_defaults=dict(defaults), dynamic=dict(own))
+
+    def check_dynamic(self, defaults: Mapping[str, str], own: Mapping[str, str]) -> dict[str, Any]:
+        """The attributes that `with_dynamic` would have. Raises Contradiction for values that no broker can run with."""
+        layers = _Layers(self.static, defaults, own)
+        values = _typed(layers)
+        check_together(values, layers)
+        return values
 
     def with_bound_ports(self, ports: Sequence[int]) -> BrokerConfig:
         """The same with the ports that the system gave to `listeners`, in their order."""
@@ -367,7 +378,7 @@ def connections_per_ip(text: str) -> dict[str, int]:
     return limits
 
 
-def check_together(values: Mapping[str, Any], layers: Any) -> None:
+def check_together(values: Mapping[str, Any], layers: _Layers) -> None:
     """Refuse values that no broker can run with, although each is well-formed. Raises Contradiction."""
     if "broker" not in values["process_roles"]:
         raise Contradiction("a process that is only a controller has nothing to do here", "process.roles")

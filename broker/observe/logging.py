@@ -91,6 +91,7 @@ class LogLines:
         self._format = "auto"
         self._clock: WallClock | None = None
         self._levels = {ROOT: LEVELS["info"]}
+        self._names = {ROOT}
         self._render: Callable[[dict[str, Any]], str] | None = None
 
     def configure(
@@ -108,12 +109,22 @@ class LogLines:
 
     def logger(self, name: str) -> Logger:
         """A logger called `name`; the same words everywhere, usually `__name__`."""
+        self._names.add(name)
         return Logger(self, name, {})
+
+    def names(self) -> list[str]:
+        """ROOT, and every logger that was asked for so far, in alphabetical order."""
+        return [ROOT, *sorted(self._names - {ROOT})]
 
     def level(self, name: str) -> str:
         """The level in force for a logger."""
         number = self._levels.get(name, self._levels[ROOT])
         return next(word for word, value in LEVELS.items() if value == number)
+
+    def levels(self) -> dict[str, str]:
+        """The levels that were set, logger to level, ROOT included."""
+        words = {value: word for word, value in LEVELS.items()}
+        return {name: words[value] for name, value in self._levels.items()}
 
     def set_levels(self, levels: Mapping[str, str]) -> None:
         """Replace all levels by `levels`, logger to level. ROOT, if missing, keeps its level."""
