@@ -99,8 +99,6 @@ class _Chunk:
         else:
             # The batch that holds `upto` itself is not below it, nor is one that reaches beyond it.
             last = bisect_right(offsets, upto) - 1
-            if last <= first:
-                return _NOTHING
             stop = positions[last]
         if stop - begin > limit:
             last = bisect_right(positions, begin + limit, first, last) - 1
