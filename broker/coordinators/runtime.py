@@ -35,7 +35,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import structlog
 import trio
-from trio import TASK_STATUS_IGNORED, TaskStatus
+from trio import TASK_STATUS_IGNORED
 
 from broker.coordinators.machine import Decision, Machine, Promise
 from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, read_header
@@ -226,7 +226,7 @@ class Runtime(Generic[MachineT]):
 
     # --- tasks
 
-    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: Any = TASK_STATUS_IGNORED) -> None:
         """Host the machine until cancelled. Started once the first attempt to load has ended, well or badly."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -296,7 +296,7 @@ class Runtime(Generic[MachineT]):
         if self._nursery is not None:
             self._nursery.start_soon(self._load_until_it_works)
 
-    async def _load_until_it_works(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+    async def _load_until_it_works(self, *, task_status: Any = TASK_STATUS_IGNORED) -> None:
         delay = FIRST_RETRY
         while True:
             try:

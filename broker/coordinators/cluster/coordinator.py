@@ -28,6 +28,7 @@ import structlog
 import trio
 
 from broker.coordinators.cluster.configs import Compute, decide_alteration
+from broker.coordinators.cluster.features import decide_bootstrap
 from broker.coordinators.cluster.image import (
     CLUSTER_METADATA,
     INTERNAL_TOPICS,
@@ -120,6 +121,11 @@ class ClusterCoordinator:
         return self._image
 
     @property
+    def config(self) -> BrokerConfig:
+        """The broker's settings with the dynamic ones of the image over them."""
+        return self._config
+
+    @property
     def node_id(self) -> int:
         """This node: leader of every partition, and controller."""
         return self._config.node_id
@@ -147,6 +153,13 @@ class ClusterCoordinator:
         await self._runtime.load()
         await self._remove_left_over_logs()
         await nursery.start(self._runtime.run)
+        if not self._image.features:
+            await self._runtime.wait(self._bootstrapped())
+
+    def _bootstrapped(self) -> Promise[None]:
+        promise = self._begin(decide_bootstrap)
+        assert isinstance(promise, Promise), "the machine has just been loaded"
+        return promise
 
     # --- topics
 

@@ -1,0 +1,63 @@
+"""CreatePartitions (37): give topics more partitions (KIP-195). Versions 0-3.
+
+v2 flexible, v3 may say THROTTLING_QUOTA_EXCEEDED (KIP-599), which we never do. A topic's count can only grow. Replicas
+may be assigned, to this node. A topic named twice is INVALID_REQUEST for that topic. With `validate_only` nothing
+happens but the checks.
+
+Departs from Kafka: more than 10,000 partitions in one request are refused with POLICY_VIOLATION, where Kafka fails with
+-1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from broker.coordinators.cluster import NewPartitions
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.create_partitions import (
+    CreatePartitionsRequest,
+    CreatePartitionsResponse,
+    CreatePartitionsTopicResult,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+
+async def handle(request: CreatePartitionsRequest, ctx: RequestContext) -> CreatePartitionsResponse:
+    """Grow each topic on its own."""
+    times = Counter(topic.name for topic in request.topics)
+    wanted = [
+        NewPartitions(
+            topic.name,
+            topic.count,
+            None if topic.assignments is None else [assignment.broker_ids for assignment in topic.assignments],
+        )
+        for topic in request.topics
+        if times[topic.name] == 1
+    ]
+    grown = await ctx.cluster.create_partitions(wanted, validate_only=request.validate_only)
+    results = [
+        CreatePartitionsTopicResult(name=name, error_code=ErrorCode.INVALID_REQUEST, error_message="named twice")
+        for name, count in times.items()
+        if count > 1
+    ]
+    for new, result in zip(wanted, grown, strict=True):
+        if isinstance(result, KafkaError):
+            results.append(
+                CreatePartitionsTopicResult(name=new.topic, error_code=result.code, error_message=result.message)
+            )
+        else:
+            results.append(CreatePartitionsTopicResult(name=new.topic))
+    return CreatePartitionsResponse(results=results)
+
+
+def refuse(request: CreatePartitionsRequest, error: ErrorCode, version: int) -> CreatePartitionsResponse:
+    """The error on every topic."""
+    return CreatePartitionsResponse(
+        results=[
+            CreatePartitionsTopicResult(name=topic.name, error_code=error, error_message=error.sentence)
+            for topic in request.topics
+        ]
+    )

@@ -1,0 +1,113 @@
+"""DeleteTopics (20): delete topics by name or by id. Versions 1-6.
+
+v4 flexible, v5 says why not, v6 takes names or ids (KIP-516).
+
+The answer comes when the topic is out of metadata and its logs are gone, so that the name can be used again at once,
+where Kafka answers when the controller has decided and deletes later. `delete.topic.enable=false` refuses all:
+TOPIC_DELETION_DISABLED, before v3 INVALID_REQUEST. What is named twice, both ways at once, or not at all is
+INVALID_REQUEST.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import ZERO_UUID, Uuid
+from kproto.messages.delete_topics import (
+    DeletableTopicResult,
+    DeleteTopicsRequest,
+    DeleteTopicsResponse,
+    DeleteTopicState,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+DISABLED_HAS_A_CODE_SINCE = 3
+
+
+async def handle(request: DeleteTopicsRequest, ctx: RequestContext) -> DeleteTopicsResponse:
+    """Find the topics meant, delete those."""
+    if not ctx.config.delete_topic_enable:
+        code = ErrorCode.TOPIC_DELETION_DISABLED
+        raise KafkaError(code if ctx.api_version >= DISABLED_HAS_A_CODE_SINCE else ErrorCode.INVALID_REQUEST)
+    meant = _Meant(ctx)
+    meant.find(_asked_for(request))
+    deleted = await ctx.cluster.delete_topics(list(meant.topics))
+    for (topic_id, name), result in zip(meant.topics.items(), deleted, strict=True):
+        if isinstance(result, KafkaError):
+            meant.answer(name, topic_id, result.code, result.message)
+        else:
+            meant.answers.append(DeletableTopicResult(name=name, topic_id=topic_id))
+    return DeleteTopicsResponse(responses=meant.answers)
+
+
+def refuse(request: DeleteTopicsRequest, error: ErrorCode, version: int) -> DeleteTopicsResponse:
+    """The error on every topic."""
+    return DeleteTopicsResponse(
+        responses=[
+            DeletableTopicResult(name=topic.name, topic_id=topic.topic_id, error_code=error)
+            for topic in _asked_for(request)
+        ]
+    )
+
+
+def _asked_for(request: DeleteTopicsRequest) -> list[DeleteTopicState]:
+    """What either form of the request names."""
+    return request.topics + [DeleteTopicState(name=name) for name in request.topic_names]
+
+
+class _Meant:
+    """The topics that a request means, and the answers for everything else in it."""
+
+    def __init__(self, ctx: RequestContext) -> None:
+        self._image = ctx.cluster.image
+        self.topics: dict[Uuid, str] = {}
+        self.answers: list[DeletableTopicResult] = []
+
+    def answer(self, name: str | None, topic_id: Uuid, error: ErrorCode, message: str | None = None) -> None:
+        self.answers.append(
+            DeletableTopicResult(
+                name=name, topic_id=topic_id, error_code=error, error_message=message or error.sentence
+            )
+        )
+
+    def find(self, asked: list[DeleteTopicState]) -> None:
+        names: list[str] = []
+        ids: list[Uuid] = []
+        for topic in asked:
+            if topic.name is not None and topic.topic_id != ZERO_UUID:
+                self.answer(topic.name, topic.topic_id, ErrorCode.INVALID_REQUEST, "name and id cannot both be given")
+            elif topic.name is not None:
+                names.append(topic.name)
+            elif topic.topic_id != ZERO_UUID:
+                ids.append(topic.topic_id)
+            else:
+                self.answer(None, ZERO_UUID, ErrorCode.INVALID_REQUEST, "neither name nor id was given")
+        for topic_id, times in Counter(ids).items():
+            self._by_id(topic_id, times)
+        for name, times in Counter(names).items():
+            self._by_name(name, times, ids)
+
+    def _by_id(self, topic_id: Uuid, times: int) -> None:
+        topic = self._image.topic_by_id(topic_id)
+        if times > 1:
+            self.answer(None, topic_id, ErrorCode.INVALID_REQUEST, "the id is given more than once")
+        elif topic is None:
+            self.answer(None, topic_id, ErrorCode.UNKNOWN_TOPIC_ID)
+        else:
+            self.topics[topic_id] = topic.name
+
+    def _by_name(self, name: str, times: int, ids: list[Uuid]) -> None:
+        topic = self._image.topics.get(name)
+        if times > 1:
+            self.answer(name, ZERO_UUID, ErrorCode.INVALID_REQUEST, "the name is given more than once")
+        elif topic is None:
+            self.answer(name, ZERO_UUID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        elif topic.topic_id in ids:
+            self.topics.pop(topic.topic_id, None)
+            self.answer(name, topic.topic_id, ErrorCode.INVALID_REQUEST, "the topic is named by its id as well")
+        else:
+            self.topics[topic.topic_id] = name

@@ -1,0 +1,51 @@
+"""DescribeCluster (60): the brokers, the controller, the cluster's id. Versions 0-2.
+
+v1 says which kind of endpoint it expects to talk to (KIP-919), v2 may ask for fenced brokers too (KIP-1073): there are
+none.
+
+One node is broker and controller, and its listeners are brokers' endpoints: asking them for controllers is
+MISMATCHED_ENDPOINT_TYPE, for anything else UNSUPPORTED_ENDPOINT_TYPE, as Kafka answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.authorized_operations import CLUSTER_OPERATIONS, NOT_ASKED
+from kproto.errors import ErrorCode
+from kproto.messages.describe_cluster import DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+BROKERS = 1
+CONTROLLERS = 2
+
+
+async def handle(request: DescribeClusterRequest, ctx: RequestContext) -> DescribeClusterResponse:
+    """Describe this node."""
+    if request.endpoint_type == CONTROLLERS:
+        return DescribeClusterResponse(
+            error_code=ErrorCode.MISMATCHED_ENDPOINT_TYPE,
+            error_message="this is an endpoint of a broker, and controllers were asked for",
+        )
+    if request.endpoint_type != BROKERS:
+        return DescribeClusterResponse(
+            error_code=ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
+            error_message=f"there is no endpoint type {request.endpoint_type}",
+        )
+    host, port = ctx.advertised
+    node_id = ctx.config.node_id
+    return DescribeClusterResponse(
+        cluster_id=ctx.store.cluster_id,
+        controller_id=node_id,
+        brokers=[DescribeClusterBroker(broker_id=node_id, host=host, port=port, rack=ctx.config.broker_rack)],
+        cluster_authorized_operations=(
+            CLUSTER_OPERATIONS if request.include_cluster_authorized_operations else NOT_ASKED
+        ),
+    )
+
+
+def refuse(request: DescribeClusterRequest, error: ErrorCode, version: int) -> DescribeClusterResponse:
+    """The error and its sentence."""
+    return DescribeClusterResponse(error_code=error, error_message=error.sentence)

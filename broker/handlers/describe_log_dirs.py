@@ -1,0 +1,59 @@
+"""DescribeLogDirs (35): the log directories and how large the partitions in them are. Versions 1-5 (KIP-113).
+
+v2 flexible, v3 an error for the whole, v4 sizes of the volumes (KIP-827), v5 whether a directory is cordoned: never.
+
+Null asks for all partitions, a list for those of it that are here; what is not here is left out. Partitions of no topic
+(the cluster log, logs about to be deleted) are not shown. Nothing lags behind and nothing moves between directories, so
+`offset_lag` is 0 and `is_future_key` false.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kproto.errors import ErrorCode
+from kproto.messages.describe_log_dirs import (
+    DescribeLogDirsPartition,
+    DescribeLogDirsRequest,
+    DescribeLogDirsResponse,
+    DescribeLogDirsResult,
+    DescribeLogDirsTopic,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+    from storage.engine import LogDirectory
+
+
+async def handle(request: DescribeLogDirsRequest, ctx: RequestContext) -> DescribeLogDirsResponse:
+    """Every directory, with the partitions asked for."""
+    asked: set[tuple[str, int]] | None = None
+    if request.topics is not None:
+        asked = {(topic.topic, partition) for topic in request.topics for partition in topic.partitions}
+    return DescribeLogDirsResponse(
+        results=[_describe(directory, asked, ctx) for directory in ctx.store.log_directories()]
+    )
+
+
+def refuse(request: DescribeLogDirsRequest, error: ErrorCode, version: int) -> DescribeLogDirsResponse:
+    """The error on the whole; before v3 there is no place for one, and no directories say it."""
+    return DescribeLogDirsResponse(error_code=error)
+
+
+def _describe(
+    directory: LogDirectory, asked: set[tuple[str, int]] | None, ctx: RequestContext
+) -> DescribeLogDirsResult:
+    if directory.error is not None:
+        return DescribeLogDirsResult(error_code=directory.error.code, log_dir=directory.path)
+    known = ctx.cluster.image.topics
+    topics: dict[str, DescribeLogDirsTopic] = {}
+    for (name, partition), size in sorted(directory.sizes.items()):
+        if (asked is None or (name, partition) in asked) and name in known:
+            topic = topics.setdefault(name, DescribeLogDirsTopic(name=name))
+            topic.partitions.append(DescribeLogDirsPartition(partition_index=partition, partition_size=size))
+    return DescribeLogDirsResult(
+        log_dir=directory.path,
+        topics=list(topics.values()),
+        total_bytes=directory.total_bytes,
+        usable_bytes=directory.usable_bytes,
+    )

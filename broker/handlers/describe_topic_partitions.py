@@ -1,0 +1,113 @@
+"""DescribeTopicPartitions (75): topics, page by page. Version 0 (KIP-966); what `Admin.describeTopics` calls.
+
+Topics come sorted by name, from the cursor on, and end when as many partitions as the request and
+`max.request.partition.size.limit` allow have been told; the next cursor then says where to go on. No topics named means
+all of them. Named ones that do not exist are told as such, once the pages reach them.
+
+A cursor must lie in a topic that is asked for, at a partition not below 0: INVALID_REQUEST otherwise. Eligible leader
+replicas (ELR) are empty: they matter when in-sync replicas are lost, and one node has but one replica.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.authorized_operations import TOPIC_OPERATIONS
+from broker.coordinators.cluster.image import INTERNAL_TOPICS
+from broker.coordinators.cluster.topic_names import topic_name_problem
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.describe_topic_partitions import (
+    Cursor,
+    DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+    from broker.coordinators.cluster import ClusterImage
+
+
+async def handle(request: DescribeTopicPartitionsRequest, ctx: RequestContext) -> DescribeTopicPartitionsResponse:
+    """One page."""
+    image = ctx.cluster.image
+    names = _names(request, image)
+    limit = min(request.response_partition_limit, ctx.config.max_request_partition_size_limit)
+    return _page(names, request.cursor, max(1, limit), image, ctx.config.node_id)
+
+
+def refuse(
+    request: DescribeTopicPartitionsRequest, error: ErrorCode, version: int
+) -> DescribeTopicPartitionsResponse:
+    """The error on every topic named."""
+    return DescribeTopicPartitionsResponse(
+        topics=[DescribeTopicPartitionsResponseTopic(name=topic.name, error_code=error) for topic in request.topics]
+    )
+
+
+def _names(request: DescribeTopicPartitionsRequest, image: ClusterImage) -> list[str]:
+    """The topics from the cursor on, sorted. Raises INVALID_REQUEST for a cursor that lies nowhere."""
+    cursor = request.cursor
+    asked = [topic.name for topic in request.topics] or image.topics
+    start = "" if cursor is None else cursor.topic_name
+    names = sorted({name for name in asked if name >= start})
+    if cursor is not None:
+        if request.topics and start not in names:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, f"the cursor's topic {start!r} is not asked for")
+        if cursor.partition_index < 0:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "the cursor's partition is below 0")
+    return names
+
+
+def _page(
+    names: list[str], cursor: Cursor | None, limit: int, image: ClusterImage, node_id: int
+) -> DescribeTopicPartitionsResponse:
+    response = DescribeTopicPartitionsResponse()
+    for name in names:
+        if limit == 0:
+            response.next_cursor = Cursor(topic_name=name, partition_index=0)
+            break
+        topic = image.topics.get(name)
+        if topic is None:
+            response.topics.append(_unknown(name))
+            continue
+        first = cursor.partition_index if cursor is not None and cursor.topic_name == name else 0
+        last = min(topic.partition_count, first + limit)
+        partitions = range(first, last)
+        response.topics.append(
+            DescribeTopicPartitionsResponseTopic(
+                name=name,
+                topic_id=topic.topic_id,
+                is_internal=topic.internal,
+                partitions=[_partition(index, node_id) for index in partitions],
+                topic_authorized_operations=TOPIC_OPERATIONS,
+            )
+        )
+        if last < topic.partition_count:
+            response.next_cursor = Cursor(topic_name=name, partition_index=last)
+            break
+        limit -= len(partitions)
+    return response
+
+
+def _unknown(name: str) -> DescribeTopicPartitionsResponseTopic:
+    bad_name = topic_name_problem(name) is not None
+    return DescribeTopicPartitionsResponseTopic(
+        name=name,
+        error_code=ErrorCode.INVALID_TOPIC_EXCEPTION if bad_name else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        is_internal=name in INTERNAL_TOPICS,
+        topic_authorized_operations=TOPIC_OPERATIONS,
+    )
+
+
+def _partition(index: int, node_id: int) -> DescribeTopicPartitionsResponsePartition:
+    return DescribeTopicPartitionsResponsePartition(
+        partition_index=index,
+        leader_id=node_id,
+        leader_epoch=0,
+        replica_nodes=[node_id],
+        isr_nodes=[node_id],
+        eligible_leader_replicas=[],
+        last_known_elr=[],
+    )

@@ -1,0 +1,169 @@
+"""Metadata (3): the brokers, and where the partitions of topics are. Versions 0-13.
+
+v0 takes an empty list for "all topics"; v1 has null for that, and controller and rack; v2 the cluster's id; v4 asks
+whether topics may be created; v5 offline replicas; v7 leader epochs; v8 authorized operations (KIP-430; for the cluster
+until v10); v9 flexible; v10 topic ids; v12 asks by topic id alone (KIP-516); v13 an error for the whole response
+(KIP-1102).
+
+- A topic that does not exist is created if the request allows it and `auto.create.topics.enable` says so. The answer
+  has its leaders at once, where Kafka says UNKNOWN_TOPIC_OR_PARTITION first and lets clients come back.
+- If one topic is asked for by id, all are: names beside ids are not looked at, as in Kafka.
+- The address is the one under which this client came in, or what `advertised.listeners` says.
+
+Departs from Kafka: auto-creation that is refused for good says why (a name that collides: INVALID_TOPIC_EXCEPTION)
+where Kafka says UNKNOWN_TOPIC_OR_PARTITION and clients retry until they give up; a topic without name and id is
+INVALID_REQUEST where Kafka fails with -1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.authorized_operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
+from broker.coordinators.cluster.image import INTERNAL_TOPICS
+from broker.coordinators.cluster.topic_names import topic_name_problem
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import ZERO_UUID, Uuid
+from kproto.messages.metadata import (
+    MetadataRequest,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+    from broker.coordinators.cluster import Topic
+
+BY_ID_SINCE = 12
+NULL_MEANS_ALL_SINCE = 1
+
+
+async def handle(request: MetadataRequest, ctx: RequestContext) -> MetadataResponse:
+    """Describe this node, and the topics asked for."""
+    _check(request, ctx.api_version)
+    topics = await _topics(request, ctx)
+    host, port = ctx.advertised
+    return MetadataResponse(
+        brokers=[
+            MetadataResponseBroker(node_id=ctx.config.node_id, host=host, port=port, rack=ctx.config.broker_rack)
+        ],
+        cluster_id=ctx.store.cluster_id,
+        controller_id=ctx.config.node_id,
+        topics=topics,
+        cluster_authorized_operations=(
+            CLUSTER_OPERATIONS if request.include_cluster_authorized_operations else NOT_ASKED
+        ),
+    )
+
+
+def refuse(request: MetadataRequest, error: ErrorCode, version: int) -> MetadataResponse:
+    """The error on every topic asked for, and from v13 on the whole."""
+    return MetadataResponse(
+        topics=[
+            MetadataResponseTopic(name=topic.name or "", topic_id=topic.topic_id, error_code=error)
+            for topic in request.topics or ()
+        ],
+        error_code=error,
+    )
+
+
+def _check(request: MetadataRequest, version: int) -> None:
+    """Raise INVALID_REQUEST for topics that this version cannot ask for."""
+    for topic in request.topics or ():
+        if version < BY_ID_SINCE:
+            if topic.name is None:
+                raise KafkaError(ErrorCode.INVALID_REQUEST, f"a topic needs a name in version {version}")
+            if topic.topic_id != ZERO_UUID:
+                raise KafkaError(ErrorCode.INVALID_REQUEST, f"topics have no ids in requests of version {version}")
+        elif topic.name is None and topic.topic_id == ZERO_UUID:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "a topic has neither name nor id")
+
+
+async def _topics(request: MetadataRequest, ctx: RequestContext) -> list[MetadataResponseTopic]:
+    operations = TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED
+    asked = request.topics
+    if asked is None or (not asked and ctx.api_version < NULL_MEANS_ALL_SINCE):
+        topics = ctx.cluster.image.topics
+        return [_describe(topics[name], operations, ctx) for name in sorted(topics)]
+    ids = dict.fromkeys(topic.topic_id for topic in asked if topic.topic_id != ZERO_UUID)
+    if ids:
+        return [_by_id(topic_id, operations, ctx) for topic_id in ids]
+    names = dict.fromkeys(topic.name for topic in asked if topic.name is not None)
+    found = await _found_or_created(list(names), request.allow_auto_topic_creation, ctx)
+    return [
+        _unknown(name, topic.code, operations) if isinstance(topic, KafkaError) else _describe(topic, operations, ctx)
+        for name, topic in found.items()
+    ]
+
+
+async def _found_or_created(
+    names: list[str], may_create: bool, ctx: RequestContext
+) -> dict[str, Topic | KafkaError]:
+    """Each name with its topic, or the reason why there is none."""
+    image = ctx.cluster.image
+    found: dict[str, Topic | KafkaError] = {}
+    missing: list[str] = []
+    for name in names:
+        topic: Topic | None = image.topics.get(name)
+        if topic is not None:
+            found[name] = topic
+        elif topic_name_problem(name) is not None:
+            found[name] = KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
+        else:
+            found[name] = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            missing.append(name)
+    if missing and may_create and ctx.config.auto_create_topics_enable:
+        for name, result in zip(missing, await ctx.cluster.auto_create_topics(missing), strict=True):
+            # While the coordinator reloads, clients should come back, as they do for a topic without leader.
+            again = isinstance(result, KafkaError) and result.code is ErrorCode.NOT_CONTROLLER
+            found[name] = KafkaError(ErrorCode.LEADER_NOT_AVAILABLE) if again else result
+    return found
+
+
+def _by_id(topic_id: Uuid, operations: int, ctx: RequestContext) -> MetadataResponseTopic:
+    topic = ctx.cluster.image.topic_by_id(topic_id)
+    if topic is None:
+        return MetadataResponseTopic(name=None, topic_id=topic_id, error_code=ErrorCode.UNKNOWN_TOPIC_ID)
+    return _describe(topic, operations, ctx)
+
+
+def _unknown(name: str, error: ErrorCode, operations: int) -> MetadataResponseTopic:
+    return MetadataResponseTopic(
+        name=name,
+        error_code=error,
+        is_internal=name in INTERNAL_TOPICS,
+        topic_authorized_operations=operations,
+    )
+
+
+def _describe(topic: Topic, operations: int, ctx: RequestContext) -> MetadataResponseTopic:
+    return MetadataResponseTopic(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        is_internal=topic.internal,
+        partitions=_partitions(topic.partition_count, ctx.config.node_id),
+        topic_authorized_operations=operations,
+    )
+
+
+_known_partitions: dict[int, list[MetadataResponsePartition]] = {}
+
+
+def _partitions(count: int, node_id: int) -> list[MetadataResponsePartition]:
+    """Partition 0 to `count` - 1, led by this node.
+
+    They look the same in every topic, so one list of them serves all: a description of 100,000 partitions is made of
+    references. Nothing may change a message once it is a response's.
+    """
+    known = _known_partitions.setdefault(node_id, [])
+    for index in range(len(known), count):
+        known.append(
+            MetadataResponsePartition(
+                partition_index=index, leader_id=node_id, leader_epoch=0, replica_nodes=[node_id], isr_nodes=[node_id]
+            )
+        )
+    return known[:count]
+
+

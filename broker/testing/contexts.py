@@ -1,0 +1,118 @@
+"""Surroundings for handlers under test: real services over the in-memory engine, and requests as clients see them.
+
+    async with world() as w:
+        response = await w.ask(MetadataRequest(topics=None), version=12)
+
+`ask` sends the request through its codec in that version, calls the handler the way dispatch does (a KafkaError becomes
+the handler's refusal) and takes the response through its codec too: what comes back is what a client of that version
+would read.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import trio
+
+from broker.config import BrokerConfig, parse_config
+from broker.context import Peer, RequestContext, Services
+from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
+from broker.fetching.sessions import FetchSessions
+from broker.handlers import handler
+from broker.partitions import Partitions
+from kproto.errors import KafkaError
+from kproto.schema.compile import decode, encode
+from kproto.schema.declare import Request
+from storage.engine import LogStore
+from storage.memory.engine import MemoryStore
+from storage.seams.clock import Clock, SystemClock
+from storage.seams.entropy import Entropy, SeededEntropy
+from storage.seams.offload import InlineOffload
+
+
+class World:
+    """One broker's services, without sockets."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.peer = Peer("127.0.0.1", 50_000, advertised=("broker.example", 9092))
+
+    @property
+    def cluster(self) -> ClusterCoordinator:
+        """The cluster coordinator."""
+        return self.services.cluster
+
+    def context(self, version: int, client_id: str | None = "test") -> RequestContext:
+        """The surroundings of one request."""
+        return RequestContext(self.services, self.peer, version, client_id)
+
+    async def ask(self, request: Request, version: int) -> Any:
+        """The response to `request` as a client of `version` reads it; None when there is none."""
+        cls = type(request)
+        request = decode(cls, version, _wire(request, version))
+        module = handler(cls.api_key)
+        try:
+            response = module.handle(request, self.context(version))
+            if inspect.isawaitable(response):
+                response = await response
+        except KafkaError as error:
+            response = module.refuse(request, error.code, version)
+        if response is None:
+            return None
+        return decode(cls.response_type, version, _wire(response, version))
+
+
+def _wire(message: Any, version: int) -> bytes:
+    return b"".join(bytes(cast(Any, chunk)) for chunk in encode(message, version))
+
+
+def config(settings: Mapping[str, str] | None = None) -> BrokerConfig:
+    """A broker's settings for tests: node 1, everything in memory, and `settings` over that."""
+    return parse_config("", "", {"node.id": "1", "ottla.storage": "memory", **(settings or {})})
+
+
+@asynccontextmanager
+async def world(
+    settings: Mapping[str, str] | None = None,
+    *,
+    store: LogStore | None = None,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+    groups: bool = False,
+) -> AsyncIterator[World]:
+    """A World that lives as long as the block. `groups=True` starts the group coordinator too."""
+    clock = clock or SystemClock()
+    entropy = entropy or SeededEntropy(1)
+    store = store or cast(LogStore, MemoryStore(clock, entropy))
+    broker_config = config(settings)
+    async with trio.open_nursery() as nursery:
+        cluster = ClusterCoordinator(store, broker_config, clock, entropy)
+        await cluster.start(nursery)
+        services = Services(
+            config=broker_config,
+            clock=clock,
+            entropy=entropy,
+            offload=InlineOffload(),
+            store=store,
+            cluster=cluster,
+            groups=cast(Any, None),
+            partitions=Partitions(store, cluster, broker_config),
+            fetch_sessions=FetchSessions(entropy, 1000),
+        )
+
+        def follow(change: ClusterChange) -> None:
+            services.config = cluster.config
+
+        cluster.subscribe(follow)
+        if groups:
+            from broker.coordinators.groups import GroupCoordinator
+
+            services.groups = GroupCoordinator(
+                store=store, cluster=cluster, config=broker_config, clock=clock, entropy=entropy
+            )
+            await services.groups.start(nursery)
+        yield World(services)
+        nursery.cancel_scope.cancel()
