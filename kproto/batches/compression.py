@@ -110,7 +110,7 @@ def compress(codec: int, data: ReadableBuffer, level: int | None = None) -> Read
             return _compress_xerial(memoryview(data))
         case Codec.LZ4:
             compressor = cramjam.lz4.Compressor(level=level, content_checksum=False, block_linked=False)
-            compressor.compress(data)
+            compressor.compress(bytes(data))  # it takes nothing else
             return memoryview(compressor.finish())
         case Codec.ZSTD:
             return memoryview(cramjam.zstd.compress(data, level=level))
