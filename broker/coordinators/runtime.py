@@ -33,11 +33,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-import structlog
 import trio
 from trio import TASK_STATUS_IGNORED
 
 from broker.coordinators.machine import Decision, Machine, Promise
+from broker.observe.logging import get_logger
 from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, read_header
 from kproto.batches.records import RecordData, build_batch, iter_records
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
@@ -95,7 +95,7 @@ class Runtime(Generic[MachineT]):
         self._lost_error = lost_error
         self._max_decision_bytes = max_decision_bytes
         self._on_loaded = on_loaded
-        self._logger = structlog.get_logger("coordinator").bind(topic=log.spec.topic, partition=log.spec.partition)
+        self._logger = get_logger(__name__).bind(topic=log.spec.topic, partition=log.spec.partition)
 
         self._machine: MachineT | None = None
         self._end = 0

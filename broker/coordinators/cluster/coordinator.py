@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import structlog
 import trio
 
 from broker.coordinators.cluster.configs import Compute, decide_alteration
@@ -52,6 +51,7 @@ from broker.coordinators.cluster.topics import (
 )
 from broker.coordinators.machine import Promise
 from broker.coordinators.runtime import Runtime
+from broker.observe.logging import get_logger
 from broker.topic_configs import check_topic_configs, log_config
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import METADATA_TOPIC_ID, Uuid
@@ -113,7 +113,7 @@ class ClusterCoordinator:
         self._left_over: list[tuple[str, Uuid, int]] = []
         self._producer_ids = iter(range(0))
         self._block_lock = trio.Lock()
-        self._logger = structlog.get_logger("cluster")
+        self._logger = get_logger(__name__)
 
     @property
     def image(self) -> ClusterImage:

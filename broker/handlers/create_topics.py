@@ -1,0 +1,95 @@
+"""CreateTopics (19): create topics. Versions 2-7.
+
+v4 lets partitions and replication factor default with -1 (KIP-464); v5, flexible, tells what was made and its configs
+(KIP-525); v6 may say THROTTLING_QUOTA_EXCEEDED (KIP-599), which we never do; v7 returns ids (KIP-516).
+
+Topics are created each on its own. The answer comes when a topic is in metadata and its logs exist, however short
+`timeout_ms` is. With `validate_only` everything is checked and nothing made; the answer then shows an id that means
+nothing, as Kafka's does. A name that occurs twice is INVALID_REQUEST once, and so is `__cluster_metadata`.
+
+Departs from Kafka: two new names of one request that differ in '.' and '_' only collide here as they would in two
+requests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from broker.config_description import describe_topic
+from broker.coordinators.cluster import Assignment, NewTopic, Topic
+from broker.coordinators.cluster.image import CLUSTER_METADATA
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.create_topics import (
+    CreatableTopic,
+    CreatableTopicConfigs,
+    CreatableTopicResult,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+CONFIGS_SINCE = 5
+
+
+async def handle(request: CreateTopicsRequest, ctx: RequestContext) -> CreateTopicsResponse:
+    """Create what can be created, say why not for the rest."""
+    times = Counter(topic.name for topic in request.topics)
+    wanted = [topic for topic in request.topics if times[topic.name] == 1 and topic.name != CLUSTER_METADATA]
+    created = await ctx.cluster.create_topics(
+        [_new_topic(topic) for topic in wanted], validate_only=request.validate_only
+    )
+    results = [_answer(topic.name, result, ctx) for topic, result in zip(wanted, created, strict=True)]
+    for name, count in times.items():
+        if count > 1:
+            results.append(_refusal(name, ErrorCode.INVALID_REQUEST, "the topic is named more than once"))
+        elif name == CLUSTER_METADATA:
+            results.append(_refusal(name, ErrorCode.INVALID_REQUEST, f"{name} cannot be created"))
+    return CreateTopicsResponse(topics=results)
+
+
+def refuse(request: CreateTopicsRequest, error: ErrorCode, version: int) -> CreateTopicsResponse:
+    """The error on every topic."""
+    return CreateTopicsResponse(topics=[_refusal(topic.name, error, error.sentence) for topic in request.topics])
+
+
+def _new_topic(topic: CreatableTopic) -> NewTopic:
+    return NewTopic(
+        name=topic.name,
+        partition_count=topic.num_partitions,
+        replication_factor=topic.replication_factor,
+        assignments=[Assignment(given.partition_index, given.broker_ids) for given in topic.assignments],
+        configs={config.name: config.value for config in topic.configs},
+    )
+
+
+def _answer(name: str, result: Topic | KafkaError, ctx: RequestContext) -> CreatableTopicResult:
+    if isinstance(result, KafkaError):
+        return _refusal(name, result.code, result.message)
+    return CreatableTopicResult(
+        name=name,
+        topic_id=result.topic_id,
+        error_message=None,
+        num_partitions=result.partition_count,
+        replication_factor=1,
+        configs=_configs(result, ctx) if ctx.api_version >= CONFIGS_SINCE else [],
+    )
+
+
+def _refusal(name: str, error: ErrorCode, message: str) -> CreatableTopicResult:
+    return CreatableTopicResult(name=name, error_code=error, error_message=message)
+
+
+def _configs(topic: Topic, ctx: RequestContext) -> list[CreatableTopicConfigs]:
+    return [
+        CreatableTopicConfigs(
+            name=entry.name,
+            value=entry.value,
+            read_only=entry.read_only,
+            config_source=entry.source,
+            is_sensitive=entry.sensitive,
+        )
+        for entry in sorted(describe_topic(topic.configs, ctx.config))
+    ]

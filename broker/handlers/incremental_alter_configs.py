@@ -1,0 +1,77 @@
+"""IncrementalAlterConfigs (44): set, delete, append to, subtract from single configs (KIP-339). Versions 0-1; v1
+flexible.
+
+Which changes are refused, and how, is in `broker/config_changes.py`. They are computed inside the cluster coordinator's
+decision, so two clients that append to one list at the same time both succeed.
+
+Each resource is changed on its own; one that is named twice is refused each time. Levels of loggers (BROKER_LOGGER)
+change at once and are forgotten when the broker stops, as Kafka's are. With `validate_only` nothing is changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.config_changes import ConfigOp, incremental, new_logger_levels, repeated_resources
+from broker.coordinators.cluster import Alteration, ResourceType
+from broker.observe.logging import process_lines
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.incremental_alter_configs import (
+    AlterConfigsResource,
+    AlterConfigsResourceResponse,
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+)
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+
+async def handle(request: IncrementalAlterConfigsRequest, ctx: RequestContext) -> IncrementalAlterConfigsResponse:
+    """Change the configs of each resource."""
+    repeated = repeated_resources((resource.resource_type, resource.resource_name) for resource in request.resources)
+    results: list[KafkaError | None] = [None] * len(request.resources)
+    alterations: dict[int, Alteration] = {}
+    for index, resource in enumerate(request.resources):
+        kind, name = resource.resource_type, resource.resource_name
+        ops = [ConfigOp(config.name, config.config_operation, config.value) for config in resource.configs]
+        try:
+            if (kind, name) in repeated:
+                raise KafkaError(ErrorCode.INVALID_REQUEST, "the resource is named more than once")
+            if kind == ResourceType.BROKER_LOGGER:
+                _alter_loggers(name, ops, request.validate_only, ctx)
+            else:
+                alterations[index] = Alteration(kind, name, incremental(kind, name, ops, ctx.config))
+        except KafkaError as error:
+            results[index] = error
+    altered = await ctx.cluster.alter_configs(list(alterations.values()), validate_only=request.validate_only)
+    for index, result in zip(alterations, altered, strict=True):
+        results[index] = result
+    return IncrementalAlterConfigsResponse(
+        responses=[_answer(resource, result) for resource, result in zip(request.resources, results, strict=True)]
+    )
+
+
+def refuse(
+    request: IncrementalAlterConfigsRequest, error: ErrorCode, version: int
+) -> IncrementalAlterConfigsResponse:
+    """The error on every resource."""
+    return IncrementalAlterConfigsResponse(
+        responses=[_answer(resource, KafkaError(error)) for resource in request.resources]
+    )
+
+
+def _alter_loggers(name: str, ops: list[ConfigOp], validate_only: bool, ctx: RequestContext) -> None:
+    lines = process_lines()
+    levels = new_logger_levels(name, ops, lines, ctx.config)
+    if not validate_only:
+        lines.set_levels(levels)
+
+
+def _answer(resource: AlterConfigsResource, result: KafkaError | None) -> AlterConfigsResourceResponse:
+    return AlterConfigsResourceResponse(
+        error_code=ErrorCode.NONE if result is None else result.code,
+        error_message=None if result is None else result.message,
+        resource_type=resource.resource_type,
+        resource_name=resource.resource_name,
+    )
