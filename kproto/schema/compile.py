@@ -153,21 +153,28 @@ def _long(buf: memoryview, pos: int, first: int) -> tuple[int, int]:
 
 def _long_string(buf: memoryview, pos: int, first: int) -> tuple[int, int]:
     length, pos = _long(buf, pos, first)
+    _check_string(length)
+    return length, pos
+
+
+def _check_string(length: int) -> None:
     if length - 1 > MAX_STRING:
         raise Malformed(f"a string of {length - 1} bytes")
+
+
+def _odd_length(buf: memoryview, pos: int, first: int, name: str) -> tuple[int, int]:
+    """A length that must not be null and whose first byte says that it is, or that there is more of it."""
+    length = first
+    if first > 127:
+        length, pos = _long(buf, pos, first)
+    if not length:
+        _null(name)
     return length, pos
 
 
 def _odd_string(buf: memoryview, pos: int, first: int, name: str) -> tuple[int, int]:
-    if not first:
-        _null(name)
-    return _long_string(buf, pos, first)
-
-
-def _odd_length(buf: memoryview, pos: int, first: int, name: str) -> tuple[int, int]:
-    length, pos = (0, pos) if not first else _long(buf, pos, first)
-    if not length:
-        _null(name)
+    length, pos = _odd_length(buf, pos, first, name)
+    _check_string(length)
     return length, pos
 
 
@@ -410,11 +417,11 @@ class _DecoderWriter(_Writer):
         self.take("B" if flexible else "h" if string else "i", length)
         self.flush()
         if nullable:
-            self.emit(f"if {length}:" if flexible else f"if {length} >= 0:")
-            self.depth += 1
             if flexible:
                 long = "long_string" if string else "long"
                 self.emit(f"if {length} > 127: {length}, pos = {long}(buf, pos, {length})")
+            self.emit(f"if {length}:" if flexible else f"if {length} >= 0:")
+            self.depth += 1
         elif flexible:
             odd = "odd_string" if string else "odd_length"
             self.emit(f"if not 0 < {length} < 128: {length}, pos = {odd}(buf, pos, {length}, {name!r})")
