@@ -228,10 +228,8 @@ class _Server:
 
     def _advertised(self, listener: str, local: tuple[str, int]) -> tuple[str, int]:
         """Where this peer finds us again: as configured, or where it found us this time."""
-        for spec in self._services.config.advertised_listeners:
-            if spec.name == listener:
-                return spec.host or local[0], spec.port
-        return local
+        found = self._services.config.advertised_listeners.get(listener)
+        return local if found is None else (found[0] or local[0], found[1])
 
     async def _watch(self) -> None:
         """Close what has been idle or stuck for too long."""
