@@ -79,6 +79,7 @@ class Lab:
         """All batches of a log, read as a consumer does: step by step, each from where the last one ended."""
         position, found = log.log_start_offset, b""
         while step := whole_batches(await self.read(log, position, max_bytes)):
+            assert step[0][0].base_offset <= position < step[-1][0].next_offset, "a read has what was asked for"
             found += b"".join(data for _, data in step)
             position = step[-1][0].next_offset
         assert position == max(log.high_watermark, log.log_start_offset), "a reader gets to the high watermark"

@@ -126,6 +126,7 @@ class ProducerConformance(Bench):
             with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
                 log.begin_append([producer.batch(b"4"), producer.batch(b"a gap", sequence=6)])
             assert await lab.values(log) == [b"0", b"1", b"2", b"3"]
+            assert not (await lab.append(log, producer.repeat(back=1))).duplicate
 
     async def test_deleting_records_keeps_their_producers(self) -> None:
         """A producer may repeat, and must go on in sequence, though its records are gone (KIP-360)."""

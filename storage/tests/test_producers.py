@@ -220,6 +220,9 @@ def test_an_append_of_several_is_judged_as_a_whole() -> None:
     with pytest.raises(KafkaError) as mixed:
         producers.check_all([batches[2], (header(1, sequence=3), None)], offset, 0)
     assert mixed.value.code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    with pytest.raises(KafkaError):
+        producers.check_all([(header(1, sequence=3), None), (header(1, sequence=5), None)], offset, 0)
+    assert producers.check(header(1, sequence=3), 0) is None
 
 
 def test_a_marker_in_the_same_append() -> None:
