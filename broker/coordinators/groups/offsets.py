@@ -99,20 +99,18 @@ class CommittedOffsets:
 
 
 def commit_record(group_id: str, commit: OffsetToCommit, now_wall: int, retention: int) -> OffsetCommitRecord:
-    """The record of a commit. `retention` is in milliseconds, -1 for the broker's."""
-    return OffsetCommitRecord(
-        group_id,
-        commit.topic,
-        commit.partition,
-        OffsetCommitValue(
-            offset=commit.offset,
-            leader_epoch=commit.leader_epoch,
-            metadata=commit.metadata,
-            commit_timestamp=now_wall,
-            expire_timestamp=NO_EXPIRY if retention == NO_EXPIRY else now_wall + retention,
-            topic_id=commit.topic_id,
-        ),
-    )
+    """The record of a commit. `retention` is in milliseconds, -1 for the broker's.
+
+    With a retention of its own the offset is written in the one version that has room for it, which has none for the
+    leader epoch and the topic's id: the state must not know more than the log.
+    """
+    value = OffsetCommitValue(offset=commit.offset, metadata=commit.metadata, commit_timestamp=now_wall)
+    if retention == NO_EXPIRY:
+        value.leader_epoch = commit.leader_epoch
+        value.topic_id = commit.topic_id
+    else:
+        value.expire_timestamp = now_wall + retention
+    return OffsetCommitRecord(group_id, commit.topic, commit.partition, value)
 
 
 def forget_record(group_id: str, place: TopicPartition) -> OffsetCommitRecord:

@@ -6,7 +6,7 @@ reach whoever waits. After every step the machine's `check` runs, so a test need
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -78,6 +78,7 @@ class Shard:
         self.entropy = SeededEntropy(seed)
         self.log: list[RecordData] = []
         self.waiting: dict[Promise[Any], Waiting[Any]] = {}
+        self.on_decision: Callable[[Decision[GroupRecord]], None] | None = None
         self.machine = GroupsMachine(self.settings, self.entropy)
         self.machine.loaded(self.clock.now())
 
@@ -85,6 +86,8 @@ class Shard:
 
     def carry_out(self, decision: Decision[GroupRecord]) -> None:
         """Append, replay, release."""
+        if self.on_decision is not None:
+            self.on_decision(decision)
         for record in decision.records:
             data = self.machine.encode(record, self.clock.now())
             self.log.append(data)
