@@ -178,7 +178,7 @@ class BrokerConfig:
         return dataclasses.replace(self, **values, dynamic_defaults=dict(defaults), dynamic=dict(own))
 
     def check_dynamic(self, defaults: Mapping[str, str], own: Mapping[str, str]) -> dict[str, Any]:
-        """The attributes that `with_dynamic` would have. Raises Contradiction for values that no broker can run with."""
+        """The attributes that `with_dynamic` would have. Raises Contradiction where no broker can run with them."""
         layers = _Layers(self.static, defaults, own)
         values = _typed(layers)
         check_together(values, layers)

@@ -14,7 +14,7 @@ the present overrides is refused at once, what cannot when it is called; either 
 
 Kafka's rules that are easy to miss: deleting what is not set, or not even known, succeeds. Brokers may be given keys
 that nobody knows (plugins read them). APPEND to a list that has no override begins with the default of the key,
-whatever the broker's file says, and adds only what is not there yet. The text is stored as given, not in its usual form.
+whatever the broker's file says, and adds only what is not there yet. Texts are stored as given, not normalised.
 
 Departures: listeners cannot be changed while the broker runs (INVALID_REQUEST, as for any read-only key).
 """

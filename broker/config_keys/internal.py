@@ -1,7 +1,7 @@
-"""Broker keys that Kafka keeps for its own tests: accepted, never shown by DescribeConfigs unless set.
+"""Broker keys that DescribeConfigs does not show unless they are set.
 
-The last three are the rates that Kafka's reassignment tool sets on brokers; no file can set them, DescribeConfigs shows
-them only when set.
+Most are for Kafka's own tests. Two are read by its authorizer, of which the table of its broker's keys knows nothing;
+and three are the rates that its reassignment tool sets on running brokers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Final
 
 from broker.config_keys.definition import (
     BOOLEAN,
+    CLUSTER_WIDE,
     DOUBLE,
     INT,
     LATER,
@@ -21,6 +22,8 @@ from broker.config_keys.definition import (
     at_least,
     between,
 )
+
+FOREVER: Final = "9223372036854775807"
 
 KEYS: Final = (
     ConfigKey("controller.performance.always.log.threshold.ms", LONG, "2000", at_least(0), READ_ONLY, NOTHING, True),
@@ -40,7 +43,7 @@ KEYS: Final = (
     ConfigKey("remote.log.manager.task.retry.backoff.max.ms", LONG, "30000", at_least(1), READ_ONLY, NOTHING, True),
     ConfigKey("remote.log.manager.task.retry.backoff.ms", LONG, "500", at_least(1), READ_ONLY, NOTHING, True),
     ConfigKey("remote.log.manager.task.retry.jitter", DOUBLE, "0.2", between(0, 0.5), READ_ONLY, NOTHING, True),
-    ConfigKey("server.max.startup.time.ms", LONG, "9223372036854775807", at_least(0), READ_ONLY, NOTHING, True),
+    ConfigKey("server.max.startup.time.ms", LONG, FOREVER, at_least(0), READ_ONLY, NOTHING, True),
     ConfigKey(
         "share.coordinator.cold.partition.snapshot.interval.ms", INT, "300000",
         at_least(1), READ_ONLY, NOTHING, True,
@@ -49,4 +52,12 @@ KEYS: Final = (
     ConfigKey("unclean.leader.election.interval.ms", LONG, "300000", at_least(1), READ_ONLY, NOTHING, True),
     ConfigKey("unstable.api.versions.enable", BOOLEAN, "false", None, READ_ONLY, NOTHING, True),
     ConfigKey("unstable.feature.versions.enable", BOOLEAN, "false", None, READ_ONLY, NOTHING, True),
+    ConfigKey("allow.everyone.if.no.acl.found", BOOLEAN, "false", None, READ_ONLY, LATER, True),
+    ConfigKey("super.users", STRING, "", None, READ_ONLY, LATER, True),
+    ConfigKey("follower.replication.throttled.rate", LONG, FOREVER, at_least(0), CLUSTER_WIDE, NOTHING, True),
+    ConfigKey("leader.replication.throttled.rate", LONG, FOREVER, at_least(0), CLUSTER_WIDE, NOTHING, True),
+    ConfigKey(
+        "replica.alter.log.dirs.io.max.bytes.per.second", LONG, FOREVER,
+        at_least(0), CLUSTER_WIDE, NOTHING, True,
+    ),
 )

@@ -1,0 +1,13 @@
+"""Sentences for the keys in `config_keys/own.py`."""
+
+from typing import Final
+
+TEXT: Final = """
+ottla.ack.fsync: Whether acks=all waits for the disk; false waits for the operating system only, as Apache Kafka does,
+ and
+ may lose what was acknowledged when the power fails.
+ottla.log.format: Form of log lines: text to be read, json to be processed, auto to choose by whether a terminal
+ listens.
+ottla.log.level: From which level on log lines are written.
+ottla.storage: Where data are kept: local on disk, memory until the broker stops.
+"""
