@@ -180,7 +180,9 @@ class Features:
 
     @staticmethod
     def detect() -> Features:
-        """What this platform has."""
+        """What this platform has. With OTTLA_PORTABLE in the environment: what any platform has."""
+        if os.environ.get("OTTLA_PORTABLE"):
+            return Features.portable()
         posix = os.name == "posix"
         return Features(
             positional_io=hasattr(os, "pread") and hasattr(os, "pwrite"),

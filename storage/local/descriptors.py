@@ -1,0 +1,54 @@
+"""How many files may be open: a bound on descriptors, shared by all logs of a store.
+
+A segment keeps its file open after use, because the next fetch or append wants it again; with a hundred thousand
+partitions that must end somewhere. When more than `limit` segments hold a file, those not used since the last round
+give theirs up (the clock algorithm: a hand goes round, a recently used one is let off once). They open it again when
+asked; whoever still reads from the old descriptor keeps it alive by holding it.
+
+Opening may happen in worker threads, closing happens in the event loop only (`trim`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+
+class Holder(Protocol):
+    """Something that holds a file open and can do without."""
+
+    used: bool
+    """Set by the holder at each use, cleared by the hand of the clock."""
+
+    def release(self) -> bool:
+        """Give up the file. False when it is needed as it is (not yet synced)."""
+        ...
+
+
+class Descriptors:
+    """The clock over all holders."""
+
+    __slots__ = ("_ring", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._ring: deque[Holder] = deque()
+
+    def opened(self, holder: Holder) -> None:
+        """`holder` holds a file from now on. Safe in any thread."""
+        self._ring.append(holder)
+
+    def __len__(self) -> int:
+        return len(self._ring)
+
+    def trim(self) -> None:
+        """Bring the number of open files back under the limit, as far as their holders let them go."""
+        turns = 2 * len(self._ring)
+        while len(self._ring) > self.limit and turns > 0:
+            turns -= 1
+            holder = self._ring.popleft()
+            if holder.used:
+                holder.used = False
+                self._ring.append(holder)
+            elif not holder.release():
+                self._ring.append(holder)

@@ -1,0 +1,520 @@
+"""One partition's log on disk: segments, producers, epochs. Synchronous; the engine above decides when to wait.
+
+**Append** is the order of the log. The producers are asked first, because a refusal must leave no trace. Then base
+offset and leader epoch are patched into the caller's buffer and all batches go to the file in one write. Only when that
+has succeeded does anything here change. A write that failed is taken back by cutting the file to its old size; if even
+that fails, the log stops: it could otherwise serve half a batch.
+
+**What is durable** is a number, `synced_end`: everything below it has been synced, by the group commit (`flusher.py`)
+or by recovery. Files and directories with news since then are handed out by `take_unsynced`.
+
+**Rolling.** A new segment begins when the batch would make this one larger than `segment.bytes`, when its timestamp is
+`segment.ms` after the first one's, when an index is full, or when its offset would not fit into the index's 32 bits.
+The old segment's indexes are completed, and the producers are written to a snapshot at the boundary, so that an opening
+log need not replay from the beginning.
+
+The list of segments is replaced whole, never changed in place: readers may be at work in other threads.
+
+Sources: org.apache.kafka.storage.internals.log.{UnifiedLog, LocalLog, LogSegment.append, LogSegment.shouldRoll}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Final, NamedTuple
+
+from kproto.batches.header import CONTROL, TRANSACTIONAL
+from kproto.errors import ErrorCode, KafkaError
+from storage.engine import Batch, EpochEnd, TimestampOffset
+from storage.local import leader_epochs, producer_snapshot, transaction_index
+from storage.local.descriptors import Descriptors
+from storage.local.index_file import DamagedIndex, read
+from storage.local.leader_epochs import LeaderEpochs
+from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_name
+from storage.log_config import LogConfig
+from storage.producers import AbortedTransactions, AppendedBatch, CompletedTransaction, LogProducers, end_marker
+from storage.seams.clock import Clock
+from storage.seams.disk import Disk, File
+from storage.seams.entropy import Entropy
+from storage.timestamps import first_record_at, latest_record
+
+NOTHING: Final = b""
+EXPIRY_INTERVAL_MS: Final = 10 * 60 * 1000
+NEVER: Final = 1 << 62
+
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
+
+_pack_offset = Struct(">q").pack_into
+_pack_epoch = Struct(">i").pack_into
+_unpack_length = Struct(">i").unpack_from
+
+
+class Surroundings(NamedTuple):
+    """What every log of a store shares."""
+
+    disk: Disk
+    clock: Clock
+    entropy: Entropy
+    descriptors: Descriptors
+    producer_expiration: int
+
+
+class Unsynced(NamedTuple):
+    """What must be synced for the log to be durable below `end`."""
+
+    end: int
+    segments: list[tuple[Segment, File, int]]  # and how many bytes of it that covers
+    indexes: list[str]  # transaction indexes: the only ones that recovery does not make anew from the recovery point
+    directories: list[str]
+
+
+class Log:
+    """An open log. `recovery.load` makes one."""
+
+    __slots__ = (
+        "_around", "_expire_at", "_new_directories", "_new_indexes", "_roll_after", "_rolled", "_transactional",
+        "aborted", "config", "directory", "end", "epoch", "epochs", "failure", "layout", "on_create", "on_failure",
+        "producers", "snapshots", "start", "synced_end", "unsynced_records", "used",
+    )  # fmt: skip
+
+    def __init__(self, around: Surroundings, directory: str, config: LogConfig) -> None:
+        self._around = around
+        self.directory = directory
+        self.config = config
+        self.layout: tuple[list[int], list[Segment]] = ([], [])
+        self.start = 0
+        self.end = 0
+        self.synced_end = 0
+        self.epoch = 0
+        self.epochs = LeaderEpochs()
+        self.producers = LogProducers(expiration=around.producer_expiration)
+        self.aborted = AbortedTransactions()
+        self.snapshots: list[int] = []
+        self.failure: str | None = None
+        self.on_failure: Callable[[str], None] | None = None
+        """Called when the disk answers a write with an error other than "full"."""
+        self.on_create: Callable[[], None] | None = None
+        """Called when the first append has made the log's directory."""
+        self.unsynced_records = 0
+        self.used = True
+        self._rolled: list[Segment] = []  # not written any more, not synced yet
+        self._new_directories: list[str] = []
+        self._new_indexes: list[str] = []
+        self._roll_after = NEVER  # a batch with a later timestamp begins a new segment
+        self._transactional = False
+        self._expire_at = 0
+
+    # -- appending -----------------------------------------------------------------------------------------------------
+
+    def append(self, batches: Sequence[Batch]) -> AppendedBatch | None:
+        """Put `batches` at the end of the log; None, or the place of the batches that these repeat.
+
+        Raises KafkaError; then nothing has been appended.
+        """
+        if self.failure is not None:
+            raise self.broken()
+        header, data = batches[0]
+        if len(batches) > 1 or header[5] & CONTROL:
+            return self._append_several(batches)
+        base_offset = self.end
+        numbered = header[9] >= 0
+        if numbered:
+            now = self._around.clock.monotonic_millis()
+            original = self.producers.check(header, now)
+            if original is not None:
+                return original
+        config = self.config
+        size = len(data)
+        segment = self._segment_for(size, header[8], base_offset + header[6])
+        position = segment.size
+        _pack_offset(data, 0, base_offset)
+        _pack_epoch(data, 12, self.epoch)
+        try:
+            segment.file.write(position, data)
+        except OSError as error:
+            raise self._take_back(segment, position, error) from error
+        self.end = base_offset + header[6] + 1  # before the segment's size: see `read`
+        segment.note(header, base_offset, position, config.index_interval_bytes, config.segment_index_bytes)
+        if position == 0:
+            self._begin_segment(segment, base_offset)
+        if numbered:
+            self.producers.apply(header, base_offset, now)
+            if header[5] & TRANSACTIONAL:
+                self._transactional = True
+            if now >= self._expire_at:
+                self._expire(now)
+        self.unsynced_records += header[6] + 1
+        return None
+
+    def _append_several(self, batches: Sequence[Batch]) -> AppendedBatch | None:
+        now = self._around.clock.monotonic_millis()
+        checked = [(header, end_marker(header, data)) for header, data in batches]
+        offset = base_offset = self.end
+        numbered = any(header[9] >= 0 for header, _ in checked)
+        if numbered:
+            original = self.producers.check_all(checked, offset, now)
+            if original is not None:
+                return original
+        size = sum([len(data) for _, data in batches])
+        records = sum([header[6] + 1 for header, _ in batches])
+        newest = max([header[8] for header, _ in batches])
+        segment = self._segment_for(size, newest, base_offset + records - 1)
+        start = position = segment.size
+        for header, data in batches:
+            _pack_offset(data, 0, offset)
+            _pack_epoch(data, 12, self.epoch)
+            offset += header[6] + 1
+        try:
+            segment.file.write_all(position, [data for _, data in batches])
+        except OSError as error:
+            raise self._take_back(segment, start, error) from error
+        self.end = offset
+        offset = base_offset
+        config = self.config
+        aborted: list[CompletedTransaction] = []
+        for (header, marker), (_, data) in zip(checked, batches, strict=True):
+            segment.note(header, offset, position, config.index_interval_bytes, config.segment_index_bytes)
+            position += len(data)
+            if header[9] >= 0:
+                if marker is None:
+                    self.producers.apply(header, offset, now)
+                else:
+                    completed = self.producers.apply_marker(header, marker, offset, now)
+                    if completed is not None and completed.aborted:
+                        self.aborted.add(completed)
+                        aborted.append(completed)
+                if header[5] & TRANSACTIONAL:
+                    self._transactional = True
+            offset += header[6] + 1
+        if start == 0:
+            self._begin_segment(segment, base_offset)
+        if aborted:
+            self._append_to_transaction_index(segment, aborted)
+        if now >= self._expire_at:
+            self._expire(now)
+        self.unsynced_records += records
+        return None
+
+    def _segment_for(self, size: int, timestamp: int, last_offset: int) -> Segment:
+        """The segment that takes the next `size` bytes: the last one or, when it has had enough, a new one."""
+        segments = self.layout[1]
+        if segments:
+            active = segments[-1]
+            if (
+                active.size == 0
+                or (
+                    active.size + size <= self.config.segment_bytes
+                    and timestamp <= self._roll_after
+                    and not active.full
+                )
+            ) and last_offset - active.base_offset <= MAX_RELATIVE_OFFSET:
+                return active
+        try:
+            return self.roll()
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _begin_segment(self, segment: Segment, base_offset: int) -> None:
+        """The first batch of a segment is in: when will it be old, and is the epoch new?"""
+        self._set_roll_time(segment)
+        if self.epochs.assign(self.epoch, base_offset):
+            self.write_epochs()
+
+    def _set_roll_time(self, segment: Segment) -> None:
+        if segment.first_timestamp < 0 or not segment.size:
+            self._roll_after = NEVER
+            return
+        config = self.config
+        wait = config.segment_ms
+        if config.segment_jitter_ms > 0:
+            chance = int.from_bytes(self._around.entropy.bytes(4), "big")
+            wait -= chance % (min(config.segment_jitter_ms, wait) + 1)
+        self._roll_after = segment.first_timestamp + wait
+
+    def _take_back(self, segment: Segment, size: int, error: OSError) -> KafkaError:
+        """A write failed: cut what may have arrived. Returns the refusal to raise."""
+        try:
+            segment.file.truncate(size)
+        except OSError as second:
+            self.failure = f"{self.directory}: a write failed ({error}) and could not be taken back ({second})"
+        return self._refused(error)
+
+    def _refused(self, error: OSError) -> KafkaError:
+        if error.errno not in _DISK_FULL and self.on_failure is not None:
+            self.on_failure(f"{self.directory}: {error}")
+        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log cannot be written: {error.strerror}")
+
+    def broken(self) -> KafkaError:
+        """What somebody is told who asks this log for anything after it has stopped."""
+        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the log has stopped because of a disk error")
+
+    def _expire(self, now: int) -> None:
+        self.producers.expire(now)
+        self._expire_at = now + EXPIRY_INTERVAL_MS
+
+    def configure(self, config: LogConfig) -> None:
+        """New settings, from the next append on."""
+        self.config = config
+        if self.segments:
+            self._set_roll_time(self.segments[-1])
+
+    # -- segments ------------------------------------------------------------------------------------------------------
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Oldest first; the last one is written."""
+        return self.layout[1]
+
+    def set_segments(self, segments: list[Segment]) -> None:
+        """Replace the list; the last one is the one to write from now on."""
+        self.layout = [segment.base_offset for segment in segments], segments
+        if segments:
+            self._set_roll_time(segments[-1])
+
+    def roll(self) -> Segment:
+        """Begin a new segment at the end of the log. Raises OSError; then nothing has changed."""
+        disk = self._around.disk
+        if not self.segments:
+            if not disk.is_directory(self.directory):
+                disk.make_directory(self.directory)
+                if self.on_create is not None:
+                    self.on_create()
+                self._new_directories.append(self.directory.rpartition("/")[0])
+        elif self.segments[-1].size == 0:
+            return self.segments[-1]
+        segment = Segment(disk, self._around.descriptors, self.directory, self.end, 0)
+        segment.created = self._around.clock.wall_millis()
+        segment.create()
+        if self.directory not in self._new_directories:
+            self._new_directories.append(self.directory)
+        if self.segments:
+            old = self.segments[-1]
+            with contextlib.suppress(OSError):  # both are caches: who misses them makes them anew
+                old.finish()
+                self.write_snapshot()
+            if old.synced_size < old.size:
+                self._rolled.append(old)
+        self.set_segments([*self.segments, segment])
+        return segment
+
+    def write_snapshot(self) -> None:
+        """Write down the producers as they are at the end of the log. Older snapshots nobody starts from go."""
+        if self.end == 0 or self.end in self.snapshots:
+            return
+        disk = self._around.disk
+        data = producer_snapshot.encode(self.producers.snapshot())
+        disk.write_file(f"{self.directory}/{file_name(self.end, '.snapshot')}", data)
+        bases = set(self.layout[0])
+        keep = [offset for offset in self.snapshots if offset in bases]
+        for offset in self.snapshots:
+            if offset not in bases:
+                disk.remove(f"{self.directory}/{file_name(offset, '.snapshot')}")
+        self.snapshots = [*keep, self.end]
+
+    def write_epochs(self) -> None:
+        """Bring the epochs to their file. They are on the batches as well, so this need not be durable."""
+        with contextlib.suppress(OSError):  # when missing, it is made anew from the batches
+            self._around.disk.write_file(f"{self.directory}/{leader_epochs.NAME}", self.epochs.encode())
+
+    def _append_to_transaction_index(self, segment: Segment, aborted: Sequence[CompletedTransaction]) -> None:
+        try:
+            file = self._around.disk.open(segment.path(".txnindex"), create=True)
+            file.write(file.size(), transaction_index.encode(aborted))
+            file.close()
+        except OSError as error:
+            self.failure = f"{segment.path('.txnindex')}: {error}"
+            return
+        if segment.path(".txnindex") not in self._new_indexes:
+            self._new_indexes.append(segment.path(".txnindex"))
+            self._new_directories.append(self.directory)
+
+    # -- durability ----------------------------------------------------------------------------------------------------
+
+    def take_unsynced(self) -> Unsynced:
+        """What to sync now, so that all that is in the log now is durable. `synced` is told when it is."""
+        segments = [*self._rolled, *self.segments[-1:]]
+        return Unsynced(
+            self.end,
+            [(segment, segment.file, segment.size) for segment in segments if segment.synced_size < segment.size],
+            list(self._new_indexes),
+            list(self._new_directories),
+        )
+
+    def synced(self, done: Unsynced) -> None:
+        """`done` is on the platter."""
+        for segment, _, size in done.segments:
+            segment.synced_size = max(segment.synced_size, size)
+        self._rolled = [segment for segment in self._rolled if segment.synced_size < segment.size]
+        if self.end == done.end:
+            self._new_indexes.clear()
+            self._new_directories.clear()
+        else:
+            self._new_directories = [path for path in self._new_directories if path not in done.directories]
+        self.synced_end = max(self.synced_end, done.end)
+        self.unsynced_records = 0 if self.end == done.end else self.unsynced_records
+
+    def mark_unsynced(self) -> None:
+        """Recovery has read segments that may never have been synced."""
+        self._rolled = [segment for segment in self.segments[:-1] if segment.synced_size < segment.size]
+
+    def finish(self) -> None:
+        """Bring indexes and producers to their files, so that the log opens quickly. Raises OSError."""
+        if self.failure is not None or not self.segments:
+            return
+        self.segments[-1].finish()
+        self.write_snapshot()
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def stable(self) -> int:
+        """The last stable offset."""
+        if not self._transactional:
+            return self.end
+        return max(self.start, self.producers.last_stable_offset(self.end))
+
+    def has_transactions(self) -> None:
+        """Open transactions or transactional batches were found while opening."""
+        self._transactional = True
+
+    def read(self, start: int, max_bytes: int, upto: int, whole_batch: bool, *, wait: bool) -> FileSlice | bytes:
+        """One partition's share of a fetch: part of one segment. Safe in any thread.
+
+        Raises KafkaError(OFFSET_OUT_OF_RANGE), WouldWait, DamagedIndex, Corrupt.
+        """
+        end = self.end
+        if start == end:
+            return NOTHING
+        if not self.start <= start <= end:
+            raise self.out_of_range(start)
+        if start >= upto:
+            return NOTHING
+        bases, segments = self.layout
+        index = max(0, bisect_right(bases, start) - 1)
+        while True:
+            if index == len(segments):
+                return NOTHING
+            segment = segments[index]
+            position = segment.find(start, wait=wait)
+            limit = segment.size
+            if position < limit:
+                break
+            index += 1
+        # An append sets `end` first and the segment's size after it. So a size read before `end` holds no batch that
+        # `end` does not know, whichever thread looks.
+        if upto < self.end and (index + 1 == len(segments) or bases[index + 1] > upto):
+            limit = segment.find(upto, wait=wait)
+            if limit <= position:
+                return NOTHING
+        if limit - position > max_bytes:
+            (length,) = _unpack_length(read(segment.file, position + 8, 4, wait))
+            limit = position + 12 + length
+            if length + 12 <= max_bytes:
+                limit = position + max_bytes
+            elif not whole_batch:
+                return NOTHING
+        return segment.slice(position, limit)
+
+    def out_of_range(self, offset: int) -> KafkaError:
+        """The refusal of an offset that the log does not have."""
+        return KafkaError(
+            ErrorCode.OFFSET_OUT_OF_RANGE, f"offset {offset} is outside the log, which has {self.start} to {self.end}"
+        )
+
+    def rebuild(self, segment: Segment) -> None:
+        """A look-up has found an index of `segment` damaged: make both anew.
+
+        Those of the segment being written may be changed by the event loop only.
+        """
+        segment.rebuild_indexes(self.config.index_interval_bytes)
+
+    def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
+        """The first record at or after `timestamp` (waits for the disk). Raises DamagedIndex, Corrupt."""
+        start = self.start
+        for segment in list(self.segments):
+            segment.learn_timestamps()
+            if segment.max_timestamp < timestamp:
+                continue
+            for attempt in (1, 2):
+                try:
+                    for position, header in segment.batches_at(timestamp):
+                        if found := first_record_at(segment.read_batch(position, header), timestamp, start):
+                            return found
+                    break
+                except DamagedIndex:
+                    if segment is self.segments[-1] or attempt == 2:
+                        raise
+                    self.rebuild(segment)
+        return None
+
+    def offset_of_max_timestamp(self) -> TimestampOffset | None:
+        """The record with the largest timestamp, the first of equals (waits for the disk)."""
+        start = self.start
+        found: TimestampOffset | None = None
+        segments = [segment for segment in self.segments if segment.size]
+        for segment in segments:
+            segment.learn_timestamps()
+        # Largest first, the earlier of equals first: mostly the first batch looked into has the answer. Not if that
+        # batch, or a part of it, lies before the start of the log.
+        for segment in sorted(segments, key=lambda segment: -segment.max_timestamp):
+            if found is not None and segment.max_timestamp <= found.timestamp:
+                break
+            begin = segment.max_timestamp_offset if segment.max_timestamp_offset >= start else segment.base_offset
+            batches = [
+                (-header[8], position, header)
+                for position, header in segment.headers_from(begin)
+                if header[0] + header[6] >= start
+            ]
+            for oldness, position, header in sorted(batches):
+                if found is not None and -oldness <= found.timestamp:
+                    break
+                latest = latest_record(segment.read_batch(position, header), start)
+                if latest is not None and (found is None or latest.timestamp > found.timestamp):
+                    found = latest
+        return found
+
+    def end_of_epoch(self, epoch: int) -> EpochEnd | None:
+        """Where a leader epoch ends. The current one ends where the log ends, written in or not."""
+        if epoch == self.epoch:
+            return EpochEnd(epoch, self.end)
+        return self.epochs.end_of(epoch, self.end)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all batches."""
+        return sum([segment.size for segment in self.segments])
+
+    # -- deleting ------------------------------------------------------------------------------------------------------
+
+    def advance_start(self, offset: int) -> None:
+        """Let the log start at `offset`, at most its end. The files stay until `drop_segments`."""
+        if offset > self.start:
+            self.start = offset
+            self.aborted.drop_before(offset)
+
+    def drop_segments(self) -> list[Segment]:
+        """Take the segments that lie wholly before the log's start out of the log; the caller removes their files.
+
+        A log always keeps one to write: if all is before the start, a new one is begun. Raises OSError.
+        """
+        segments = self.segments
+        if segments and self.start == self.end and segments[-1].size:
+            self.roll()
+            segments = self.segments
+        bases = self.layout[0]
+        count = max(0, bisect_right(bases, self.start) - 1)
+        gone, kept = segments[:count], segments[count:]
+        if gone:
+            self.layout = bases[count:], kept
+            self._rolled = [segment for segment in self._rolled if segment not in gone]
+            if self.epochs.truncate_start(self.start):
+                self.write_epochs()
+            first = bisect_left(self.snapshots, kept[0].base_offset)
+            for snapshot in self.snapshots[:first]:
+                self._around.disk.remove(f"{self.directory}/{file_name(snapshot, '.snapshot')}")
+            self.snapshots = self.snapshots[first:]
+        return gone

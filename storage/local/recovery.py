@@ -1,0 +1,452 @@
+"""Opening a log: at once after a clean stop, with proof after an unclean one.
+
+**After a clean stop** every log ends at its recovery point. Opening one lists its directory, reads the last index
+entries, the few batch headers behind them and the newest producer snapshot. If what is found disagrees with the
+recovery point, the stop was not as clean as the marker says, and the log is recovered.
+
+**After an unclean stop**, in this order, for each log:
+
+1. What lies below the recovery point was synced; it is not read. Indexes are trusted as far as they prove themselves.
+2. From the recovery point on, every batch is checked: magic, length, offsets that grow, CRC. The indexes of what was
+   read are made anew.
+3. Where the first batch fails, the log is *torn* if that is above the recovery point and no valid batch follows, in
+   this file or in a later one: bytes that were being written when the power went. They are cut off; nobody was ever
+   told that they were durable. Anything else is *damage*: `Damaged` is raised, the partition stays offline, and nothing
+   is touched, because a person may still save what a program would cut.
+4. Producers are restored from the newest snapshot inside the log and replayed from there.
+5. Leader epochs beyond the end are forgotten.
+
+What was read here is in memory, not for certain on the platter: the log counts as durable only up to its recovery
+point until the next sync.
+
+Kafka cuts at the first batch that fails and deletes all later unflushed segments (LogSegment.recover,
+LogLoader.recoverLog); step 3 departs from that on purpose.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+
+from kproto.batches.crc32c import crc32c
+from kproto.batches.header import ATTRIBUTES_OFFSET, CONTROL, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader
+from kproto.errors import KafkaError
+from storage.local import leader_epochs, producer_snapshot, transaction_index
+from storage.local.index_file import DamagedIndex
+from storage.local.leader_epochs import LeaderEpochs
+from storage.local.log import Log, Surroundings
+from storage.local.segment import Corrupt, IndexBuilder, Segment, file_name
+from storage.log_config import LogConfig
+from storage.producers import AbortedTransactions, CompletedTransaction, LogProducers, end_marker
+from storage.seams.disk import File
+
+SCAN_BUFFER: Final = 1 << 20
+REFILL_BYTES: Final = 256 << 10
+"""Read backwards from a snapshot to complete the producers' windows."""
+
+_NAME = re.compile(r"(\d{20})(?:-[^.]*)?\.(log|index|timeindex|txnindex|snapshot)((?:\.[a-z]+)*)\Z")
+_unpack_header = HEADER.unpack_from
+_make_header = BatchHeader._make
+
+
+class Damaged(Exception):
+    """The log cannot be opened without losing what was promised to be there. The message is one sentence."""
+
+
+def load(
+    around: Surroundings,
+    directory: str,
+    config: LogConfig,
+    *,
+    clean: bool,
+    recovery_point: int | None,
+    log_start: int,
+) -> Log:
+    """Open the log in `directory`, which may be absent or empty. Raises Damaged, OSError.
+
+    `recovery_point` is None when no checkpoint names the log; `log_start` is 0 then too, or where it was moved to.
+    """
+    log = Log(around, directory, config)
+    try:
+        names = around.disk.list_directory(directory)
+    except FileNotFoundError:
+        names = []
+    files = _sort_files(around, directory, names)
+    segments = []
+    for base_offset in files["log"]:
+        size = around.disk.file_size(f"{directory}/{file_name(base_offset, '.log')}")
+        segments.append(Segment(around.disk, around.descriptors, directory, base_offset, size or 0))
+    if not segments:
+        if recovery_point:
+            raise Damaged(f"{directory} holds no segments, but {recovery_point} offsets had been synced")
+        log.start = log.end = log.synced_end = log_start
+        return log
+    log.start = max(log_start, segments[0].base_offset)
+    if clean:
+        try:
+            end = _end_of_closed_segment(segments[-1], config)
+        except Corrupt:
+            clean = False
+        else:
+            if recovery_point is not None and end != recovery_point:
+                clean = False
+    if clean:
+        log.end = log.synced_end = end
+    else:
+        least = recovery_point or 0
+        scanned = _recover(segments, least, config)
+        log.end = scanned.end
+        log.synced_end = least
+        for segment, position in scanned.unsynced:
+            segment.synced_size = min(position, segment.size)
+    log.set_segments(segments)
+    log.mark_unsynced()
+    if log.start > log.end:
+        raise Damaged(f"{directory} ends at offset {log.end}, but its start had been moved to {log.start}")
+    _restore_producers(log, around, files["snapshot"], {*files["txnindex"]}, clean)
+    log.epochs = _restore_epochs(log, around)
+    log.epoch = log.epochs.latest or 0
+    if not clean:
+        for segment in segments:
+            segment.put_away()
+    return log
+
+
+def _sort_files(around: Surroundings, directory: str, names: list[str]) -> dict[str, list[int]]:
+    """Offsets in the names of a partition's files, by kind. Finishes deletions that were under way."""
+    files: dict[str, list[int]] = {kind: [] for kind in ("log", "index", "timeindex", "txnindex", "snapshot")}
+    for name in names:
+        match = _NAME.match(name)
+        if match is None:
+            continue
+        offset, kind, suffix = int(match[1]), match[2], match[3]
+        if not suffix:
+            files[kind].append(offset)
+        elif ".swap" in suffix:
+            raise Damaged(f"{directory}/{name} is from a compaction that was interrupted while it replaced segments")
+        elif ".deleted" in suffix or ".cleaned" in suffix:
+            around.disk.remove(f"{directory}/{name}")
+    logs = set(files["log"])
+    for kind in ("index", "timeindex", "txnindex"):
+        for offset in files[kind]:
+            if offset not in logs:
+                around.disk.remove(f"{directory}/{file_name(offset, '.' + kind)}")
+    return files
+
+
+# -- after a clean stop ------------------------------------------------------------------------------------------------
+
+
+def _end_of_closed_segment(segment: Segment, config: LogConfig) -> int:
+    """Where the log ends, told by indexes and the headers behind their last entries. Raises Corrupt."""
+    end = segment.base_offset
+    if not segment.size:
+        segment.offset_index.file.start_empty()
+        segment.time_index.file.start_empty()
+        return end
+    try:
+        last = segment.offset_index.last
+        timed = segment.time_index.last
+        if timed is not None:
+            segment.max_timestamp, segment.max_timestamp_offset = timed.timestamp, timed.last_offset
+        for _, header in segment.headers_from(last.last_offset if last is not None else segment.base_offset):
+            end = header[0] + header[6] + 1
+            if header[8] > segment.max_timestamp:
+                segment.max_timestamp, segment.max_timestamp_offset = header[8], end - 1
+        segment.unindexed_bytes = segment.size - (last.position if last is not None else 0)
+    except DamagedIndex:
+        end = segment.rebuild_indexes(config.index_interval_bytes)
+    _, first = next(segment.headers(0))
+    segment.first_timestamp = first[8]
+    return end
+
+
+# -- after an unclean stop ---------------------------------------------------------------------------------------------
+
+
+class _Scanned:
+    """What recovery has found: where the log ends, and which bytes have yet to be synced."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.unsynced: list[tuple[Segment, int]] = []
+
+
+def _recover(segments: list[Segment], recovery_point: int, config: LogConfig) -> _Scanned:
+    """Check all batches from the recovery point on; cut a torn end. Changes `segments`. Raises Damaged."""
+    found = _Scanned()
+    first = max(0, bisect_right([segment.base_offset for segment in segments], recovery_point) - 1)
+    found.end = segments[first].base_offset
+    for number in range(first, len(segments)):
+        segment = segments[number]
+        if segment.base_offset < found.end:
+            raise Damaged(f"{segment.path('.log')} begins below offset {found.end}, where the segment before it ends")
+        found.end = segment.base_offset
+        if not segment.size:
+            segment.offset_index.file.start_empty()
+            segment.time_index.file.start_empty()
+            continue
+        start = _start_of_scan(segment, recovery_point) if number == first else 0
+        builder = IndexBuilder(segment, config.index_interval_bytes, start)
+        position = start
+        least = segment.base_offset
+        for position, header in _checked_batches(segment, start):
+            builder.add(position, header)
+            if not position:
+                segment.first_timestamp = header[8]
+            least = header[0] + header[6] + 1
+            position += LOG_OVERHEAD + header[1]
+        if position < segment.size:
+            _judge_torn(segments, number, position, least, recovery_point)
+            _cut(segments, number, position)
+            builder.finish()
+            found.end = max(least, found.end)
+            found.unsynced.append((segment, start))
+            break
+        builder.finish()
+        if start:
+            _, opening = next(segment.headers(0))
+            segment.first_timestamp = opening[8]
+        found.end = max(least, found.end)
+        found.unsynced.append((segment, start))
+    if found.end < recovery_point:
+        raise Damaged(f"{segments[-1].path('.log')} ends at offset {found.end}, but {recovery_point} had been synced")
+    return found
+
+
+def _start_of_scan(segment: Segment, recovery_point: int) -> int:
+    """Where to begin checking: at the indexed batch before the recovery point, or at 0 if the indexes are no help."""
+    try:
+        indexed = segment.offset_index.lookup(recovery_point - 1)
+        if indexed is None or segment.time_index.last is None:
+            return 0
+        next(segment.headers_from(indexed.last_offset))  # the entry proves itself, or the indexes are made anew
+        return indexed.position
+    except (DamagedIndex, Corrupt, StopIteration):
+        return 0
+
+
+def _checked_batches(segment: Segment, position: int) -> Iterator[tuple[int, BatchHeader]]:
+    """(position, header) of each valid batch from `position`; ends at the first that is not."""
+    file, size, least = segment.file, segment.size, segment.base_offset
+    buffer = bytearray(SCAN_BUFFER)
+    while position < size:
+        got = file.read_into(position, memoryview(buffer)[: min(len(buffer), size - position)])
+        view = memoryview(buffer)[:got]
+        start, offset = position, 0
+        while offset + HEADER_SIZE <= got:
+            header = _make_header(_unpack_header(buffer, offset))
+            length = LOG_OVERHEAD + header[1]
+            if header[3] != MAGIC or length < HEADER_SIZE or header[0] < least or header[6] < 0:
+                return
+            if offset + length > got:
+                break
+            if crc32c(view[offset + ATTRIBUTES_OFFSET : offset + length]) != header[4]:
+                return
+            yield start + offset, header
+            least = header[0] + header[6] + 1
+            offset += length
+        view.release()
+        position += offset
+        if offset == 0:
+            if got < HEADER_SIZE or position + length > size:
+                return
+            buffer = bytearray(length)  # a batch larger than the buffer
+
+
+def _judge_torn(segments: list[Segment], number: int, position: int, least: int, recovery_point: int) -> None:
+    """There is no valid batch at `position`. Raises Damaged unless that is how a write that was under way looks."""
+    segment = segments[number]
+    where = f"{segment.path('.log')} has no valid batch at byte {position} (offset {least})"
+    if least < recovery_point:
+        raise Damaged(f"{where}, but everything below offset {recovery_point} had been synced")
+    for later in segments[number + 1 :]:
+        if later.size:
+            raise Damaged(f"{where}, but later segments hold records")
+    following = find_batch(segment.file, position + 1, segment.size, least)
+    if following is not None:
+        raise Damaged(f"{where}, but valid ones follow at byte {following}")
+
+
+def find_batch(file: File, position: int, size: int, least: int) -> int | None:
+    """Where the first valid batch with an offset of at least `least` begins, at any byte from `position` on."""
+    window = 1 << 20
+    overlap = HEADER_SIZE - 1
+    while position + HEADER_SIZE <= size:
+        data = file.read(position, min(window, size - position))
+        at = data.find(MAGIC, 16)
+        while at >= 0 and at - 16 + HEADER_SIZE <= len(data):
+            begin = at - 16
+            header = _unpack_header(data, begin)
+            length = LOG_OVERHEAD + header[1]
+            if (
+                HEADER_SIZE <= length <= size - position - begin
+                and header[6] >= 0
+                and least <= header[0] <= least + (1 << 32)
+                and crc32c(file.read(position + begin + ATTRIBUTES_OFFSET, length - ATTRIBUTES_OFFSET)) == header[4]
+            ):
+                return position + begin
+            at = data.find(MAGIC, at + 1)
+        position += max(1, len(data) - overlap)
+    return None
+
+
+def _cut(segments: list[Segment], number: int, position: int) -> None:
+    """Cut the torn end of segment `number`, and take away the empty segments behind it."""
+    segment = segments[number]
+    structlog.get_logger("storage").warning(
+        "torn end of log cut off", file=segment.path(".log"), kept_bytes=position, cut_bytes=segment.size - position
+    )
+    segment.file.truncate(position)
+    segment.size = position
+    segment.warm_from = min(segment.warm_from, position)
+    for later in segments[number + 1 :]:
+        later.remove_files()
+    del segments[number + 1 :]
+
+
+# -- producers and epochs ----------------------------------------------------------------------------------------------
+
+
+def _restore_producers(
+    log: Log, around: Surroundings, snapshots: list[int], indexed_segments: set[int], clean: bool
+) -> None:
+    """Make the log know its producers and aborted transactions again."""
+    now = around.clock.monotonic_millis()
+    for offset in [offset for offset in snapshots if offset > log.end]:
+        around.disk.remove(f"{log.directory}/{file_name(offset, '.snapshot')}")
+    log.snapshots = [offset for offset in snapshots if offset <= log.end]
+    aborted = _read_transaction_indexes(log, around, indexed_segments)
+    begin = log.segments[0].base_offset
+    if aborted is not None:
+        for offset in reversed(log.snapshots):
+            if offset < begin:
+                break
+            states = producer_snapshot.decode(
+                around.disk.read_file(f"{log.directory}/{file_name(offset, '.snapshot')}") or b""
+            )
+            if states is not None:
+                log.producers.restore(states, now)
+                _refill(log, offset)
+                begin = offset
+                break
+    known = aborted[-1].last_offset if aborted else -1
+    news: list[CompletedTransaction] = []
+    if begin < log.end:
+        for header, completed in _replay(log, log.producers, begin, now):
+            if completed is not None and completed.aborted and completed.last_offset > known:
+                news.append(completed)
+            del header
+    spans = [*(aborted or ()), *news]
+    log.aborted = AbortedTransactions(spans)
+    log.aborted.drop_before(log.start)
+    if news or aborted is None:
+        _write_transaction_indexes(log, around, spans)
+    if any(producer.transaction_start_offset >= 0 for producer in log.producers.describe()):
+        log.has_transactions()
+
+
+def _replay(
+    log: Log, producers: LogProducers, begin: int, now: int
+) -> Iterator[tuple[BatchHeader, CompletedTransaction | None]]:
+    """Apply every batch from offset `begin` on."""
+    bases, segments = log.layout
+    for segment in segments[max(0, bisect_right(bases, begin) - 1) :]:
+        for position, header in _headers_from(log, segment, begin):
+            if header[0] < begin or header[9] < 0:
+                continue
+            completed = None
+            if header[5] & CONTROL:
+                try:
+                    marker = end_marker(header, segment.read_batch(position, header))
+                except KafkaError:
+                    marker = None
+                if marker is not None:
+                    completed = producers.apply_marker(header, marker, header[0], now)
+            else:
+                producers.apply(header, header[0], now)
+            yield header, completed
+
+
+def _headers_from(log: Log, segment: Segment, offset: int) -> Iterator[tuple[int, BatchHeader]]:
+    if not segment.size:
+        return iter(())
+    try:
+        if offset > segment.base_offset:
+            next(segment.headers_from(offset), None)
+            return segment.headers_from(offset)
+    except DamagedIndex:
+        log.rebuild(segment)
+        return segment.headers_from(offset)
+    return segment.headers(0)
+
+
+def _refill(log: Log, offset: int) -> None:
+    """Complete the windows of restored producers from the batches just before `offset`."""
+    if not len(log.producers):
+        return
+    bases, segments = log.layout
+    number = max(0, bisect_right(bases, offset - 1) - 1)
+    segment = segments[number]
+    if not segment.size:
+        return
+    try:
+        position = segment.find(offset)
+        begin = 0
+        if position > REFILL_BYTES:
+            begin = segment.position_before(position - REFILL_BYTES)
+        headers = [header for _, header in segment.headers(begin) if header[0] < offset]
+    except (DamagedIndex, Corrupt):
+        return  # the windows stay short, as Kafka's do
+    log.producers.refill(reversed(headers))
+
+
+def _read_transaction_indexes(
+    log: Log, around: Surroundings, indexed_segments: set[int]
+) -> list[CompletedTransaction] | None:
+    """The aborted transactions that the indexes know; None when one of them is damaged."""
+    spans: list[CompletedTransaction] = []
+    for segment in log.segments:
+        if segment.base_offset in indexed_segments:
+            data = around.disk.read_file(segment.path(".txnindex")) or b""
+            entries = transaction_index.decode(data, segment.base_offset, 1 << 63)
+            if entries is None or (spans and entries and entries[0].last_offset <= spans[-1].last_offset):
+                return None
+            spans += [entry for entry in entries if entry.last_offset < log.end]
+    return spans
+
+
+def _write_transaction_indexes(log: Log, around: Surroundings, spans: list[CompletedTransaction]) -> None:
+    bases, segments = log.layout
+    for number, segment in enumerate(segments):
+        end = bases[number + 1] if number + 1 < len(bases) else log.end
+        mine = [done for done in spans if segment.base_offset <= done.last_offset < end]
+        if mine:
+            around.disk.write_file(segment.path(".txnindex"), transaction_index.encode(mine))
+        else:
+            around.disk.remove(segment.path(".txnindex"))
+
+
+def _restore_epochs(log: Log, around: Surroundings) -> LeaderEpochs:
+    """The log's leader epochs, from their file or, if that is missing or damaged, from the batches."""
+    data = around.disk.read_file(f"{log.directory}/{leader_epochs.NAME}")
+    epochs = leader_epochs.decode(data) if data is not None else None
+    if epochs is not None and (epochs.entries or log.end == log.start):
+        epochs.truncate_end(max(log.end, 1))
+        return epochs
+    epochs = LeaderEpochs()
+    filled = [segment for segment in log.segments if segment.size]
+    if filled:  # mostly there has been one epoch only, and the two ends show it
+        _, first = next(filled[0].headers(0))
+        *_, last = _headers_from(log, filled[-1], log.end - 1)
+        if first[2] == last[1][2]:
+            epochs.assign(first[2], first[0])
+            return epochs
+    for segment in filled:
+        for _, header in segment.headers(0):
+            epochs.assign(header[2], header[0])
+    return epochs

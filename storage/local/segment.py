@@ -1,0 +1,413 @@
+"""One segment: a `.log` file of batches one behind the other, and its indexes.
+
+The last segment of a log is written, the others only read. Everything a reader needs here may be asked for in a worker
+thread while the event loop appends, so it is either replaced whole or only grows: `size` is raised after the bytes are
+in the file, `recent` is one tuple of two arrays.
+
+**Finding an offset.** Batches appended since the log was opened are remembered (`recent`, the last thousand or so): a
+consumer that follows the end of the log, or reads on from where it was, costs one bisection. Otherwise the offset index
+tells where to start, and batch headers are read from there, a few kilobytes at most. Nothing else of a batch is read.
+
+**Indexes are caches.** An entry names a batch, and the first header read must be that batch: if not, the index is
+damaged (`DamagedIndex`) and the caller has it rebuilt. A wrong index can cost time; it cannot give a wrong answer.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from kproto.batches.buffers import ReadableBuffer
+from kproto.batches.header import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader
+from storage.local.descriptors import Descriptors
+from storage.local.index_file import DamagedIndex, WouldWait, read
+from storage.local.offset_index import OffsetIndex
+from storage.local.time_index import TimeIndex
+from storage.seams.disk import Disk, File
+
+MAX_RECENT: Final = 1024
+"""Batches remembered per log being written; the older half goes when there are more."""
+
+SCAN_BYTES: Final = 4096
+"""Read at a time when looking for a header: about the distance of two index entries."""
+
+WARM_BYTES: Final = 4 << 20
+"""Where nobody can tell what is in memory, this much of what was written last is taken to be."""
+
+MAX_RELATIVE_OFFSET: Final = 2**31 - 1
+
+_unpack_header = HEADER.unpack_from
+_make_header = BatchHeader._make
+
+
+class Corrupt(Exception):
+    """There is no batch where one should be. `position` is in bytes from the start of the file."""
+
+    def __init__(self, path: str, position: int, reason: str) -> None:
+        super().__init__(f"{path}: no record batch at byte {position}: {reason}")
+        self.path = path
+        self.position = position
+
+
+class FileSlice:
+    """Bytes of a segment: what a fetch answers with. Its file stays open as long as it lives (RecordSlice)."""
+
+    __slots__ = ("file", "length", "position", "warm")
+
+    def __init__(self, file: File, position: int, length: int, warm: bool | None) -> None:
+        self.file = file
+        self.position = position
+        self.length = length
+        self.warm = warm  # None: ask the file
+
+    def __len__(self) -> int:
+        return self.length
+
+    def fileno(self) -> int | None:
+        return self.file.fileno()
+
+    def read(self) -> bytes:
+        return self.file.read(self.position, self.length)
+
+    def is_resident(self) -> bool:
+        """Whether the bytes can be had without waiting, told by the first and the last."""
+        if self.warm is not None:
+            return self.warm
+        read_now = self.file.read_now
+        return read_now(self.position + self.length - 1, 1) is not None and read_now(self.position, 1) is not None
+
+
+def file_name(offset: int, suffix: str) -> str:
+    """Kafka's name of a file that belongs to the segment, or snapshot, at `offset`."""
+    return f"{offset:020d}{suffix}"
+
+
+class Segment:
+    """One segment of a log. `size` bytes of it are batches."""
+
+    __slots__ = (
+        "_descriptors", "_directory", "_disk", "_file", "base_offset", "created", "first_timestamp", "full",
+        "max_timestamp", "max_timestamp_offset", "offset_index", "recent", "size", "synced_size", "time_index",
+        "timestamps_known", "unindexed_bytes", "used", "warm_from",
+    )  # fmt: skip
+
+    def __init__(self, disk: Disk, descriptors: Descriptors, directory: str, base_offset: int, size: int) -> None:
+        self._disk = disk
+        self._descriptors = descriptors
+        self._directory = directory
+        self._file: File | None = None
+        self.base_offset = base_offset
+        self.size = size
+        self.synced_size = size
+        self.offset_index = OffsetIndex(disk, self.path(".index"), base_offset)
+        self.time_index = TimeIndex(disk, self.path(".timeindex"), base_offset)
+        self.recent: tuple[array[int], array[int]] = array("q"), array("q")
+        self.unindexed_bytes = 0
+        self.full = False  # an index can take no more entries
+        self.used = False
+        self.warm_from = size
+        self.created = 0  # wall clock, milliseconds
+        self.first_timestamp = -1  # of the first batch
+        self.max_timestamp = -1
+        self.max_timestamp_offset = -1  # last offset of the first batch that has it
+        self.timestamps_known = size == 0
+
+    def __repr__(self) -> str:
+        return f"<Segment {self.path('.log')} {self.size} bytes>"
+
+    def path(self, suffix: str) -> str:
+        """The path of one of this segment's files."""
+        return f"{self._directory}/{file_name(self.base_offset, suffix)}"
+
+    # -- the file ------------------------------------------------------------------------------------------------------
+
+    @property
+    def file(self) -> File:
+        """The open `.log` file."""
+        self.used = True
+        return self._file or self._open(create=False)
+
+    def create(self) -> None:
+        """Make the `.log` file. Its name is durable once the directory is synced."""
+        self._open(create=True)
+        self.offset_index.file.start_empty()
+        self.time_index.file.start_empty()
+
+    def _open(self, create: bool) -> File:
+        file = self._disk.open(self.path(".log"), create=create)
+        self._file = file
+        self._descriptors.opened(self)
+        return file
+
+    def release(self) -> bool:
+        """Let go of the file; not of one with unsynced bytes, as the kernel tells this descriptor of their errors."""
+        if self.synced_size < self.size and self._file is not None:
+            return False
+        self._file = None
+        return True
+
+    def put_away(self) -> None:
+        """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""
+        self._file = None
+
+    def remove_files(self) -> None:
+        """Remove the segment from the disk."""
+        self._file = None
+        self.synced_size = self.size
+        for suffix in (".log", ".index", ".timeindex", ".txnindex"):
+            self._disk.remove(self.path(suffix))
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def note(self, header: BatchHeader, base_offset: int, position: int, index_interval: int, index_limit: int) -> None:
+        """A batch has been written at `position`, the end of the file: keep indexes and memory up with it."""
+        last_offset = base_offset + header[6]
+        timestamp = header[8]
+        if timestamp > self.max_timestamp:
+            self.max_timestamp = timestamp
+            self.max_timestamp_offset = last_offset
+        if position == 0:
+            self.first_timestamp = timestamp
+        if self.unindexed_bytes > index_interval:
+            self.offset_index.append(last_offset, position)
+            self.time_index.append_if_newer(self.max_timestamp, self.max_timestamp_offset)
+            self.unindexed_bytes = 0
+            if 8 * (len(self.offset_index) + 1) > index_limit or 12 * (len(self.time_index) + 2) > index_limit:
+                self.full = True
+        size = LOG_OVERHEAD + header[1]
+        self.unindexed_bytes += size
+        offsets, positions = self.recent
+        if len(offsets) >= MAX_RECENT:
+            offsets, positions = offsets[MAX_RECENT // 2 :], positions[MAX_RECENT // 2 :]
+            self.recent = offsets, positions
+        positions.append(position)  # first: a reader in another thread goes by the offsets
+        offsets.append(base_offset)
+        self.size = position + size
+
+    def finish(self) -> None:
+        """Nothing more will be written: bring the indexes to their files, as Kafka leaves those of a closed segment."""
+        self.time_index.append_if_newer(self.max_timestamp, self.max_timestamp_offset)
+        for index in (self.offset_index.file, self.time_index.file):
+            index.flush()
+            index.trim()
+
+    # -- finding -------------------------------------------------------------------------------------------------------
+
+    def find(self, offset: int, *, wait: bool = True) -> int:
+        """Where the batch with `offset` begins, or the next one if there is none; `size` when all end before.
+
+        Raises WouldWait, DamagedIndex, Corrupt.
+        """
+        offsets, positions = self.recent
+        if offsets and offset >= offsets[0]:
+            return positions[bisect_right(offsets, offset) - 1]
+        for position, header in self.headers_from(offset, wait=wait):
+            if header[0] + header[6] >= offset:
+                return position
+        return self.size
+
+    def headers_from(self, offset: int, *, wait: bool = True) -> Iterator[tuple[int, BatchHeader]]:
+        """Batches from somewhere at or before the one with `offset`: as near before it as the index knows."""
+        indexed = self.offset_index.lookup(offset, wait=wait)
+        if indexed is None:
+            yield from self.headers(0, wait=wait)
+            return
+        if indexed.position >= self.size:
+            raise DamagedIndex(self.path(".index"))
+        try:
+            found = False
+            for position, header in self.headers(indexed.position, wait=wait):
+                if not found and header[0] + header[6] != indexed.last_offset:
+                    raise DamagedIndex(self.path(".index"))
+                found = True
+                yield position, header
+        except Corrupt:
+            if found:
+                raise
+            raise DamagedIndex(self.path(".index")) from None
+
+    def headers(self, position: int, *, wait: bool = True) -> Iterator[tuple[int, BatchHeader]]:
+        """(position, header) of each batch from `position`, where one must begin, to the end as it is now.
+
+        Raises Corrupt where there is no batch, WouldWait.
+        """
+        file, size = self.file, self.size
+        amount = SCAN_BYTES
+        least = self.base_offset
+        while position < size:
+            start = position
+            block = read(file, start, min(amount, size - start), wait)
+            limit = len(block) - HEADER_SIZE
+            if limit < 0:
+                raise Corrupt(self.path(".log"), start, f"only {len(block)} bytes are left")
+            while position - start <= limit:
+                header = _make_header(_unpack_header(block, position - start))
+                following = position + LOG_OVERHEAD + header[1]
+                if header[3] != MAGIC or header[1] < HEADER_SIZE - LOG_OVERHEAD or following > size:
+                    raise Corrupt(self.path(".log"), position, "magic or length is wrong")
+                if header[0] < least or header[6] < 0:
+                    raise Corrupt(self.path(".log"), position, f"offset {header[0]} is below {least}")
+                yield position, header
+                least = header[0] + header[6] + 1
+                position = following
+            amount = SCAN_BYTES if position - start < 2 * SCAN_BYTES else HEADER_SIZE
+
+    def position_before(self, position: int) -> int:
+        """Where an indexed batch begins, at `position` or before; 0 if the index knows none."""
+        entry = self.offset_index.file.search(lambda entry: entry[1] <= position, True)
+        return 0 if entry is None else entry[1]
+
+    def read_batch(self, position: int, header: BatchHeader) -> bytes:
+        """The whole batch at `position`."""
+        return self.file.read(position, LOG_OVERHEAD + header[1])
+
+    def slice(self, position: int, end: int) -> FileSlice:
+        """The bytes from `position` to `end`."""
+        warm = None
+        if not self._disk.tells_residency:
+            warm = position >= self.warm_from and position >= self.size - WARM_BYTES
+        return FileSlice(self.file, position, end - position, warm)
+
+    # -- timestamps ----------------------------------------------------------------------------------------------------
+
+    def learn_timestamps(self) -> None:
+        """Know `max_timestamp` for certain (waits for the disk; the indexes may be damaged, the answer is not).
+
+        Kafka's rule: the time index is right up to its last entry's batch, the batches behind it are looked at.
+        """
+        if self.timestamps_known:
+            return
+        best, best_offset = -1, -1
+        last = self.time_index.last
+        start: Iterator[tuple[int, BatchHeader]] = iter(())
+        if last is not None:
+            start = self.headers_from(last.last_offset)
+        try:
+            trusted = False
+            for _, header in start:
+                end = header[0] + header[6]
+                if last is not None and end == last.last_offset and header[8] == last.timestamp:
+                    trusted = True
+                    best, best_offset = last.timestamp, last.last_offset
+                if trusted and header[8] > best:
+                    best, best_offset = header[8], end
+                if last is not None and end > last.last_offset and not trusted:
+                    break
+        except DamagedIndex:
+            trusted = False
+        if not trusted:
+            best, best_offset = -1, -1
+            for _, header in self.headers(0):
+                if header[8] > best:
+                    best, best_offset = header[8], header[0] + header[6]
+        if best > self.max_timestamp:
+            self.max_timestamp, self.max_timestamp_offset = best, best_offset
+        self.timestamps_known = True
+
+    def batches_at(self, timestamp: int) -> Iterator[tuple[int, BatchHeader]]:
+        """Batches with a record at or after `timestamp`, oldest first (waits for the disk). Raises DamagedIndex."""
+        entry = self.time_index.lookup(timestamp)
+        checked = entry is None
+        for position, header in self.headers_from(entry.last_offset if entry is not None else self.base_offset):
+            if entry is not None and not checked:
+                end = header[0] + header[6]
+                if end < entry.last_offset:
+                    continue
+                if end != entry.last_offset or header[8] != entry.timestamp:
+                    raise DamagedIndex(self.path(".timeindex"))
+                checked = True
+            if header[8] >= timestamp:
+                yield position, header
+        if not checked:
+            raise DamagedIndex(self.path(".timeindex"))
+
+    # -- rebuilding ----------------------------------------------------------------------------------------------------
+
+    def rebuild_indexes(self, index_interval: int, check: Callable[[BatchHeader], object] | None = None) -> int:
+        """Make both indexes anew from the batches; returns the offset after the last one. Raises Corrupt."""
+        builder = IndexBuilder(self, index_interval)
+        for position, header in self.headers(0):
+            builder.add(position, header)
+            if check is not None:
+                check(header)
+        builder.finish()
+        return builder.end_offset
+
+
+class IndexBuilder:
+    """Index entries of a segment as its batches go by, as they would have been made when these were appended.
+
+    With `keep_below`, the entries of batches that begin before that position are taken over from the present indexes.
+    """
+
+    __slots__ = (
+        "_complete", "_interval", "_offsets", "_segment", "_timed_offset", "_times", "_unindexed", "end_offset",
+        "max_offset", "max_timestamp",
+    )  # fmt: skip
+
+    def __init__(self, segment: Segment, index_interval: int, keep_below: int = 0) -> None:
+        self._segment = segment
+        self._interval = index_interval
+        self._offsets: list[tuple[int, int]] = []
+        self._times: list[tuple[int, int]] = []
+        self._timed_offset = -1
+        self._unindexed = 0
+        self.end_offset = segment.base_offset
+        self.max_timestamp = -1
+        self.max_offset = -1
+        self._complete = keep_below == 0
+        if keep_below:
+            base = segment.base_offset
+            self._offsets = [
+                (base + entry[0], entry[1]) for entry in segment.offset_index.file.entries() if entry[1] < keep_below
+            ]
+            last_offset, position = self._offsets[-1] if self._offsets else (-1, 0)
+            self._unindexed = keep_below - position
+            self._times = [
+                (entry[0], base + entry[1])
+                for entry in segment.time_index.file.entries()
+                if base + entry[1] <= last_offset
+            ]
+            if self._times:
+                self.max_timestamp, self.max_offset = self._times[-1]
+                self._timed_offset = self.max_offset
+
+    def add(self, position: int, header: Sequence[int]) -> None:
+        """The next batch."""
+        last_offset = header[0] + header[6]
+        if header[8] > self.max_timestamp:
+            self.max_timestamp, self.max_offset = header[8], last_offset
+        if self._unindexed > self._interval:
+            self._offsets.append((last_offset, position))
+            self._time()
+            self._unindexed = 0
+        self._unindexed += LOG_OVERHEAD + header[1]
+        self.end_offset = last_offset + 1
+
+    def _time(self) -> None:
+        if self.max_timestamp >= 0 and self.max_offset > self._timed_offset:
+            self._times.append((self.max_timestamp, self.max_offset))
+            self._timed_offset = self.max_offset
+
+    def finish(self) -> None:
+        """All batches have gone by: replace the segment's index files."""
+        self._time()
+        segment = self._segment
+        segment.offset_index.replace(self._offsets)
+        segment.time_index.replace(self._times)
+        segment.max_timestamp, segment.max_timestamp_offset = self.max_timestamp, self.max_offset
+        segment.timestamps_known = self._complete
+        segment.unindexed_bytes = self._unindexed
+
+
+def total_size(buffers: Sequence[ReadableBuffer]) -> int:
+    """Bytes of all buffers together."""
+    return sum(map(len, buffers))
+
+
+__all__ = [
+    "MAX_RELATIVE_OFFSET", "Corrupt", "DamagedIndex", "FileSlice", "IndexBuilder", "Segment", "WouldWait", "file_name",
+    "total_size",
+]  # fmt: skip
