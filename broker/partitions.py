@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from broker.topic_configs import log_config
+from kproto.errors import ErrorCode, KafkaError
 from storage.engine import LogSpec, LogStore, PartitionLog
 
 if TYPE_CHECKING:
@@ -68,6 +69,17 @@ class Partition:
         self.alive = True
         self.waiters: dict[Waiter, None] = {}
         log.on_advance = self.wake
+
+    def check_leader_epoch(self, epoch: int) -> None:
+        """Refuse a client whose idea of the leader is older or newer than ours (KIP-320); -1 means it has none.
+
+        Raises KafkaError: FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
+        """
+        ours = self.log.leader_epoch
+        if 0 <= epoch < ours:
+            raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH)
+        if epoch > ours:
+            raise KafkaError(ErrorCode.UNKNOWN_LEADER_EPOCH)
 
     def wake(self) -> None:
         """Wake everybody who waits for this partition."""

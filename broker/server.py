@@ -16,7 +16,7 @@ stuck.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -72,11 +72,13 @@ async def serve(config: BrokerConfig, ready: Callable[[str, int], None]) -> None
                 services = await _start_services(config, store, clock, entropy, offload, background)
                 async with trio.open_nursery() as serving:
                     server = _Server(services, listeners, serving)
-                    server.start()
-                    ready(listeners[0].host, listeners[0].port)
-                    for notice in config.notices:
-                        log.info(notice)
-                    await server.until_stopped()
+                    # From before the ready line on: who reads it may at once ask for a stop.
+                    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                        server.start()
+                        ready(listeners[0].host, listeners[0].port)
+                        for notice in config.notices:
+                            log.info(notice)
+                        await server.until_stopped(signals)
                 background.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
@@ -175,19 +177,18 @@ class _Server:
             self._nursery.start_soon(self._accept, listener)
         self._nursery.start_soon(self._watch)
 
-    async def until_stopped(self) -> None:
+    async def until_stopped(self, signals: AsyncIterator[int]) -> None:
         """Wait for a signal, then stop gracefully."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            received = await anext(signals)
-            self._log.info("stopping", signal=signal.Signals(received).name)
-            for listener in self._listeners:
-                listener.close()
-            with trio.move_on_after(GRACE_SECONDS):
-                async with trio.open_nursery() as waiting:
-                    waiting.start_soon(_cancel_on_next, signals, waiting.cancel_scope)
-                    for connection in list(self._connections):
-                        await connection.quiet()
-                    waiting.cancel_scope.cancel()
+        received = await anext(signals)
+        self._log.info("stopping", signal=signal.Signals(received).name)
+        for listener in self._listeners:
+            listener.close()
+        with trio.move_on_after(GRACE_SECONDS):
+            async with trio.open_nursery() as waiting:
+                waiting.start_soon(_cancel_on_next, signals, waiting.cancel_scope)
+                for connection in list(self._connections):
+                    await connection.quiet()
+                waiting.cancel_scope.cancel()
         self._nursery.cancel_scope.cancel()
 
     async def _accept(self, listener: Listener) -> None:
@@ -245,6 +246,6 @@ class _Server:
                     connection.scope.cancel()
 
 
-async def _cancel_on_next(signals: object, scope: trio.CancelScope) -> None:
-    await anext(signals)  # type: ignore[call-overload]  # trio's receiver has no public type
+async def _cancel_on_next(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    await anext(signals)
     scope.cancel()

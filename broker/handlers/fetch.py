@@ -295,12 +295,10 @@ def _has_news(wanted: Wanted, data: PartitionData, has_records: bool) -> bool:
 def _epoch_problem(wanted: Wanted, partition: Partition) -> PartitionData | None:
     """A reader with another idea of the leader (KIP-320), or whose last record is not in our log (KIP-595)."""
     log = partition.log
-    epoch = wanted.current_leader_epoch
-    if epoch >= 0 and epoch != log.leader_epoch:
-        fenced = epoch < log.leader_epoch
-        return _failed(
-            wanted.partition, ErrorCode.FENCED_LEADER_EPOCH if fenced else ErrorCode.UNKNOWN_LEADER_EPOCH
-        )
+    try:
+        partition.check_leader_epoch(wanted.current_leader_epoch)
+    except KafkaError as error:
+        return _failed(wanted.partition, error.code)
     if wanted.last_fetched_epoch < 0:
         return None
     end = log.end_of_epoch(wanted.last_fetched_epoch)

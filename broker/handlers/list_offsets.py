@@ -26,7 +26,6 @@ from storage.engine import TimestampOffset
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
-    from broker.partitions import Partition
 
 LATEST = -1
 EARLIEST = -2
@@ -80,7 +79,7 @@ async def _look_up(
     partition = ctx.partitions.get(topic, part.partition_index)
     if partition is None:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    check_leader_epoch(part.current_leader_epoch, partition)
+    partition.check_leader_epoch(part.current_leader_epoch)
     log = partition.log
     visible = log.last_stable_offset if isolation_level == READ_COMMITTED else log.high_watermark
     found: TimestampOffset | None
@@ -102,15 +101,3 @@ async def _look_up(
         offset=found.offset,
         leader_epoch=found.leader_epoch if ctx.api_version >= 4 else -1,
     )
-
-
-def check_leader_epoch(epoch: int, partition: Partition) -> None:
-    """Refuse a client whose idea of the leader is older or newer than ours (KIP-320); -1 means it has none.
-
-    Raises KafkaError: FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
-    """
-    ours = partition.log.leader_epoch
-    if 0 <= epoch < ours:
-        raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH)
-    if epoch > ours:
-        raise KafkaError(ErrorCode.UNKNOWN_LEADER_EPOCH)

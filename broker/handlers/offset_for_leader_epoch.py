@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.handlers.list_offsets import check_leader_epoch
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.offset_for_leader_epoch import (
     EpochEndOffset,
@@ -55,7 +54,7 @@ def _answer(topic: str, part: OffsetForLeaderPartition, ctx: RequestContext) -> 
     try:
         if partition is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        check_leader_epoch(part.current_leader_epoch, partition)
+        partition.check_leader_epoch(part.current_leader_epoch)
     except KafkaError as error:
         return EpochEndOffset(partition=part.partition, error_code=error.code)
     log = partition.log
