@@ -2,8 +2,8 @@
 
 This is the asynchronous face of the folder. `LocalStore` owns the directory: its lock, its identity, its checkpoints,
 the names of the logs in it. `LocalLog` stands for one partition and is cheap: the log behind it (`log.Log`) is opened
-when somebody first asks for it. Work that waits for the disk goes to threads through the injected `Offload`; appends and
-reads of what is in memory happen in the event loop, where they cost microseconds.
+when somebody first asks for it. Work that waits for the disk goes to threads through the injected `Offload`; appends
+and reads of what is in memory happen in the event loop, where they cost microseconds.
 
 **Start.** Take the lock; read whose directory it is; list it once. After a clean stop that is all, however many logs
 there are. Otherwise every log is recovered in worker threads (`recovery.py`), and what is damaged stays offline.
