@@ -285,14 +285,18 @@ class MemoryLog:
         return None
 
     async def offset_of_max_timestamp(self) -> TimestampOffset | None:
+        # The latest chunk first, and in it the latest batch, so that records are read of one batch only. What their
+        # headers promise may have been deleted at the start of the log: then the next best may be better.
         latest: TimestampOffset | None = None
-        for chunk in self._chunks:
-            if latest is None or chunk.max_timestamp > latest.timestamp:
-                for batch in chunk.batches():
-                    if latest is None or read_header(batch).max_timestamp > latest.timestamp:
-                        found = latest_record(batch, self._start)
-                        if found and (latest is None or found.timestamp > latest.timestamp):
-                            latest = found
+        for chunk in sorted(self._chunks, key=lambda chunk: -chunk.max_timestamp):
+            if latest is not None and chunk.max_timestamp <= latest.timestamp:
+                break
+            for batch in sorted(chunk.batches(), key=lambda batch: -read_header(batch).max_timestamp):
+                if latest is not None and read_header(batch).max_timestamp <= latest.timestamp:
+                    break
+                found = latest_record(batch, self._start)
+                if found is not None and (latest is None or found.timestamp > latest.timestamp):
+                    latest = found
         return latest
 
     def end_of_epoch(self, leader_epoch: int) -> EpochEnd | None:

@@ -303,6 +303,8 @@ class LookUpConformance(Bench):
             assert await log.offset_for_time(50) == TimestampOffset(100, 1, log.leader_epoch)
             assert await log.offset_for_time(250) is None
             assert await log.offset_of_max_timestamp() == TimestampOffset(200, 2, log.leader_epoch)
+            await lab.append(log, batch(b"3", b"4", timestamps=[250, 200]))
+            assert await log.offset_of_max_timestamp() == TimestampOffset(250, 3, log.leader_epoch)
 
     async def test_time_inside_an_unreadable_batch(self) -> None:
         """Records that cannot be read do not fail the look-up: their batch's start stands for them."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from storage.engine import LogStore
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
-from storage.testing.conformance import EngineConformance
+from storage.testing.conformance import DurableEngineConformance, EngineConformance
 
 
 class TestMemoryEngine(EngineConformance):
@@ -23,3 +23,15 @@ class TestMemoryEngine(EngineConformance):
             yield store
         finally:
             await store.close()
+
+
+class TestDurableSuite(DurableEngineConformance):
+    """The suite about restarts, tried on a store that passes it by never going away."""
+
+    @contextmanager
+    def place(self) -> Iterator[MemoryStore]:
+        yield MemoryStore(VirtualClock(), SeededEntropy(1))
+
+    @asynccontextmanager
+    async def store(self, place: MemoryStore) -> AsyncIterator[LogStore]:
+        yield place
