@@ -129,7 +129,7 @@ class ClassicProtocol:
             draft.reply(promise, _join_refusal(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, request.member_id))
         elif request.member_id == UNKNOWN_MEMBER_ID:
             self._join_new(group, request, caller, now, promise, draft)
-        elif request.member_id in group.pending_join:
+        elif request.member_id in group.pending_join and request.group_instance_id is None:
             self._add_member(group, request.member_id, request, caller, now, promise, draft)
         elif (error := group.validate(request.member_id, request.group_instance_id)) is not ErrorCode.NONE:
             draft.reply(promise, _join_refusal(error, request.member_id))

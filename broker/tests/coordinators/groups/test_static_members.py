@@ -171,3 +171,12 @@ def test_a_static_member_that_leaves_for_good_is_gone() -> None:
     group = shard.stable_static("i")
     assert shard.leave(group.leader) == [ErrorCode.NONE]
     assert shard.join(instance="i").reply.generation_id == group.generation + 2
+
+
+def test_an_id_that_was_given_to_a_dynamic_member_is_nobodys_instance() -> None:
+    """A pending id together with an instance id, known or not, is refused like any id that does not fit."""
+    shard = Shard()
+    shard.stable_static("i")
+    pending = shard.new_id()
+    assert shard.join(pending, instance="i").error is ErrorCode.FENCED_INSTANCE_ID
+    assert shard.join(pending, instance="j").error is ErrorCode.UNKNOWN_MEMBER_ID

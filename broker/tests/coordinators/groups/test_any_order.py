@@ -1,0 +1,169 @@
+"""Any number of clients in any order, crashes and silence included: the invariants hold, and nobody is left waiting.
+
+The model knows little on purpose: which ids it has been given, what it has committed, which requests it waits for.
+After every step the machine's own `check` has run (see `shards.py`); what a settled group looks like is compared with
+what the log alone would make of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from broker.tests.coordinators.groups.shards import Shard, Waiting
+from kproto.errors import ErrorCode
+from kproto.messages.leave_group import MemberIdentity
+
+GROUPS = st.sampled_from(["g", "h"])
+PICK = st.integers(0, 1_000)
+OFFERS = st.sampled_from([("range",), ("sticky", "range"), ("range", "sticky"), ("sticky",)])
+INSTANCES = st.sampled_from([None, None, None, "i", "j"])
+SESSION, REBALANCE = 5_000, 8_000
+EXPECTED_OF_JOIN = {
+    ErrorCode.NONE,
+    ErrorCode.MEMBER_ID_REQUIRED,
+    ErrorCode.UNKNOWN_MEMBER_ID,
+    ErrorCode.FENCED_INSTANCE_ID,
+    ErrorCode.INCONSISTENT_GROUP_PROTOCOL,
+    ErrorCode.GROUP_MAX_SIZE_REACHED,
+    ErrorCode.REBALANCE_IN_PROGRESS,
+}
+
+
+class Clients(RuleBasedStateMachine):
+    """Clients that know what they were told, and now and then something else."""
+
+    @initialize(delay=st.sampled_from([0, 0, 3_000]), size=st.sampled_from([3, 1_000]), seed=st.integers(0, 3))
+    def start(self, delay: int, size: int, seed: int) -> None:
+        self.shard = Shard(
+            min_session_timeout=1, seed=seed, initial_rebalance_delay=delay, max_size=size, max_pending_members=4
+        )
+        self.ids: list[tuple[str, str, str | None]] = []  # group, member, instance
+        self.generations: dict[str, int] = {}
+        self.waiting: list[tuple[str, str | None, Waiting[Any]]] = []
+        self.committed: dict[tuple[str, int], int] = {}
+
+    def _member(self, pick: int) -> tuple[str, str, str | None]:
+        return self.ids[pick % len(self.ids)] if self.ids else ("g", "nobody", None)
+
+    def _settle(self) -> None:
+        """Learn from what has been answered."""
+        for group, instance, waiting in [each for each in self.waiting if each[2].answered]:
+            self.waiting.remove((group, instance, waiting))
+            reply = waiting.reply
+            if hasattr(reply, "generation_id"):
+                assert waiting.error in EXPECTED_OF_JOIN
+                if reply.member_id and (group, reply.member_id, instance) not in self.ids:
+                    self.ids.append((group, reply.member_id, instance))
+                if waiting.error is ErrorCode.NONE:
+                    self.generations[group] = max(reply.generation_id, self.generations.get(group, 0))
+                    assert (len(reply.members) > 0) == (reply.leader == reply.member_id)
+
+    @rule(group=GROUPS, offers=OFFERS, instance=INSTANCES, version=st.sampled_from([3, 8, 9]))
+    def join_new(self, group: str, offers: tuple[str, ...], instance: str | None, version: int) -> None:
+        waiting = self.shard.join(
+            group=group, protocols=offers, instance=instance, version=version, session=SESSION, rebalance=REBALANCE
+        )
+        self.waiting.append((group, instance, waiting))
+        self._settle()
+
+    @rule(pick=PICK, offers=OFFERS, disguise=INSTANCES)
+    def join_again(self, pick: int, offers: tuple[str, ...], disguise: str | None) -> None:
+        group, member, instance = self._member(pick)
+        instance = instance or disguise
+        waiting = self.shard.join(
+            member, group=group, protocols=offers, instance=instance, session=SESSION, rebalance=REBALANCE
+        )
+        self.waiting.append((group, instance, waiting))
+        self._settle()
+
+    @rule(pick=PICK, stale=st.sampled_from([0, 0, 0, 1]))
+    def sync(self, pick: int, stale: int) -> None:
+        group, member, instance = self._member(pick)
+        found = self.shard.machine._groups.get(group)
+        generation = (found.generation if found is not None else 1) - stale
+        shares = {each: f"{generation} {each}".encode() for g, each, _ in self.ids if g == group}
+        waiting = self.shard.sync(member, generation, shares, group=group, instance=instance)
+        self.waiting.append((group, instance, waiting))
+        if waiting.answered and waiting.error is ErrorCode.NONE:
+            assert waiting.reply.assignment.decode().endswith(member) or not waiting.reply.assignment
+        self._settle()
+
+    @rule(pick=PICK)
+    def beat(self, pick: int) -> None:
+        group, member, instance = self._member(pick)
+        self.shard.beat(member, self.generations.get(group, 0), group=group, instance=instance)
+
+    @rule(pick=PICK, by_instance=st.booleans())
+    def leave(self, pick: int, by_instance: bool) -> None:
+        group, member, instance = self._member(pick)
+        self.shard.leave(
+            MemberIdentity(member_id="" if by_instance else member, group_instance_id=instance), group=group
+        )
+        self._settle()
+
+    @rule(pick=PICK, partition=st.integers(0, 2), offset=st.integers(0, 9), outsider=st.booleans())
+    def commit(self, pick: int, partition: int, offset: int, outsider: bool) -> None:
+        group, member, instance = self._member(pick)
+        found = self.shard.machine._groups.get(group)
+        generation = -1 if outsider or found is None else found.generation
+        code = self.shard.commit(
+            {("t", partition): offset},
+            group=group,
+            member="" if outsider else member,
+            generation=generation,
+            instance=None if outsider else instance,
+        )
+        if code is ErrorCode.NONE:
+            self.committed[group, partition] = offset
+
+    @rule(group=GROUPS)
+    def delete(self, group: str) -> None:
+        [code] = self.shard.delete(group)
+        if code is ErrorCode.NONE:
+            self.committed = {place: offset for place, offset in self.committed.items() if place[0] != group}
+
+    @rule(millis=st.sampled_from([0, 1, 1_000, SESSION - 1, SESSION, REBALANCE]))
+    def wait(self, millis: int) -> None:
+        self.shard.advance(millis)
+        self._settle()
+
+    @rule()
+    def crash(self) -> None:
+        self.waiting.clear()
+        self.shard.restart()
+
+    @invariant()
+    def offsets_are_what_was_committed(self) -> None:
+        for group in ("g", "h"):
+            model = {
+                ("t", partition): offset for (owner, partition), offset in self.committed.items() if owner == group
+            }
+            assert self.shard.committed(group) == model
+
+    @invariant()
+    def the_log_knows_every_settled_group(self) -> None:
+        """A group that is stable or empty looks the same to a broker that has just loaded it."""
+        twin = Shard()
+        twin.log = self.shard.log
+        twin.restart()
+        for group in ("g", "h"):
+            here, there = self.shard.machine.described(group), twin.machine.described(group)
+            if here is not None and here.group_state in ("Stable", "Empty"):
+                assert here == there
+            assert (here is None) == (there is None), "no group without a record, no record without a group"
+
+    def teardown(self) -> None:
+        """Everybody falls silent: all are answered, all groups become empty."""
+        if not hasattr(self, "shard"):
+            return
+        self.shard.advance(20 * (REBALANCE + SESSION) + 300_000)
+        assert not self.shard.waiting, "somebody waits for ever"
+        assert all(each.group_state == "Empty" for each in self.shard.machine.listed())
+
+
+Clients.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestClients = Clients.TestCase

@@ -1,0 +1,112 @@
+"""Whatever a peer can fill has a cap, and one more than that is refused without harm to those within."""
+
+from __future__ import annotations
+
+from broker.tests.coordinators.groups.shards import REBALANCE, SESSION, Shard
+from kproto.errors import ErrorCode
+
+
+def test_a_group_has_a_size() -> None:
+    """group.max.size: one member more is GROUP_MAX_SIZE_REACHED, whatever the state."""
+    shard = Shard(max_size=2)
+    group = shard.stable(2)
+    assert shard.join(version=3).error is ErrorCode.GROUP_MAX_SIZE_REACHED
+    first = shard.join(group.leader)
+    second = shard.join(version=3)
+    assert not second.answered, "while members gather, those count that have come"
+    refused = shard.join(group.members[1])
+    assert (refused.error, refused.reply.member_id) == (ErrorCode.GROUP_MAX_SIZE_REACHED, "")
+    assert first.error is second.error is ErrorCode.NONE, "with the last one refused nobody is missing"
+
+
+def test_a_member_that_waits_already_is_not_one_more() -> None:
+    """Its retry takes its own place."""
+    shard = Shard(max_size=2)
+    group = shard.stable(2)
+    shard.join(group.members[0])
+    assert not shard.join(group.members[0]).answered
+
+
+def test_a_group_above_its_size_is_cut_by_who_comes_first() -> None:
+    """The key was lowered, the broker restarted: everybody may commit once more, then the first ones stay."""
+    shard = Shard()
+    group = shard.stable(3)
+    shard.settings = type(shard.settings)(max_size=2)
+    shard.restart()
+    assert shard.described().group_state == "PreparingRebalance"
+    assert shard.beat(group.members[0], group.generation) is ErrorCode.REBALANCE_IN_PROGRESS
+    assert shard.commit({("t", 0): 1}, member=group.leader, generation=group.generation) is ErrorCode.NONE
+    first, second = shard.join(group.members[2]), shard.join(group.members[1])
+    assert shard.join(group.members[0]).error is ErrorCode.GROUP_MAX_SIZE_REACHED
+    assert first.error is second.error is ErrorCode.NONE
+    assert len(shard.described().members) == 2
+
+
+def test_ids_that_are_given_out_are_counted() -> None:
+    """A peer that asks for ids without end gets so many; as sessions end there is room again."""
+    shard = Shard(max_pending_members=3)
+    for _ in range(3):
+        shard.new_id()
+    assert shard.join().error is ErrorCode.GROUP_MAX_SIZE_REACHED
+    shard.advance(SESSION)
+    shard.new_id()
+
+
+def test_groups_are_counted() -> None:
+    """A shard holds so many; existing ones are served on."""
+    shard = Shard(max_groups=2)
+    shard.new_id(group="a")
+    shard.commit({("t", 0): 1}, group="b")
+    assert shard.join(group="c").error is ErrorCode.POLICY_VIOLATION
+    assert shard.commit({("t", 0): 1}, group="c") is ErrorCode.POLICY_VIOLATION
+    assert shard.commit({("t", 0): 2}, group="b") is ErrorCode.NONE
+    shard.new_id(group="a")
+    shard.delete("b")
+    shard.new_id(group="c")
+
+
+def test_the_metadata_of_a_group_are_counted() -> None:
+    """They are kept in memory for every member; one that would burst the group is refused like one too many."""
+    shard = Shard(max_group_metadata=1_000)
+    small, large = {"range": b"x" * 100}, {"range": b"x" * 900}
+    group = [shard.new_id(), shard.new_id()]
+    shard.join(group[0], protocols=small)
+    assert shard.join(group[1], protocols=large).error is ErrorCode.GROUP_MAX_SIZE_REACHED
+    assert shard.join(group[0], protocols=large).error is ErrorCode.NONE, "in its own place there is room"
+
+
+def test_refusing_a_member_of_a_stable_group_does_not_disturb_it() -> None:
+    """Its wishes are too long; the group goes on with the old ones."""
+    shard = Shard(max_group_metadata=1_000)
+    group = shard.stable(2)
+    assert shard.join(group.members[1], protocols={"range": b"x" * 2_000}).error is ErrorCode.GROUP_MAX_SIZE_REACHED
+    assert shard.described().group_state == "Stable"
+
+
+def test_a_generation_must_fit_into_a_record() -> None:
+    """Kafka answers UNKNOWN_SERVER_ERROR and starts over; so do we, with a larger limit."""
+    shard = Shard(max_record=2_000)
+    a, b = shard.new_id(), shard.new_id()
+    shard.join(a)
+    shard.join(b)
+    shard.join(a)
+    follower = shard.sync(b, 2)
+    before = len(shard.log)
+    assert shard.sync(a, 2, {b: b"x" * 2_000}).error is ErrorCode.UNKNOWN_SERVER_ERROR
+    assert follower.error is ErrorCode.UNKNOWN_SERVER_ERROR
+    assert len(shard.log) == before
+    assert shard.described().group_state == "PreparingRebalance"
+    shard.join(a)
+    assert shard.join(b).reply.generation_id == 3
+
+
+def test_nobody_waits_for_ever() -> None:
+    """Whatever is parked is answered within the timeouts that its sender named, if everybody else falls silent."""
+    shard = Shard()
+    group = shard.stable(3)
+    waiting = [shard.join(group.members[0]), shard.join(version=3)]
+    shard.advance(REBALANCE + SESSION)
+    assert all(each.answered for each in waiting)
+    shard.advance(10 * REBALANCE)
+    assert not shard.waiting
+    assert shard.machine.listed() == [], "and a group without members and offsets is nothing to keep"
