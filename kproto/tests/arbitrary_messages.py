@@ -29,7 +29,8 @@ MODULES = [
 
 
 def _declared() -> list[type[Message]]:
-    found = {request_type(key) for key in APIS} | {request_type(key).response_type for key in APIS}
+    found: set[type[Message]] = {request_type(key) for key in APIS}
+    found |= {request_type(key).response_type for key in APIS}
     for name in MODULES:
         for value in vars(import_module(name)).values():
             if isinstance(value, type) and issubclass(value, Message) and value.__module__ == name:

@@ -118,9 +118,9 @@ def test_every_kind_of_metadata_record_comes_back(seed: int) -> None:
 
 def test_metadata_frames_that_nobody_knows() -> None:
     """A frame, a kind, a version from the future; bytes too few and too many."""
-    for data in ("02 02 00 02 74", "01 63 00", "01 02 63", "01 80 80 80 80 08 00"):
+    for newer in ("02 02 00 02 74", "01 63 00", "01 02 63", "01 80 80 80 80 08 00"):
         with pytest.raises(UnsupportedVersion):
-            cluster_metadata.decode_record(bytes.fromhex(data))
+            cluster_metadata.decode_record(bytes.fromhex(newer))
     whole = cluster_metadata.encode_record(TopicRecord(name="t", topic_id=UUID))
     for data in (b"", whole[:1], whole[:2], whole[:-1], whole + b"\0"):
         with pytest.raises(ProtocolError):

@@ -47,7 +47,7 @@ def test_defaults_are_never_shared() -> None:
 def test_messages_take_keyword_arguments_only_and_only_their_own() -> None:
     """A misspelt field is a TypeError at once, not a value that never travels."""
     with pytest.raises(TypeError):
-        ProduceRequest(1)  # type: ignore[misc]
+        ProduceRequest(1)  # type: ignore[call-arg, arg-type]
     with pytest.raises(TypeError):
         ProduceRequest(ack=1)  # type: ignore[call-arg]
     with pytest.raises(AttributeError):
