@@ -1,0 +1,126 @@
+"""The coordinator on real runtimes: shards are found, loaded, let go. In-memory engine, virtual time.
+
+from __future__ import annotations
+
+import trio
+import trio.testing
+
+from broker.coordinators.groups import Caller
+from broker.testing.contexts import world
+from broker.tests.handlers.group_requests import (
+    commit_request,
+    join_request,
+    with_coordinator,
+    with_member,
+    with_topic,
+)
+from kproto.errors import ErrorCode
+from kproto.messages.heartbeat import HeartbeatRequest
+from kproto.messages.join_group import JoinGroupResponse
+from kproto.messages.list_groups import ListGroupsRequest
+from storage.memory.engine import MemoryStore
+from storage.seams.clock import SystemClock
+from storage.seams.entropy import SeededEntropy
+
+CALLER = Caller("client", "/127.0.0.1", 3)
+
+
+async def test_groups_and_offsets_outlive_the_broker() -> None:
+    """A coordinator that starts on the same log knows them before it answers its first request."""
+    store = MemoryStore(SystemClock(), SeededEntropy(1))
+    async with world(groups=True, store=store) as w:
+        await with_coordinator(w)
+        await with_topic(w)
+        member = await with_member(w)
+        await w.ask(commit_request((0, 5), group="other"), 9)
+    async with world(groups=True, store=store) as w:
+        beat = HeartbeatRequest(group_id="g", generation_id=1, member_id=member)
+        assert (await w.ask(beat, 4)).error_code == ErrorCode.NONE
+        assert {each.group_id for each in (await w.ask(ListGroupsRequest(), 5)).groups} == {"g", "other"}
+        assert [each.offset for each in (await w.services.groups.committed("other")).values()] == [5]
+
+
+async def test_only_shards_that_hold_something_are_loaded_at_the_start() -> None:
+    """Fifty empty ones cost nothing until somebody's group belongs to them."""
+    store = MemoryStore(SystemClock(), SeededEntropy(1))
+    async with world(groups=True, store=store) as w:
+        await with_coordinator(w)
+        await with_member(w)
+    async with world(groups=True, store=store) as w:
+        assert len(w.services.groups._shards) == 1
+        await with_member(w, "another")
+        assert len(w.services.groups._shards) == 2
+
+
+async def test_a_join_waits_and_a_session_ends_by_the_clock(autojump_clock: trio.testing.MockClock) -> None:
+    """The deadline of a silent member ends the wait of another one's JoinGroup."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        await with_member(w)
+        joined: list[JoinGroupResponse] = []
+
+        async def join() -> None:
+            joined.append(await w.services.groups.join(join_request(), CALLER))
+
+        begin = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(join)
+        assert joined[0].error_code == ErrorCode.NONE
+        assert [each.member_id for each in joined[0].members] == [joined[0].member_id]
+        assert 10 <= trio.current_time() - begin < 10.1
+
+
+async def test_a_client_that_goes_away_while_it_waits_hurts_nobody(autojump_clock: trio.testing.MockClock) -> None:
+    """Its connection's task is cancelled; the member counts as joined until its session tells otherwise."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        member = await with_member(w)
+        with trio.move_on_after(1):
+            await w.services.groups.join(join_request(), CALLER)
+        again = await w.services.groups.join(join_request(member), CALLER)
+        assert len(again.members) == 2
+        await trio.sleep(120)
+        assert await w.services.groups.describe("g") is not None
+
+
+async def test_topics_that_went_while_nobody_watched_take_their_offsets_along() -> None:
+    """The coordinator of the next start finds out when it loads."""
+    store = MemoryStore(SystemClock(), SeededEntropy(1))
+    async with world(groups=True, store=store) as w:
+        await with_coordinator(w)
+        await with_topic(w)
+        await with_topic(w, "kept")
+        await w.ask(commit_request((0, 5)), 9)
+        await w.ask(commit_request((0, 6), topic="kept"), 9)
+    async with world(store=store) as w:  # no group coordinator
+        await w.cluster.delete_topics([w.cluster.image.topics["t"].topic_id])
+    async with world(groups=True, store=store) as w:
+        await trio.testing.wait_all_tasks_blocked()
+        [shard] = w.services.groups._shards.values()
+        assert shard.runtime.machine is not None
+        assert {place.topic for place in shard.runtime.machine.committed("g")} == {"kept"}
+
+
+async def test_a_deleted_topic_takes_its_offsets_along_soon() -> None:
+    """They are not only hidden: the log gets their tombstones."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        await with_topic(w)
+        await w.ask(commit_request((0, 5), (1, 5)), 9)
+        await w.cluster.delete_topics([w.cluster.image.topics["t"].topic_id])
+        await trio.testing.wait_all_tasks_blocked()
+        [shard] = w.services.groups._shards.values()
+        assert shard.runtime.machine is not None
+        assert shard.runtime.machine.committed("g") == {}
+
+
+async def test_deleting_the_offsets_topic_deletes_all_groups() -> None:
+    """An administrator may; the next FindCoordinator makes a new one."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        await with_member(w)
+        await w.cluster.delete_topics([w.cluster.image.topics["__consumer_offsets"].topic_id])
+        assert (await w.ask(ListGroupsRequest(), 5)).groups == []
+        assert (await w.ask(join_request(), 3)).error_code == ErrorCode.NOT_COORDINATOR
+        await with_coordinator(w)
+        await with_member(w)
