@@ -1,0 +1,175 @@
+"""A broker process under measurement: started, asked whether it answers, weighed, stopped."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+from kproto.connection import ClientConnection
+from kproto.errors import ProtocolError
+from kproto.messages.api_versions import ApiVersionsRequest
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.002
+
+
+@dataclass(frozen=True)
+class Contender:
+    """How to start one of the brokers: `command` with `{port}` and `{dir}` filled in."""
+
+    name: str
+    command: tuple[str, ...]
+
+    def at(self, port: int, directory: str) -> list[str]:
+        """The command line for this port and data directory."""
+        return [word.replace("{port}", str(port)).replace("{dir}", directory) for word in self.command]
+
+
+def ottla(*settings: str) -> Contender:
+    """This Ottla, run by this interpreter."""
+    words = [sys.executable, "-m", "ottla", "serve", "--port", "{port}", "--data", "{dir}"]
+    for setting in settings:
+        words += ["--set", setting]
+    return Contender("ottla", tuple(words))
+
+
+def kafka(command: str) -> Contender:
+    """Apache Kafka, run by `command`."""
+    return Contender("kafka", tuple(shlex.split(command)))
+
+
+class BrokerProcess:
+    """A running broker with an empty data directory of its own. A context manager."""
+
+    def __init__(self, contender: Contender, port: int | None = None) -> None:
+        self.name = contender.name
+        self.port = port or free_port()
+        self._directory = tempfile.TemporaryDirectory(prefix=f"bench-{contender.name}-")
+        self._contender = contender
+        self.log = Path(self._directory.name) / "output"
+        self.start()
+
+    def start(self) -> float:
+        """Start the process (again); returns the seconds until it answered its first request."""
+        data = str(Path(self._directory.name) / "data")
+        began = time.perf_counter()
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._contender.at(self.port, data), stdout=output, stderr=output, start_new_session=True
+            )
+        self.started_seconds = self._until_it_answers() - began
+        return self.started_seconds
+
+    def _until_it_answers(self) -> float:
+        deadline = time.perf_counter() + START_SECONDS
+        while True:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self.name} stopped while starting:\n{self.log.read_text()[-2000:]}")
+            try:
+                with WireClient(self.port, timeout=START_SECONDS) as client:
+                    client.call(ApiVersionsRequest(client_software_name="bench", client_software_version="1"), 3)
+                return time.perf_counter()
+            except (OSError, ProtocolError):
+                if time.perf_counter() > deadline:
+                    raise
+                pause(POLL_SECONDS)
+
+    def processes(self) -> list[psutil.Process]:
+        """The broker's process and its children (a shell that runs it does no work of its own)."""
+        root = psutil.Process(self._process.pid)
+        return [root, *root.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        """CPU time spent so far, user and system, all threads."""
+        return sum(float(times.user + times.system) for times in (each.cpu_times() for each in self.processes()))
+
+    def resident_bytes(self) -> int:
+        """Memory held now."""
+        return sum(each.memory_info().rss for each in self.processes())
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL if that is not enough."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def __enter__(self) -> BrokerProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._directory.cleanup()
+
+
+class WireClient:
+    """One blocking connection that speaks the protocol: just enough of a client to set a stage."""
+
+    def __init__(self, port: int, *, timeout: float = 30.0) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.connection = ClientConnection("bench")
+
+    def encode(self, request: object, version: int, *, expect_reply: bool = True) -> bytes:
+        """The request as bytes."""
+        _, buffers = self.connection.encode_request(request, version, expect_reply=expect_reply)  # type: ignore[arg-type]
+        return b"".join(bytes(buffer) for buffer in buffers)
+
+    def call(self, request: object, version: int) -> object:
+        """Send a request, wait for its reply. Raises OSError or ProtocolError."""
+        self.socket.sendall(self.encode(request, version))
+        return self.reply()
+
+    def reply(self) -> object:
+        """The next reply."""
+        while (found := self.connection.next_reply()) is None:
+            count = self.socket.recv_into(self.connection.window())
+            if count == 0:
+                raise ConnectionError("the broker closed the connection")
+            self.connection.received(count)
+        return found[1]
+
+    def __enter__(self) -> WireClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, with the next one free too (Kafka's controller wants it)."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def pause(seconds: float) -> None:
+    """Let the broker under measurement run."""
+    time.sleep(seconds)
