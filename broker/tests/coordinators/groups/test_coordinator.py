@@ -1,4 +1,4 @@
-"""The coordinator on real runtimes: shards are found, loaded, let go. In-memory engine, virtual time.
+"""The coordinator on real runtimes: shards are found, loaded, let go. In-memory engine, virtual time."""
 
 from __future__ import annotations
 
