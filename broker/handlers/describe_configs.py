@@ -54,7 +54,7 @@ def _describe(
     except KafkaError as error:
         return _refusal(resource, error.code, error.message)
     return DescribeConfigsResult(
-        error_message=None,
+        error_message="",  # as Kafka, which says null elsewhere
         resource_type=resource.resource_type,
         resource_name=resource.resource_name,
         configs=[_entry(entry, request.include_synonyms) for entry in entries],

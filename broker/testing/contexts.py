@@ -62,7 +62,7 @@ class World:
             response = module.refuse(request, error.code, version)
         if response is None:
             return None
-        return decode(cls.response_type, version, _wire(response, version))
+        return decode(cls.response_type, version, _wire(response, version), budget=10_000_000)
 
 
 def _wire(message: Any, version: int) -> bytes:
