@@ -298,7 +298,7 @@ def differing(path: str, what: str, defined: object, declared: object) -> Iterat
 def shown(value: object) -> str:
     if isinstance(value, Versions):
         return "none" if value == NO_VERSIONS else str(value)
-    return str(value) if isinstance(value, str) else repr(value)
+    return value if isinstance(value, str) and value else repr(value)
 
 
 def snake_case(name: str) -> str:
