@@ -29,6 +29,7 @@ from broker.coordinators.groups import GroupCoordinator
 from broker.dispatch import Dispatcher
 from broker.fetching.sessions import FetchSessions
 from broker.listener import Listener, ListenError, SocketTransport
+from broker.observe import logging
 from broker.observe.logging import get_logger
 from broker.partitions import Partitions
 from storage.engine import LogStore, StoreError
@@ -52,6 +53,7 @@ def run(config: BrokerConfig, *, ready: Callable[[str, int], None]) -> None:
 
     Raises ConfigError with one sentence when the broker cannot start: a port or a data directory in use, for example.
     """
+    logging.configure(level=config.ottla_log_level, form=config.ottla_log_format, clock=SystemClock())
     trio.run(serve, config, ready)
 
 
