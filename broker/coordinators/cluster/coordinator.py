@@ -270,7 +270,7 @@ class ClusterCoordinator:
         mine: list[str] = []
         decisions = []
         for topic in new:
-            topic_id = self._entropy.uuid()
+            topic_id = self._unused_topic_id()
             decisions.append(
                 self._begin(partial(_creation, new=topic, topic_id=topic_id, rules=rules, validate_only=validate_only))
             )
@@ -312,6 +312,12 @@ class ClusterCoordinator:
                 del self._being_removed[name]
             removed.set()
         return results
+
+    def _unused_topic_id(self) -> Uuid:
+        """Chance does not repeat itself; a simulation that starts again with its seed does."""
+        while self._decided_topic(topic_id := self._entropy.uuid()) is not None:
+            pass
+        return topic_id
 
     def _decided_topic(self, topic_id: Uuid) -> Topic | None:
         """The topic as the machine knows it, published or not."""

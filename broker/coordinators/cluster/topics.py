@@ -84,6 +84,7 @@ def decide_creation(
     Replies KafkaError: INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_CONFIG, INVALID_REQUEST,
     INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, INVALID_PARTITIONS, POLICY_VIOLATION.
     """
+    assert machine.topic_by_id(topic_id) is None, "a topic id is given once"
     try:
         topic = _plan_topic(machine, new, topic_id, rules)
     except KafkaError as error:
