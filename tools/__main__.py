@@ -22,6 +22,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "serve": Verb("tools.commands.serve:main", "run a broker until it is told to stop"),
+    "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes"),
     "compare-schema": Verb("tools.schema_comparison:main", "compare our messages with Apache Kafka's definitions"),
     "bench": Verb("tools.benchmark.command:main", "measure the broker, side by side with Apache Kafka"),
     "codec-benchmark": Verb("tools.codec_benchmark:main", "time the decoder against kafka-python's"),

@@ -1,15 +1,17 @@
 """From a declared message and a version to two flat functions, written out as Python source and compiled on first use.
 
-A generated decoder walks the bytes once, without calls: nested structs and loops are spelt out in place. For Produce
-v13 it begins like this (``python -m tools explain`` prints the whole)::
+A generated decoder walks the bytes once, with few calls: nested structs and loops are spelt out in place. For Produce
+it begins like this (``python -m tools explain ProduceRequest --version 9 --source`` prints the whole)::
 
     def decode(buf, pos, budget):
         size = len(buf)
         try:
             o1 = new(ProduceRequest)
-            n1 = buf[pos]
+            n2 = buf[pos]
+            pos += 1
             ...
-            o1.acks, o1.timeout_ms, n2 = unpack_hiB(buf, pos); pos += 7
+            o1.acks, o1.timeout_ms, n3 = unpack_from_hiB(buf, pos)
+            pos += 7
 
 **Runs.** Neighbouring fields of fixed width are read by one ``unpack_from`` and written by one ``pack``. A run ends
 with the length, count or tag-section byte that follows it, so most structs cost one such call per string or array in
