@@ -185,9 +185,12 @@ class BrokerConfig:
         return values
 
     def with_bound_ports(self, ports: Sequence[int]) -> BrokerConfig:
-        """The same with the ports that the system gave to `listeners`, in their order."""
+        """The same with the ports that the system gave to `listeners`, in their order; DescribeConfigs shows them."""
         listeners = tuple(listener._replace(port=port) for listener, port in zip(self.listeners, ports, strict=True))
-        static = {**self.static, "listeners": ",".join(map(str, listeners))}
+        static = {"advertised.listeners": ",".join(str(listener) for listener in listeners if listener.host)}
+        static |= {**self.static, "listeners": ",".join(map(str, listeners))}
+        if not static["advertised.listeners"]:
+            del static["advertised.listeners"]
         return dataclasses.replace(self, listeners=listeners, static=static)
 
 

@@ -54,10 +54,10 @@ KEYS: Final = (
     ConfigKey("unstable.feature.versions.enable", BOOLEAN, "false", None, READ_ONLY, NOTHING, True),
     ConfigKey("allow.everyone.if.no.acl.found", BOOLEAN, "false", None, READ_ONLY, LATER, True),
     ConfigKey("super.users", STRING, "", None, READ_ONLY, LATER, True),
-    ConfigKey("follower.replication.throttled.rate", LONG, FOREVER, at_least(0), CLUSTER_WIDE, NOTHING, True),
-    ConfigKey("leader.replication.throttled.rate", LONG, FOREVER, at_least(0), CLUSTER_WIDE, NOTHING, True),
+    ConfigKey("follower.replication.throttled.rate", LONG, None, at_least(0), CLUSTER_WIDE, NOTHING, True),
+    ConfigKey("leader.replication.throttled.rate", LONG, None, at_least(0), CLUSTER_WIDE, NOTHING, True),
     ConfigKey(
-        "replica.alter.log.dirs.io.max.bytes.per.second", LONG, FOREVER,
+        "replica.alter.log.dirs.io.max.bytes.per.second", LONG, None,
         at_least(0), CLUSTER_WIDE, NOTHING, True,
     ),
 )
