@@ -4,9 +4,9 @@ An engine never sees a config's text. The broker resolves a topic's overrides ag
 (`broker/topic_configs.py`) and hands the result down as one frozen value; `PartitionLog.configure` swaps it whole, so a
 log never acts on half of a change.
 
-Units are in the names: `_ms` are milliseconds, `_bytes` are bytes. As in Kafka, -1 means "no limit" for the two retention
-settings, and 2**63-1 means "never" for a duration or a count. Defaults are Kafka 4.3.1's (class `LogConfig`), so that
-`LogConfig()` is a topic without any override on a broker without any.
+Units are in the names: `_ms` are milliseconds, `_bytes` are bytes. As in Kafka, -1 means "no limit" for the two
+retention settings, and 2**63-1 means "never" for a duration or a count. Defaults are Kafka 4.3.1's (class `LogConfig`),
+so that `LogConfig()` is a topic without any override on a broker without any.
 
 What an engine does with each:
 
@@ -15,9 +15,9 @@ What an engine does with each:
 * **retention** (when `delete`): `retention_ms`, `retention_bytes`; a removed file lives on for `file_delete_delay_ms`.
 * **compaction** (when `compact`): `min_cleanable_dirty_ratio`, `min_compaction_lag_ms`, `max_compaction_lag_ms`,
   `delete_retention_ms` for tombstones. Both flags may be set (then old segments go as well), or neither.
-* **flushing**: `ack_fsync` says that an append counts as durable only after the disk said so (docs/invariants.md); with
-  False it is durable once the operating system has it. `flush_messages` and `flush_ms` bound, besides, what appends that
-  nobody waits for may lose: 1 makes every append wait.
+* **flushing**: `ack_fsync` says that an append counts as durable only after the disk said so (docs/invariants.md);
+  with False it is durable once the operating system has it. `flush_messages` and `flush_ms` bound, besides, what
+  appends that nobody waits for may lose: 1 makes every append wait.
 * **admission** happens above the engine (the produce handler): `max_message_bytes`, `compression_type`,
   `message_timestamp_type` and its two bounds, `min_insync_replicas`.
 """
