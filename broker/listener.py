@@ -15,6 +15,7 @@ way).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -31,6 +32,20 @@ JOIN_BELOW = 64 * 1024
 _IN_MEMORY = (bytes, bytearray, memoryview)
 ACCEPT_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 ACCEPT_PAUSE_SECONDS = 0.1
+
+
+def descriptor_limit() -> int:
+    """How many files and sockets this process may have open; raised first as far as that is allowed."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 1 << 20
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 class ListenError(Exception):

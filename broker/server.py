@@ -28,7 +28,7 @@ from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.groups import GroupCoordinator
 from broker.dispatch import Dispatcher
 from broker.fetching.sessions import FetchSessions
-from broker.listener import Listener, ListenError, SocketTransport
+from broker.listener import Listener, ListenError, SocketTransport, descriptor_limit
 from broker.observe import logging
 from broker.observe.logging import get_logger
 from broker.partitions import Partitions
@@ -46,6 +46,9 @@ GRACE_SECONDS = 3.0
 """How long requests under way may take to be answered after a stop was asked for."""
 
 WATCH_SECONDS = 5.0
+
+DESCRIPTORS_FOR_CONNECTIONS = 80
+"""Percent of the process's descriptors that clients may take, so that there are some left for files."""
 
 
 def run(config: BrokerConfig, *, ready: Callable[[str, int], None]) -> None:
@@ -171,6 +174,7 @@ class _Server:
         self._dispatcher = Dispatcher(services)
         self._connections: dict[Connection, None] = {}
         self._per_host: dict[str, int] = {}
+        self._most_connections = descriptor_limit() * DESCRIPTORS_FOR_CONNECTIONS // 100
         self._log = get_logger(__name__)
 
     def start(self) -> None:
@@ -209,7 +213,7 @@ class _Server:
         host = transport.peer[0]
         config = self._services.config
         if (
-            len(self._connections) >= config.max_connections
+            len(self._connections) >= min(config.max_connections, self._most_connections)
             or self._per_host.get(host, 0)
             >= config.max_connections_per_ip_overrides.get(host, config.max_connections_per_ip)
         ):
