@@ -92,14 +92,14 @@ async def world(
         cluster = ClusterCoordinator(store, broker_config, clock, entropy)
         await cluster.start(nursery)
         services = Services(
-            config=broker_config,
+            config=cluster.config,
             clock=clock,
             entropy=entropy,
             offload=InlineOffload(),
             store=store,
             cluster=cluster,
             groups=cast(Any, None),
-            partitions=Partitions(store, cluster, broker_config),
+            partitions=Partitions(store, cluster, cluster.config),
             fetch_sessions=FetchSessions(entropy, 1000),
         )
 
@@ -111,7 +111,7 @@ async def world(
             from broker.coordinators.groups import GroupCoordinator
 
             services.groups = GroupCoordinator(
-                store=store, cluster=cluster, config=broker_config, clock=clock, entropy=entropy
+                store=store, cluster=cluster, config=cluster.config, clock=clock, entropy=entropy
             )
             await services.groups.start(nursery)
         yield World(services)

@@ -157,7 +157,10 @@ class ClusterCoordinator:
             await self._runtime.wait(self._bootstrapped())
 
     def _bootstrapped(self) -> Promise[None]:
-        promise = self._begin(decide_bootstrap)
+        min_insync_replicas = str(self._config.get("min.insync.replicas"))
+        promise: Promise[None] | KafkaError = self._begin(
+            lambda machine, own: decide_bootstrap(machine, min_insync_replicas, own)
+        )
         assert isinstance(promise, Promise), "the machine has just been loaded"
         return promise
 

@@ -309,7 +309,7 @@ async def test_producer_ids_are_never_given_twice_not_even_after_a_restart() -> 
     async with running() as host:
         ids = [await host.coordinator.next_producer_id() for _ in range(1500)]
         assert ids == list(range(1500))
-        assert host.log.inner.log_end_offset == 3  # the metadata version and two blocks
+        assert host.log.inner.log_end_offset == 4  # two records that a log opens with, and two blocks
     async with running(host.store) as again:
         assert await again.coordinator.next_producer_id() == 2000
 
@@ -348,12 +348,13 @@ async def test_a_restarted_coordinator_knows_everything() -> None:
 
 
 async def test_a_new_log_opens_with_its_metadata_version() -> None:
-    """As Kafka's does; and only a new one."""
+    """And, as Kafka's does, with min.insync.replicas as a dynamic default; only a new log."""
     async with running() as host:
         assert host.coordinator.image.features == {"metadata.version": 30}
-        assert host.coordinator.metadata_offset == 0
+        assert host.coordinator.image.broker_configs("") == {"min.insync.replicas": "1"}
+        assert host.coordinator.metadata_offset == 1
     async with running(host.store) as again:
-        assert again.coordinator.metadata_offset == 0
+        assert again.coordinator.metadata_offset == 1
 
 
 async def test_a_log_that_cannot_be_read_stops_the_start() -> None:
