@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 from kproto.errors import Malformed, Truncated
 
 __all__ = [
+    "MAX_STRING",
     "Readable",
     "read_uvarint",
     "read_varint",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 Readable: TypeAlias = bytes | bytearray | memoryview
+
+MAX_STRING: Final = 0x7FFF
+"""The greatest length of a string in bytes, in compact form too, where a varint could say more."""
 
 _MAX_UINT32: Final = 0xFFFF_FFFF
 _MAX_UINT64: Final = 0xFFFF_FFFF_FFFF_FFFF

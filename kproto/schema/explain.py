@@ -10,8 +10,8 @@ everything up to there and then says what is wrong.
 from struct import unpack_from
 
 from kproto.errors import Malformed, ProtocolError, Truncated
-from kproto.primitives import Readable, read_uvarint
-from kproto.schema.compile import DEFAULT_ELEMENT_BUDGET, MAX_STRING, decoder_source, encoder_source
+from kproto.primitives import MAX_STRING, Readable, read_uvarint
+from kproto.schema.compile import DEFAULT_ELEMENT_BUDGET, decoder_source, encoder_source
 from kproto.schema.declare import NEVER, NEW, Field, FieldType, Message, Struct, fields_of
 
 __all__ = ["dump", "schema", "source"]
