@@ -20,8 +20,9 @@ pure: what is known goes in, entries come out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from broker.config_keys import (
@@ -106,7 +107,7 @@ def describe(
         check_topic_name(name)
         if name not in image.topics:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        entries = describe_topic(image.configs_of(ResourceType.TOPIC, name), config)
+        entries: Sequence[ConfigEntry] = describe_topic(image.configs_of(ResourceType.TOPIC, name), config)
         sentences = _sentences("TOPICS") if documentation else {}
     elif resource_type == ResourceType.BROKER:
         if name:
@@ -129,10 +130,11 @@ def describe(
         sentences = _sentences("GROUPS") if documentation else {}
     else:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"{resource_type} is no type of resource that has configs")
+    wanted = frozenset(keys or ())
     return [
         entry._replace(documentation=sentences.get(entry.name)) if documentation else entry
         for entry in entries
-        if not keys or entry.name in keys
+        if not wanted or entry.name in wanted
     ]
 
 
@@ -144,60 +146,57 @@ def check_node(name: str, config: BrokerConfig) -> None:
 
 def describe_topic(overrides: Mapping[str, str], config: BrokerConfig) -> list[ConfigEntry]:
     """Every topic key, for a topic with these overrides."""
+    return _overridden(_inherited_by_topics(config), TOPIC_KEYS, overrides, ConfigSource.DYNAMIC_TOPIC_CONFIG)
+
+
+def describe_group(overrides: Mapping[str, str], config: BrokerConfig) -> list[ConfigEntry]:
+    """Every group key, for a group with these overrides."""
+    return _overridden(_inherited_by_groups(config), GROUP_KEYS, overrides, ConfigSource.GROUP_CONFIG)
+
+
+# Tools describe all topics at once. What topics share is worked out once for each BrokerConfig; there is one at a time.
+@lru_cache(maxsize=2)
+def _inherited_by_topics(config: BrokerConfig) -> Mapping[str, ConfigEntry]:
+    """The entries of a topic without overrides."""
     in_milliseconds = {
         "flush.ms": config.log_flush_interval_ms,
         "retention.ms": config.log_retention_ms,
         "segment.jitter.ms": config.log_roll_jitter_ms,
         "segment.ms": config.log_roll_ms,
     }
-
-    def inherited(key: ConfigKey) -> str | None:
-        if key.name in in_milliseconds:
-            return str(in_milliseconds[key.name])
+    entries: dict[str, ConfigEntry] = {}
+    for key in TOPIC_KEYS.values():
+        if key.internal:
+            continue
         synonym = topics.BROKER_SYNONYM.get(key.name)
-        value = config.get(synonym) if synonym else key.default_value()
-        return None if value is None else text_of(value)
-
-    return [
-        _entry(
-            key,
-            _override(key, overrides, ConfigSource.DYNAMIC_TOPIC_CONFIG),
-            inherited,
-            broker_synonyms(topics.BROKER_SYNONYM[key.name], config) if key.name in topics.BROKER_SYNONYM else [],
-        )
-        for key in TOPIC_KEYS.values()
-        if not key.internal or key.name in overrides
-    ]
+        value = in_milliseconds.get(key.name, config.get(synonym) if synonym else key.default_value())
+        below = broker_synonyms(synonym, config) if synonym else ()
+        entries[key.name] = _entry(key, None if value is None else text_of(value), below)
+    return entries
 
 
-def describe_group(overrides: Mapping[str, str], config: BrokerConfig) -> list[ConfigEntry]:
-    """Every group key, for a group with these overrides."""
-
-    def inherited(key: ConfigKey) -> str | None:
+@lru_cache(maxsize=2)
+def _inherited_by_groups(config: BrokerConfig) -> Mapping[str, ConfigEntry]:
+    """The entries of a group without overrides."""
+    entries: dict[str, ConfigEntry] = {}
+    for key in GROUP_KEYS.values():
         synonym = groups.BROKER_SYNONYM.get(key.name)
-        return text_of(config.get(synonym)) if synonym else key.default
-
-    def below(key: ConfigKey) -> list[ConfigSynonym]:
-        synonym = groups.BROKER_SYNONYM.get(key.name)
-        if synonym is not None:
-            return broker_synonyms(synonym, config)
-        return [ConfigSynonym(key.name, key.default, ConfigSource.DEFAULT_CONFIG)]
-
-    return [
-        _entry(key, _override(key, overrides, ConfigSource.GROUP_CONFIG), inherited, below(key))
-        for key in GROUP_KEYS.values()
-    ]
+        if synonym is None:
+            below = [ConfigSynonym(key.name, key.default, ConfigSource.DEFAULT_CONFIG)]
+            entries[key.name] = _entry(key, key.default, below)
+        else:
+            entries[key.name] = _entry(key, text_of(config.get(synonym)), broker_synonyms(synonym, config))
+    return entries
 
 
 def describe_client_metrics(overrides: Mapping[str, str]) -> list[ConfigEntry]:
     """Every key of a client metrics subscription with these overrides."""
-    return [
-        _entry(key, _override(key, overrides, ConfigSource.CLIENT_METRICS_CONFIG), lambda key: key.default, [])
-        for key in CLIENT_METRICS_KEYS.values()
-    ]
+    inherited = {key.name: _entry(key, key.default, ()) for key in CLIENT_METRICS_KEYS.values()}
+    return _overridden(inherited, CLIENT_METRICS_KEYS, overrides, ConfigSource.CLIENT_METRICS_CONFIG)
 
 
-def describe_broker(config: BrokerConfig) -> list[ConfigEntry]:
+@lru_cache(maxsize=2)
+def describe_broker(config: BrokerConfig) -> Sequence[ConfigEntry]:
     """Every key of this broker: those it could have, and any other that it was given."""
     could = (key.name for key in BROKER_KEYS.values() if not key.internal)
     names = dict.fromkeys((*could, *config.static, *config.dynamic_defaults, *config.dynamic))
@@ -261,26 +260,26 @@ def _broker_entry(name: str, config: BrokerConfig, synonyms: list[ConfigSynonym]
     )
 
 
-def _entry(
-    key: ConfigKey,
-    override: ConfigSynonym | None,
-    inherited: Callable[[ConfigKey], str | None],
-    below: Iterable[ConfigSynonym],
-) -> ConfigEntry:
-    synonyms = (*(() if override is None else (override,)), *below)
-    return ConfigEntry(
-        key.name,
-        inherited(key) if override is None else override.value,
-        synonyms[0].source if synonyms else ConfigSource.DEFAULT_CONFIG,
-        key.type,
-        sensitive=key.sensitive,
-        synonyms=synonyms,
-    )
+def _entry(key: ConfigKey, value: str | None, synonyms: Iterable[ConfigSynonym]) -> ConfigEntry:
+    synonyms = tuple(synonyms)
+    source = synonyms[0].source if synonyms else ConfigSource.DEFAULT_CONFIG
+    return ConfigEntry(key.name, value, source, key.type, sensitive=key.sensitive, synonyms=synonyms)
 
 
-def _override(key: ConfigKey, overrides: Mapping[str, str], source: ConfigSource) -> ConfigSynonym | None:
-    text = overrides.get(key.name)
-    return None if text is None else ConfigSynonym(key.name, _shown(key, text), source)
+def _overridden(
+    inherited: Mapping[str, ConfigEntry],
+    keys: Mapping[str, ConfigKey],
+    overrides: Mapping[str, str],
+    source: ConfigSource,
+) -> list[ConfigEntry]:
+    """`inherited`, with `overrides` on top: they are the values, and the first synonyms."""
+    entries = dict(inherited)
+    for name, text in overrides.items():
+        if name in keys:
+            value = _shown(keys[name], text)
+            below = entries[name].synonyms if name in entries else ()
+            entries[name] = _entry(keys[name], value, (ConfigSynonym(name, value, source), *below))
+    return list(entries.values())
 
 
 def _shown(key: ConfigKey | None, text: str | None) -> str | None:
