@@ -448,7 +448,7 @@ class LocalStore:
             nonlocal done
             while chunks:
                 chunk = chunks.pop()
-                await self.offload.run(self._recover_chunk, chunk)
+                await self.offload.run(self._recover_chunk, chunk, started)
                 before, done = done, done + len(chunk)
                 if before * 10 // len(keys) != done * 10 // len(keys):
                     self._log.info("recovering logs", done=done, of=len(keys))
@@ -464,12 +464,12 @@ class LocalStore:
         )
         self._checkpoints_changed = True
 
-    def _recover_chunk(self, keys: list[Key]) -> None:
+    def _recover_chunk(self, keys: list[Key], now: int) -> None:
         """Recover these logs; keep those with something left to do. In a thread."""
         config = LogConfig()
         for key in keys:
             try:
-                log = self._load(key, config, clean=False)
+                log = self._load(key, config, clean=False, now=now)
             except recovery.Damaged as error:
                 self._recovered[key] = error
             except (OSError, Corrupt, DamagedIndex) as error:
@@ -545,7 +545,7 @@ class LocalStore:
             log = recovered
             log.configure(spec.config)
         else:
-            log = self._load(key, spec.config, clean=True)
+            log = self._load(key, spec.config, clean=True, now=self._clock.monotonic_millis())
         log.on_failure = self.stop
         log.failure = log.failure or self._failure
         log.on_create = partial(self._created, key, spec.topic_id)
@@ -553,7 +553,7 @@ class LocalStore:
             self._write_metadata(key, spec.topic_id)
         return log
 
-    def _load(self, key: Key, config: LogConfig, *, clean: bool) -> Log:
+    def _load(self, key: Key, config: LogConfig, *, clean: bool, now: int) -> Log:
         return recovery.load(
             self._around,
             self._path(key),
@@ -561,6 +561,7 @@ class LocalStore:
             clean=clean,
             recovery_point=self._recovery_points.get(key),
             log_start=self._log_starts.get(key, 0),
+            now=now,
         )
 
     def _topic_id_of(self, key: Key) -> bytes | None:

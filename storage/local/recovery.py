@@ -39,7 +39,7 @@ from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.index_file import DamagedIndex
 from storage.local.leader_epochs import LeaderEpochs
 from storage.local.log import Log, Surroundings
-from storage.local.segment import Corrupt, IndexBuilder, Segment, file_name
+from storage.local.segment import MAX_RELATIVE_OFFSET, Corrupt, IndexBuilder, Segment, file_name
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, CompletedTransaction, LogProducers, end_marker
 from storage.seams.disk import File
@@ -65,10 +65,12 @@ def load(
     clean: bool,
     recovery_point: int | None,
     log_start: int,
+    now: int,
 ) -> Log:
-    """Open the log in `directory`, which may be absent or empty. Raises Damaged, OSError.
+    """Open the log in `directory`, which may be absent or empty. Raises Damaged, OSError. Safe in any thread.
 
-    `recovery_point` is None when no checkpoint names the log; `log_start` is 0 then too, or where it was moved to.
+    `recovery_point` is None when no checkpoint names the log; `log_start` is where it was moved to, or 0. `now` is
+    monotonic time: the producers found count as seen then.
     """
     log = Log(around, directory, config)
     try:
@@ -107,7 +109,7 @@ def load(
     log.mark_unsynced()
     if log.start > log.end:
         raise Damaged(f"{directory} ends at offset {log.end}, but its start had been moved to {log.start}")
-    _restore_producers(log, around, files["snapshot"], {*files["txnindex"]}, clean)
+    _restore_producers(log, around, files["snapshot"], {*files["txnindex"]}, now)
     log.epochs = _restore_epochs(log, around)
     log.epoch = log.epochs.latest or 0
     if not clean:
@@ -233,6 +235,7 @@ def _start_of_scan(segment: Segment, recovery_point: int) -> int:
 def _checked_batches(segment: Segment, position: int) -> Iterator[tuple[int, BatchHeader]]:
     """(position, header) of each valid batch from `position`; ends at the first that is not."""
     file, size, least = segment.file, segment.size, segment.base_offset
+    farthest = least + MAX_RELATIVE_OFFSET
     buffer = bytearray(SCAN_BUFFER)
     while position < size:
         got = file.read_into(position, memoryview(buffer)[: min(len(buffer), size - position)])
@@ -241,7 +244,9 @@ def _checked_batches(segment: Segment, position: int) -> Iterator[tuple[int, Bat
         while offset + HEADER_SIZE <= got:
             header = _make_header(_unpack_header(buffer, offset))
             length = LOG_OVERHEAD + header[1]
-            if header[3] != MAGIC or length < HEADER_SIZE or header[0] < least or header[6] < 0:
+            if header[3] != MAGIC or length < HEADER_SIZE or header[6] < 0:
+                return
+            if not least <= header[0] <= farthest - header[6]:
                 return
             if offset + length > got:
                 break
@@ -267,13 +272,19 @@ def _judge_torn(segments: list[Segment], number: int, position: int, least: int,
     for later in segments[number + 1 :]:
         if later.size:
             raise Damaged(f"{where}, but later segments hold records")
-    following = find_batch(segment.file, position + 1, segment.size, least)
+    following = find_batch(segment.file, position, segment.size, range(least, segment.base_offset + (1 << 31)))
     if following is not None:
         raise Damaged(f"{where}, but valid ones follow at byte {following}")
 
 
-def find_batch(file: File, position: int, size: int, least: int) -> int | None:
-    """Where the first valid batch with an offset of at least `least` begins, at any byte from `position` on."""
+def find_batch(file: File, position: int, size: int, offsets: range) -> int | None:
+    """Where the first valid batch begins, at any byte from `position` on.
+
+    It must have one of `offsets`: a record's value may hold a batch of another log, and a torn one with such a value is
+    torn all the same. Not so at `position` itself: offsets lie outside the CRC, and one with a flipped bit must not make
+    the rest look torn.
+    """
+    first = position
     window = 1 << 20
     overlap = HEADER_SIZE - 1
     while position + HEADER_SIZE <= size:
@@ -286,7 +297,7 @@ def find_batch(file: File, position: int, size: int, least: int) -> int | None:
             if (
                 HEADER_SIZE <= length <= size - position - begin
                 and header[6] >= 0
-                and least <= header[0] <= least + (1 << 32)
+                and (header[0] in offsets or position + begin == first)
                 and crc32c(file.read(position + begin + ATTRIBUTES_OFFSET, length - ATTRIBUTES_OFFSET)) == header[4]
             ):
                 return position + begin
@@ -313,10 +324,9 @@ def _cut(segments: list[Segment], number: int, position: int) -> None:
 
 
 def _restore_producers(
-    log: Log, around: Surroundings, snapshots: list[int], indexed_segments: set[int], clean: bool
+    log: Log, around: Surroundings, snapshots: list[int], indexed_segments: set[int], now: int
 ) -> None:
     """Make the log know its producers and aborted transactions again."""
-    now = around.clock.monotonic_millis()
     for offset in [offset for offset in snapshots if offset > log.end]:
         around.disk.remove(f"{log.directory}/{file_name(offset, '.snapshot')}")
     log.snapshots = [offset for offset in snapshots if offset <= log.end]

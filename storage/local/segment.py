@@ -214,7 +214,7 @@ class Segment:
         if indexed is None:
             yield from self.headers(0, wait=wait)
             return
-        if indexed.position >= self.size:
+        if not 0 <= indexed.position < self.size:
             raise DamagedIndex(self.path(".index"))
         try:
             found = False
@@ -236,6 +236,7 @@ class Segment:
         file, size = self.file, self.size
         amount = SCAN_BYTES
         least = self.base_offset
+        farthest = least + MAX_RELATIVE_OFFSET
         while position < size:
             start = position
             block = read(file, start, min(amount, size - start), wait)
@@ -247,8 +248,8 @@ class Segment:
                 following = position + LOG_OVERHEAD + header[1]
                 if header[3] != MAGIC or header[1] < HEADER_SIZE - LOG_OVERHEAD or following > size:
                     raise Corrupt(self.path(".log"), position, "magic or length is wrong")
-                if header[0] < least or header[6] < 0:
-                    raise Corrupt(self.path(".log"), position, f"offset {header[0]} is below {least}")
+                if header[6] < 0 or not least <= header[0] <= farthest - header[6]:
+                    raise Corrupt(self.path(".log"), position, f"offset {header[0]} cannot follow {least - 1}")
                 yield position, header
                 least = header[0] + header[6] + 1
                 position = following
@@ -257,7 +258,7 @@ class Segment:
     def position_before(self, position: int) -> int:
         """Where an indexed batch begins, at `position` or before; 0 if the index knows none."""
         entry = self.offset_index.file.search(lambda entry: entry[1] <= position, True)
-        return 0 if entry is None else entry[1]
+        return 0 if entry is None or entry[1] < 0 else entry[1]
 
     def read_batch(self, position: int, header: BatchHeader) -> bytes:
         """The whole batch at `position`."""
@@ -280,21 +281,19 @@ class Segment:
         if self.timestamps_known:
             return
         best, best_offset = -1, -1
-        last = self.time_index.last
-        start: Iterator[tuple[int, BatchHeader]] = iter(())
-        if last is not None:
-            start = self.headers_from(last.last_offset)
+        trusted = False
         try:
-            trusted = False
-            for _, header in start:
-                end = header[0] + header[6]
-                if last is not None and end == last.last_offset and header[8] == last.timestamp:
-                    trusted = True
-                    best, best_offset = last.timestamp, last.last_offset
-                if trusted and header[8] > best:
-                    best, best_offset = header[8], end
-                if last is not None and end > last.last_offset and not trusted:
-                    break
+            last = self.time_index.last
+            if last is not None:
+                for _, header in self.headers_from(last.last_offset):
+                    end = header[0] + header[6]
+                    if end == last.last_offset and header[8] == last.timestamp:
+                        trusted = True
+                        best, best_offset = last.timestamp, last.last_offset
+                    if trusted and header[8] > best:
+                        best, best_offset = header[8], end
+                    if end > last.last_offset and not trusted:
+                        break
         except DamagedIndex:
             trusted = False
         if not trusted:
