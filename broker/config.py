@@ -395,6 +395,12 @@ def check_together(values: Mapping[str, Any], layers: _Layers) -> None:
         raise Contradiction("it must be at least 1", "log.roll.ms")
     if values["log_roll_jitter_ms"] < 0:
         raise Contradiction("it must be at least 0", "log.roll.jitter.ms")
+    if values["max_connections"] == 0:
+        raise Contradiction("it would let nobody in, not even to change it back", "max.connections")
+    if values["max_connections_per_ip"] == 0 and not values["max_connections_per_ip_overrides"]:
+        raise Contradiction(
+            "it may be 0 only with max.connections.per.ip.overrides, or nobody gets in", "max.connections.per.ip"
+        )
     if values["group_min_session_timeout_ms"] > values["group_max_session_timeout_ms"]:
         raise Contradiction(
             "it is above group.max.session.timeout.ms", "group.min.session.timeout.ms", "group.max.session.timeout.ms"

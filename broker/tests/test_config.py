@@ -228,6 +228,8 @@ def test_keys_for_one_listener_are_known() -> None:
         ("process.roles=controller", "process.roles in server.properties, line 1: a process that is only a"),
         ("node.id=1\nbroker.id=2", "broker.id=2 in server.properties, line 2: node.id says 1"),
         ("max.connections.per.ip.overrides=x", "max.connections.per.ip.overrides in server.properties, line 1: x is"),
+        ("max.connections=0", "max.connections in server.properties, line 1: it would let nobody in"),
+        ("max.connections.per.ip=0", "max.connections.per.ip in server.properties, line 1: it may be 0 only with"),
         ("group.min.session.timeout.ms=1800001", "group.min.session.timeout.ms in server.properties, line 1: it is"),
         ("a=1\nb=\\u00", "server.properties, line 2: \\u is not followed by four hexadecimal digits"),
     ],

@@ -176,6 +176,7 @@ def test_contradictions_are_found_with_what_is_there_already() -> None:
         ("1", "log.cleaner.threads", "x", REQUEST), ("1", "compression.type", "zip", REQUEST),
         ("1", "max.connections.per.ip.overrides", "127.0.0.1:5", None),
         ("1", "max.connections.per.ip.overrides", "zzz", REQUEST), ("1", "max.connections", "-1", REQUEST),
+        ("1", "max.connections", "0", REQUEST), ("", "max.connections.per.ip", "0", REQUEST),
         ("", "follower.replication.throttled.rate", "-1", REQUEST), ("1", "ottla.ack.fsync", "false", None),
         ("1", "ottla.storage", "memory", REQUEST), ("1", "internal.metadata.delete.delay.millis", "4", REQUEST),
     ],
