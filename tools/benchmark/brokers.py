@@ -16,9 +16,9 @@ from types import TracebackType
 
 import psutil
 
-from kproto.connection import ClientConnection
 from kproto.errors import ProtocolError
 from kproto.messages.api_versions import ApiVersionsRequest
+from tools.wire_client import WireClient
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -121,40 +121,6 @@ class BrokerProcess:
     ) -> None:
         self.stop()
         self._directory.cleanup()
-
-
-class WireClient:
-    """One blocking connection that speaks the protocol: just enough of a client to set a stage."""
-
-    def __init__(self, port: int, *, timeout: float = 30.0) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.connection = ClientConnection("bench")
-
-    def encode(self, request: object, version: int, *, expect_reply: bool = True) -> bytes:
-        """The request as bytes."""
-        _, buffers = self.connection.encode_request(request, version, expect_reply=expect_reply)  # type: ignore[arg-type]
-        return b"".join(bytes(buffer) for buffer in buffers)
-
-    def call(self, request: object, version: int) -> object:
-        """Send a request, wait for its reply. Raises OSError or ProtocolError."""
-        self.socket.sendall(self.encode(request, version))
-        return self.reply()
-
-    def reply(self) -> object:
-        """The next reply."""
-        while (found := self.connection.next_reply()) is None:
-            count = self.socket.recv_into(self.connection.window())
-            if count == 0:
-                raise ConnectionError("the broker closed the connection")
-            self.connection.received(count)
-        return found[1]
-
-    def __enter__(self) -> WireClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
 
 
 def free_port() -> int:

@@ -17,7 +17,8 @@ from kproto.messages.create_topics import CreatableTopic, CreatableTopicConfig, 
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from tools.benchmark.brokers import BrokerProcess, WireClient, pause
+from tools.benchmark.brokers import BrokerProcess, pause
+from tools.wire_client import WireClient
 
 PRODUCE_VERSION = 9
 FETCH_VERSION = 12
