@@ -27,8 +27,8 @@ DEFAULT_MAX_FRAME = 100 * 1024 * 1024
 SMALL_WINDOW = 64 * 1024
 """What one read takes when no large frame is under way."""
 
-EAGER_BYTES = 1024 * 1024
-"""A claimed length up to this is allocated at once; beyond, the buffer doubles as bytes arrive."""
+EAGER_BYTES = 128 * 1024
+"""A claimed length up to this is allocated at once; beyond, the buffer doubles as bytes arrive, and is then kept."""
 
 KEPT_BYTES = 4 * 1024 * 1024
 """A buffer that had to grow beyond this is not kept for the next frame."""
