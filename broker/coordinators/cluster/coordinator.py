@@ -108,9 +108,10 @@ class ClusterCoordinator:
         self._image = ClusterImage()
         self._subscribers: list[Callable[[ClusterChange], None]] = []
         self._nursery: trio.Nursery | None = None
+        self._started = False
         self._being_made: dict[str, trio.Event] = {}
         self._being_removed: dict[str, trio.Event] = {}
-        self._left_over: list[tuple[str, Uuid, int]] = []
+        self._left_over: list[Topic] = []
         self._producer_ids = iter(range(0))
         self._block_lock = trio.Lock()
         self._logger = get_logger(__name__)
@@ -152,6 +153,7 @@ class ClusterCoordinator:
         self._nursery = nursery
         await self._runtime.load()
         await self._remove_left_over_logs()
+        self._started = True
         await nursery.start(self._runtime.run)
         if not self._image.features:
             await self._runtime.wait(self._bootstrapped())
@@ -390,22 +392,37 @@ class ClusterCoordinator:
     async def _remove_left_over_logs(self) -> None:
         existing = self._store.existing()
         left_over = [
-            Topic(name, topic_id, count, {})
-            for name, topic_id, count in self._left_over
-            if name not in self._image.topics and any((name, partition) in existing for partition in range(count))
+            topic
+            for topic in self._left_over
+            if topic.name not in self._image.topics
+            and topic.name not in self._being_removed
+            and any((topic.name, partition) in existing for partition in topic.partitions)
         ]
         self._left_over = []
-        if left_over:
-            self._logger.info("finishing deletions", topics=[topic.name for topic in left_over])
+        if not left_over:
+            return
+        self._logger.info("finishing deletions", topics=[topic.name for topic in left_over])
+        removed = trio.Event()
+        for topic in left_over:
+            self._being_removed[topic.name] = removed
+        try:
             await self._remove_logs(left_over)
+        finally:
+            for topic in left_over:
+                del self._being_removed[topic.name]
+            removed.set()
 
     # --- publishing
 
     def _adopt(self, machine: ClusterMachine) -> None:
         """A machine has been loaded: what it says replaces whatever was published."""
-        self._left_over = machine.removed
+        self._left_over = list(machine.removed.values())
         image, _ = machine.advance()
         self._publish(image, difference(self._image, image))
+        if self._started:
+            # Deletions whose fate nobody was told, but which the log turned out to hold.
+            assert self._nursery is not None
+            self._nursery.start_soon(self._remove_left_over_logs)
 
     def _publish(self, image: ClusterImage, change: ClusterChange) -> None:
         self._image = image

@@ -59,9 +59,9 @@ class ClusterMachine:
         self.next_producer_id = 0
         """First id of the next block."""
         self.partition_count = 0
-        self.removed: list[tuple[str, Uuid, int]] = []
-        """(name, id, partitions) of topics removed since the last `advance`; after loading, those whose files a crash
-        may have left."""
+        self.removed: dict[str, Topic] = {}
+        """The last topic removed under each name since the last `advance`: after loading, those whose files a crash may
+        have left. Older ones of the name were gone before it was used again."""
         self._topics: dict[Uuid, _TopicState] = {}
         self._ids: dict[str, Uuid] = {}
         self._collisions: dict[str, set[str]] = {}
@@ -157,7 +157,7 @@ class ClusterMachine:
         if self._configs.pop(resource, None) is not None:
             self._stale_resources[resource] = None
         self._stale_topics[topic_id] = None
-        self.removed.append((state.name, topic_id, state.partition_count))
+        self.removed[state.name] = Topic(state.name, topic_id, state.partition_count, _NO_CONFIGS)
 
     def _set_config(self, resource_type: int, resource_name: str, name: str, value: str | None) -> None:
         resource = (resource_type, resource_name)
@@ -222,7 +222,7 @@ class ClusterMachine:
         self._image = new
         self._stale_topics.clear()
         self._stale_resources.clear()
-        self.removed = []
+        self.removed = {}
         self._features_stale = False
         return new, change
 

@@ -388,6 +388,26 @@ async def test_a_lost_append_reloads_and_publishes_what_the_log_says() -> None:
         assert await host.create("after")
 
 
+async def test_a_deletion_of_unknown_fate_is_finished_if_the_log_has_it() -> None:
+    """The client was told NOT_CONTROLLER, the record did reach the log: topic and files are gone after the reload."""
+    async with running() as host:
+        [topic] = await host.create("t", partitions=2)
+        host.log.hold()
+        results: list[Topic | KafkaError] = []
+
+        async def delete() -> None:
+            results.extend(await host.coordinator.delete_topics([topic.topic_id]))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(delete)
+            await trio.testing.wait_all_tasks_blocked()
+            host.log.lose_held()
+        assert [code(result) for result in results] == [ErrorCode.NOT_CONTROLLER]
+        await trio.testing.wait_all_tasks_blocked()
+        assert (host.names(), host.logs()) == (set(), set())
+        assert await host.create("t")
+
+
 async def test_while_reloading_changes_are_refused_and_readers_read_on() -> None:
     """NOT_CONTROLLER for changes; the last image stays."""
     async with running() as host:
