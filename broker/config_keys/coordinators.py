@@ -16,6 +16,7 @@ from broker.config_keys.definition import (
     LATER,
     LIST,
     LONG,
+    NOTHING,
     READ_ONLY,
     SHORT,
     SOME_ITEMS,
@@ -96,11 +97,11 @@ KEYS: Final = (
     ConfigKey("offsets.load.buffer.size", INT, "5242880", at_least(1)),
     ConfigKey("offsets.retention.check.interval.ms", LONG, "600000", at_least(1), READ_ONLY, ACTS),
     ConfigKey("offsets.retention.minutes", INT, "10080", at_least(1), READ_ONLY, ACTS),
-    ConfigKey("offsets.topic.compression.codec", INT, "0", None, READ_ONLY, ACTS),
+    ConfigKey("offsets.topic.compression.codec", INT, "0", None, READ_ONLY, LATER),
     ConfigKey("offsets.topic.num.partitions", INT, "50", at_least(1), READ_ONLY, ACTS),
-    ConfigKey("offsets.topic.replication.factor", SHORT, "1", at_least(1), READ_ONLY, ACTS),  # Kafka: 3
+    ConfigKey("offsets.topic.replication.factor", SHORT, "1", at_least(1), READ_ONLY, NOTHING),  # Kafka: 3
     ConfigKey("offsets.topic.segment.bytes", INT, "104857600", at_least(1), READ_ONLY, ACTS),
-    ConfigKey("producer.id.expiration.ms", INT, "86400000", at_least(1), CLUSTER_WIDE, ACTS),
+    ConfigKey("producer.id.expiration.ms", INT, "86400000", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("share.coordinator.append.linger.ms", INT, "-1", at_least(-1)),
     ConfigKey("share.coordinator.cached.buffer.max.bytes", INT, "1048588", at_least(524288), CLUSTER_WIDE),
     ConfigKey("share.coordinator.load.buffer.size", INT, "5242880", at_least(1)),

@@ -56,7 +56,7 @@ KEYS: Final = (
     ConfigKey("log.dirs", LIST, None, SOME_ITEMS, READ_ONLY, ACTS),
     ConfigKey("log.flush.interval.messages", LONG, "9223372036854775807", at_least(1), CLUSTER_WIDE, ACTS),
     ConfigKey("log.flush.interval.ms", LONG, None, None, CLUSTER_WIDE, ACTS),
-    ConfigKey("log.flush.offset.checkpoint.interval.ms", INT, "60000", at_least(0), READ_ONLY, ACTS),
+    ConfigKey("log.flush.offset.checkpoint.interval.ms", INT, "60000", at_least(0), READ_ONLY, LATER),
     ConfigKey("log.flush.scheduler.interval.ms", LONG, "9223372036854775807", None, READ_ONLY, ACTS),
     ConfigKey("log.flush.start.offset.checkpoint.interval.ms", INT, "60000", at_least(0)),
     ConfigKey("log.index.interval.bytes", INT, "4096", at_least(0), CLUSTER_WIDE, ACTS),
