@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+MOST_TURNS = 64
+"""Holders asked per `trim`: it is called often, and where few can let go it must not ask everybody each time."""
+
 
 class Holder(Protocol):
     """Something that holds a file open and can do without."""
@@ -42,8 +45,8 @@ class Descriptors:
         return len(self._ring)
 
     def trim(self) -> None:
-        """Bring the number of open files back under the limit, as far as their holders let them go."""
-        turns = 2 * len(self._ring)
+        """Bring the number of open files back towards the limit, as far as their holders let them go."""
+        turns = MOST_TURNS
         while len(self._ring) > self.limit and turns > 0:
             turns -= 1
             holder = self._ring.popleft()

@@ -532,6 +532,7 @@ class LocalStore:
 
     def open_log(self, spec: LogSpec) -> Log:
         """Open a log, empty if there is none. Raises Damaged, Corrupt, OSError."""
+        self._around.descriptors.trim()
         key = spec.topic, spec.partition
         if key in self._present:
             found = self._topic_id_of(key)
@@ -679,6 +680,7 @@ class LocalStore:
             return
         due = trio.current_time() + config.file_delete_delay_ms / 1000
         self._doomed += [(due, path) for path in paths]
+        self._wake()
 
     # -- failure -------------------------------------------------------------------------------------------------------
 
@@ -708,6 +710,7 @@ class LocalStore:
             return None
 
     async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+        self._around.descriptors.trim()
         for read in reads:
             log = _own(read.log)
             if log.opened is None:
@@ -723,9 +726,6 @@ class LocalStore:
             return await self.offload.run(self._read_and_warm, reads, max_bytes)
 
     def _read(self, reads: Sequence[Read], max_bytes: int, *, wait: bool) -> list[FetchedRecords | KafkaError]:
-        descriptors = self._around.descriptors
-        if not wait and len(descriptors) > descriptors.limit:
-            descriptors.trim()
         answers: list[FetchedRecords | KafkaError] = []
         nothing_yet = True
         for read in reads:
@@ -786,8 +786,14 @@ class LocalStore:
 
     # -- durability and upkeep -----------------------------------------------------------------------------------------
 
+    @property
+    def descriptors(self) -> Descriptors:
+        """The files that are open."""
+        return self._around.descriptors
+
     def became_dirty(self, log: LocalLog) -> None:
         """`log` has bytes that are not synced."""
+        self._around.descriptors.trim()
         self._dirty[log] = None
         if log.spec.config.flush_ms < NEVER and log not in self._flush_due:
             self._flush_due[log] = trio.current_time() + log.spec.config.flush_ms / 1000

@@ -128,11 +128,14 @@ class IndexFile:
         file.close()
         self._state = (flushed + len(newer) // self._layout.size, bytearray())
 
-    def trim(self) -> None:
-        """Cut what lies behind the last entry in the file: Kafka's preallocated zeros."""
+    def finish(self) -> None:
+        """Leave the file as Kafka leaves that of a closed segment: there, complete, nothing behind its last entry."""
+        self.flush()
         flushed, _ = self._loaded()
         size = self._disk.file_size(self._path)
-        if size is not None and size > flushed * self._layout.size:
+        if size is None:
+            self._disk.write_file(self._path, b"")
+        elif size > flushed * self._layout.size:
             file = self._disk.open(self._path)
             file.truncate(flushed * self._layout.size)
             file.close()

@@ -281,8 +281,8 @@ def find_batch(file: File, position: int, size: int, offsets: range) -> int | No
     """Where the first valid batch begins, at any byte from `position` on.
 
     It must have one of `offsets`: a record's value may hold a batch of another log, and a torn one with such a value is
-    torn all the same. Not so at `position` itself: offsets lie outside the CRC, and one with a flipped bit must not make
-    the rest look torn.
+    torn all the same. Not so at `position` itself: offsets lie outside the CRC, and one with a flipped bit must not
+    make the rest look torn.
     """
     first = position
     window = 1 << 20

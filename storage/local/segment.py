@@ -189,9 +189,8 @@ class Segment:
     def finish(self) -> None:
         """Nothing more will be written: bring the indexes to their files, as Kafka leaves those of a closed segment."""
         self.time_index.append_if_newer(self.max_timestamp, self.max_timestamp_offset)
-        for index in (self.offset_index.file, self.time_index.file):
-            index.flush()
-            index.trim()
+        self.offset_index.file.finish()
+        self.time_index.file.finish()
 
     # -- finding -------------------------------------------------------------------------------------------------------
 

@@ -445,17 +445,23 @@ class _SeekingFile(_DescriptorFile):
             position += len(buffer)
 
 
+_locked_here: set[str] = set()
+
+
 class _FileLock:
     """An advisory lock on a file.
 
-    POSIX has two kinds that do not see each other: record locks (`lockf`), which belong to the process and are what a
-    JVM takes, and `flock`, which belongs to the open file and so keeps out a second holder in the same process. Taking
-    both keeps out either.
+    POSIX has two kinds that do not see each other: record locks (`lockf`), which are what a JVM takes, and `flock`.
+    Taking both keeps out either. A record lock belongs to the process and is lost when *any* descriptor of the file is
+    closed in it, so a second holder in the same process is refused before it opens the file.
     """
 
-    __slots__ = ("_descriptor",)
+    __slots__ = ("_descriptor", "_path")
 
     def __init__(self, path: str) -> None:
+        self._path = os.path.realpath(path)
+        if self._path in _locked_here:
+            raise InUse(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
         try:
             if os.name == "posix":
@@ -473,8 +479,10 @@ class _FileLock:
                 raise InUse(path) from error
             raise
         self._descriptor: int | None = descriptor
+        _locked_here.add(self._path)
 
     def release(self) -> None:
         if self._descriptor is not None:
+            _locked_here.discard(self._path)
             os.close(self._descriptor)
             self._descriptor = None
