@@ -37,12 +37,12 @@ import trio
 from trio import TASK_STATUS_IGNORED
 
 from broker.coordinators.machine import Decision, Machine, Promise
-from broker.observe.logging import get_logger
 from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, read_header
 from kproto.batches.records import RecordData, build_batch, iter_records
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from storage.engine import Append, Batch, LogStore, PartitionLog, Read, WrongEnd
 from storage.seams.clock import Clock, Instant
+from storage.seams.logging import get_logger
 
 MachineT = TypeVar("MachineT", bound=Machine[Any])
 ReplyT = TypeVar("ReplyT")
@@ -227,7 +227,10 @@ class Runtime(Generic[MachineT]):
     # --- tasks
 
     async def run(self, *, task_status: Any = TASK_STATUS_IGNORED) -> None:
-        """Host the machine until cancelled. Started once the first attempt to load has ended, well or badly."""
+        """Host the machine until cancelled. Started once the first attempt to load has ended, well or badly.
+
+        In the end every waiter gets `lost_error`, and there is no machine any more.
+        """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
@@ -238,6 +241,7 @@ class Runtime(Generic[MachineT]):
                 await self._keep_deadlines()
             finally:
                 self._nursery = None
+                self._drop()
 
     async def _release(self) -> None:
         """Wait for appends in their order and let their replies go."""
@@ -288,13 +292,16 @@ class Runtime(Generic[MachineT]):
     def _lose(self, reason: str) -> None:
         """Drop the machine; its log is the truth."""
         self._logger.warning("coordinator state dropped, replaying its log", reason=reason)
+        self._drop()
+        if self._nursery is not None:
+            self._nursery.start_soon(self._load_until_it_works)
+
+    def _drop(self) -> None:
         self._machine = None
         self._pending.clear()
         outstanding, self._outstanding = self._outstanding, {}
         for promise in outstanding:
             promise.resolve(KafkaError(self._lost_error))
-        if self._nursery is not None:
-            self._nursery.start_soon(self._load_until_it_works)
 
     async def _load_until_it_works(self, *, task_status: Any = TASK_STATUS_IGNORED) -> None:
         delay = FIRST_RETRY

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from typing import cast
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
@@ -383,6 +386,66 @@ async def test_wrong_end_is_no_special_case_of_the_engine() -> None:
         await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(add(1)))
         await trio.testing.wait_all_tasks_blocked()
         assert await host.runtime.decide(add(1)) == 1
+
+
+async def test_a_runtime_that_stops_lets_nobody_wait_for_ever() -> None:
+    """As when the topic of its log is deleted: waiters get NOT_COORDINATOR, later decisions find no machine."""
+    async with hosted() as host:
+        host.log.hold()
+        pending = [host.runtime.begin(add(1)), host.runtime.begin(wait_for(99))]
+    for promise in pending:
+        await fails(ErrorCode.NOT_COORDINATOR, functools.partial(host.runtime.wait, promise))
+    await fails(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, lambda: host.runtime.begin(read))
+
+
+STEPS = st.sampled_from(["add", "read", "hold", "release", "lose", "refuse", "foreign", "settle"])
+
+
+@given(st.lists(STEPS, max_size=40))
+async def test_whatever_happens_the_state_is_what_the_log_says(steps: list[str]) -> None:
+    """Under any mixture of held, lost and refused appends and foreign writers, acknowledged decisions are in the log,
+    and the machine in charge is the fold of it."""
+    async with hosted() as host:
+        acknowledged: list[int] = []
+        log = host.log
+
+        async def client(amount: int) -> None:
+            with contextlib.suppress(KafkaError):
+                await host.runtime.decide(add(amount))
+                acknowledged.append(amount)
+
+        async with trio.open_nursery() as clients:
+            for number, step in enumerate(steps):
+                if step == "add":
+                    clients.start_soon(client, 1 << number)
+                elif step == "read":
+                    with contextlib.suppress(KafkaError):
+                        host.runtime.begin(read)
+                elif step == "hold" and log.gate is None:
+                    log.hold()
+                elif step == "release" and log.gate is not None:
+                    log.release()
+                elif step == "lose" and log.gate is not None:
+                    log.lose_held()
+                elif step == "refuse":
+                    log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
+                elif step == "foreign":
+                    host.write(str(1 << number).encode())
+                await trio.lowlevel.checkpoint()
+                if step == "settle":
+                    await trio.testing.wait_all_tasks_blocked()
+            if log.gate is not None:
+                log.release()
+        await trio.testing.wait_all_tasks_blocked()
+        replayed = host.another()
+        await replayed.load()
+        assert replayed.machine is not None
+        assert all(replayed.machine.total & amount for amount in acknowledged), "an acknowledged decision is gone"
+        log.refuse_next(WrongEnd(0, 0))
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(add(0)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert host.runtime.machine is not None
+        assert host.runtime.machine.total == replayed.machine.total
 
 
 # --- expiring
