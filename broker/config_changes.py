@@ -51,7 +51,7 @@ from kproto.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
     from broker.config import BrokerConfig
-    from broker.observe.logging import LogLines
+    from storage.seams.logging import LogLines
 
 Compute: TypeAlias = Callable[[Mapping[str, str]], Mapping[str, str]]
 

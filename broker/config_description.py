@@ -47,7 +47,7 @@ from kproto.errors import ErrorCode, KafkaError
 if TYPE_CHECKING:
     from broker.config import BrokerConfig
     from broker.coordinators.cluster.image import ClusterImage
-    from broker.observe.logging import LogLines
+    from storage.seams.logging import LogLines
 
 
 class ConfigSource(IntEnum):

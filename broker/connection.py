@@ -27,9 +27,9 @@ from broker.context import CloseConnection, FirstPhase, Peer, Services
 from broker.dispatch import Dispatcher
 from broker.handlers import SERVED_VERSIONS, Handler
 from broker.listener import Transport
-from broker.observe.logging import get_logger
 from kproto.connection import ReceivedRequest, ServerConnection
 from kproto.errors import ProtocolError
+from storage.seams.logging import get_logger
 
 FETCH = 1
 MAX_QUEUED = 64

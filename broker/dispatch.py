@@ -13,9 +13,9 @@ from typing import Any
 
 from broker.context import CloseConnection, Peer, RequestContext, Services
 from broker.handlers import Handler, api_versions, handler
-from broker.observe.logging import get_logger
 from kproto.connection import ReceivedRequest
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
+from storage.seams.logging import get_logger
 
 PRODUCE = 0
 

@@ -27,6 +27,9 @@ import trio
 PORTABLE = os.environ.get("OTTLA_PORTABLE", "") not in ("", "0")
 """Forces the code that runs where Linux's fast paths are missing."""
 
+SYSTEM_CHOOSES = -1
+"""Kafka's word for socket buffers that grow and shrink as the system sees fit."""
+
 SENDFILE_CHUNK = 8 * 1024 * 1024
 JOIN_BELOW = 64 * 1024
 _IN_MEMORY = (bytes, bytearray, memoryview)
@@ -192,8 +195,17 @@ class _Rest:
 class Listener:
     """One bound address. `port` is the real one, also if 0 was asked for."""
 
-    def __init__(self, name: str, host: str, port: int, *, backlog: int = 512) -> None:
-        """Bind and listen. An empty host means all interfaces. Raises ListenError."""
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        *,
+        backlog: int = 50,
+        send_buffer: int = SYSTEM_CHOOSES,
+        receive_buffer: int = SYSTEM_CHOOSES,
+    ) -> None:
+        """Bind and listen. An empty host means all interfaces; buffers are bytes. Raises ListenError."""
         self.name = name
         self._sockets: list[socket.socket] = []
         try:
@@ -212,6 +224,9 @@ class Listener:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6 and wildcard:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            for option, size in ((socket.SO_SNDBUF, send_buffer), (socket.SO_RCVBUF, receive_buffer)):
+                if size != SYSTEM_CHOOSES:  # accepted connections inherit it
+                    sock.setsockopt(socket.SOL_SOCKET, option, size)
             sock.bind(address)
             sock.listen(backlog)
         except OSError as error:

@@ -28,13 +28,13 @@ from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.groups import GroupCoordinator
 from broker.dispatch import Dispatcher
 from broker.fetching.sessions import FetchSessions
-from broker.listener import Listener, ListenError, SocketTransport, descriptor_limit
-from broker.observe import logging
-from broker.observe.logging import get_logger
+from broker.listener import SYSTEM_CHOOSES, Listener, ListenError, SocketTransport, descriptor_limit
 from broker.partitions import Partitions
 from storage.engine import LogStore, StoreError
+from storage.seams import logging
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SystemEntropy
+from storage.seams.logging import get_logger
 from storage.seams.offload import ThreadOffload
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ async def serve(config: BrokerConfig, ready: Callable[[str, int], None]) -> None
     clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
     log = get_logger(__name__)
     listeners = _listen(config)
+    config = config.with_bound_ports([listener.port for listener in listeners])
     try:
         store = _store(config, clock, entropy, offload)
         try:
@@ -98,7 +99,18 @@ def _listen(config: BrokerConfig) -> list[Listener]:
     listeners: list[Listener] = []
     try:
         for spec in config.listeners:
-            listeners.append(Listener(spec.name, spec.host, spec.port))
+            listeners.append(
+                Listener(
+                    spec.name,
+                    spec.host,
+                    spec.port,
+                    backlog=config.socket_listen_backlog_size,
+                    send_buffer=_asked_for(config, "socket.send.buffer.bytes", config.socket_send_buffer_bytes),
+                    receive_buffer=_asked_for(
+                        config, "socket.receive.buffer.bytes", config.socket_receive_buffer_bytes
+                    ),
+                )
+            )
     except ListenError as error:
         for listener in listeners:
             listener.close()
@@ -106,17 +118,28 @@ def _listen(config: BrokerConfig) -> list[Listener]:
     return listeners
 
 
+def _asked_for(config: BrokerConfig, key: str, size: int) -> int:
+    """A buffer size that somebody wrote down; Kafka's default of 100 KiB is less than systems give by themselves."""
+    return size if key in config.static else SYSTEM_CHOOSES
+
+
 def _store(config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offload) -> LogStore:
     """The engine that the configuration asks for; only that one is imported."""
     if config.memory:
         from storage.memory.engine import MemoryStore
 
-        return MemoryStore(clock=clock, entropy=entropy)
+        return MemoryStore(clock, entropy, producer_expiration=config.producer_id_expiration_ms)
     from storage.local.engine import LocalStore
     from storage.seams.disk import SystemDisk
 
     return LocalStore(
-        config.log_dirs[0], node_id=config.node_id, disk=SystemDisk(), clock=clock, entropy=entropy, offload=offload
+        config.data_directory,
+        node_id=config.node_id,
+        disk=SystemDisk(),
+        clock=clock,
+        entropy=entropy,
+        offload=offload,
+        producer_expiration=config.producer_id_expiration_ms,
     )
 
 

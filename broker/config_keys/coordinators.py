@@ -101,7 +101,7 @@ KEYS: Final = (
     ConfigKey("offsets.topic.num.partitions", INT, "50", at_least(1), READ_ONLY, ACTS),
     ConfigKey("offsets.topic.replication.factor", SHORT, "1", at_least(1), READ_ONLY, NOTHING),  # Kafka: 3
     ConfigKey("offsets.topic.segment.bytes", INT, "104857600", at_least(1), READ_ONLY, ACTS),
-    ConfigKey("producer.id.expiration.ms", INT, "86400000", at_least(1), CLUSTER_WIDE, LATER),
+    ConfigKey("producer.id.expiration.ms", INT, "86400000", at_least(1), CLUSTER_WIDE, ACTS),
     ConfigKey("share.coordinator.append.linger.ms", INT, "-1", at_least(-1)),
     ConfigKey("share.coordinator.cached.buffer.max.bytes", INT, "1048588", at_least(524288), CLUSTER_WIDE),
     ConfigKey("share.coordinator.load.buffer.size", INT, "5242880", at_least(1)),

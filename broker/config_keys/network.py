@@ -57,8 +57,8 @@ KEYS: Final = (
     ConfigKey("request.timeout.ms", INT, "30000"),
     ConfigKey("socket.connection.setup.timeout.max.ms", LONG, "30000"),
     ConfigKey("socket.connection.setup.timeout.ms", LONG, "10000"),
-    ConfigKey("socket.listen.backlog.size", INT, "50", at_least(1), READ_ONLY, LATER),
-    ConfigKey("socket.receive.buffer.bytes", INT, "102400", None, READ_ONLY, LATER),
+    ConfigKey("socket.listen.backlog.size", INT, "50", at_least(1), READ_ONLY, ACTS),
+    ConfigKey("socket.receive.buffer.bytes", INT, "102400", None, READ_ONLY, ACTS),
     ConfigKey("socket.request.max.bytes", INT, "104857600", at_least(1), READ_ONLY, ACTS),
-    ConfigKey("socket.send.buffer.bytes", INT, "102400", None, READ_ONLY, LATER),
+    ConfigKey("socket.send.buffer.bytes", INT, "102400", None, READ_ONLY, ACTS),
 )

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broker.config_description import ConfigEntry, describe
-from broker.observe.logging import process_lines
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_configs import (
     DescribeConfigsRequest,
@@ -21,6 +20,7 @@ from kproto.messages.describe_configs import (
     DescribeConfigsResult,
     DescribeConfigsSynonym,
 )
+from storage.seams.logging import process_lines
 
 if TYPE_CHECKING:
     from broker.context import RequestContext

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from broker.config_changes import ConfigOp, incremental, new_logger_levels, repeated_resources
 from broker.coordinators.cluster import Alteration, ResourceType
-from broker.observe.logging import process_lines
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.incremental_alter_configs import (
     AlterConfigsResource,
@@ -22,6 +21,7 @@ from kproto.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
+from storage.seams.logging import process_lines
 
 if TYPE_CHECKING:
     from broker.context import RequestContext

@@ -9,8 +9,8 @@ import pytest
 from broker.config import BrokerConfig, parse_config
 from broker.config_changes import ConfigOp, Operation, incremental, new_logger_levels, repeated_resources, replacement
 from broker.coordinators.cluster.image import ResourceType
-from broker.observe.logging import LogLines
 from kproto.errors import ErrorCode, KafkaError
+from storage.seams.logging import LogLines
 
 SET, DELETE, APPEND, SUBTRACT = Operation
 TOPIC, BROKER, GROUP, METRICS = (

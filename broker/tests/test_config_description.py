@@ -11,8 +11,8 @@ from broker.config_description import ConfigEntry, ConfigSource, describe
 from broker.config_keys import BROKER_KEYS, ConfigType
 from broker.coordinators.cluster.image import ClusterImage, ResourceType, Topic
 from broker.coordinators.cluster.persistent_map import PersistentMap
-from broker.observe.logging import LogLines
 from kproto.errors import ErrorCode, KafkaError
+from storage.seams.logging import LogLines
 
 TOPIC, DYNAMIC, DYNAMIC_DEFAULT, STATIC, DEFAULT = (
     ConfigSource.DYNAMIC_TOPIC_CONFIG,

@@ -51,12 +51,12 @@ from broker.coordinators.cluster.topics import (
 )
 from broker.coordinators.machine import Promise
 from broker.coordinators.runtime import Runtime
-from broker.observe.logging import get_logger
 from broker.topic_configs import check_topic_configs, log_config
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import METADATA_TOPIC_ID, Uuid
 from storage.engine import LogSpec, LogStore
 from storage.log_config import LogConfig
+from storage.seams.logging import get_logger
 
 if TYPE_CHECKING:
     from broker.config import BrokerConfig

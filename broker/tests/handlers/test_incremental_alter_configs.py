@@ -6,7 +6,6 @@ import pytest
 import trio
 
 from broker.coordinators.cluster import NewTopic
-from broker.observe.logging import process_lines
 from broker.testing.contexts import world
 from kproto.errors import ErrorCode
 from kproto.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
@@ -15,6 +14,7 @@ from kproto.messages.incremental_alter_configs import (
     AlterConfigsResource,
     IncrementalAlterConfigsRequest,
 )
+from storage.seams.logging import process_lines
 
 TOPIC, BROKER, BROKER_LOGGER, GROUP = 2, 4, 8, 32
 SET, DELETE, APPEND = 0, 1, 2

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from broker.observe.logging import LogLines
 from storage.seams.clock import VirtualClock
+from storage.seams.logging import LogLines
 
 HOSTILE = "a\nERROR forged\r\x1b[2J\x00\u2028\x85b"
 
@@ -144,7 +144,7 @@ def test_structlog_is_loaded_by_the_first_line_that_is_written() -> None:
     """A start that has nothing to tell does not pay for it."""
     program = """
 import sys
-from broker.observe.logging import configure, get_logger
+from storage.seams.logging import configure, get_logger
 configure(level="info", form="json")
 log = get_logger("x").bind(a=1)
 log.debug("unwanted")

@@ -1,4 +1,4 @@
-"""Log lines: an event in a few constant words, and fields. On standard error, for people or for programs.
+"""The door to the log: an event in a few constant words, and fields. On standard error, for people or for programs.
 
     log = get_logger(__name__)
     log.warning("connection closed", peer=host, reason=str(error))

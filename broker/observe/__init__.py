@@ -1,1 +1,0 @@
-"""What the broker tells people about itself: log lines, and later metrics."""
