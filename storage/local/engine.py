@@ -26,7 +26,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-import structlog
 import trio
 
 from kproto.errors import ErrorCode, KafkaError
@@ -58,6 +57,7 @@ from storage.producers import EXPIRATION_MS
 from storage.seams.clock import Clock
 from storage.seams.disk import Disk, InUse, Lock
 from storage.seams.entropy import Entropy
+from storage.seams.logging import get_logger
 from storage.seams.offload import Offload
 
 CHECKPOINT_INTERVAL: Final = 60.0
@@ -158,7 +158,7 @@ class LocalLog:
 
     def _fail(self, reason: str) -> None:
         self._failure = reason
-        structlog.get_logger("storage").error("partition offline", reason=reason)
+        get_logger("storage").error("partition offline", reason=reason)
 
     def gone(self) -> KafkaError:
         """The refusal after deletion."""
@@ -268,7 +268,7 @@ class LocalLog:
 
     def unreadable(self, reason: str) -> KafkaError:
         """Says so in the log; the refusal to answer with."""
-        structlog.get_logger("storage").error("log cannot be read", log=repr(self), reason=reason)
+        get_logger("storage").error("log cannot be read", log=repr(self), reason=reason)
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.spec.topic}-{self.spec.partition} cannot be read")
 
     def end_of_epoch(self, leader_epoch: int) -> EpochEnd | None:
@@ -326,7 +326,7 @@ class LocalStore:
         self._clock = clock
         self._entropy = entropy
         self._around = Surroundings(disk, clock, entropy, Descriptors(open_files), producer_expiration)
-        self._log = structlog.get_logger("storage")
+        self._log = get_logger("storage")
         self._lock: Lock | None = None
         self._identity: checkpoints.MetaProperties | None = None
         self._failure: str | None = None
@@ -688,7 +688,7 @@ class LocalStore:
         """The disk cannot be trusted any more: refuse every append from now on."""
         if self._failure is None:
             self._failure = reason
-            self._log.critical("log directory stopped", directory=self.directory, reason=reason)
+            self._log.error("log directory stopped", directory=self.directory, reason=reason)
         for log in self._logs.values():
             if log.opened is not None:
                 log.opened.failure = self._failure

@@ -30,8 +30,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
-import structlog
-
 from kproto.batches.crc32c import crc32c
 from kproto.batches.header import ATTRIBUTES_OFFSET, CONTROL, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader
 from kproto.errors import KafkaError
@@ -43,6 +41,7 @@ from storage.local.segment import MAX_RELATIVE_OFFSET, Corrupt, IndexBuilder, Se
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, CompletedTransaction, LogProducers, end_marker
 from storage.seams.disk import File
+from storage.seams.logging import get_logger
 
 SCAN_BUFFER: Final = 1 << 20
 REFILL_BYTES: Final = 256 << 10
@@ -309,7 +308,7 @@ def find_batch(file: File, position: int, size: int, offsets: range) -> int | No
 def _cut(segments: list[Segment], number: int, position: int) -> None:
     """Cut the torn end of segment `number`, and take away the empty segments behind it."""
     segment = segments[number]
-    structlog.get_logger("storage").warning(
+    get_logger("storage").warning(
         "torn end of log cut off", file=segment.path(".log"), kept_bytes=position, cut_bytes=segment.size - position
     )
     segment.file.truncate(position)
