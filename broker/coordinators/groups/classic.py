@@ -119,6 +119,8 @@ class ClassicGroup:
         "initial",
         "leader",
         "members",
+        "metadata_size",
+        "offers",
         "pending_join",
         "pending_sync",
         "protocol_name",
@@ -137,6 +139,8 @@ class ClassicGroup:
         self.protocol_name: str | None = None
         self.leader: str | None = None
         self.members: dict[str, ClassicMember] = {}
+        self.metadata_size = 0  # bytes that the members' protocols take in memory
+        self.offers: Counter[str] = Counter()  # protocol -> members that offer it
         self.static: dict[str, str] = {}  # instance id -> member id
         self.pending_join: dict[str, None] = {}  # ids given out (KIP-394) and not used yet, in order
         self.pending_sync: dict[str, None] = {}  # members that have not asked for their assignment yet
@@ -159,11 +163,6 @@ class ClassicGroup:
         """Nobody is expected any more."""
         return not self.pending_join and all(member.joining is not None for member in self.members.values())
 
-    @property
-    def metadata_size(self) -> int:
-        """Bytes that the members' protocols take in memory."""
-        return sum(member.metadata_size for member in self.members.values())
-
     def validate(self, member_id: str, instance_id: str | None) -> ErrorCode:
         """NONE if this is a member; what Kafka answers if it is not, or not any more (KIP-345)."""
         if instance_id is not None:
@@ -183,8 +182,7 @@ class ClassicGroup:
 
     def _candidates(self) -> set[str]:
         """Protocols that every member offers."""
-        offers = Counter(name for member in self.members.values() for name, _ in member.protocols)
-        return {name for name, count in offers.items() if count == len(self.members)}
+        return {name for name, count in self.offers.items() if count == len(self.members)}
 
     def elect_protocol(self) -> str:
         """Each member votes for the first it likes of those that all can use; the most votes win, the earliest of
@@ -320,6 +318,10 @@ class ClassicGroup:
         self.leader = value.leader
         known = self.members
         self.members = {entry.member_id: _remember(known.get(entry.member_id), entry, value) for entry in value.members}
+        self.offers.clear()
+        self.metadata_size = 0
+        for member in self.members.values():
+            self._count(member, 1)
         self.static = {m.instance_id: m.member_id for m in self.members.values() if m.instance_id is not None}
         self.pending_sync = {member_id: None for member_id in self.pending_sync if member_id in self.members}
         self.initial = None
@@ -337,18 +339,35 @@ class ClassicGroup:
         if self.leader is None:
             self.leader = member.member_id
         self.members[member.member_id] = member
+        self._count(member, 1)
         self.pending_join.pop(member.member_id, None)
 
     def remove(self, member_id: str) -> ClassicMember | None:
         """Somebody leaves, member or not yet. A leader is succeeded by the longest-serving member."""
         member = self.members.pop(member_id, None)
-        if member is not None and member.instance_id is not None:
-            del self.static[member.instance_id]
+        if member is not None:
+            self._count(member, -1)
+            if member.instance_id is not None:
+                del self.static[member.instance_id]
         if self.leader == member_id:
             self.leader = next(iter(self.members), None)
         self.pending_join.pop(member_id, None)
         self.pending_sync.pop(member_id, None)
         return member
+
+    def change_protocols(self, member: ClassicMember, protocols: Sequence[Protocol]) -> None:
+        """A member comes back with other wishes."""
+        self._count(member, -1)
+        member.protocols = protocols
+        self._count(member, 1)
+
+    def _count(self, member: ClassicMember, sign: int) -> None:
+        """Keep account of who offers what, so that a join need not look at every member."""
+        self.metadata_size += sign * member.metadata_size
+        for name, _ in member.protocols:
+            self.offers[name] += sign
+            if not self.offers[name]:
+                del self.offers[name]
 
     def rename(self, member: ClassicMember, new_id: str) -> None:
         """The same static member comes back under a new id: everything but its name stays (KIP-345)."""
@@ -403,8 +422,9 @@ class ClassicGroup:
         )
         assert self.pending_join.keys().isdisjoint(self.members)
         assert self.pending_sync.keys() <= self.members.keys()
-        if self.members:
-            assert self._candidates(), "members have a protocol in common"
+        offers = Counter(name for member in self.members.values() for name, _ in member.protocols)
+        assert offers == self.offers and sum(m.metadata_size for m in self.members.values()) == self.metadata_size
+        assert self._candidates() or not self.members, "members have a protocol in common"
         joining = [m.member_id for m in self.members.values() if m.joining is not None]
         syncing = [m.member_id for m in self.members.values() if m.syncing is not None]
         match self.state:

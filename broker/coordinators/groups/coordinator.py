@@ -161,6 +161,7 @@ class GroupCoordinator:
         """The groups in one of `states` and of one of `types`; empty means any."""
         found: list[ListedGroup] = []
         for shard in list(self._shards.values()):
+            await shard.ready.wait()
             found += await _look_into(shard.runtime, lambda machine: machine.listed(states, types))
         return found
 

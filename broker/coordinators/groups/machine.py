@@ -364,13 +364,14 @@ class GroupsMachine:
     def _expire_offsets(self, now: Instant, draft: Draft) -> None:
         """Offsets that are too old go, and groups that have nothing left."""
         for group in self._groups.values():
-            if len(draft.records) >= self._settings.expiry_batch:
-                self._deadlines.set(OFFSETS_TIMER, now.monotonic)
-                return
+            room = self._settings.expiry_batch - len(draft.records)
             offsets = self._offsets.of(group.group_id)
             expired = expired_offsets(group, offsets, self._settings.offsets_retention, now.wall)
-            for place in expired:
+            for place in expired[:room]:
                 draft.write(forget_record(group.group_id, place))
+            if len(expired) >= room:
+                self._deadlines.set(OFFSETS_TIMER, now.monotonic)
+                return
             if len(expired) == len(offsets) and group.state is GroupState.EMPTY and not group.pending_join:
                 draft.write(GroupMetadataRecord(group.group_id, None))
         if self._groups:

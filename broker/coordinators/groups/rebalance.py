@@ -146,7 +146,8 @@ class ClassicProtocol:
         member = group.members.get(request.member_id)
         match group.state:
             case GroupState.PREPARING_REBALANCE:
-                room = (member is not None and member.joining is not None) or group.awaiting_join < limit
+                waits = member is not None and member.joining is not None
+                room = waits or len(group.members) < limit or group.awaiting_join < limit
             case GroupState.COMPLETING_REBALANCE | GroupState.STABLE:
                 room = member is not None or len(group.members) < limit
             case _:
@@ -230,13 +231,14 @@ class ClassicProtocol:
         unchanged = _protocols(request) == tuple(member.protocols)
         leads_stable = group.state is GroupState.STABLE and group.leader == member.member_id
         if group.state is GroupState.PREPARING_REBALANCE or leads_stable or not unchanged:
-            self._update_member(member, request, caller, promise, draft)
+            self._update_member(group, member, request, caller, promise, draft)
             self._rebalance_or_complete(group, now, draft)
         else:
             draft.reply(promise, group.join_answer(member))
 
     def _update_member(
         self,
+        group: ClassicGroup,
         member: ClassicMember,
         request: JoinGroupRequest,
         caller: Caller,
@@ -246,7 +248,7 @@ class ClassicProtocol:
         if member.joining is not None:
             draft.reply(member.joining, _join_refusal(ErrorCode.REBALANCE_IN_PROGRESS, member.member_id))
         member.joining = promise
-        member.protocols = _protocols(request)
+        group.change_protocols(member, _protocols(request))
         member.rebalance_timeout = _rebalance_timeout(request, caller)
         member.session_timeout = request.session_timeout_ms
 
@@ -275,7 +277,7 @@ class ClassicProtocol:
         self._deadlines.cancel(TimerName(Timer.SESSION, group.group_id, old_id))
         group.rename(member, new_id)
         member.is_new = False
-        self._update_member(member, request, caller, promise, draft)
+        self._update_member(group, member, request, caller, promise, draft)
         self._set(Timer.SESSION, group, now, member.session_timeout, new_id)
 
         if group.state is GroupState.STABLE and group.elect_protocol() == group.protocol_name:
@@ -405,7 +407,7 @@ class ClassicProtocol:
         """Write the generation down and give everybody who waits its share; nothing to whom the leader forgot."""
         assignments = {member_id: assignments.get(member_id, b"") for member_id in group.members}
         value = group.metadata_value(assignments)
-        size = sum(len(m.subscription) + len(m.assignment) + RECORD_OVERHEAD for m in value.members)
+        size = sum(len(m.subscription) + len(m.assignment) + len(m.client_id) + RECORD_OVERHEAD for m in value.members)
         too_large = size > self._settings.max_record
         for member in group.members.values():
             if member.syncing is None:
