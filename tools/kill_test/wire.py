@@ -1,0 +1,167 @@
+"""Single questions in the protocol itself: what a client library would hide, retry or round off.
+
+Each function asks once. It raises ConnectionError or another OSError when there is no answer, and Refusal when the
+answer is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kproto.batches.header import has_valid_crc, read_header
+from kproto.batches.records import iter_records
+from kproto.errors import ErrorCode
+from kproto.ids import TopicPartition
+from kproto.messages.api_versions import ApiVersionsRequest
+from kproto.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
+from kproto.messages.find_coordinator import FindCoordinatorRequest
+from kproto.messages.init_producer_id import InitProducerIdRequest
+from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
+from kproto.messages.offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
+from kproto.messages.offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
+from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from tools.wire_client import WireClient
+
+EARLIEST, LATEST = -2, -1
+FETCH_BYTES = 4 << 20
+
+
+class Refusal(Exception):
+    """The broker answered with an error."""
+
+    def __init__(self, what: str, code: int) -> None:
+        self.code = ErrorCode(code)
+        super().__init__(f"{what}: {self.code.name}")
+
+
+def accept(what: str, code: int) -> None:
+    """Raise Refusal unless `code` is 0."""
+    if code:
+        raise Refusal(what, code)
+
+
+def api_versions(client: WireClient) -> None:
+    """Whether the broker answers at all."""
+    reply: Any = client.call(ApiVersionsRequest(client_software_name="kill-test", client_software_version="1"), 3)
+    accept("ApiVersions", reply.error_code)
+
+
+def create_topic(client: WireClient, name: str, partitions: int, configs: dict[str, str]) -> None:
+    """Create a topic."""
+    entries = [CreatableTopicConfig(name=key, value=value) for key, value in configs.items()]
+    topic = CreatableTopic(name=name, num_partitions=partitions, replication_factor=1, configs=entries)
+    reply: Any = client.call(CreateTopicsRequest(topics=[topic], timeout_ms=30_000), 5)
+    accept(f"CreateTopics {name}: {reply.topics[0].error_message}", reply.topics[0].error_code)
+
+
+def init_producer_id(client: WireClient) -> tuple[int, int]:
+    """A new (producer id, epoch)."""
+    reply: Any = client.call(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000), 3)
+    accept("InitProducerId", reply.error_code)
+    return reply.producer_id, reply.producer_epoch
+
+
+def produce_request(client: WireClient, place: TopicPartition, batch: bytes | bytearray, acks: int) -> bytes:
+    """The bytes of a Produce request with one batch."""
+    data = PartitionProduceData(index=place.partition, records=batch)
+    topic = TopicProduceData(name=place.topic, partition_data=[data])
+    return client.encode(ProduceRequest(acks=acks, timeout_ms=30_000, topic_data=[topic]), 9)
+
+
+def produced(client: WireClient) -> tuple[int, int]:
+    """(error, base offset) of the next Produce reply."""
+    reply: Any = client.reply()
+    part = reply.responses[0].partition_responses[0]
+    return part.error_code, part.base_offset
+
+
+def log_offsets(client: WireClient, places: Sequence[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
+    """The offset that belongs to `timestamp`, EARLIEST or LATEST in each log; logs that answer an error are left
+    out."""
+    topics = [
+        ListOffsetsTopic(
+            name=place.topic, partitions=[ListOffsetsPartition(partition_index=place.partition, timestamp=timestamp)]
+        )
+        for place in places
+    ]
+    reply: Any = client.call(ListOffsetsRequest(replica_id=-1, topics=_merged(topics)), 6)
+    return {
+        TopicPartition(topic.name, part.partition_index): part.offset
+        for topic in reply.topics
+        for part in topic.partitions
+        if not part.error_code
+    }
+
+
+def _merged(topics: list[Any]) -> list[Any]:
+    """One entry per topic, as a request must have it."""
+    by_name: dict[str, Any] = {}
+    for topic in topics:
+        if (entry := by_name.setdefault(topic.name, topic)) is not topic:
+            entry.partitions += topic.partitions
+    return list(by_name.values())
+
+
+def find_coordinator(client: WireClient, group: str) -> None:
+    """Have the group's coordinator looked up, which creates the topic of offsets where there is none."""
+    reply: Any = client.call(FindCoordinatorRequest(key=group, key_type=0), 3)
+    accept("FindCoordinator", reply.error_code)
+
+
+def commit_offset(client: WireClient, group: str, place: TopicPartition, offset: int) -> None:
+    """Commit as a consumer without a group protocol does: no member, no generation."""
+    part = OffsetCommitRequestPartition(partition_index=place.partition, committed_offset=offset, committed_metadata="")
+    topic = OffsetCommitRequestTopic(name=place.topic, partitions=[part])
+    reply: Any = client.call(OffsetCommitRequest(group_id=group, topics=[topic]), 8)
+    accept("OffsetCommit", reply.topics[0].partitions[0].error_code)
+
+
+def committed_offsets(client: WireClient, groups: Sequence[str]) -> dict[str, dict[TopicPartition, int]]:
+    """What each group has committed; groups that answer an error are left out."""
+    asked = [OffsetFetchRequestGroup(group_id=group, topics=None) for group in groups]
+    reply: Any = client.call(OffsetFetchRequest(groups=asked), 8)
+    return {
+        group.group_id: {
+            TopicPartition(topic.name, part.partition_index): part.committed_offset
+            for topic in group.topics
+            for part in topic.partitions
+            if not part.error_code
+        }
+        for group in reply.groups
+        if not group.error_code
+    }
+
+
+def read_log(client: WireClient, place: TopicPartition) -> list[tuple[int, bytes | None]]:
+    """Every record of a log as (offset, value), from its first one to its end as it is now."""
+    at = log_offsets(client, [place], EARLIEST)[place]
+    end = log_offsets(client, [place], LATEST)[place]
+    records: list[tuple[int, bytes | None]] = []
+    while at < end:
+        fetched = _fetch(client, place, at)
+        position = 0
+        while len(fetched) - position >= 12:
+            size = 12 + int.from_bytes(fetched[position + 8 : position + 12], "big")
+            if len(fetched) - position < size:
+                break  # the last batch of a reply may be cut off
+            batch = fetched[position : position + size]
+            header = read_header(batch)
+            if not has_valid_crc(header, batch):
+                raise Refusal(f"the batch at {header.base_offset} of {place}", ErrorCode.CORRUPT_MESSAGE)
+            records += ((record.offset, record.value) for record in iter_records(batch) if record.offset >= at)
+            at = header.last_offset + 1
+            position += size
+        if not position:
+            raise Refusal(f"nothing is given out at {at} of {place}, which ends at {end}", -1)
+    return records
+
+
+def _fetch(client: WireClient, place: TopicPartition, offset: int) -> memoryview:
+    part = FetchPartition(partition=place.partition, fetch_offset=offset, partition_max_bytes=FETCH_BYTES)
+    topic = FetchTopic(topic=place.topic, partitions=[part])
+    reply: Any = client.call(FetchRequest(max_wait_ms=100, min_bytes=1, max_bytes=FETCH_BYTES, topics=[topic]), 12)
+    answer = reply.responses[0].partitions[0]
+    accept(f"Fetch {place} from {offset}", answer.error_code)
+    return memoryview(answer.records or b"")
