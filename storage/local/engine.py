@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -386,7 +386,20 @@ class LocalStore:
         if clean:
             disk.remove(f"{directory}/{checkpoints.CLEAN_SHUTDOWN}")
             disk.sync_directory(directory)
+        gone = [key for key in (*self._recovery_points, *self._log_starts) if key not in self._present]
+        if gone:
+            self._drop_offsets(gone)
         return clean or not self._present
+
+    def _drop_offsets(self, keys: Iterable[Key]) -> None:
+        """Forget the offsets of logs that are gone, durably: a new log of the name must not be measured by them."""
+        known = [key for key in keys if key in self._recovery_points or key in self._log_starts]
+        for key in known:
+            self._recovery_points.pop(key, None)
+            self._log_starts.pop(key, None)
+        if known:
+            self._write_offsets(f"{self.directory}/{checkpoints.RECOVERY_POINTS}", list(self._recovery_points.items()))
+            self._write_offsets(f"{self.directory}/{checkpoints.LOG_STARTS}", list(self._log_starts.items()))
 
     def _identify(self, names: list[str]) -> None:
         """Read whose directory this is; make a new one ours. Raises StoreError."""
@@ -586,7 +599,9 @@ class LocalStore:
     def _set_aside(self, key: Key, topic_id: bytes) -> None:
         """A directory belongs to an older topic of the same name, whose deletion was cut short: keep it, renamed."""
         path = self._aside(key, "stray")
+        self._drop_offsets([key])
         self.disk.rename(self._path(key), path)
+        self.disk.sync_directory(self.directory)
         self._forget(key)
         self._log.warning("a log of a topic that is no more is set aside", topic_id=format_uuid(topic_id), path=path)
 
@@ -598,9 +613,6 @@ class LocalStore:
     def _forget(self, key: Key) -> None:
         self._present.pop(key, None)
         self._recovered.pop(key, None)
-        self._recovery_points.pop(key, None)
-        self._log_starts.pop(key, None)
-        self._checkpoints_changed = True
 
     async def create_logs(self, specs: Sequence[LogSpec]) -> None:
         self._check_running()
@@ -634,21 +646,24 @@ class LocalStore:
                 self._flush_due.pop(log, None)
             key = spec.topic, spec.partition
             if key in self._present and self._topic_id_of(key) in (None, spec.topic_id):
-                doomed.append((self._path(key), self._aside(key, "delete")))
-                self._forget(key)
+                doomed.append((key, self._aside(key, "delete")))
         if not doomed:
             return
         try:
-            await self.offload.run(self._rename_all, doomed)
+            async with self._checkpointing:
+                await self.offload.run(self._rename_all, doomed)
         except OSError as error:
             self.stop(f"{self.directory}: {error}")
             raise self._refused(error) from error
-        self._doomed += [(0.0, path) for _, path in doomed]
+        for key, path in doomed:
+            self._forget(key)
+            self._doomed.append((0.0, path))
         self._wake()
 
-    def _rename_all(self, doomed: list[tuple[str, str]]) -> None:
-        for old, new in doomed:
-            self.disk.rename(old, new)
+    def _rename_all(self, doomed: list[tuple[Key, str]]) -> None:
+        self._drop_offsets([key for key, _ in doomed])
+        for key, path in doomed:
+            self.disk.rename(self._path(key), path)
         self.disk.sync_directory(self.directory)
 
     async def move_log_start(self, face: LocalLog, offset: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -186,6 +187,26 @@ async def test_a_deleted_log_is_gone_from_the_disk(place: Place) -> None:
         nursery.cancel_scope.cancel()
     async with place.open() as store:
         assert await values_of(store, store.log(spec(generation=2))) == [b"new"]
+
+
+@pytest.mark.parametrize("how", ["deleted", "set aside", "removed by hand"])
+async def test_a_new_log_owes_nothing_to_an_old_one(place: Place, how: str) -> None:
+    """A log made anew under an old name is not measured by the old one's recovery point or start, whatever happens."""
+    async with place.open() as store:
+        log = log_of(store)
+        await append(log, *batches(10))
+        await log.delete_before(5)
+    if how == "removed by hand":
+        shutil.rmtree(place.path / "orders-0")
+    async with place.open() as store:
+        if how == "deleted":
+            await store.delete_logs([log_of(store).spec])
+        log = store.log(spec(generation=2))
+        await append(log, *batches(2))
+        killed = place.as_killed()
+    async with killed.open() as store:
+        log = store.log(spec(generation=2))
+        assert (log.log_start_offset, log.log_end_offset) == (0, 2)
 
 
 async def test_a_log_of_an_older_topic_is_set_aside(place: Place) -> None:
