@@ -115,11 +115,20 @@ async def test_a_deleted_topic_takes_its_offsets_along_soon() -> None:
 
 
 async def test_deleting_the_offsets_topic_deletes_all_groups() -> None:
-    """An administrator may; the next FindCoordinator makes a new one."""
+    """An administrator may; who waits is sent away, and the next FindCoordinator makes a new one."""
     async with world(groups=True) as w:
         await with_coordinator(w)
         await with_member(w)
-        await w.cluster.delete_topics([w.cluster.image.topics["__consumer_offsets"].topic_id])
+        codes: list[ErrorCode] = []
+
+        async def join() -> None:
+            codes.append((await w.ask(join_request(), 3)).error_code)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(join)
+            await trio.testing.wait_all_tasks_blocked()
+            await w.cluster.delete_topics([w.cluster.image.topics["__consumer_offsets"].topic_id])
+        assert codes == [ErrorCode.NOT_COORDINATOR]
         assert (await w.ask(ListGroupsRequest(), 5)).groups == []
         assert (await w.ask(join_request(), 3)).error_code == ErrorCode.NOT_COORDINATOR
         await with_coordinator(w)
