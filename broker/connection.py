@@ -81,8 +81,8 @@ class Connection:
         if faults is not None:
             if not isinstance(faults, ExceptionGroup):
                 raise faults  # cancellation, KeyboardInterrupt: not ours to keep
-            get_logger(__name__).error("connection closed by a fault", **who, exc_info=_first(faults))
-        elif known is not None and not isinstance(reason := _first(known), OSError | trio.ClosedResourceError):
+            get_logger(__name__).error("connection closed by a fault", **who, exc_info=leaf(faults))
+        elif known is not None and not isinstance(reason := leaf(known), OSError | trio.ClosedResourceError):
             get_logger(__name__).warning(f"connection closed: {reason}", **who)
 
     async def quiet(self) -> None:
@@ -205,7 +205,7 @@ class Connection:
             await self._queued.wait()
 
 
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+def leaf(group: BaseExceptionGroup[Any]) -> BaseException:
     """A leaf of the group: with several, they tell the same story."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

@@ -22,14 +22,16 @@ from typing import TYPE_CHECKING
 import trio
 
 from broker.config import BrokerConfig, ConfigError
-from broker.connection import Connection
+from broker.connection import Connection, leaf
 from broker.context import Peer, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
+from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.groups import GroupCoordinator
 from broker.dispatch import Dispatcher
 from broker.fetching.sessions import FetchSessions
 from broker.listener import SYSTEM_CHOOSES, Listener, ListenError, SocketTransport, descriptor_limit
 from broker.partitions import Partitions
+from kproto.errors import KafkaError, ProtocolError
 from storage.engine import LogStore, StoreError
 from storage.seams import logging
 from storage.seams.clock import SystemClock
@@ -57,7 +59,13 @@ def run(config: BrokerConfig, *, ready: Callable[[str, int], None]) -> None:
     Raises ConfigError with one sentence when the broker cannot start: a port or a data directory in use, for example.
     """
     logging.configure(level=config.ottla_log_level, form=config.ottla_log_format, clock=SystemClock())
-    trio.run(serve, config, ready)
+    try:
+        trio.run(serve, config, ready)
+    except BaseExceptionGroup as group:  # what failed in a nursery; the reason is one of those that start raises
+        cannot_start = group.subgroup(ConfigError)
+        if cannot_start is None:
+            raise
+        raise leaf(cannot_start) from group
 
 
 async def serve(config: BrokerConfig, ready: Callable[[str, int], None]) -> None:
@@ -152,7 +160,10 @@ async def _start_services(
     background: trio.Nursery,
 ) -> Services:
     cluster = ClusterCoordinator(store, config, clock, entropy)
-    await cluster.start(background)
+    try:
+        await cluster.start(background)
+    except (KafkaError, ProtocolError) as error:
+        raise ConfigError(f"the cluster's own log {CLUSTER_METADATA} cannot be loaded: {error}") from error
     config = _with_dynamic(config, cluster)
     partitions = Partitions(store, cluster, config)
     groups = GroupCoordinator(store=store, cluster=cluster, config=config, clock=clock, entropy=entropy)

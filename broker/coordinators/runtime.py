@@ -37,7 +37,7 @@ import trio
 from trio import TASK_STATUS_IGNORED
 
 from broker.coordinators.machine import Decision, Machine, Promise
-from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, read_header
+from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, has_valid_crc, read_header
 from kproto.batches.records import RecordData, build_batch, iter_records
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from storage.engine import Append, Batch, LogStore, PartitionLog, Read, WrongEnd
@@ -348,7 +348,10 @@ class Runtime(Generic[MachineT]):
 
 
 def _replay_batches(machine: Machine[Any], data: memoryview, position: int) -> int:
-    """Replay the whole batches in `data` from offset `position` on; returns the offset after them."""
+    """Replay the whole batches in `data` from offset `position` on; returns the offset after them.
+
+    Raises KafkaError(CORRUPT_MESSAGE) for a batch that does not match its CRC: state is not built on damage.
+    """
     cursor = 0
     while len(data) - cursor >= HEADER_SIZE:
         header = read_header(data, cursor)
@@ -356,6 +359,8 @@ def _replay_batches(machine: Machine[Any], data: memoryview, position: int) -> i
         if len(data) - cursor < size:
             break
         if header.last_offset >= position:
+            if not has_valid_crc(header, data, cursor):
+                raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"the batch at offset {header.base_offset} is damaged")
             if not header.is_control:
                 for record in iter_records(data[cursor : cursor + size]):
                     if record.offset >= position and (decoded := machine.decode(record)) is not None:

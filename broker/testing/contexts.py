@@ -18,7 +18,7 @@ from typing import Any, cast
 import trio
 
 from broker.config import BrokerConfig, parse_config
-from broker.context import Peer, RequestContext, Services
+from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.fetching.sessions import FetchSessions
 from broker.handlers import handler
@@ -52,10 +52,12 @@ class World:
     async def ask(self, request: Request, version: int) -> Any:
         """The response to `request` as a client of `version` reads it; None when there is none."""
         cls = type(request)
-        request = decode(cls, version, _wire(request, version))
+        request = decode(cls, version, bytearray(_wire(request, version)))  # writable, as a receive buffer is
         module = handler(cls.api_key)
         try:
             response = module.handle(request, self.context(version))
+            if isinstance(response, FirstPhase):
+                response = await response.coroutine
             if inspect.isawaitable(response):
                 response = await response
         except KafkaError as error:
