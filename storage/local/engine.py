@@ -63,7 +63,11 @@ from storage.seams.offload import Offload
 CHECKPOINT_INTERVAL: Final = 60.0
 """Seconds between two rounds of maintenance, as in Kafka (log.flush.offset.checkpoint.interval.ms)."""
 
+RETENTION_CHECK_MS: Final = 5 * 60 * 1000
+"""Kafka's default of `log.retention.check.interval.ms`."""
+
 DEFAULT_OPEN_FILES: Final = 1000
+RETENTION_CHUNK: Final = 100
 RECOVERY_CHUNK: Final = 32
 RECOVERY_THREADS: Final = 4
 WARM_BUFFER: Final = 256 << 10
@@ -226,6 +230,7 @@ class LocalLog:
 
     def configure(self, config: LogConfig) -> None:
         self.spec = self.spec._replace(config=config)
+        self.store.reconfigured(self)
         if self.opened is not None:
             self.opened.configure(config)
 
@@ -237,7 +242,7 @@ class LocalLog:
             # First the records that stay out of reach, then the word that they are: a start beyond the end that a power
             # cut has left would give offsets out twice.
             await self.store.flusher.wait(self, offset)
-            await self.store.move_log_start(self, offset)
+            await self.store.move_log_starts([(self, offset)])
         return log.start
 
     def deleted(self) -> None:
@@ -315,6 +320,7 @@ class LocalStore:
         cluster_id: str | None = None,
         open_files: int = DEFAULT_OPEN_FILES,
         producer_expiration: int = EXPIRATION_MS,
+        retention_check_ms: int = RETENTION_CHECK_MS,
     ) -> None:
         self.directory = directory.rstrip("/") or "/"
         self.disk = disk
@@ -335,6 +341,11 @@ class LocalStore:
         self._recovered: dict[Key, Log | recovery.Damaged] = {}
         self._recovery_points: dict[Key, int] = {}
         self._log_starts: dict[Key, int] = {}
+        self.every_log: Callable[[], Iterable[LogSpec]] | None = None
+        """The logs of the whole cluster, which the broker knows: retention looks at those too that nobody has asked
+        for since the start. Without it, at the others only."""
+        self._retention_check_ms = retention_check_ms
+        self._retention_due: dict[Key, int] = {}  # before that time (wall clock) there is nothing to expire
         self._dirty: dict[LocalLog, None] = {}
         self._flush_due: dict[LocalLog, float] = {}
         self._doomed: list[tuple[float, str]] = []  # when, and which file or directory is to be removed
@@ -666,24 +677,75 @@ class LocalStore:
             self.disk.rename(self._path(key), path)
         self.disk.sync_directory(self.directory)
 
-    async def move_log_start(self, face: LocalLog, offset: int) -> None:
-        """DeleteRecords: the log starts at `offset`, whatever happens after the return."""
-        log = face.open()
-        key = face.key
-        before = self._log_starts.get(key)
-        self._log_starts[key] = max(offset, before or 0)
+    async def move_log_starts(self, starts: Sequence[tuple[LocalLog, int]]) -> None:
+        """Let these logs start at these offsets, whatever happens after the return; remove what lies before.
+
+        Everything below the offsets must be synced. Raises KafkaError.
+        """
+        opened = [(face, face.open(), offset) for face, offset in starts]
+        for face, _, offset in opened:
+            self._log_starts[face.key] = max(offset, self._log_starts.get(face.key, 0))
         try:
             await self._write_checkpoint(checkpoints.LOG_STARTS, self._log_starts)
         except OSError as error:
             raise self._refused(error) from error
-        if face.opened is not log:
-            raise face.gone()
-        log.advance_start(offset)
+        for face, log, offset in opened:
+            if face.is_deleted:
+                continue
+            log.advance_start(offset)
+            try:
+                gone = log.drop_segments()
+            except OSError as error:
+                raise self._refused(error) from error
+            await self._remove_segments(gone, face.spec.config)
+
+    def reconfigured(self, log: LocalLog) -> None:
+        """`log` has new settings: other records may expire."""
+        self._retention_due.pop(log.key, None)
+
+    async def apply_retention(self) -> None:
+        """Remove the segments that have expired. `maintain` does it every `retention_check_ms`."""
+        now = self._clock.wall_millis()
+        if self.every_log is not None:
+            specs = [spec for spec in self.every_log() if self._may_expire((spec.topic, spec.partition), now)]
+            faces = [self.log(spec) for spec in specs]
+        else:
+            faces = [face for face in self._logs.values() if self._may_expire(face.key, now)]
+        for first in range(0, len(faces), RETENTION_CHUNK):
+            logs = []
+            for face in faces[first : first + RETENTION_CHUNK]:
+                with contextlib.suppress(KafkaError):  # one that cannot be opened is offline, and says so elsewhere
+                    logs.append((face, face.open()))
+            await self._expire(logs, now)
+
+    def _may_expire(self, key: Key, now: int) -> bool:
+        return key in self._present and self._retention_due.get(key, 0) <= now
+
+    async def _expire(self, logs: list[tuple[LocalLog, Log]], now: int) -> None:
+        verdicts = await self.offload.run(_judge_all, [log for _, log in logs], now)
+        starts = []
+        for (face, log), verdict in zip(logs, verdicts, strict=True):
+            if isinstance(verdict, Exception):
+                face.unreadable(str(verdict))
+                continue
+            start, ask_again = verdict
+            if log.config.retention_bytes < 0:
+                self._retention_due[face.key] = ask_again
+            if start > log.start and face.opened is log:
+                starts.append((face, start))
+        if not starts:
+            return
         try:
-            gone = log.drop_segments()
-        except OSError as error:
-            raise self._refused(error) from error
-        await self._remove_segments(gone, face.spec.config)
+            for face, start in starts:
+                await self.flusher.wait(face, start)
+            await self.move_log_starts([(face, start) for face, start in starts if not face.is_deleted])
+        except KafkaError as error:
+            self._log.error("retention failed, it will be tried again", reason=str(error))
+            for face, _ in starts:
+                self._retention_due.pop(face.key, None)
+            return
+        for face, start in starts:
+            self._log.info("expired", topic=face.spec.topic, partition=face.spec.partition, log_start_offset=start)
 
     async def _remove_segments(self, segments: list[Segment], config: LogConfig) -> None:
         if not segments:
@@ -809,6 +871,7 @@ class LocalStore:
     def became_dirty(self, log: LocalLog) -> None:
         """`log` has bytes that are not synced."""
         self._around.descriptors.trim()
+        self._retention_due.pop(log.key, None)
         self._dirty[log] = None
         if log.spec.config.flush_ms < NEVER and log not in self._flush_due:
             self._flush_due[log] = trio.current_time() + log.spec.config.flush_ms / 1000
@@ -867,9 +930,10 @@ class LocalStore:
     async def maintain(self) -> None:
         """Upkeep, for ever: run it as a task beside the broker, cancel it to stop."""
         next_checkpoint = trio.current_time() + CHECKPOINT_INTERVAL
+        next_retention = trio.current_time() + self._retention_check_ms / 1000
         while True:
             self._news = trio.Event()
-            due = min([next_checkpoint, *self._flush_due.values(), *[when for when, _ in self._doomed]])
+            due = min([next_checkpoint, next_retention, *self._flush_due.values(), *[when for when, _ in self._doomed]])
             with trio.move_on_at(due):
                 await self._news.wait()
             now = trio.current_time()
@@ -880,6 +944,10 @@ class LocalStore:
                 await self.flusher.flush(late)
             if any(when <= now for when, _ in self._doomed):
                 await self._remove_due(now)
+            if now >= next_retention:
+                next_retention = now + self._retention_check_ms / 1000
+                if self._failure is None:
+                    await self.apply_retention()
             if now >= next_checkpoint:
                 next_checkpoint = now + CHECKPOINT_INTERVAL
                 await self._maintain_once()
@@ -954,6 +1022,17 @@ class LocalStore:
         except OSError:
             return 0
         return sum([self.disk.file_size(f"{path}/{name}") or 0 for name in names if name.endswith(".log")])
+
+
+def _judge_all(logs: list[Log], now: int) -> list[tuple[int, int] | Exception]:
+    """What retention says of each log. In a thread."""
+    verdicts: list[tuple[int, int] | Exception] = []
+    for log in logs:
+        try:
+            verdicts.append(log.judge_retention(now))
+        except (OSError, Corrupt, DamagedIndex) as error:
+            verdicts.append(error)
+    return verdicts
 
 
 def _rename_segments(disk: Disk, segments: list[Segment]) -> list[str]:

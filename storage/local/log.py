@@ -37,6 +37,7 @@ from storage.local.leader_epochs import LeaderEpochs
 from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_name
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, AppendedBatch, CompletedTransaction, LogProducers, end_marker
+from storage.retention import SegmentAge, judge
 from storage.seams.clock import Clock
 from storage.seams.disk import Disk, File
 from storage.seams.entropy import Entropy
@@ -495,6 +496,19 @@ class Log:
         if offset > self.start:
             self.start = offset
             self.aborted.drop_before(offset)
+
+    def judge_retention(self, now: int) -> tuple[int, int]:
+        """Where the log should start for retention's sake, and when to ask again (waits for the disk).
+
+        Both times are wall clock, in milliseconds. Raises Corrupt, DamagedIndex, OSError.
+        """
+        end = self.end  # first: what is appended from now on is not judged here and stays
+        bases, segments = self.layout
+        ages = (SegmentAge(segment.size, segment.newest() if segment.size else 0) for segment in segments)
+        verdict = judge(ages, sum([segment.size for segment in segments]), self.config, now)
+        if verdict.expired == 0:
+            return self.start, verdict.ask_again
+        return bases[verdict.expired] if verdict.expired < len(bases) else end, verdict.ask_again
 
     def drop_segments(self) -> list[Segment]:
         """Take the segments that lie wholly before the log's start out of the log; the caller removes their files.

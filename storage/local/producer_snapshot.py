@@ -8,20 +8,21 @@ offset  bytes  field                      meaning
 6       4      count                      entries that follow
 ======  =====  =========================  ==============================================================
 
-and for each producer 50 bytes:
+and 50 bytes for each of the last five batches of each producer, in their order:
 
 ======  =====  =========================  ==============================================================
 0       8      producer_id
 8       2      epoch
 10      4      last_sequence              -1: none
-14      8      last_offset                of the last batch
+14      8      last_offset                of the batch, -1: none
 22      4      offset_delta               records in it, less one
 26      8      timestamp                  largest in it
 34      4      coordinator_epoch          of the last transaction marker
 38      8      current_txn_first_offset   -1: no open transaction
 ======  =====  =========================  ==============================================================
 
-Big-endian. A snapshot is written at each roll and at a clean stop, so that an opening log replays batch headers from
+Big-endian. Kafka has one entry per producer, for its last batch, and so forgets at a roll or a restart what else might be
+sent again; of several entries it keeps the last, so it reads these files as its own. A snapshot is written at each roll and at a clean stop, so that an opening log replays batch headers from
 the newest one instead of from the beginning. A snapshot that cannot be read is no loss: the one before it serves.
 
 Source: org.apache.kafka.storage.internals.log.ProducerStateManager, ProducerSnapshot.json.

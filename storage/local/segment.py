@@ -304,6 +304,11 @@ class Segment:
             self.max_timestamp, self.max_timestamp_offset = best, best_offset
         self.timestamps_known = True
 
+    def newest(self) -> int:
+        """The largest timestamp; if no record has one, when the file was last written (waits for the disk)."""
+        self.learn_timestamps()
+        return self.max_timestamp if self.max_timestamp >= 0 else self._disk.modified_millis(self.path(".log"))
+
     def batches_at(self, timestamp: int) -> Iterator[tuple[int, BatchHeader]]:
         """Batches with a record at or after `timestamp`, oldest first (waits for the disk). Raises DamagedIndex."""
         entry = self.time_index.lookup(timestamp)

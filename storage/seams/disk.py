@@ -126,6 +126,10 @@ class Disk(Protocol):
         """Bytes of a file; None if there is none."""
         ...
 
+    def modified_millis(self, path: str) -> int:
+        """When a file was last written, in milliseconds since 1970. Raises FileNotFoundError."""
+        ...
+
     def is_directory(self, path: str) -> bool: ...
 
     def list_directory(self, path: str) -> list[str]:
@@ -258,6 +262,9 @@ class SystemDisk:
             return os.stat(path).st_size
         except FileNotFoundError:
             return None
+
+    def modified_millis(self, path: str) -> int:
+        return os.stat(path).st_mtime_ns // 1_000_000
 
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(path)

@@ -51,7 +51,7 @@ class FaultyDisk:
     def note(self, operation: str, path: str) -> _Fault | None:
         """Count an operation; the fault that applies to it."""
         self.calls[operation] += 1
-        if not operation.startswith(("read", "list", "is_", "file_size", "space")):
+        if not operation.startswith(("read", "list", "is_", "file_size", "space", "modified")):
             self.trace.append((operation, path))
         for fault in self._faults:
             if fault.operation == operation and fault.path in path:
@@ -95,6 +95,10 @@ class FaultyDisk:
     def file_size(self, path: str) -> int | None:
         self.check("file_size", path)
         return self._disk.file_size(path)
+
+    def modified_millis(self, path: str) -> int:
+        self.check("modified_millis", path)
+        return self._disk.modified_millis(path)
 
     def is_directory(self, path: str) -> bool:
         return self._disk.is_directory(path)

@@ -266,6 +266,25 @@ async def test_producers_survive(place: Place) -> None:
             assert await append(log, ScriptedProducer(9, sequence=20).batch()) == 20
 
 
+async def test_producers_survive_among_others(place: Place) -> None:
+    """The last five batches of a producer are known again, however far back in the log, and in how many segments."""
+    producer = ScriptedProducer(9)
+    async with place.open() as store:
+        log = log_of(store, segment_bytes=4000)
+        offsets = []
+        for number in range(7):
+            offsets.append(await append(log, producer.batch(b"%d" % number)))
+            for _ in range(30):
+                await append(log, batch(bytes(3000)))
+        killed = place.as_killed()
+    for found in (killed, place):
+        async with found.open() as store:
+            log = log_of(store, segment_bytes=4000)
+            for back in range(5):
+                repeated = log.begin_append([producer.repeat(back)])
+                assert (repeated.duplicate, repeated.base_offset) == (True, offsets[6 - back])
+
+
 @pytest.mark.parametrize("damage", [None, b"", b"garbage", bytes(300)])
 async def test_snapshots_are_caches(place: Place, damage: bytes | None) -> None:
     """Without a readable snapshot producers are replayed from the batches."""
