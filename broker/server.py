@@ -164,7 +164,7 @@ async def _start_services(
         await cluster.start(background)
     except (KafkaError, ProtocolError) as error:
         raise ConfigError(f"the cluster's own log {CLUSTER_METADATA} cannot be loaded: {error}") from error
-    config = _with_dynamic(config, cluster)
+    config = cluster.config  # with what AlterConfigs has set (KIP-226)
     partitions = Partitions(store, cluster, config)
     groups = GroupCoordinator(store=store, cluster=cluster, config=config, clock=clock, entropy=entropy)
     await groups.start(background)
@@ -182,20 +182,11 @@ async def _start_services(
 
     def follow(change: ClusterChange) -> None:
         if change.broker_configs_changed:
-            services.config = _with_dynamic(services.config, cluster)
+            services.config = cluster.config
             partitions.reconfigure(services.config)
 
     cluster.subscribe(follow)
     return services
-
-
-def _with_dynamic(config: BrokerConfig, cluster: ClusterCoordinator) -> BrokerConfig:
-    """The configuration with what AlterConfigs has set for all brokers and for this one (KIP-226)."""
-    defaults = cluster.image.broker_configs("")
-    own = cluster.image.broker_configs(str(config.node_id))
-    if defaults == config.dynamic_defaults and own == config.dynamic:
-        return config
-    return config.with_dynamic(defaults, own)
 
 
 class _Server:

@@ -1,0 +1,293 @@
+"""Fetch: what is read, how long it waits, and what a session need not say twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from broker.coordinators.cluster import NewTopic
+from broker.testing.contexts import World, world
+from kproto.batches.header import read_header
+from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
+from kproto.errors import ErrorCode
+from kproto.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ReplicaState
+from storage.engine import Batch
+
+NOW = 1_700_000_000_000
+READ_COMMITTED = 1
+
+
+async def create(w: World, name: str = "t", partitions: int = 1) -> bytes:
+    [topic] = await w.cluster.create_topics([NewTopic(name, partitions)])
+    assert not isinstance(topic, Exception), topic
+    return topic.topic_id
+
+
+def append(w: World, topic: str = "t", partition: int = 0, *, count: int = 1, size: int = 100, **options: Any) -> None:
+    """Put a batch into a log, as a producer's handler would."""
+    data = build_batch([RecordData(index, NOW, None, bytes(size), ()) for index in range(count)], **options)
+    found = w.services.partitions.get(topic, partition)
+    assert found is not None
+    found.log.begin_append([Batch(read_header(data), memoryview(data))])
+
+
+def wanted(partition: int = 0, offset: int = 0, max_bytes: int = 1 << 20, **fields: Any) -> FetchPartition:
+    return FetchPartition(partition=partition, fetch_offset=offset, partition_max_bytes=max_bytes, **fields)
+
+
+def request(*partitions: FetchPartition, topic: str = "t", **fields: Any) -> FetchRequest:
+    topics = [FetchTopic(topic=topic, partitions=list(partitions))] if partitions else []
+    return FetchRequest(**{"max_wait_ms": 0, "min_bytes": 1, "max_bytes": 1 << 20, "topics": topics, **fields})
+
+
+def sizes(response: FetchResponse) -> dict[int, int]:
+    """Partition -> bytes of records."""
+    return {
+        part.partition_index: len(part.records or b"") for topic in response.responses for part in topic.partitions
+    }
+
+
+def codes(response: FetchResponse) -> list[ErrorCode]:
+    return [ErrorCode(part.error_code) for topic in response.responses for part in topic.partitions]
+
+
+@pytest.mark.parametrize("version", range(4, 13))
+async def test_records_come_back_as_they_were_stored(version: int) -> None:
+    """P5: from the offset asked for to the high watermark, in every version that names topics."""
+    async with world() as w:
+        await create(w)
+        append(w, count=3)
+        part = (await w.ask(request(wanted()), version)).responses[0].partitions[0]
+        assert (part.error_code, part.high_watermark, part.log_start_offset) == (0, 3, 0 if version >= 5 else -1)
+        assert read_header(part.records).record_count == 3
+
+
+@pytest.mark.parametrize("version", range(13, 19))
+async def test_topics_by_id(version: int) -> None:
+    """KIP-516: requests from v13 on name topics by id, and so does the answer."""
+    async with world() as w:
+        topic_id = await create(w)
+        append(w)
+        asked = request()
+        asked.topics = [
+            FetchTopic(topic_id=topic_id, partitions=[wanted(), wanted(9)]),
+            FetchTopic(topic_id=b"\7" * 16, partitions=[wanted()]),
+        ]
+        reply = await w.ask(asked, version)
+        assert reply.responses[0].topic_id == topic_id
+        assert codes(reply) == [
+            ErrorCode.NONE,
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            ErrorCode.UNKNOWN_TOPIC_ID,
+        ]
+
+
+async def test_an_empty_partition_answers_at_once_when_the_client_will_not_wait() -> None:
+    """max_wait_ms=0 is a look."""
+    async with world() as w:
+        await create(w)
+        assert sizes(await w.ask(request(wanted()), 12)) == {0: 0}
+
+
+async def test_a_fetch_waits_for_an_append(autojump_clock: trio.testing.MockClock) -> None:
+    """P6: a parked fetch wakes with the append that gives it min_bytes, not earlier and not at its deadline."""
+    async with world() as w, trio.open_nursery() as nursery:
+        await create(w)
+        answered: list[float] = []
+
+        async def fetch() -> None:
+            reply = await w.ask(request(wanted(), max_wait_ms=5000, min_bytes=250), 12)
+            answered.append(trio.current_time())
+            assert sizes(reply)[0] >= 250
+
+        nursery.start_soon(fetch)
+        started = trio.current_time()
+        for _ in range(2):
+            await trio.sleep(1)
+            assert not answered
+            append(w, size=100)
+        await trio.testing.wait_all_tasks_blocked()
+        assert answered == [started + 2]
+
+
+async def test_a_fetch_that_finds_nothing_ends_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    """max_wait_ms bounds the wait; nobody is left waiting for the partition."""
+    async with world() as w:
+        await create(w)
+        started = trio.current_time()
+        assert sizes(await w.ask(request(wanted(), max_wait_ms=500), 12)) == {0: 0}
+        assert trio.current_time() == pytest.approx(started + 0.5, abs=0.01)
+        partition = w.services.partitions.get("t", 0)
+        assert partition is not None and not partition.waiters
+
+
+async def test_a_deleted_topic_wakes_its_readers(autojump_clock: trio.testing.MockClock) -> None:
+    """Nobody waits for records of a topic that is gone."""
+    async with world() as w, trio.open_nursery() as nursery:
+        topic_id = await create(w)
+        seen: list[list[ErrorCode]] = []
+
+        async def fetch() -> None:
+            seen.append(codes(await w.ask(request(wanted(), max_wait_ms=30_000), 12)))
+
+        nursery.start_soon(fetch)
+        await trio.testing.wait_all_tasks_blocked()
+        await w.cluster.delete_topics([topic_id])
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == [[ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]]
+
+
+async def test_ten_thousand_parked_fetches_do_not_slow_an_append_elsewhere() -> None:
+    """An append wakes the waiters of its partition only."""
+    async with world() as w, trio.open_nursery() as nursery:
+        await create(w, partitions=2)
+        for _ in range(1000):
+            nursery.start_soon(w.ask, request(wanted(1), max_wait_ms=60_000), 12)
+        await trio.testing.wait_all_tasks_blocked()
+        quiet, busy = (w.services.partitions.get("t", index) for index in (0, 1))
+        assert quiet is not None and busy is not None
+        assert (len(quiet.waiters), len(busy.waiters)) == (0, 1000)
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_first_batch_is_given_whole_however_small_the_limit() -> None:
+    """KIP-74: a consumer with a small max_bytes still makes progress; other partitions get nothing in that answer."""
+    async with world() as w:
+        await create(w, partitions=2)
+        append(w, partition=0, size=5000)
+        append(w, partition=1, size=5000)
+        found = sizes(await w.ask(request(wanted(0, max_bytes=10), wanted(1, max_bytes=10), max_bytes=100), 12))
+        assert found[0] > 5000 and found[1] == 0
+
+
+@pytest.mark.parametrize("offset", [-1, 2, 1 << 40])
+async def test_offsets_outside_the_log(offset: int) -> None:
+    """OFFSET_OUT_OF_RANGE below the start and beyond the end; the end itself is just empty."""
+    async with world() as w:
+        await create(w)
+        append(w)
+        assert codes(await w.ask(request(wanted(offset=offset)), 12)) == [ErrorCode.OFFSET_OUT_OF_RANGE]
+        assert codes(await w.ask(request(wanted(offset=1)), 12)) == [ErrorCode.NONE]
+
+
+async def test_leader_epochs_are_compared() -> None:
+    """KIP-320: a client that knows a newer leader than we are is told so."""
+    async with world() as w:
+        await create(w)
+        assert codes(await w.ask(request(wanted(current_leader_epoch=0)), 12)) == [ErrorCode.NONE]
+        assert codes(await w.ask(request(wanted(current_leader_epoch=3)), 12)) == [ErrorCode.UNKNOWN_LEADER_EPOCH]
+
+
+async def test_replicas_may_not_fetch() -> None:
+    """A forged replica id gives no way round authorization (CVE-2018-1288)."""
+    async with world() as w:
+        topic_id = await create(w)
+        append(w)
+        assert codes(await w.ask(request(wanted(), replica_id=1), 12)) == [ErrorCode.TOPIC_AUTHORIZATION_FAILED]
+        asked = request(replica_state=ReplicaState(replica_id=1, replica_epoch=1))
+        asked.topics = [FetchTopic(topic_id=topic_id, partitions=[wanted()])]
+        assert codes(await w.ask(asked, 17)) == [ErrorCode.TOPIC_AUTHORIZATION_FAILED]
+
+
+async def test_read_committed_stops_at_the_last_stable_offset_and_lists_aborted_transactions() -> None:
+    """P7: open transactions are not shown; aborted ones are named so that the client can skip them."""
+    async with world() as w:
+        await create(w)
+        append(w)
+        append(w, producer_id=5, producer_epoch=0, base_sequence=0, transactional=True)
+        append(w)
+
+        async def committed() -> Any:
+            reply = await w.ask(request(wanted(), isolation_level=READ_COMMITTED), 12)
+            return reply.responses[0].partitions[0]
+
+        part = await committed()
+        assert (part.high_watermark, part.last_stable_offset, part.aborted_transactions) == (3, 1, [])
+        assert read_header(part.records).next_offset == 1 and len(part.records) == read_header(part.records).size
+
+        marker = build_end_txn_marker(producer_id=5, producer_epoch=0, commit=False, coordinator_epoch=0, timestamp=NOW)
+        partition = w.services.partitions.get("t", 0)
+        assert partition is not None
+        partition.log.begin_append([Batch(read_header(marker), memoryview(marker))])
+        part = await committed()
+        assert part.last_stable_offset == 4
+        assert [(each.producer_id, each.first_offset) for each in part.aborted_transactions] == [(5, 1)]
+
+
+# --- sessions (KIP-227)
+
+
+async def opened(w: World, *partitions: FetchPartition) -> FetchResponse:
+    """The first, full answer of a session."""
+    reply: FetchResponse = await w.ask(request(*partitions, session_id=0, session_epoch=0), 12)
+    assert reply.session_id != 0
+    return reply
+
+
+async def test_a_session_tells_only_what_is_new() -> None:
+    """The full answer lists every partition, later ones those with records or a new high watermark."""
+    async with world() as w:
+        await create(w, partitions=3)
+        append(w, partition=0)
+        first = await opened(w, wanted(0), wanted(1), wanted(2))
+        assert sorted(sizes(first)) == [0, 1, 2]
+
+        following = request(wanted(0, offset=1), session_id=first.session_id, session_epoch=1)
+        assert sizes(await w.ask(following, 12)) == {}
+        append(w, partition=2)
+        second = await w.ask(request(session_id=first.session_id, session_epoch=2), 12)
+        assert list(sizes(second)) == [2]
+
+
+async def test_a_partition_that_gave_records_lets_the_others_go_first() -> None:
+    """With a small max_bytes no partition starves."""
+    async with world() as w:
+        await create(w, partitions=2)
+        append(w, partition=0, size=3000)
+        append(w, partition=1, size=3000)
+        small = {"max_bytes": 100}
+        first = await w.ask(request(wanted(0), wanted(1), session_id=0, session_epoch=0, **small), 12)
+        assert sizes(first)[0] > 0 and sizes(first)[1] == 0
+        second = await w.ask(request(session_id=first.session_id, session_epoch=1, **small), 12)
+        assert sizes(second)[1] > 0
+
+
+async def test_forgotten_partitions_are_not_read_any_more() -> None:
+    """And a session that has become empty ends."""
+    async with world() as w:
+        await create(w, partitions=2)
+        first = await opened(w, wanted(0), wanted(1))
+        append(w, partition=0)
+        append(w, partition=1)
+        forget = [ForgottenTopic(topic="t", partitions=[0])]
+        reply = await w.ask(
+            request(session_id=first.session_id, session_epoch=1, forgotten_topics_data=forget), 12
+        )
+        assert list(sizes(reply)) == [1]
+
+
+async def test_session_errors() -> None:
+    """Unknown ids and epochs that do not follow: the client starts anew."""
+    async with world() as w:
+        await create(w)
+        first = await opened(w, wanted())
+
+        async def error(session_id: int, epoch: int) -> ErrorCode:
+            return ErrorCode((await w.ask(request(session_id=session_id, session_epoch=epoch), 12)).error_code)
+
+        assert await error(first.session_id + 1, 1) is ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+        assert await error(first.session_id, 7) is ErrorCode.INVALID_FETCH_SESSION_EPOCH
+        assert await error(first.session_id, 1) is ErrorCode.NONE
+
+
+async def test_an_unknown_topic_in_a_session_recovers_when_it_is_created() -> None:
+    """An error is told each time; its end is news."""
+    async with world() as w:
+        first = await opened(w, wanted())
+        assert codes(first) == [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]
+        await create(w)
+        second = await w.ask(request(session_id=first.session_id, session_epoch=1), 12)
+        assert codes(second) == [ErrorCode.NONE]

@@ -1,0 +1,233 @@
+"""Produce: what is appended, what is refused, and when the answer comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from broker.context import CloseConnection
+from broker.coordinators.cluster import NewTopic
+from broker.handlers import produce as handler
+from broker.testing.contexts import World, world
+from kproto.batches.compression import Codec
+from kproto.batches.records import RecordData, build_batch, iter_records
+from kproto.errors import ErrorCode
+from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
+from kproto.messages.produce import (
+    PartitionProduceData,
+    PartitionProduceResponse,
+    ProduceRequest,
+    TopicProduceData,
+)
+
+NOW = 1_700_000_000_000
+
+
+def batch(count: int = 1, *, timestamp: int = NOW, key: bytes | None = b"k", **options: Any) -> bytearray:
+    return build_batch([RecordData(index, timestamp, key, b"v" * 100, ()) for index in range(count)], **options)
+
+
+def request(records: Any, *, topic: str = "t", partition: int = 0, acks: int = 1, **fields: Any) -> ProduceRequest:
+    data = PartitionProduceData(index=partition, records=records)
+    return ProduceRequest(
+        acks=acks, timeout_ms=1000, topic_data=[TopicProduceData(name=topic, partition_data=[data])], **fields
+    )
+
+
+async def produced(w: World, records: Any, version: int = 12, **fields: Any) -> PartitionProduceResponse:
+    """The answer for the one partition of a request."""
+    response = await w.ask(request(records, **fields), version)
+    part: PartitionProduceResponse = response.responses[0].partition_responses[0]
+    return part
+
+
+async def create(w: World, name: str = "t", partitions: int = 1, **configs: str) -> bytes:
+    """A topic; returns its id."""
+    [topic] = await w.cluster.create_topics(
+        [NewTopic(name, partitions, configs={key.replace("_", "."): value for key, value in configs.items()})]
+    )
+    assert not isinstance(topic, Exception), topic
+    return topic.topic_id
+
+
+async def stored(w: World, topic: str = "t") -> list[RecordData]:
+    """Every record of partition 0."""
+    part = FetchPartition(partition=0, fetch_offset=0, partition_max_bytes=1 << 20)
+    response = await w.ask(FetchRequest(topics=[FetchTopic(topic=topic, partitions=[part])]), 4)
+    data, found = response.responses[0].partitions[0].records, []
+    while data:
+        size = 12 + int.from_bytes(data[8:12], "big")
+        found += list(iter_records(bytes(data[:size])))
+        data = data[size:]
+    return found
+
+
+@pytest.mark.parametrize("version", range(3, 13))
+async def test_batches_get_consecutive_offsets(version: int) -> None:
+    """P1: the base offset in the answer is the place in the log, in every version."""
+    async with world() as w:
+        await create(w)
+        first, second = await produced(w, batch(3), version), await produced(w, batch(2), version)
+        assert (first.error_code, first.base_offset, second.base_offset) == (0, 0, 3)
+        assert [record.offset for record in await stored(w)] == [0, 1, 2, 3, 4]
+
+
+async def test_topics_by_id() -> None:
+    """KIP-516: v13 names topics by id; an id that is not there has a code of its own."""
+    async with world() as w:
+        topic_id = await create(w)
+        for wanted, code in ((topic_id, ErrorCode.NONE), (b"\7" * 16, ErrorCode.UNKNOWN_TOPIC_ID)):
+            data = PartitionProduceData(index=0, records=batch())
+            asked = ProduceRequest(
+                acks=-1, timeout_ms=1000, topic_data=[TopicProduceData(topic_id=wanted, partition_data=[data])]
+            )
+            reply = await w.ask(asked, 13)
+            assert reply.responses[0].topic_id == wanted
+            assert reply.responses[0].partition_responses[0].error_code == code
+
+
+@pytest.mark.parametrize("acks", [1, -1])
+async def test_a_duplicate_is_answered_with_the_original_offset(acks: int) -> None:
+    """P2: a retry of an idempotent producer is not appended again, and its answer is the first one's."""
+    async with world() as w:
+        await create(w)
+        await produced(w, batch())
+        idempotent = {"producer_id": 7, "producer_epoch": 0}
+        first = await produced(w, batch(2, base_sequence=0, **idempotent), acks=acks)
+        await produced(w, batch(1, base_sequence=2, **idempotent), acks=acks)
+        again = await produced(w, batch(2, base_sequence=0, **idempotent), acks=acks)
+        assert (again.error_code, again.base_offset) == (0, first.base_offset) == (0, 1)
+        assert len(await stored(w)) == 4
+
+
+async def test_a_gap_in_the_sequence_is_refused() -> None:
+    """P2: what an idempotent producer has lost on the way is not papered over."""
+    async with world() as w:
+        await create(w)
+        await produced(w, batch(producer_id=7, producer_epoch=0, base_sequence=0))
+        answer = await produced(w, batch(producer_id=7, producer_epoch=0, base_sequence=5))
+        assert ErrorCode(answer.error_code) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+@pytest.mark.parametrize("count", [1, 4000])
+async def test_compressed_batches_are_opened_and_kept_as_they_are(codec: Codec, count: int) -> None:
+    """Small ones are opened in the event loop, large ones in a thread; what is stored is what was sent."""
+    async with world() as w:
+        await create(w)
+        answer = await produced(w, batch(count, compression=codec))
+        assert answer.error_code == 0
+        assert len(await stored(w)) == count
+
+
+async def test_a_topic_that_wants_another_codec_gets_it() -> None:
+    """compression.type: the batch is recompressed, its records stay what they were."""
+    async with world() as w:
+        await create(w, compression_type="zstd")
+        assert (await produced(w, batch(10, compression=Codec.GZIP))).error_code == 0
+        records = await stored(w)
+        assert [(record.key, record.timestamp) for record in records] == [(b"k", NOW)] * 10
+
+
+async def test_log_append_time() -> None:
+    """message.timestamp.type=LogAppendTime: the broker's clock stamps the batch and tells the producer."""
+    async with world() as w:
+        await create(w, message_timestamp_type="LogAppendTime")
+        answer = await produced(w, batch(timestamp=5))
+        assert answer.log_append_time_ms == (await stored(w))[0].timestamp > NOW
+
+
+async def test_create_time_is_not_told() -> None:
+    """With CreateTime the answer's time is -1."""
+    async with world() as w:
+        await create(w)
+        assert (await produced(w, batch())).log_append_time_ms == -1
+
+
+async def test_timestamps_out_of_bounds_name_their_records() -> None:
+    """KIP-937 and KIP-467: INVALID_TIMESTAMP, with a line for each record."""
+    async with world() as w:
+        await create(w, message_timestamp_before_max_ms="1000")
+        answer = await produced(w, batch(2, timestamp=5))
+        assert ErrorCode(answer.error_code) is ErrorCode.INVALID_TIMESTAMP
+        assert [each.batch_index for each in answer.record_errors] == [0, 1]
+
+
+async def test_the_topics_own_size_limit_counts() -> None:
+    """max.message.bytes of the topic, upwards and downwards."""
+    async with world() as w:
+        await create(w, max_message_bytes="150")
+        await create(w, "wide", max_message_bytes="3000000")
+        large = build_batch([RecordData(0, NOW, None, bytes(2_000_000), ())])
+        assert ErrorCode((await produced(w, batch(2))).error_code) is ErrorCode.MESSAGE_TOO_LARGE
+        assert (await produced(w, large, topic="wide")).error_code == 0
+
+
+async def test_one_bad_partition_does_not_hold_back_the_others() -> None:
+    """Each partition of a request has its own outcome."""
+    async with world() as w:
+        await create(w, partitions=2)
+        data = [
+            PartitionProduceData(index=0, records=batch()),
+            PartitionProduceData(index=1, records=b"noise" * 20),
+            PartitionProduceData(index=2, records=batch()),
+        ]
+        asked = ProduceRequest(acks=1, timeout_ms=1000, topic_data=[TopicProduceData(name="t", partition_data=data)])
+        reply = await w.ask(asked, 9)
+        codes = [ErrorCode(part.error_code) for part in reply.responses[0].partition_responses]
+        assert codes == [ErrorCode.NONE, ErrorCode.CORRUPT_MESSAGE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]
+
+
+async def test_internal_topics_are_not_for_clients() -> None:
+    """Coordinators write them; a client is told the name is not valid."""
+    async with world() as w:
+        await w.cluster.ensure_internal_topic("__consumer_offsets")
+        answer = await produced(w, batch(), topic="__consumer_offsets")
+        assert ErrorCode(answer.error_code) is ErrorCode.INVALID_TOPIC_EXCEPTION
+
+
+async def test_a_transactional_id_is_refused_for_good() -> None:
+    """Transactions do not exist here yet: a code that producers take as final, on every partition."""
+    async with world() as w:
+        await create(w)
+        answer = await produced(w, batch(), transactional_id="tx")
+        assert ErrorCode(answer.error_code) is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+
+
+@pytest.mark.parametrize("acks", [2, -2, 100])
+async def test_acks_that_do_not_exist(acks: int) -> None:
+    """0, 1 and -1 are all there is."""
+    async with world() as w:
+        await create(w)
+        answer = await produced(w, batch(), acks=acks)
+        assert ErrorCode(answer.error_code) is ErrorCode.INVALID_REQUIRED_ACKS
+
+
+async def test_acks_0_is_never_answered() -> None:
+    """P4: success says nothing, failure closes the connection."""
+    async with world() as w:
+        await create(w)
+        assert await w.ask(request(batch(), acks=0), 9) is None
+        assert len(await stored(w)) == 1
+        for refused in (request(b"noise" * 20, acks=0), request(batch(), acks=0, topic="nobody")):
+            with pytest.raises(CloseConnection):
+                handler.handle(refused, w.context(9))
+
+
+async def test_acks_all_times_out_as_asked(monkeypatch: pytest.MonkeyPatch, autojump_clock: Any) -> None:
+    """timeout_ms bounds the wait for the disk; the batch may still become durable: the code says "unknown"."""
+    import trio
+
+    from storage.memory.engine import MemoryAppend
+
+    async with world() as w:
+        await create(w)
+
+        async def never(self: MemoryAppend) -> None:
+            await trio.sleep_forever()
+
+        monkeypatch.setattr(MemoryAppend, "durable", property(lambda self: False))
+        monkeypatch.setattr(MemoryAppend, "wait_durable", never)
+        answer = await produced(w, batch(), acks=-1)
+        assert ErrorCode(answer.error_code) is ErrorCode.REQUEST_TIMED_OUT
