@@ -1,0 +1,155 @@
+"""The broker under test: one that runs already, or one whose process this suite owns and may kill.
+
+`--bootstrap HOST:PORT` names a running one. Otherwise `--launch ottla` starts `ottla serve` (from the environment that
+runs the tests), and `--launch kafka` starts the command given by `--kafka-command` or OTTLA_KAFKA_COMMAND, a shell-like
+line in which `{port}`, `{dir}` and, standing alone, `{settings}` are filled in: the port to listen on (the next one is
+free too, for a controller), an empty folder for its data, and `key=value` words. The command must stay in the
+foreground and be able to start on the data it left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+START_TIMEOUT = 90.0
+STOP_TIMEOUT = 30.0
+
+
+class Unable(Exception):
+    """This kind of broker cannot do that; the message says why. The scenario is skipped."""
+
+
+class Broker(ABC):
+    """Where clients connect."""
+
+    bootstrap: str
+
+    def stop(self) -> None:  # noqa: B027  (who did not start it does not stop it)
+        """Stop it for good."""
+
+
+class RunningBroker(Broker):
+    """Somebody else's."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+
+
+class LaunchedBroker(Broker):
+    """A process of ours, with a folder of data that lives as long as this object is not stopped."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.port = free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.folder = Path(tempfile.mkdtemp(prefix="compat-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """The command line that serves `port` with the data in `folder`."""
+
+    def start(self) -> None:
+        """Start it and return when it accepts connections. Raises AssertionError with the end of its log."""
+        log = self.folder / "log"
+        with log.open("ab") as output:
+            # Its standard input ends with this process, and a group of its own keeps Ctrl-C from it.
+            self._process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.accepts():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                said = log.read_text(errors="replace")[-3000:]
+                raise AssertionError(f"the broker did not start: {shlex.join(self.command())}\n{said}")
+            time.sleep(0.02)
+
+    def accepts(self) -> bool:
+        """Whether somebody listens on the port."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    def kill(self) -> None:
+        """SIGKILL; what it had only in memory is gone."""
+        self._end(signal.SIGKILL)
+
+    def shut_down(self) -> None:
+        """SIGTERM, and wait; `start` brings it back."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            os.killpg(process.pid, how)
+            try:
+                process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(STOP_TIMEOUT)
+        assert process.stdin is not None
+        process.stdin.close()
+
+    def stop(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Ottla(LaunchedBroker):
+    """`ottla serve`."""
+
+    def command(self) -> list[str]:
+        words = [sys.executable, "-m", "ottla", "serve", "--port", str(self.port), "--exit-with-parent"]
+        words += ["--data", str(self.folder / "data")]
+        for key, value in self.settings.items():
+            words += ["--set", f"{key}={value}"]
+        return words
+
+
+class Kafka(LaunchedBroker):
+    """Apache Kafka, or whatever else the command starts."""
+
+    def __init__(self, settings: Mapping[str, str], template: str) -> None:
+        super().__init__(settings)
+        self._template = shlex.split(template)
+        if settings and "{settings}" not in self._template:
+            raise Unable("the command that starts the broker has no place for {settings}")
+
+    def command(self) -> list[str]:
+        words: list[str] = []
+        for word in self._template:
+            if word == "{settings}":
+                words += [f"{key}={value}" for key, value in self.settings.items()]
+            else:
+                words.append(word.format(port=self.port, dir=self.folder / "data"))
+        return words
+
+
+def free_port() -> int:
+    """A port that nobody listens on, nor on the next one; below those that outgoing connections take."""
+    while True:
+        port = random.randrange(20_000, 32_000, 2)
+        with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 1))
+            return port

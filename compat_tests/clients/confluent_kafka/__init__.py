@@ -1,0 +1,10 @@
+"""confluent-kafka: librdkafka under a thin Python layer. What holds here holds for most clients of other languages."""
+
+from __future__ import annotations
+
+NAME = "confluent-kafka"
+NEEDS = "the package confluent-kafka"
+CANNOT = {
+    "delete_group_offsets": "AdminClient does not offer librdkafka's DeleteConsumerGroupOffsets",
+    "log_sizes": "librdkafka does not have DescribeLogDirs",
+}

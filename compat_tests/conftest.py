@@ -1,0 +1,241 @@
+"""The suite's options, fixtures and report; README.md tells how to use them.
+
+A scenario is a test function that asks for `session` (one broker for all scenarios) or `owned` (a broker that it may
+kill). It runs once for each client. `@needs(...)` names what only some clients can do.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from compat_tests import matrix
+from compat_tests.brokers import Broker, Kafka, LaunchedBroker, Ottla, RunningBroker, Unable
+from compat_tests.capabilities import CAPABILITIES
+from compat_tests.clients import CLIENTS, Client, Missing, client
+from compat_tests.clients.contract import Driver
+from compat_tests.session import Session
+
+HERE = Path(__file__).parent
+OUTCOMES = pytest.StashKey[list[matrix.Outcome]]()
+# What a scenario's own broker says in addition to what every one of them does.
+GAP = "gap: "
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which broker, which clients, and where the matrix goes."""
+    group = parser.getgroup("compat_tests", "scenarios with real clients")
+    group.addoption("--bootstrap", metavar="HOST:PORT", help="a broker that is running already")
+    group.addoption("--launch", choices=("ottla", "kafka"), default="ottla", help="the broker to start")
+    group.addoption(
+        "--kafka-command",
+        default=os.environ.get("OTTLA_KAFKA_COMMAND"),
+        metavar="COMMAND",
+        help="starts Apache Kafka in the foreground: '... {port} {dir} {settings}'",
+    )
+    group.addoption("--client", action="append", choices=CLIENTS, help="only this client; may be repeated")
+    group.addoption("--matrix", metavar="FILE", help="write the matrix of clients and scenarios as Markdown")
+    group.addoption("--outcomes", metavar="FILE", help="write every outcome as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make `@needs` known."""
+    config.addinivalue_line("markers", "needs(*capabilities): what only some clients can do")
+    config.stash[OUTCOMES] = []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One run for each client."""
+    if "subject" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--client") or CLIENTS
+        metafunc.parametrize("subject", [client(folder) for folder in chosen], ids=chosen, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What the client libraries warn of, or leave open, is theirs."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+class Brokers:
+    """Starts what the options say, at most one for each set of settings, and stops them all."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._started: dict[tuple[object, ...], Broker] = {}
+
+    def get(self, purpose: str, **settings: str) -> Broker:
+        """The broker for a purpose, with settings of Kafka's names. Raises Unable."""
+        key = (purpose, *sorted(settings.items()))
+        if key not in self._started:
+            self._started[key] = self._start(purpose, settings)
+        return self._started[key]
+
+    def _start(self, purpose: str, settings: dict[str, str]) -> Broker:
+        bootstrap = self._config.getoption("--bootstrap")
+        if bootstrap:
+            if purpose != "shared":
+                raise Unable("--bootstrap names a broker that is not ours to stop or to configure")
+            return RunningBroker(bootstrap)
+        broker: LaunchedBroker
+        if self._config.getoption("--launch") == "ottla":
+            broker = Ottla(settings)
+        else:
+            command = self._config.getoption("--kafka-command")
+            if not command:
+                raise pytest.UsageError("--launch kafka needs --kafka-command or OTTLA_KAFKA_COMMAND")
+            broker = Kafka(settings, command)
+        try:
+            broker.start()
+        except BaseException:
+            broker.stop()
+            raise
+        return broker
+
+    def stop(self) -> None:
+        """Stop all that were started here."""
+        for broker in self._started.values():
+            broker.stop()
+
+
+class Drivers:
+    """The clients' drivers, each opened once, when first needed."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Driver | Missing] = {}
+
+    def get(self, subject: Client) -> Driver:
+        """Raises Missing."""
+        if subject.folder not in self._open:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    self._open[subject.folder] = subject.open_driver()
+            except Missing as missing:
+                self._open[subject.folder] = missing
+        found = self._open[subject.folder]
+        if isinstance(found, Missing):
+            raise found
+        return found
+
+    def topic_maker(self, subject: Client) -> Driver:
+        """The client itself, or the first that can create topics and is here."""
+        for candidate in [subject, *map(client, CLIENTS)]:
+            if "create_topics" not in candidate.cannot and "list_topics" not in candidate.cannot:
+                try:
+                    return self.get(candidate)
+                except Missing:
+                    pass
+        raise Missing("no client that can create topics is here")
+
+    def close(self) -> None:
+        """Close all of them."""
+        for driver in self._open.values():
+            if not isinstance(driver, Missing):
+                driver.close()
+
+
+@pytest.fixture(scope="session")
+def brokers(request: pytest.FixtureRequest) -> Iterator[Brokers]:
+    """The brokers of this run."""
+    started = Brokers(request.config)
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def drivers() -> Iterator[Drivers]:
+    """The drivers of this run."""
+    opened = Drivers()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def connect(
+    request: pytest.FixtureRequest, subject: Client, brokers: Brokers, drivers: Drivers
+) -> Iterator[Callable[..., Session]]:
+    """Binds the client under test to a broker for some purpose, or skips the scenario with the reason."""
+    for mark in request.node.iter_markers("needs"):
+        for capability in mark.args:
+            assert capability in CAPABILITIES, f"{capability!r} is not in compat_tests/capabilities.py"
+            if capability in subject.cannot:
+                pytest.skip(f"{GAP}{subject.cannot[capability]}")
+    sessions: list[Session] = []
+
+    def connected(purpose: str = "shared", **settings: str) -> Session:
+        try:
+            driver, maker = drivers.get(subject), drivers.topic_maker(subject)
+            broker = brokers.get(purpose, **settings)
+        except (Missing, Unable) as reason:
+            pytest.skip(str(reason))
+        scenario = request.node.originalname.removeprefix("test_").replace("_", "-")[:60]
+        sessions.append(Session(driver, maker, broker, f"{scenario}-{subject.folder}"))
+        return sessions[-1]
+
+    yield connected
+    for session in sessions:
+        session.close_all()
+
+
+@pytest.fixture
+def session(connect: Callable[..., Session]) -> Session:
+    """The client under test on the broker that all scenarios share."""
+    return connect()
+
+
+@pytest.fixture
+def owned(connect: Callable[..., Session]) -> Session:
+    """The client under test on a broker that scenarios stop, kill and start again; it runs now."""
+    session = connect("owned")
+    if not session.owned_broker.accepts():
+        session.owned_broker.start()
+    return session
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Note what became of a scenario for the matrix."""
+    report = yield
+    assert isinstance(report, pytest.TestReport)
+    callspec = getattr(item, "callspec", None)
+    subject = callspec.params.get("subject") if callspec else None
+    if isinstance(subject, Client) and isinstance(item, pytest.Function):
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+        result: matrix.Result | None = None
+        if report.failed:
+            result = "FAIL"
+        elif report.skipped:
+            result = "gap" if reason.startswith(GAP) else "skip"
+        elif report.when == "call":
+            result = "pass"
+        if result:
+            promise = (inspect.getdoc(item.function) or item.originalname).split("\n\n")[0].replace("\n", " ")
+            theme = (inspect.getdoc(item.module) or "").partition("\n")[0].rstrip(".:")
+            name = item.originalname.removeprefix("test_").replace("_", " ")
+            item.config.stash[OUTCOMES].append(
+                matrix.Outcome(theme, name, promise.rstrip("."), subject.name, result, reason.removeprefix(GAP))
+            )
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the matrix, and write it where the options say."""
+    outcomes = config.stash[OUTCOMES]
+    if not outcomes:
+        return
+    name = config.getoption("--bootstrap") or {"ottla": "Ottla", "kafka": "Apache Kafka"}[config.getoption("--launch")]
+    run = matrix.Run(name, outcomes)
+    terminalreporter.section(f"scenarios on {name}")
+    for line in matrix.terminal(run):
+        terminalreporter.line(line)
+    if path := config.getoption("--matrix"):
+        Path(path).write_text(matrix.markdown([run]))
+    if path := config.getoption("--outcomes"):
+        run.save(Path(path))

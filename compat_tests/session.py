@@ -1,0 +1,168 @@
+"""What a scenario holds in its hands: a client library bound to a broker, and names of its own.
+
+A `Session` opens producers, consumers and admin clients and closes what is left open at the end. Topics and groups get
+names that no other scenario has, so one broker serves them all. A client that cannot create topics is given them by
+another one: creating is then not what the scenario is about.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from compat_tests.brokers import LaunchedBroker, Unable
+from compat_tests.clients.contract import (
+    PATIENCE,
+    Admin,
+    Consumer,
+    ConsumerSettings,
+    Driver,
+    Failed,
+    Position,
+    Producer,
+    ProducerSettings,
+    Received,
+    Refused,
+    TopicPartition,
+)
+
+# The broker's error codes that scenarios expect, from Kafka's protocol.
+OFFSET_OUT_OF_RANGE = 1
+UNKNOWN_TOPIC_OR_PARTITION = 3
+MESSAGE_TOO_LARGE = 10
+INVALID_TOPIC_EXCEPTION = 17
+TOPIC_ALREADY_EXISTS = 36
+INVALID_PARTITIONS = 37
+INVALID_CONFIG = 40
+NON_EMPTY_GROUP = 68
+GROUP_ID_NOT_FOUND = 69
+GROUP_SUBSCRIBED_TO_TOPIC = 86
+
+
+class Session:
+    """One scenario's view of one client and one broker."""
+
+    def __init__(self, driver: Driver, topic_maker: Driver, broker: Any, scenario: str) -> None:
+        self.driver = driver
+        self.broker = broker
+        self.bootstrap: str = broker.bootstrap
+        self._topic_maker = topic_maker
+        self._scenario = scenario
+        self._open: list[Producer | Consumer | Admin] = []
+        self._admin: Admin | None = None
+
+    @property
+    def owned_broker(self) -> LaunchedBroker:
+        """The broker as a process that may be killed. Raises Unable."""
+        if not isinstance(self.broker, LaunchedBroker):
+            raise Unable("the broker is not ours to stop")
+        return self.broker
+
+    def name(self, kind: str = "topic") -> str:
+        """A name that nobody has used."""
+        return f"{self._scenario}-{kind}-{uuid.uuid4().hex[:12]}"
+
+    def topic(self, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
+        """A new topic, there for everybody to see."""
+        name = self.name()
+        admin = self._topic_maker.admin(self.bootstrap)
+        try:
+            admin.create_topic(name, partitions, configs)
+            eventually(lambda: admin.topics().get(name) == partitions, f"{name} to be there")
+        finally:
+            admin.close()
+        return name
+
+    def partition(self, configs: Mapping[str, str] | None = None) -> TopicPartition:
+        """The one partition of a new topic."""
+        return TopicPartition(self.topic(1, configs), 0)
+
+    def group(self) -> str:
+        """A group's name that nobody has used."""
+        return self.name("group")
+
+    def producer(self, **settings: Any) -> Producer:
+        """A producer with these ProducerSettings."""
+        return self._opened(self.driver.producer(self.bootstrap, ProducerSettings(**settings)))
+
+    def consumer(self, group: str | None = None, **settings: Any) -> Consumer:
+        """A consumer with these ConsumerSettings."""
+        return self._opened(self.driver.consumer(self.bootstrap, ConsumerSettings(group, **settings)))
+
+    def member(self, group: str, topics: Sequence[str], **settings: Any) -> Consumer:
+        """A consumer that is about to join a group."""
+        consumer = self.consumer(group, **settings)
+        consumer.subscribe(topics)
+        return consumer
+
+    def reader(self, *partitions: TopicPartition, at: Position = "beginning", **settings: Any) -> Consumer:
+        """A consumer assigned to these partitions from the same position."""
+        consumer = self.consumer(**settings)
+        consumer.assign(dict.fromkeys(partitions, at))
+        return consumer
+
+    @property
+    def admin(self) -> Admin:
+        """The scenario's admin client."""
+        if self._admin is None:
+            self._admin = self._opened(self.driver.admin(self.bootstrap))
+        return self._admin
+
+    def close(self, opened: Producer | Consumer | Admin) -> None:
+        """Close one of what this session has opened, now."""
+        self._open.remove(opened)
+        opened.close()
+
+    def close_all(self) -> None:
+        """Close what is left."""
+        while self._open:
+            self._open.pop().close()
+
+    def _opened(self, opened: Any) -> Any:
+        self._open.append(opened)
+        return opened
+
+
+def eventually(condition: Callable[[], object], what: str, within: float = PATIENCE) -> None:
+    """Wait until the condition holds; an error of the client while asking means that it does not hold yet."""
+    deadline = time.monotonic() + within
+    while True:
+        error: Exception | None = None
+        try:
+            if condition():
+                return
+        except (Refused, Failed) as raised:
+            error = raised
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {within:g} s in vain for {what}") from error
+        time.sleep(0.02)
+
+
+def read(consumer: Consumer, count: int, within: float = PATIENCE) -> list[Received]:
+    """Poll until `count` records have come; more or fewer than that is a failure."""
+    received: list[Received] = []
+    deadline = time.monotonic() + within
+    while len(received) < count:
+        assert time.monotonic() < deadline, f"{len(received)} of {count} records after {within:g} s: {received[-3:]}"
+        received += consumer.poll(min(1.0, within))
+    assert len(received) == count, f"{len(received)} records instead of {count}"
+    return received
+
+
+def drive(consumers: Sequence[Consumer], until: Callable[[], object], what: str) -> list[list[Received]]:
+    """Poll all of them by turns, as members of a group must be, until the condition holds; what each received."""
+    received: list[list[Received]] = [[] for _ in consumers]
+    deadline = time.monotonic() + PATIENCE
+    while not until():
+        shares = [sorted(consumer.assignment()) for consumer in consumers]
+        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s in vain for {what}; they have {shares}"
+        for consumer, so_far in zip(consumers, received, strict=True):
+            so_far += consumer.poll(0.05)
+    return received
+
+
+def values(received: Sequence[Received]) -> list[bytes | None]:
+    """Just the values, in order."""
+    return [record.value for record in received]
