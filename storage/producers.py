@@ -97,10 +97,13 @@ class CompletedTransaction(NamedTuple):
 
 
 class ProducerState(NamedTuple):
-    """One producer in a snapshot: the fields, and their order, of an entry in Kafka's `.snapshot` file.
+    """One batch of a producer in a snapshot: the fields, and their order, of an entry in Kafka's `.snapshot` file.
 
-    Of the window only the last batch is kept: offsets [last_offset - offset_delta, last_offset], sequences likewise.
-    -1 stands for nothing in every field.
+    It is at offsets [last_offset - offset_delta, last_offset], with sequences likewise. -1 stands for nothing in every
+    field: a producer whose window is empty has one entry without a batch.
+
+    A producer has an entry for each batch of its window, the last one last. Kafka writes that one only, and of several
+    for the same producer id it keeps the last that it reads, so it reads ours as its own.
     """
 
     producer_id: int
@@ -358,17 +361,21 @@ class LogProducers:
         """What `restore` needs to go on from here, in Kafka's terms."""
         states = []
         for producer_id, producer in self._producers.items():
-            last = producer.window[-1] if producer.window else None
+            window, epoch = producer.window, producer.epoch
+            common = (producer.coordinator_epoch, producer.transaction_start)
+            for _, last_sequence, first_offset, last_offset, timestamp in window[:-1]:
+                delta = last_offset - first_offset
+                states.append(ProducerState(producer_id, epoch, last_sequence, last_offset, delta, timestamp, *common))
+            last = window[-1] if window else None
             states.append(
                 ProducerState(
                     producer_id,
-                    producer.epoch,
+                    epoch,
                     last.last_sequence if last else _NONE,
                     last.last_offset if last else _NONE,
                     last.last_offset - last.first_offset if last else 0,
                     producer.last_timestamp,
-                    producer.coordinator_epoch,
-                    producer.transaction_start,
+                    *common,
                 )
             )
         return states
@@ -376,11 +383,14 @@ class LogProducers:
     def restore(self, states: Iterable[ProducerState], now: int) -> None:
         """Start from a snapshot instead of from nothing; the batches after it are then applied one by one.
 
-        The window of each producer comes back as its last batch. `refill` adds the others.
+        From a snapshot of Kafka's the window of each producer comes back as its last batch, and `refill` adds what it
+        can find of the others.
         """
         assert not self._producers, "a snapshot replaces nothing, it is where a log starts"
-        for state in states:
-            producer = self._add(state.producer_id, state.producer_epoch, now)
+        for state in sorted(states, key=attrgetter("last_offset")):
+            producer = self._producers.get(state.producer_id)
+            if producer is None or producer.epoch != state.producer_epoch:
+                producer = self._add(state.producer_id, state.producer_epoch, now)
             producer.last_timestamp = state.timestamp
             producer.coordinator_epoch = state.coordinator_epoch
             producer.transaction_start = state.transaction_first_offset
@@ -388,6 +398,7 @@ class LogProducers:
                 last = state.last_sequence
                 first = (last - state.offset_delta) & _SEQUENCE_MASK if last >= 0 else _NONE
                 producer.next_sequence = (last + 1) & _SEQUENCE_MASK
+                del producer.window[: 1 - WINDOW]
                 producer.window.append(
                     AppendedBatch(
                         first, last, state.last_offset - state.offset_delta, state.last_offset, state.timestamp

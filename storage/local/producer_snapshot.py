@@ -21,9 +21,11 @@ and 50 bytes for each of the last five batches of each producer, in their order:
 38      8      current_txn_first_offset   -1: no open transaction
 ======  =====  =========================  ==============================================================
 
-Big-endian. Kafka has one entry per producer, for its last batch, and so forgets at a roll or a restart what else might be
-sent again; of several entries it keeps the last, so it reads these files as its own. A snapshot is written at each roll and at a clean stop, so that an opening log replays batch headers from
-the newest one instead of from the beginning. A snapshot that cannot be read is no loss: the one before it serves.
+Big-endian. Kafka has one entry per producer, for its last batch, and so forgets at a restart what else may be sent
+again; of several entries it keeps the last that it reads, so it reads these files as its own.
+
+A snapshot is written at each roll and at a clean stop, so that an opening log replays batch headers from the newest one
+instead of from the beginning. A snapshot that cannot be read is no loss: the one before it serves.
 
 Source: org.apache.kafka.storage.internals.log.ProducerStateManager, ProducerSnapshot.json.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from kproto.batches.header import BatchHeader
@@ -322,14 +324,37 @@ def test_a_snapshot_restores_verdicts() -> None:
     assert restored.refusal(header(4, epoch=0)) is ErrorCode.INVALID_PRODUCER_EPOCH
 
 
+def test_a_snapshot_has_whole_windows() -> None:
+    """All of the last five batches are recognised after `restore`, in whatever order the entries come."""
+    log = Log()
+    for sequence in range(8):
+        log.append(header(1, sequence=3 * sequence, count=3))
+        log.append(header(2, sequence=sequence))
+    snapshot = log.producers.snapshot()
+    assert len(snapshot) == 10
+    for states in (snapshot, reversed(snapshot)):
+        restored = Log()
+        restored.producers.restore(states, now=0)
+        restored.producers.check_invariants()
+        found = [restored.append(header(1, sequence=3 * sequence, count=3)) for sequence in range(3, 8)]
+        assert found == [12, 16, 20, 24, 28]
+        assert restored.refusal(header(1, sequence=6, count=3)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        assert sorted(restored.producers.describe()) == sorted(log.producers.describe())
+
+
+def as_kafka_writes(snapshot: Iterable[ProducerState]) -> list[ProducerState]:
+    """The entries that Apache Kafka would have: the last of each producer."""
+    return list({state.producer_id: state for state in snapshot}.values())
+
+
 def test_refill_completes_the_windows() -> None:
-    """With the headers before the snapshot, newest first, all five are recognised again, and no more than five."""
+    """With the headers before Kafka's snapshot, newest first, all five are recognised again, and no more than five."""
     log = Log()
     for sequence in range(8):
         log.append(header(1, sequence=sequence))
         log.append(header(2, sequence=sequence))
     restored = Log()
-    restored.producers.restore(log.producers.snapshot(), now=0)
+    restored.producers.restore(as_kafka_writes(log.producers.snapshot()), now=0)
     restored.producers.refill(reversed(log.headers))
     restored.producers.check_invariants()
     assert [restored.append(header(1, sequence=sequence)) for sequence in range(3, 8)] == [6, 8, 10, 12, 14]

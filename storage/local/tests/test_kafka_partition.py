@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage.engine import AbortedTransaction, EpochEnd, LogSpec, OpenProducer, TimestampOffset
-from storage.local import partition_metadata
+from storage.local import partition_metadata, producer_snapshot
 from storage.local.tests.local_lab import Place, append, read_all, values_of
 from storage.local.tests.test_formats import META_PROPERTIES, SNAPSHOT, TRANSACTIONS
 from storage.log_config import LogConfig
@@ -104,7 +104,10 @@ async def test_after_kafka_was_killed(place: Place) -> None:
     await check(place)
     assert place.file(".timeindex", "tx").read_bytes() == TIME_INDEX
     assert place.file(".index", "tx").read_bytes() == b""
-    assert place.file(".snapshot", "tx", offset=24).read_bytes() == SNAPSHOT
+    states = producer_snapshot.decode(place.file(".snapshot", "tx", offset=24).read_bytes())
+    assert states is not None
+    assert states[-1:] == producer_snapshot.decode(SNAPSHOT), "and before it the other batches of the window"
+    assert [state.last_sequence for state in states] == [4, 9, 14, 19]
     assert place.file(".txnindex", "tx").read_bytes() == TRANSACTIONS
 
 
