@@ -248,7 +248,7 @@ async def test_a_partition_that_gave_records_lets_the_others_go_first() -> None:
         await create(w, partitions=2)
         append(w, partition=0, size=3000)
         append(w, partition=1, size=3000)
-        small = {"max_bytes": 100}
+        small: dict[str, Any] = {"max_bytes": 100}
         first = await w.ask(request(wanted(0), wanted(1), session_id=0, session_epoch=0, **small), 12)
         assert sizes(first)[0] > 0 and sizes(first)[1] == 0
         second = await w.ask(request(session_id=first.session_id, session_epoch=1, **small), 12)

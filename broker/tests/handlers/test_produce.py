@@ -93,7 +93,7 @@ async def test_a_duplicate_is_answered_with_the_original_offset(acks: int) -> No
     async with world() as w:
         await create(w)
         await produced(w, batch())
-        idempotent = {"producer_id": 7, "producer_epoch": 0}
+        idempotent: dict[str, Any] = {"producer_id": 7, "producer_epoch": 0}
         first = await produced(w, batch(2, base_sequence=0, **idempotent), acks=acks)
         await produced(w, batch(1, base_sequence=2, **idempotent), acks=acks)
         again = await produced(w, batch(2, base_sequence=0, **idempotent), acks=acks)
