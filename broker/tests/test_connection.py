@@ -166,7 +166,6 @@ async def test_no_reply_for_a_request_that_wants_none() -> None:
         frame_prefix(3) + b"abc",
         request(1, api_key=999),
         request(1, api_key=3, version=99),
-        frame_prefix(11) + request(1)[4:] + b"!",
     ],
 )
 async def test_what_is_no_request_closes_the_connection(garbage: bytes) -> None:
