@@ -25,7 +25,7 @@ VERBS: dict[str, Verb] = {
     "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes"),
     "compare-schema": Verb("tools.schema_comparison:main", "compare our messages with Apache Kafka's definitions"),
     "bench": Verb("tools.benchmark.command:main", "measure the broker, side by side with Apache Kafka"),
-    "kill-test": Verb("tools.kill_test.command:main", "kill the broker again and again and check every acknowledgement"),
+    "kill-test": Verb("tools.kill_test.command:main", "kill the broker again and again, check every acknowledgement"),
     "codec-benchmark": Verb("tools.codec_benchmark:main", "time the decoder against kafka-python's"),
 }
 

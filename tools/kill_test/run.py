@@ -92,8 +92,10 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None] = lambda _: None
         broker.wait_until_it_answers()
         outcome.violations += compare_restarted(logs, _read_logs(broker, tuple(logs)))
         broker.stop()
-    except (BrokerDied, wire.Refusal) as error:
+    except BrokerDied as error:
         outcome.violations.append(Violation("died", "", -1, -1, str(error)))
+    except wire.Refusal as error:
+        outcome.violations.append(Violation("unreadable", "", -1, -1, str(error)))
     finally:
         if load is not None:
             load.kill()

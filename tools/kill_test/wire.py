@@ -80,6 +80,19 @@ def produced(client: WireClient) -> tuple[int, int]:
 def log_offsets(client: WireClient, places: Sequence[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
     """The offset that belongs to `timestamp`, EARLIEST or LATEST in each log; logs that answer an error are left
     out."""
+    return {place: offset for place, error, offset in _list_offsets(client, places, timestamp) if not error}
+
+
+def log_offset(client: WireClient, place: TopicPartition, timestamp: int) -> int:
+    """The same for one log."""
+    [(_, error, offset)] = _list_offsets(client, [place], timestamp)
+    accept(f"ListOffsets {place.topic}-{place.partition}", error)
+    return offset
+
+
+def _list_offsets(
+    client: WireClient, places: Sequence[TopicPartition], timestamp: int
+) -> list[tuple[TopicPartition, int, int]]:
     topics = [
         ListOffsetsTopic(
             name=place.topic, partitions=[ListOffsetsPartition(partition_index=place.partition, timestamp=timestamp)]
@@ -87,12 +100,11 @@ def log_offsets(client: WireClient, places: Sequence[TopicPartition], timestamp:
         for place in places
     ]
     reply: Any = client.call(ListOffsetsRequest(replica_id=-1, topics=_merged(topics)), 6)
-    return {
-        TopicPartition(topic.name, part.partition_index): part.offset
+    return [
+        (TopicPartition(topic.name, part.partition_index), part.error_code, part.offset)
         for topic in reply.topics
         for part in topic.partitions
-        if not part.error_code
-    }
+    ]
 
 
 def _merged(topics: list[Any]) -> list[Any]:
@@ -136,8 +148,8 @@ def committed_offsets(client: WireClient, groups: Sequence[str]) -> dict[str, di
 
 def read_log(client: WireClient, place: TopicPartition) -> list[tuple[int, bytes | None]]:
     """Every record of a log as (offset, value), from its first one to its end as it is now."""
-    at = log_offsets(client, [place], EARLIEST)[place]
-    end = log_offsets(client, [place], LATEST)[place]
+    at, end = log_offset(client, place, EARLIEST), log_offset(client, place, LATEST)
+    name = f"{place.topic}-{place.partition}"
     records: list[tuple[int, bytes | None]] = []
     while at < end:
         fetched = _fetch(client, place, at)
@@ -149,12 +161,13 @@ def read_log(client: WireClient, place: TopicPartition) -> list[tuple[int, bytes
             batch = fetched[position : position + size]
             header = read_header(batch)
             if not has_valid_crc(header, batch):
-                raise Refusal(f"the batch at {header.base_offset} of {place}", ErrorCode.CORRUPT_MESSAGE)
+                raise Refusal(f"the batch at {header.base_offset} of {name}", ErrorCode.CORRUPT_MESSAGE)
             records += ((record.offset, record.value) for record in iter_records(batch) if record.offset >= at)
             at = header.last_offset + 1
             position += size
         if not position:
-            raise Refusal(f"nothing is given out at {at} of {place}, which ends at {end}", -1)
+            what = f"nothing is given out at {at} of {name}, which ends at {end}"
+            raise Refusal(what, ErrorCode.UNKNOWN_SERVER_ERROR)
     return records
 
 
@@ -163,5 +176,5 @@ def _fetch(client: WireClient, place: TopicPartition, offset: int) -> memoryview
     topic = FetchTopic(topic=place.topic, partitions=[part])
     reply: Any = client.call(FetchRequest(max_wait_ms=100, min_bytes=1, max_bytes=FETCH_BYTES, topics=[topic]), 12)
     answer = reply.responses[0].partitions[0]
-    accept(f"Fetch {place} from {offset}", answer.error_code)
+    accept(f"Fetch {place.topic}-{place.partition} from {offset}", answer.error_code)
     return memoryview(answer.records or b"")
