@@ -159,20 +159,23 @@ class IndexFile:
             return _last_of(newer, len(newer) // layout.size, layout, goes_right)
         if not flushed:
             return None
-        file = self._disk.open_read(self._path)
+        try:
+            file = self._disk.open_read(self._path)
+        except FileNotFoundError:
+            raise DamagedIndex(self._path) from None
         try:
             low, high = 0, (flushed - 1) // BLOCK_ENTRIES  # blocks: the answer begins in [low, high]
             size = layout.size
             while low < high:
                 middle = (low + high + 1) // 2
-                entry = layout.unpack(_exactly(file, middle * BLOCK_ENTRIES * size, size, wait))
+                entry = layout.unpack(self._exactly(file, middle * BLOCK_ENTRIES * size, size, wait))
                 if goes_right(entry):
                     low = middle
                 else:
                     high = middle - 1
             start = low * BLOCK_ENTRIES
             count = min(BLOCK_ENTRIES, flushed - start)
-            block = _exactly(file, start * size, count * size, wait)
+            block = self._exactly(file, start * size, count * size, wait)
         finally:
             file.close()
         return _last_of(block, count, layout, goes_right)
@@ -183,20 +186,19 @@ class IndexFile:
         data = (self._disk.read_file(self._path) or b"")[: flushed * self._layout.size] + bytes(newer)
         return list(self._layout.iter_unpack(data))
 
+    def _exactly(self, file: File, position: int, length: int, wait: bool) -> bytes:
+        data = read(file, position, length, wait)
+        if len(data) != length:
+            raise DamagedIndex(self._path)
+        return data
+
     def _entry(self, file: File, number: int) -> tuple[int, ...]:
         size = self._layout.size
-        return self._layout.unpack(_exactly(file, number * size, size, True))
+        return self._layout.unpack(self._exactly(file, number * size, size, True))
 
 
 class DamagedIndex(Exception):
-    """An index file is shorter than it was: somebody cut it."""
-
-
-def _exactly(file: File, position: int, length: int, wait: bool) -> bytes:
-    data = read(file, position, length, wait)
-    if len(data) != length:
-        raise DamagedIndex
-    return data
+    """An index does not say what the log says; the message is its path."""
 
 
 def _last_of(

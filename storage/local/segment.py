@@ -121,6 +121,10 @@ class Segment:
         """The path of one of this segment's files."""
         return f"{self._directory}/{file_name(self.base_offset, suffix)}"
 
+    def owns(self, path: str) -> bool:
+        """Whether `path` is one of this segment's files."""
+        return path.startswith(self.path("."))
+
     # -- the file ------------------------------------------------------------------------------------------------------
 
     @property

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from storage.engine import Batch, LogSpec, Read
-from storage.local.engine import LocalLog, LocalStore
+from storage.local.engine import LocalStore
+from storage.local.partition_log import LocalLog
 from storage.seams.clock import VirtualClock
 from storage.seams.disk import Disk, SystemDisk
 from storage.seams.entropy import SystemEntropy

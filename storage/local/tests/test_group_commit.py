@@ -10,7 +10,7 @@ import trio
 
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Append
-from storage.local.engine import LocalAppend, LocalLog
+from storage.local.partition_log import LocalAppend, LocalLog
 from storage.local.tests.local_lab import Place, append, log_of, values_of
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import InlineOffload

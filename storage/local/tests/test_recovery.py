@@ -247,6 +247,33 @@ async def test_an_index_from_another_time(place: Place) -> None:
             ]
 
 
+@pytest.mark.parametrize("reopened", [True, False])
+@pytest.mark.parametrize("damage", ["cut", "gone", "zeros"])
+async def test_indexes_damaged_while_they_are_in_use(place: Place, damage: str, reopened: bool) -> None:
+    """Under a running broker just the same: the segment being written, and closed ones."""
+    settings: dict[str, Any] = {"segment_bytes": 100_000, "index_interval_bytes": 0}
+    async with place.open() as store:
+        log = log_of(store, **settings)
+        for number in range(2500):
+            log.begin_append([batch(b"x", timestamps=[1000 + number])])
+        if reopened:
+            log.open().finish()
+            log.opened = None
+            store.data.recovery_points.clear()
+        log.open()
+        for path in (place.path / "orders-0").glob("*index"):
+            if damage == "gone":
+                path.unlink()
+            else:
+                path.write_bytes(path.read_bytes()[:20] if damage == "cut" else bytes(path.stat().st_size))
+        assert len(log.open().segments) == 2
+        for offset in (3, 700, 1400, 1499, 1600, 2400):
+            assert len(await read_all(store, log, start=offset)) == (2500 - offset) * (log.statistics().size // 2500)
+            found = await log.offset_for_time(1000 + offset)
+            assert found is not None
+            assert found.offset == offset
+
+
 async def test_producers_survive(place: Place) -> None:
     """After a kill and after a clean stop alike: repetitions of the last five batches are known, gaps are refused."""
     producer = ScriptedProducer(9)

@@ -13,7 +13,8 @@ import sys
 import trio
 
 from storage.engine import LogSpec
-from storage.local.engine import LocalLog, LocalStore
+from storage.local.engine import LocalStore
+from storage.local.partition_log import LocalLog
 from storage.log_config import LogConfig
 from storage.seams.clock import SystemClock
 from storage.seams.disk import SystemDisk

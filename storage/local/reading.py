@@ -1,0 +1,115 @@
+"""Answering a fetch: where the records are, and whether sending them would wait for the disk.
+
+The same code answers in the event loop and in a thread. In the event loop it must not wait, so a look-up that would
+raises WouldWait, and so does a slice whose bytes are not in memory; the whole question then goes to a thread, which
+waits, reads the bytes once into a buffer that nobody looks at, and so brings them into memory for `sendfile`.
+
+A damaged index stops either (DamagedIndex). Indexes of closed segments are made anew in the thread; that of the segment
+being written belongs to the event loop (`rebuild_written`). If that does not help, the partition cannot be read, and
+the others are answered all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from kproto.errors import KafkaError
+from storage.engine import FetchedRecords, Read
+from storage.local.index_file import DamagedIndex, WouldWait
+from storage.local.partition_log import own
+from storage.local.segment import Corrupt, FileSlice
+
+WARM_BUFFER: Final = 256 << 10
+
+Answers = list[FetchedRecords | KafkaError]
+
+
+def answer(reads: Sequence[Read], max_bytes: int, *, wait: bool, last_attempt: bool = False) -> Answers:
+    """Answer `reads` as `LogStore.read_now` says.
+
+    Raises WouldWait unless told to `wait`; DamagedIndex unless it is the `last_attempt`.
+    """
+    answers: Answers = []
+    nothing_yet = True
+    for read in reads:
+        face = own(read.log)
+        try:
+            records = face.read(read, max_bytes, nothing_yet, wait=wait)
+            log = face.opened
+            if log is None:
+                raise face.gone()
+            if isinstance(records, FileSlice):
+                if not wait and not records.is_resident():
+                    raise WouldWait
+                nothing_yet = False
+                max_bytes = max(0, max_bytes - len(records))
+            answers.append(FetchedRecords(records, log.end, log.stable, log.start))
+        except KafkaError as error:
+            answers.append(error)
+        except (Corrupt, OSError) as error:
+            answers.append(face.unreadable(str(error)))
+        except DamagedIndex as error:
+            if not last_attempt:
+                raise
+            answers.append(face.unreadable(f"{error} stays damaged"))
+    return answers
+
+
+def answer_and_warm(reads: Sequence[Read], max_bytes: int, last_attempt: bool) -> Answers:
+    """In a thread: find the records and bring them into memory, so that sending them waits for no disk.
+
+    Raises DamagedIndex if that is the index of a segment being written, unless it is the `last_attempt`.
+    """
+    repaired: set[str] = set()
+    while True:
+        try:
+            answers = answer(reads, max_bytes, wait=True, last_attempt=last_attempt)
+            break
+        except DamagedIndex as error:
+            path = str(error)
+            if path in repaired or not _rebuild_closed(reads, path):
+                raise
+            repaired.add(path)
+    buffer: bytearray | None = None
+    for number, found in enumerate(answers):
+        if not isinstance(found, FetchedRecords) or not isinstance(found.records, FileSlice):
+            continue
+        records = found.records
+        if records.is_resident():
+            continue
+        buffer = buffer or bytearray(WARM_BUFFER)
+        end = records.position + len(records)
+        try:
+            for position in range(records.position, end, WARM_BUFFER):
+                records.file.read_into(position, memoryview(buffer)[: min(WARM_BUFFER, end - position)])
+        except OSError as error:
+            answers[number] = own(reads[number].log).unreadable(str(error))
+    return answers
+
+
+def _rebuild_closed(reads: Sequence[Read], path: str) -> bool:
+    """Make the indexes anew that `path` is one of, if no append changes them; False otherwise."""
+    for read in reads:
+        log = own(read.log).opened
+        if log is not None:
+            for segment in log.segments[:-1]:
+                if segment.owns(path):
+                    try:
+                        log.rebuild(segment)
+                    except (Corrupt, OSError):
+                        return False
+                    return True
+    return False
+
+
+def rebuild_written(reads: Sequence[Read], path: str) -> None:
+    """Make the indexes anew that `path` is one of, of a segment being written. In the event loop only."""
+    for read in reads:
+        log = own(read.log).opened
+        if log is not None and log.segments and log.segments[-1].owns(path):
+            try:
+                log.rebuild(log.segments[-1])
+            except (Corrupt, OSError) as error:
+                own(read.log).unreadable(str(error))
+            return
