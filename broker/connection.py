@@ -55,6 +55,7 @@ class Connection:
         self._shorter = trio.Event()
         self._writer_runs = False
         self._sending = False
+        self._handling = False
         self._watched = (-1, -1, -1)  # what `overdue` saw last: requests, bytes of the frame under way, bytes sent
         self._still_since = 0.0
 
@@ -73,6 +74,8 @@ class Connection:
                 if isinstance(waiting, CoroutineType):
                     waiting.close()
             self._queue.clear()
+            self._sending = False
+            self._shorter.set()  # whoever waits for `quiet` has waited enough
             self._transport.close()
 
     def _tell(self, known: BaseExceptionGroup[Any] | None, faults: BaseExceptionGroup[Any] | None) -> None:
@@ -98,12 +101,14 @@ class Connection:
             self._watched, self._still_since = seen, now
             return None
         still = now - self._still_since
+        if self._sending and still > WRITE_STALL_SECONDS:
+            return "the peer does not read its replies"
+        if self._handling:
+            return None  # what has arrived behind the request at hand waits for its turn
         if arrived:
             allowed = FRAME_GRACE_SECONDS + arrived / FRAME_BYTES_PER_SECOND
             return "a request did not finish arriving" if still > allowed else None
-        if self._sending:
-            return "the peer does not read its replies" if still > WRITE_STALL_SECONDS else None
-        if not self._queue and still > self._idle_seconds:
+        if not self._sending and not self._queue and still > self._idle_seconds:
             return "idle"
         return None
 
@@ -120,7 +125,9 @@ class Connection:
             if count == 0:
                 return
             protocol.received(count)
+            self._handling = True
             await self._handle_received(nursery)
+            self._handling = False
             reads += 1
             if reads == READS_BEFORE_YIELD:
                 reads = 0

@@ -230,6 +230,22 @@ async def test_a_request_that_never_finishes_arriving_is_overdue(autojump_clock:
         assert connection.overdue(trio.current_time()) == "a request did not finish arriving"
 
 
+async def test_a_request_that_waits_for_its_turn_is_not_overdue(autojump_clock: trio.testing.MockClock) -> None:
+    """A JoinGroup may wait for minutes; what the peer has sent behind it has arrived, and the peer is not idle."""
+    joined = trio.Event()
+    script = Script(_1=after(joined))
+    script.eager = False
+    async with connected(script) as (transport, connection):
+        transport.deliver(request(1) + request(2))
+        await settle()
+        assert connection.overdue(trio.current_time()) is None
+        await trio.sleep(IDLE_SECONDS + 1)
+        assert connection.overdue(trio.current_time()) is None
+        joined.set()
+        await settle()
+        assert replies(transport) == [1, 2]
+
+
 async def test_a_peer_that_does_not_read_is_overdue(autojump_clock: trio.testing.MockClock) -> None:
     """A reply that cannot be sent holds its buffers for WRITE_STALL_SECONDS; any progress starts the time anew."""
     async with connected(Script(), takes=5) as (transport, connection):
@@ -263,3 +279,19 @@ async def test_stopping_waits_for_acknowledgements_under_way() -> None:
         durable.set()
         await done.wait()
         assert replies(transport) == [1]
+
+
+async def test_stopping_does_not_wait_for_a_peer_that_has_gone() -> None:
+    """An acknowledgement that nobody is there to read any more holds up no stop."""
+    transport = MemoryTransport()
+    config = SimpleNamespace(socket_request_max_bytes=1000, connections_max_idle_ms=IDLE_SECONDS * 1000)
+    services: Any = SimpleNamespace(config=config)
+    script: Any = Script(_1=after(trio.Event()))
+    connection = Connection(transport, Peer("192.0.2.1", 50_000), services, script)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connection.serve)
+        transport.deliver(request(1))
+        await settle()
+        nursery.start_soon(connection.quiet)
+        await settle()
+        transport.end()
