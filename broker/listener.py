@@ -33,7 +33,6 @@ SYSTEM_CHOOSES = -1
 SENDFILE_CHUNK = 8 * 1024 * 1024
 JOIN_BELOW = 64 * 1024
 _IN_MEMORY = (bytes, bytearray, memoryview)
-ACCEPT_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 ACCEPT_PAUSE_SECONDS = 0.1
 
 
@@ -53,6 +52,10 @@ def descriptor_limit() -> int:
 
 class ListenError(Exception):
     """The listener cannot be opened; the message is one sentence for the person who started the broker."""
+
+
+class CutShort(Exception):
+    """The file behind a fetched slice ends early. The reply's length has been sent, so only closing is left."""
 
 
 class Transport(Protocol):
@@ -96,8 +99,8 @@ class SocketTransport:
         self._socket = sock
         self._fd = sock.fileno()
         self._sendfile: Callable[[int, int, int, int], int] | None = None if PORTABLE else getattr(os, "sendfile", None)
-        self.peer: tuple[str, int] = sock.getpeername()[:2]
-        self.local: tuple[str, int] = sock.getsockname()[:2]
+        self.peer = _address(sock.getpeername())
+        self.local = _address(sock.getsockname())
         self.sent = 0
 
     def receive_now(self, window: memoryview) -> int | None:
@@ -111,34 +114,31 @@ class SocketTransport:
 
     def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
         at = 0
-        try:
-            while at < len(buffers):
-                buffer = buffers[at]
-                stop = at + 1
-                if not isinstance(buffer, _IN_MEMORY):
-                    sendfile, descriptor = self._sendfile, buffer.fileno()
-                    if sendfile is not None and descriptor is not None:
-                        left = self._send_slice(sendfile, descriptor, buffer)
-                        if left is not None:
-                            return [left, *buffers[stop:]]
-                        at = stop
-                        continue
-                    buffer = buffer.read()
-                elif len(buffer) < JOIN_BELOW:  # small neighbours leave together
-                    while stop < len(buffers) and isinstance(buffers[stop], _IN_MEMORY):
-                        stop += 1
-                    if stop > at + 1:
-                        buffer = b"".join(buffers[at:stop])
-                try:
-                    count = self._socket.send(buffer)
-                except (BlockingIOError, InterruptedError):
-                    return [buffer, *buffers[stop:]]
-                self.sent += count
-                if count < len(buffer):
-                    return [memoryview(buffer)[count:], *buffers[stop:]]
-                at = stop
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise OSError(errno.ECONNRESET, "the peer has gone") from error
+        while at < len(buffers):
+            buffer = buffers[at]
+            stop = at + 1
+            if not isinstance(buffer, _IN_MEMORY):
+                sendfile, descriptor = self._sendfile, buffer.fileno()
+                if sendfile is not None and descriptor is not None:
+                    left = self._send_slice(sendfile, descriptor, buffer)
+                    if left is not None:
+                        return [left, *buffers[stop:]]
+                    at = stop
+                    continue
+                buffer = buffer.read()
+            elif len(buffer) < JOIN_BELOW:  # small neighbours leave together, large ones are not copied
+                while stop < len(buffers) and isinstance(buffers[stop], _IN_MEMORY) and len(buffers[stop]) < JOIN_BELOW:
+                    stop += 1
+                if stop > at + 1:
+                    buffer = b"".join(buffers[at:stop])
+            try:
+                count = self._socket.send(buffer)
+            except (BlockingIOError, InterruptedError):
+                return [buffer, *buffers[stop:]]
+            self.sent += count
+            if count < len(buffer):
+                return [memoryview(buffer)[count:], *buffers[stop:]]
+            at = stop
         return ()
 
     def _send_slice(
@@ -152,7 +152,7 @@ class SocketTransport:
             except (BlockingIOError, InterruptedError):
                 return _Rest(records, offset)
             if count == 0:
-                raise OSError(errno.EIO, "the file behind a fetched slice ended early")
+                raise CutShort(f"a slice of {length} bytes at {position} ended after {offset}")
             offset += count
             self.sent += count
         return None
@@ -167,6 +167,13 @@ class SocketTransport:
         if self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._fd)
             self._socket.close()
+
+
+def _address(name: tuple[Any, ...]) -> tuple[str, int]:
+    """(host, port) of a socket. A listener on every address is an IPv6 one and sees IPv4 peers as ::ffff:a.b.c.d;
+    clients must be told, and limits and group descriptions be looked up by, what they know: a.b.c.d."""
+    host, port = name[:2]
+    return host.removeprefix("::ffff:") if "." in host else host, port
 
 
 class _Rest:
@@ -254,10 +261,12 @@ class Listener:
                 await trio.lowlevel.wait_readable(sock.fileno())
                 continue
             except OSError as error:
-                if error.errno not in ACCEPT_ERRORS:
-                    raise
+                if sock.fileno() < 0:
+                    raise trio.ClosedResourceError from None
+                # Out of descriptors or memory, which come back when connections end; or what the network did to a
+                # connection that nobody has greeted yet (accept(2) lists both). Neither is a reason to stop.
                 refused(str(error.strerror))
-                await trio.sleep(ACCEPT_PAUSE_SECONDS)  # descriptors come back when connections end
+                await trio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
             try:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
