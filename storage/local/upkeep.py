@@ -1,6 +1,6 @@
 """Upkeep: what happens by itself while a store is open. Nothing is lost without it.
 
-* what nobody waited for is synced, about once a minute, or as soon as `flush.ms` says;
+* what nobody waited for is synced, about once a minute, as soon as `flush.ms` says, or when too many files are open;
 * the checkpoints are written, so that a start after a crash has little to read;
 * logs that nobody used for a minute or two are let go of;
 * what was deleted is removed, files after `file.delete.delay.ms`;
@@ -48,15 +48,20 @@ class Upkeep:
         self._flush_due: dict[LocalLog, float] = {}
         self._doomed: list[tuple[float, str]] = []  # when, and which file or directory is to be removed
         self._retention_due: dict[Key, int] = {}  # before that time (wall clock) there is nothing to expire
+        self._crowded = False
         self._news = trio.Event()
 
     # -- what the store tells ------------------------------------------------------------------------------------------
 
     def became_dirty(self, log: LocalLog) -> None:
         """`log` has bytes that are not synced."""
-        self._store.descriptors.trim()
         self._retention_due.pop(log.key, None)
         self.dirty[log] = None
+        descriptors = self._store.descriptors
+        descriptors.trim()
+        if len(descriptors) > descriptors.limit and not self._crowded:
+            self._crowded = True  # a file with unsynced bytes stays open, so they have to be synced
+            self._news.set()
         if log.spec.config.flush_ms < NEVER and log not in self._flush_due:
             self._flush_due[log] = trio.current_time() + log.spec.config.flush_ms / 1000
             self._news.set()
@@ -99,6 +104,10 @@ class Upkeep:
                 await self._news.wait()
             now = trio.current_time()
             await self._flush_late(now)
+            if self._crowded:
+                await self.sync_dirty()
+                self._crowded = False
+                self._store.descriptors.trim()
             if any(when <= now for when, _ in self._doomed):
                 await self.remove_doomed(now)
             if now >= next_retention:

@@ -450,3 +450,16 @@ async def test_few_descriptors(place: Place) -> None:
         assert len(store.descriptors) <= 60
         if sys.platform == "linux":
             assert len(os.listdir("/proc/self/fd")) < 150
+
+
+async def test_unsynced_files_do_not_pile_up(place: Place, autojump_clock: trio.testing.MockClock) -> None:
+    """A file with unsynced bytes stays open; when there are too many of them, they are synced early."""
+    disk = FaultyDisk(SystemDisk())
+    async with place.open(disk, open_files=20) as store, trio.open_nursery() as nursery:
+        nursery.start_soon(store.maintain)
+        for partition in range(200):
+            log_of(store, partition=partition).begin_append([batch(b"x")])
+            await trio.sleep(0.01)
+        assert disk.calls["datasync"] > 150
+        assert len(store.descriptors) < 60
+        nursery.cancel_scope.cancel()
