@@ -57,11 +57,11 @@ def handle(request: FetchRequest, ctx: RequestContext) -> FetchResponse | Awaita
         return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
     look = _Look(request, session, ctx)
     found = look.now()
-    if found is None or look.aborted_needed:
-        return _answer_later(request, session, full, look)
-    if look.is_enough(found):
-        return look.answer(found, full)
-    return _answer_later(request, session, full, look)
+    if found is not None and not look.aborted_needed:
+        if look.is_enough(found):
+            return look.answer(found, full)
+        return _wait(request, full, look)
+    return _look_again(request, full, look)
 
 
 def refuse(request: FetchRequest, error: ErrorCode, version: int) -> FetchResponse:
@@ -82,19 +82,21 @@ def refuse(request: FetchRequest, error: ErrorCode, version: int) -> FetchRespon
     )
 
 
-async def _answer_later(request: FetchRequest, session: FetchSession, full: bool, look: _Look) -> FetchResponse:
-    """Look and wait until there is enough or the time is over."""
+async def _look_again(request: FetchRequest, full: bool, look: _Look) -> FetchResponse:
+    """The first look needed the disk."""
     found = await look.later()
-    if look.is_enough(found):
-        return look.answer(found, full)
+    return look.answer(found, full) if look.is_enough(found) else await _wait(request, full, look)
+
+
+async def _wait(request: FetchRequest, full: bool, look: _Look) -> FetchResponse:
+    """There was too little: wait until there is enough or the time is over."""
     waiter = Waiter(look.partitions())
     try:
+        found = await look.later()  # after joining the waiters: an append in between is seen or wakes
         with trio.move_on_after(request.max_wait_ms / 1000):
-            while True:
-                found = await look.later()  # after joining the waiters: an append in between is seen or wakes
-                if look.is_enough(found):
-                    break
+            while not look.is_enough(found):
                 await waiter.changed()
+                found = await look.later()
     finally:
         waiter.leave()
     return look.answer(found, full)
