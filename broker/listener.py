@@ -125,7 +125,9 @@ class SocketTransport:
                         return [left, *buffers[stop:]]
                     at = stop
                     continue
-                buffer = buffer.read()
+                length, buffer = len(buffer), buffer.read()
+                if len(buffer) != length:
+                    raise CutShort(f"a slice of {length} bytes has only {len(buffer)}")
             elif len(buffer) < JOIN_BELOW:  # small neighbours leave together, large ones are not copied
                 while stop < len(buffers) and isinstance(buffers[stop], _IN_MEMORY) and len(buffers[stop]) < JOIN_BELOW:
                     stop += 1
@@ -152,7 +154,7 @@ class SocketTransport:
             except (BlockingIOError, InterruptedError):
                 return _Rest(records, offset)
             if count == 0:
-                raise CutShort(f"a slice of {length} bytes at {position} ended after {offset}")
+                raise CutShort(f"a slice of {length} bytes has only {offset}")
             offset += count
             self.sent += count
         return None

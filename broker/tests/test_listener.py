@@ -82,11 +82,13 @@ async def test_everything_arrives_in_order(records: Slice, portable: bool, monke
         assert transport.sent == len(expected)
 
 
-async def test_a_slice_longer_than_its_file(records: Slice) -> None:
+@pytest.mark.parametrize("portable", [False, True], ids=["sendfile", "portable"])
+async def test_a_slice_longer_than_its_file(records: Slice, portable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reply has begun, so the connection must end; and somebody must hear of it."""
+    monkeypatch.setattr(listener, "PORTABLE", portable)
     records.position = 4 << 20
     async with connected() as (transport, _):
-        with pytest.raises(CutShort, match="ended after 0"):
+        with pytest.raises(CutShort, match="has only 0"):
             await transport.send([records])
 
 
