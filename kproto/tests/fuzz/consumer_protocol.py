@@ -1,0 +1,71 @@
+"""What consumers put inside JoinGroup and SyncGroup: subscriptions and assignments, bytes that any client may make up.
+
+Input: a byte whose lowest bit chooses between the two, then the blob. Only ProtocolError escapes; memory in proportion;
+what was read can be written in the version it came in (the newest known one for versions yet to come) and reads the
+same; and bytes behind it change nothing, since newer versions only add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from kproto.consumer_protocol import (
+    ConsumerProtocolAssignment,
+    ConsumerProtocolSubscription,
+    decode_assignment,
+    decode_subscription,
+    encode_assignment,
+    encode_subscription,
+)
+from kproto.errors import ProtocolError
+from kproto.tests.arbitrary_messages import filled
+from kproto.tests.fuzz.bounds import measured
+
+
+def fuzz_consumer_protocol(data: bytes) -> None:
+    """The module's docstring tells the input and what is promised of it."""
+    if len(data) < 3:
+        return
+    if data[0] & 1:
+        check_assignment(data[1:])
+    else:
+        check_subscription(data[1:])
+
+
+def check_subscription(blob: bytes) -> None:
+    try:
+        read = measured(lambda: decode_subscription(blob), len(blob), bytes_per_byte=512)
+    except ProtocolError:
+        return
+    version = min(int.from_bytes(blob[:2], "big", signed=True), ConsumerProtocolSubscription.max_version)
+    assert decode_subscription(encode_subscription(read, version)) == read
+    assert decode_subscription(blob + b"more") == read
+
+
+def check_assignment(blob: bytes) -> None:
+    try:
+        read = measured(lambda: decode_assignment(blob), len(blob), bytes_per_byte=512)
+    except ProtocolError:
+        return
+    version = min(int.from_bytes(blob[:2], "big", signed=True), ConsumerProtocolAssignment.max_version)
+    assert decode_assignment(encode_assignment(read, version)) == read
+    assert decode_assignment(blob + b"more") == read
+
+
+def seeds() -> Iterator[bytes]:
+    """Both blobs in every version, and a subscription as kafka-python's consumer writes it."""
+    for version in range(4):
+        random = Random(version)
+        for _ in range(3):
+            subscription = filled(ConsumerProtocolSubscription, version, random)
+            yield b"\0" + encode_subscription(subscription, version)
+            yield b"\1" + encode_assignment(filled(ConsumerProtocolAssignment, version, random), version)
+    yield b"\0" + b"\x7f\xff" + encode_subscription(filled(ConsumerProtocolSubscription, 3, Random(9)), 3)[2:] + b"new"
+    try:
+        from kafka.protocol.consumer.metadata import ConsumerProtocolSubscription as Theirs
+    except ImportError:
+        return
+    theirs = Theirs(topics=["orders", "payments"], user_data=b"", owned_partitions=[], generation_id=3, rack_id=None)
+    for version in range(2):
+        yield b"\0" + bytes(theirs.encode(version=version))
