@@ -47,7 +47,12 @@ NOTHING: Final = b""
 EXPIRY_INTERVAL_MS: Final = 10 * 60 * 1000
 NEVER: Final = 1 << 62
 
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
+_PASSING: Final = frozenset(
+    number
+    for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM")
+    if (number := getattr(errno, name, None)) is not None
+)
+"""Errors that say nothing about the disk but that it is full, or that this process has too much open: they pass."""
 
 _pack_offset = Struct(">q").pack_into
 _pack_epoch = Struct(">i").pack_into
@@ -68,6 +73,7 @@ class Unsynced(NamedTuple):
     """What must be synced for the log to be durable below `end`."""
 
     end: int
+    records: int
     segments: list[tuple[Segment, File, int]]  # and how many bytes of it that covers
     indexes: list[str]  # transaction indexes: the only ones that recovery does not make anew from the recovery point
     directories: list[str]
@@ -97,7 +103,7 @@ class Log:
         self.snapshots: list[int] = []
         self.failure: str | None = None
         self.on_failure: Callable[[str], None] | None = None
-        """Called when the disk answers a write with an error other than "full"."""
+        """Called when the disk answers a write with an error that will not pass."""
         self.on_create: Callable[[], None] | None = None
         """Called when the first append has made the log's directory."""
         self.unsynced_records = 0
@@ -245,7 +251,7 @@ class Log:
         return self._refused(error)
 
     def _refused(self, error: OSError) -> KafkaError:
-        if error.errno not in _DISK_FULL and self.on_failure is not None:
+        if error.errno not in _PASSING and self.on_failure is not None:
             self.on_failure(f"{self.directory}: {error}")
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log cannot be written: {error.strerror}")
 
@@ -340,6 +346,7 @@ class Log:
         segments = [*self._rolled, *self.segments[-1:]]
         return Unsynced(
             self.end,
+            self.unsynced_records,
             [(segment, segment.file, segment.size) for segment in segments if segment.synced_size < segment.size],
             list(self._new_indexes),
             list(self._new_directories),
@@ -356,7 +363,7 @@ class Log:
         else:
             self._new_directories = [path for path in self._new_directories if path not in done.directories]
         self.synced_end = max(self.synced_end, done.end)
-        self.unsynced_records = 0 if self.end == done.end else self.unsynced_records
+        self.unsynced_records = max(0, self.unsynced_records - done.records)
 
     def mark_unsynced(self) -> None:
         """Recovery has read segments that may never have been synced."""

@@ -40,10 +40,11 @@ if TYPE_CHECKING:
 class LocalAppend:
     """An append to a log on disk. `durable_on_ack`: even an acks=1 producer must wait (`flush.messages`)."""
 
-    __slots__ = ("_log", "base_offset", "duplicate", "durable_on_ack", "last_offset")
+    __slots__ = ("_durable", "_log", "base_offset", "duplicate", "durable_on_ack", "last_offset")
 
     def __init__(self, log: LocalLog, base_offset: int, last_offset: int, duplicate: bool, must_sync: bool) -> None:
         self._log = log
+        self._durable = False
         self.base_offset = base_offset
         self.last_offset = last_offset
         self.duplicate = duplicate
@@ -51,10 +52,15 @@ class LocalAppend:
 
     @property
     def durable(self) -> bool:
-        if not self.durable_on_ack and not self._log.spec.config.ack_fsync:
-            return True
-        log = self._log.opened
-        return log is not None and log.synced_end > self.last_offset
+        if not self._durable:
+            log = self._log.opened
+            if not self.durable_on_ack and not self._log.spec.config.ack_fsync:
+                self._durable = True
+            elif log is not None:
+                self._durable = log.synced_end > self.last_offset
+            else:
+                self._durable = not self._log.is_deleted  # only a log that is all synced is ever closed
+        return self._durable
 
     async def wait_durable(self) -> None:
         if self.durable_on_ack or self._log.spec.config.ack_fsync:

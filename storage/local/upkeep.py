@@ -62,6 +62,9 @@ class Upkeep:
         if len(descriptors) > descriptors.limit and not self._crowded:
             self._crowded = True  # a file with unsynced bytes stays open, so they have to be synced
             self._news.set()
+        self._watch_flush(log)
+
+    def _watch_flush(self, log: LocalLog) -> None:
         if log.spec.config.flush_ms < NEVER and log not in self._flush_due:
             self._flush_due[log] = trio.current_time() + log.spec.config.flush_ms / 1000
             self._news.set()
@@ -123,6 +126,9 @@ class Upkeep:
             del self._flush_due[log]
         if late and not self._store.has_stopped:
             await self._store.flusher.flush(late)
+            for log in late:
+                if log in self.dirty:  # appended to meanwhile, and so never clean: its time begins anew
+                    self._watch_flush(log)
 
     async def _checkpoint(self) -> None:
         store = self._store

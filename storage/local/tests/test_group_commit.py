@@ -185,6 +185,31 @@ async def test_flush_ms(place: Place, autojump_clock: trio.testing.MockClock) ->
         nursery.cancel_scope.cancel()
 
 
+async def test_flush_ms_of_a_log_that_is_never_quiet(place: Place, autojump_clock: trio.testing.MockClock) -> None:
+    """Appends that come while the sync runs are synced half a second later too, and not with the next checkpoint."""
+    disk = FaultyDisk(SystemDisk())
+    async with place.open(disk, offload=slow()) as store, trio.open_nursery() as nursery:
+        nursery.start_soon(store.maintain)
+        log = log_of(store, flush_ms=500)
+        for _ in range(1200):  # six seconds, an append at least every half of a sync
+            log.begin_append([batch(b"x")])
+            await trio.sleep(0.005)
+        assert 10 <= disk.calls["datasync"] <= 13
+        nursery.cancel_scope.cancel()
+
+
+async def test_flush_messages_of_a_log_that_is_never_quiet(place: Place, autojump_clock: trio.testing.MockClock) -> None:
+    """What has been synced does not count again, although more was appended meanwhile."""
+    async with place.open(offload=slow()) as store, trio.open_nursery() as nursery:
+        log = log_of(store, flush_messages=3)
+        begin(log), begin(log)
+        nursery.start_soon(begin(log).wait_durable)
+        await trio.sleep(0.005)
+        assert begin(log).durable_on_ack  # the sync is not over yet
+        await trio.sleep(0.006)
+        assert [begin(log).durable_on_ack for _ in range(3)] == [False, True, True]
+
+
 async def test_upkeep_shortens_recovery(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """About once a minute everything is synced and the recovery points are written down."""
     async with place.open() as store, trio.open_nursery() as nursery:

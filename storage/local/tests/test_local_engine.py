@@ -295,6 +295,21 @@ async def test_a_write_that_cannot_be_taken_back(place: Place) -> None:
         assert await append(log_of(store), batch(b"on")) == 3
 
 
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
+async def test_too_many_open_files(place: Place, code: int) -> None:
+    """A segment that cannot be opened for want of descriptors is refused; connections take those, and give them back."""
+    disk = FaultyDisk(SystemDisk())
+    async with place.open(disk) as store:
+        log = log_of(store, segment_bytes=200)
+        await append(log, batch(b"x" * 100))
+        disk.fail("create", code)
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            log.begin_append([batch(b"y" * 100)])
+        disk.heal()
+        assert await append(log, batch(b"z" * 100)) == 1
+        await append(log_of(store, "other"), batch(b"fine"))
+
+
 async def test_a_broken_disk_stops_the_directory(place: Place) -> None:
     """A write error that is not "full": nothing more is accepted, what is there can be read."""
     disk = FaultyDisk(SystemDisk())
