@@ -14,8 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from tools.kill_test.checker import summary
+
+if TYPE_CHECKING:
+    from tools.kill_test.run import Outcome
 
 NEEDED = ("confluent_kafka", "psutil")
 
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"ottla kill-test: needs {' and '.join(missing)}: pip install 'ottla[dev]'", file=sys.stderr)
         return 2
     from tools.benchmark.brokers import Contender
-    from tools.kill_test.run import LoadFailed, Outcome, Plan, run
+    from tools.kill_test.run import LoadFailed, Plan, run
 
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     plan = Plan(options.kills, options.seconds_between, seed, options.records, options.rate)
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{time.monotonic() - began:7.1f} s  {words}", flush=True)
 
     try:
-        outcome: Outcome = run(plan, directory, say)
+        outcome = run(plan, directory, say)
     except LoadFailed as error:
         print(f"ottla kill-test: {error}\nfiles are in {directory}", file=sys.stderr)
         return 1
@@ -60,16 +64,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if enough and not outcome.violations else 1
 
 
-def report(outcome: object) -> list[str]:
+def report(outcome: Outcome) -> list[str]:
     """The figures of a run, a line each."""
-    from tools.kill_test.run import Outcome
-
-    assert isinstance(outcome, Outcome)
     lines = [f"kills: {outcome.kills}, {outcome.early_kills} of them of a broker that was still starting"]
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(outcome.acknowledged.items()))
     lines.append(f"acknowledged records: {outcome.records:,} ({kinds})")
-    lines.append(f"records in the logs: {outcome.stored:,}; batches sent again: {outcome.repeated:,}; ends and "
-                 f"committed offsets looked at: {outcome.observations:,}")
+    lines.append(
+        f"records in the logs: {outcome.stored:,}; batches sent again: {outcome.repeated:,}; "
+        f"ends and committed offsets looked at: {outcome.observations:,}; "
+        f"topics created or deleted: {outcome.topics:,}"
+    )
     for what, seconds in (("answering", outcome.answering_seconds), ("serving", outcome.serving_seconds)):
         if seconds:
             lines.append(f"from kill to {what}: p50 {median(seconds):.2f} s, max {max(seconds):.2f} s")

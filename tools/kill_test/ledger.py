@@ -137,6 +137,56 @@ class CommittedSeen(NamedTuple):
     answered: float
 
 
+class SettingAcknowledged(NamedTuple):
+    """A topic's config, a number, was set to `value`."""
+
+    topic: str
+    key: str
+    value: int
+    asked: float
+    answered: float
+
+
+class SettingSeen(NamedTuple):
+    """A topic's config was asked for, and was `value`."""
+
+    topic: str
+    key: str
+    value: int
+    asked: float
+    answered: float
+
+
+class TopicCreated(NamedTuple):
+    """A topic was created, the broker said by the time `at`."""
+
+    topic: str
+    topic_id: str
+    at: float
+
+
+class TopicDeletionAsked(NamedTuple):
+    """A topic's deletion has been asked for; until it is acknowledged the topic may be there or not."""
+
+    topic: str
+    at: float
+
+
+class TopicDeleted(NamedTuple):
+    """A topic's deletion was acknowledged by the time `at`."""
+
+    topic: str
+    at: float
+
+
+class TopicsSeen(NamedTuple):
+    """All topics were asked for, and these were there: name -> id."""
+
+    topics: dict[str, str]
+    asked: float
+    answered: float
+
+
 class PositionsTaken(NamedTuple):
     """A consumer was given partitions, or they were taken from it: it goes on from committed offsets."""
 
@@ -172,6 +222,12 @@ Entry = (
     | EndSeen
     | CommitAcknowledged
     | CommittedSeen
+    | SettingAcknowledged
+    | SettingSeen
+    | TopicCreated
+    | TopicDeletionAsked
+    | TopicDeleted
+    | TopicsSeen
     | PositionsTaken
     | Consumed
     | Complaint
@@ -193,6 +249,8 @@ class Ledger:
     ends: list[EndSeen] = field(default_factory=list)
     commits: list[CommitAcknowledged] = field(default_factory=list)
     committed: list[CommittedSeen] = field(default_factory=list)
+    settings: list[SettingAcknowledged | SettingSeen] = field(default_factory=list)
+    topics: list[TopicCreated | TopicDeletionAsked | TopicDeleted | TopicsSeen] = field(default_factory=list)
     consumption: list[PositionsTaken | Consumed] = field(default_factory=list)
     complaints: list[Complaint] = field(default_factory=list)
 
@@ -217,6 +275,10 @@ class Ledger:
                 self.commits.append(entry)
             case CommittedSeen():
                 self.committed.append(entry)
+            case SettingAcknowledged() | SettingSeen():
+                self.settings.append(entry)
+            case TopicCreated() | TopicDeletionAsked() | TopicDeleted() | TopicsSeen():
+                self.topics.append(entry)
             case PositionsTaken() | Consumed():
                 self.consumption.append(entry)
             case Complaint():

@@ -20,6 +20,7 @@ from pathlib import Path
 from kproto.errors import ProtocolError
 from kproto.ids import TopicPartition
 from tools.kill_test import wire
+from tools.kill_test.administrator import Administrator
 from tools.kill_test.clients import ClientProducer, GroupMember, Progress
 from tools.kill_test.ledger import CommitAcknowledged, CommittedSeen, Complaint, EndSeen, LedgerWriter
 from tools.kill_test.wire_producers import (
@@ -63,7 +64,6 @@ class Observer(threading.Thread):
         self._ledger = ledger
         self._until = until
         self._next = 0
-        self._may_exist: set[str] = set()
 
     def run(self) -> None:
         """Observe until told to end."""
@@ -120,6 +120,7 @@ class Load:
         ]
         self._progress = Progress()
         self._observer = Observer(port, ledger, self._all_read)
+        self._administrator = Administrator(port, ledger, self._all_read)
         self._consumers = [
             GroupMember(f"reader-{n}", READERS, (PLAIN, ROLLING), port, ledger, self._all_read, self._progress)
             for n in range(MEMBERS)
@@ -127,7 +128,7 @@ class Load:
 
     def start(self) -> None:
         """Start every client."""
-        for thread in (*self._producers, *self._consumers, self._observer):
+        for thread in (*self._producers, *self._consumers, self._observer, self._administrator):
             thread.start()
 
     def finish(self, records: int) -> None:
@@ -140,7 +141,7 @@ class Load:
             thread.join()
         self._let_consumers_catch_up()
         self._all_read.set()
-        for thread in (*self._consumers, self._observer):
+        for thread in (*self._consumers, self._observer, self._administrator):
             thread.join(CATCH_UP_SECONDS)
             if thread.is_alive():
                 self._ledger.write(Complaint(thread.name, "does not come to an end"))

@@ -1,6 +1,6 @@
-"""Numbers that never go back: the end of a log, and the offset that a group has committed.
+"""Numbers that never go back: the end of a log, the offset that a group has committed, a setting that is only raised.
 
-Both are registers that only grow, in real time: a reading that was asked for after something raised the register must
+All are registers that only grow, in real time: a reading that was asked for after something raised the register must
 show at least that much. What raises it are acknowledgements, and readings themselves: what anybody has seen once is
 true for ever. A reading is an interval, from the question to the answer; its value may have been taken anywhere within,
 so it is judged by what was known at its beginning and counts as known from its end.
@@ -8,7 +8,7 @@ so it is judged by what was known at its beginning and counts as known from its 
 A group's commits must not go back either: its consumers go on from the committed offset, whoever they are, so an offset
 below an acknowledged one says that somebody was given an old one to start from.
 
-Violations: `end-went-back` and `commit-went-back`.
+Violations: `end-went-back`, `commit-went-back` and `setting-went-back`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from kproto.ids import TopicPartition
 from tools.kill_test.checker import Violation
-from tools.kill_test.ledger import Ledger
+from tools.kill_test.ledger import Ledger, SettingAcknowledged
 
 
 class Raise(NamedTuple):
@@ -59,6 +59,7 @@ def check_registers(ledger: Ledger) -> Iterator[Violation]:
     """All violations in a ledger."""
     yield from _check_ends(ledger)
     yield from _check_commits(ledger)
+    yield from _check_settings(ledger)
 
 
 def _check_ends(ledger: Ledger) -> Iterator[Violation]:
@@ -98,3 +99,16 @@ def _check_commits(ledger: Ledger) -> Iterator[Violation]:
             verb = "commits" if reading.what.endswith("had been committed") else "has committed"
             detail = f"{group} {verb} {reading.value}, after {known.why} {reading.asked - known.at:.3f} s earlier"
             yield Violation("commit-went-back", *place, reading.value, detail)
+
+
+def _check_settings(ledger: Ledger) -> Iterator[Violation]:
+    readings: dict[tuple[str, str], list[Reading]] = {}
+    for entry in ledger.settings:
+        verb = "set" if isinstance(entry, SettingAcknowledged) else "seen"
+        readings.setdefault((entry.topic, entry.key), []).append(
+            Reading(entry.asked, entry.answered, entry.value, f"{entry.value} had been {verb}")
+        )
+    for (topic, key), found in readings.items():
+        for reading, known in decreases((), found):
+            detail = f"{key} is {reading.value}, after {known.why} {reading.asked - known.at:.3f} s earlier"
+            yield Violation("setting-went-back", topic, -1, -1, detail)

@@ -17,8 +17,9 @@ from tools.kill_test import wire
 from tools.kill_test.broker_process import PROBE, BrokerDied, KilledBroker
 from tools.kill_test.checker import Records, Violation, check_log
 from tools.kill_test.consumption import check_consumption
-from tools.kill_test.ledger import Ledger, LedgerWriter
+from tools.kill_test.ledger import Ledger, LedgerWriter, TopicCreated, TopicDeleted
 from tools.kill_test.registers import check_registers
+from tools.kill_test.topics import check_topics
 from tools.kill_test.workload import PLACES, PLAIN, ROLLING
 from tools.wire_client import WireClient
 
@@ -28,6 +29,7 @@ EARLY_KILL_SHARE = 0.125
 
 EARLY_KILL_SECONDS = (0.02, 0.4)
 LOAD_END_SECONDS = 600.0
+LEADING_SECONDS = 10.0
 ROLLING_CONFIGS = {"ottla": {"internal.segment.bytes": "65536"}, "": {"segment.bytes": "1048576"}}
 """How to have small segments: as small as wanted, or as small as every Kafka allows."""
 
@@ -59,6 +61,7 @@ class Outcome:
     stored: int = 0
     repeated: int = 0
     observations: int = 0
+    topics: int = 0
     answering_seconds: list[float] = field(default_factory=list)
     serving_seconds: list[float] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
@@ -109,12 +112,14 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None] = lambda _: None
         outcome.violations += check_log(ledger, logs)
         outcome.violations += check_registers(ledger)
         outcome.violations += check_consumption(ledger, logs)
+        outcome.violations += check_topics(ledger)
     if plan.contender.name == "ottla":
         outcome.violations += (Violation("traceback", "", -1, -1, line) for line in broker.tracebacks())
     outcome.acknowledged = ledger.acknowledged_by_kind()
     outcome.stored = sum(map(len, logs.values()))
     outcome.repeated = len(ledger.resent)
     outcome.observations = len(ledger.ends) + len(ledger.committed)
+    outcome.topics = sum(isinstance(entry, TopicCreated | TopicDeleted) for entry in ledger.topics)
     return outcome
 
 
@@ -153,8 +158,16 @@ def _kill_again_and_again(
 
 
 def _read_logs(broker: KilledBroker, places: Sequence[TopicPartition]) -> dict[TopicPartition, Records]:
-    with WireClient(broker.port) as client:
-        return {place: wire.read_log(client, place) for place in places}
+    """Everything. A broker that has just started may say for a while that it does not lead a partition yet."""
+    deadline = time.monotonic() + LEADING_SECONDS
+    while True:
+        try:
+            with WireClient(broker.port) as client:
+                return {place: wire.read_log(client, place) for place in places}
+        except wire.Refusal as refusal:
+            if not refusal.code.retriable or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def compare_restarted(

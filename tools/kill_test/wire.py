@@ -12,19 +12,27 @@ from typing import Any
 from kproto.batches.header import has_valid_crc, read_header
 from kproto.batches.records import iter_records
 from kproto.errors import ErrorCode
-from kproto.ids import TopicPartition
+from kproto.ids import TopicPartition, format_uuid
 from kproto.messages.api_versions import ApiVersionsRequest
 from kproto.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from kproto.messages.delete_topics import DeleteTopicsRequest
+from kproto.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
-from kproto.messages.find_coordinator import FindCoordinatorRequest
+from kproto.messages.incremental_alter_configs import (
+    AlterableConfig,
+    AlterConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
 from kproto.messages.init_producer_id import InitProducerIdRequest
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
+from kproto.messages.metadata import MetadataRequest
 from kproto.messages.offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
 from kproto.messages.offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from tools.wire_client import WireClient
 
 EARLIEST, LATEST = -2, -1
+TOPIC, SET = 2, 0
 FETCH_BYTES = 4 << 20
 
 
@@ -48,12 +56,43 @@ def api_versions(client: WireClient) -> None:
     accept("ApiVersions", reply.error_code)
 
 
-def create_topic(client: WireClient, name: str, partitions: int, configs: dict[str, str]) -> None:
-    """Create a topic."""
+def create_topic(client: WireClient, name: str, partitions: int, configs: dict[str, str]) -> str:
+    """Create a topic; its id."""
     entries = [CreatableTopicConfig(name=key, value=value) for key, value in configs.items()]
     topic = CreatableTopic(name=name, num_partitions=partitions, replication_factor=1, configs=entries)
-    reply: Any = client.call(CreateTopicsRequest(topics=[topic], timeout_ms=30_000), 5)
+    reply: Any = client.call(CreateTopicsRequest(topics=[topic], timeout_ms=30_000), 7)
     accept(f"CreateTopics {name}: {reply.topics[0].error_message}", reply.topics[0].error_code)
+    return format_uuid(reply.topics[0].topic_id)
+
+
+def delete_topic(client: WireClient, name: str) -> None:
+    """Delete a topic."""
+    reply: Any = client.call(DeleteTopicsRequest(topic_names=[name], timeout_ms=30_000), 5)
+    accept(f"DeleteTopics {name}", reply.responses[0].error_code)
+
+
+def topic_ids(client: WireClient) -> dict[str, str]:
+    """Every topic and its id."""
+    reply: Any = client.call(MetadataRequest(topics=None, allow_auto_topic_creation=False), 12)
+    return {topic.name: format_uuid(topic.topic_id) for topic in reply.topics}
+
+
+def set_topic_config(client: WireClient, topic: str, key: str, value: str) -> None:
+    """Set one of a topic's configs."""
+    resource = AlterConfigsResource(
+        resource_type=TOPIC, resource_name=topic, configs=[AlterableConfig(name=key, config_operation=SET, value=value)]
+    )
+    reply: Any = client.call(IncrementalAlterConfigsRequest(resources=[resource]), 1)
+    accept(f"IncrementalAlterConfigs {topic}", reply.responses[0].error_code)
+
+
+def topic_config(client: WireClient, topic: str, key: str) -> str:
+    """One of a topic's configs."""
+    resource = DescribeConfigsResource(resource_type=TOPIC, resource_name=topic, configuration_keys=[key])
+    reply: Any = client.call(DescribeConfigsRequest(resources=[resource]), 4)
+    accept(f"DescribeConfigs {topic}", reply.results[0].error_code)
+    value: str = reply.results[0].configs[0].value
+    return value
 
 
 def init_producer_id(client: WireClient) -> tuple[int, int]:
@@ -114,12 +153,6 @@ def _merged(topics: list[Any]) -> list[Any]:
         if (entry := by_name.setdefault(topic.name, topic)) is not topic:
             entry.partitions += topic.partitions
     return list(by_name.values())
-
-
-def find_coordinator(client: WireClient, group: str) -> None:
-    """Have the group's coordinator looked up, which creates the topic of offsets where there is none."""
-    reply: Any = client.call(FindCoordinatorRequest(key=group, key_type=0), 3)
-    accept("FindCoordinator", reply.error_code)
 
 
 def commit_offset(client: WireClient, group: str, place: TopicPartition, offset: int) -> None:

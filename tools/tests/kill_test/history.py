@@ -25,8 +25,15 @@ from tools.kill_test.ledger import (
     ProducerIdGiven,
     Resent,
     Sent,
+    SettingAcknowledged,
+    SettingSeen,
+    TopicCreated,
+    TopicDeleted,
+    TopicDeletionAsked,
+    TopicsSeen,
 )
 from tools.kill_test.registers import check_registers
+from tools.kill_test.topics import check_topics
 from tools.kill_test.values import BATCH_RECORDS, make_value
 
 RUN = BATCH_RECORDS
@@ -49,6 +56,7 @@ class History:
             *check_log(self.ledger, self.logs),
             *check_registers(self.ledger),
             *check_consumption(self.ledger, self.logs),
+            *check_topics(self.ledger),
         ]
 
     def rules(self) -> set[str]:
@@ -82,6 +90,14 @@ def without_fault() -> History:
     for number, (kind, name) in enumerate(NAMES.items()):
         ledger.add(Producer(name, kind))
         ledger.add(ProducerIdGiven(name, number, 0))
+    for topic, at in (("kept", 1.0), ("deleted", 2.0)):
+        ledger.add(TopicCreated(topic, f"id of {topic}", at))
+    ledger.add(TopicsSeen({"kept": "id of kept", "deleted": "id of deleted"}, 3.0, 4.0))
+    ledger.add(TopicDeletionAsked("deleted", 5.0))
+    ledger.add(TopicDeleted("deleted", 7.0))
+    ledger.add(TopicsSeen({"kept": "id of kept"}, 6.0, 8.0))
+    ledger.add(SettingAcknowledged("one", "lag", 3, 1.0, 2.0))
+    ledger.add(SettingSeen("one", "lag", 3, 3.0, 4.0))
     for place in PLACES:
         records: list[tuple[int, bytes | None]] = []
         for turn in range(TURNS):

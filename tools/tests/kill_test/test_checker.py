@@ -19,6 +19,10 @@ from tools.kill_test.ledger import (
     ProducerIdGiven,
     Refused,
     Resent,
+    SettingAcknowledged,
+    SettingSeen,
+    TopicDeletionAsked,
+    TopicsSeen,
 )
 from tools.kill_test.values import make_value
 from tools.tests.kill_test.history import LENGTH, NAMES, PLACES, RUN, TURNS, History, without_fault
@@ -217,6 +221,8 @@ PLANTED_REGISTERS: list[tuple[str, Callable[[History], None]]] = [
         "commit-went-back",
         lambda history: history.ledger.add(CommitAcknowledged("group", *PLACE, LENGTH - 1, LATE, LATE + 1)),
     ),
+    ("setting-went-back", lambda history: history.ledger.add(SettingSeen("one", "lag", 2, LATE, LATE + 1))),
+    ("setting-went-back", lambda history: history.ledger.add(SettingAcknowledged("one", "lag", 2, LATE, LATE + 1))),
 ]
 
 
@@ -294,6 +300,28 @@ def test_records_that_nobody_was_given(history: History) -> None:
     last = max(at for at, entry in enumerate(history.ledger.consumption) if isinstance(entry, Consumed))
     del history.ledger.consumption[last]
     assert history.rules() == {"unseen"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "topics"),
+    [
+        ("topic-lost", {}),
+        ("topic-changed", {"kept": "another id"}),
+        ("topic-came-back", {"kept": "id of kept", "deleted": "id of deleted"}),
+    ],
+)
+def test_topics_that_are_not_as_they_were_left(history: History, rule: str, topics: dict[str, str]) -> None:
+    """One that was created is gone or has become another, one that was deleted is there."""
+    history.ledger.add(TopicsSeen(topics, LATE, LATE + 1))
+    assert history.rules() == {rule}
+
+
+def test_a_topic_may_go_from_when_its_deletion_is_asked_for(history: History) -> None:
+    """Neither list, with it or without it, is wrong as long as nothing was answered."""
+    history.ledger.add(TopicDeletionAsked("kept", LATE))
+    history.ledger.add(TopicsSeen({}, LATE - 1, LATE + 1))
+    history.ledger.add(TopicsSeen({"kept": "id of kept"}, LATE + 2, LATE + 3))
+    assert history.rules() == set()
 
 
 def test_the_summary_has_witnesses() -> None:
