@@ -82,6 +82,12 @@ class Append(Protocol):
         """True when `wait_durable` would return at once. May turn True later, never False again."""
         ...
 
+    @property
+    def durable_on_ack(self) -> bool:
+        """True when no acknowledgement of whatever kind may leave before `wait_durable` has returned: the log's
+        `flush_messages` is reached (acks=1 then waits as acks=all does)."""
+        ...
+
     async def wait_durable(self) -> None:
         """Return when these bytes are as durable as the engine makes them.
 

@@ -3,11 +3,12 @@
 v3 batches v2, v5 log start offset, v7 zstd, v8 errors record by record (KIP-467), v9 flexible, v10 the leader in
 refusals, v13 topic ids (KIP-516).
 
-acks=1 answers after the append, acks=-1 when the bytes are durable, acks=0 never (an error then closes the connection,
-as in Kafka: the producer has no other way to learn). The first phase judges and appends every partition before the
-connection looks at the next request, so the order of a connection's requests is the order in the log; what is left to
-wait for is the disk. A well-formed uncompressed batch is judged by its header and CRC. One that must be opened is
-opened at once if that is little work, else in a thread, and the connection waits with it.
+acks=1 answers after the append, and when `flush.messages` is reached, as acks=-1 does: when the bytes are durable.
+acks=0 is never answered (an error then closes the connection, as in Kafka: the producer has no other way to learn).
+The first phase judges and appends every partition before the connection looks at the next request, so the order of a
+connection's requests is the order in the log; what is left to wait for is the disk. A well-formed uncompressed batch
+is judged by its header and CRC. One that must be opened is opened at once if that is little work, else in a thread,
+and the connection waits with it.
 
 Departs from Kafka: refusals carry a precise code where Kafka says -1 (see kproto/batches/validate.py). A transactional
 id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take for final. Promises kept here: P1-P4 in
@@ -181,7 +182,7 @@ def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entr
             except KafkaError as error:
                 entry.problem = error
                 continue
-            if not begun.durable and (request.acks == ALL or partition.config.flush_messages == 1):
+            if not begun.durable and (request.acks == ALL or begun.durable_on_ack):
                 waits = True
     if request.acks == 0:
         for _, entries in plan:

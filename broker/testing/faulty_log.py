@@ -39,6 +39,10 @@ class HeldAppend:
     def durable(self) -> bool:
         return self._inner.durable and (self._gate is None or (self._gate.opened.is_set() and not self._gate.lost))
 
+    @property
+    def durable_on_ack(self) -> bool:
+        return self._inner.durable_on_ack
+
     async def wait_durable(self) -> None:
         """As the inner one, once the gate it was appended behind is open; KafkaError if that gate was lost."""
         if self._gate is not None:

@@ -128,6 +128,10 @@ class MemoryAppend:
     def durable(self) -> bool:
         return True
 
+    @property
+    def durable_on_ack(self) -> bool:
+        return False
+
     async def wait_durable(self) -> None:
         return
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from broker.context import CloseConnection
 from broker.coordinators.cluster import NewTopic
@@ -20,6 +22,7 @@ from kproto.messages.produce import (
     ProduceRequest,
     TopicProduceData,
 )
+from storage.memory.engine import MemoryAppend
 
 NOW = 1_700_000_000_000
 
@@ -215,12 +218,34 @@ async def test_acks_0_is_never_answered() -> None:
                 handler.handle(refused, w.context(9))
 
 
+@pytest.mark.parametrize(("acks", "reached", "waits"), [(-1, False, True), (1, True, True), (1, False, False)])
+async def test_who_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch, acks: int, reached: bool, waits: bool) -> None:
+    """P3: acks=all does, and acks=1 when the engine says that flush.messages is reached."""
+    synced = trio.Event()
+
+    async def wait_durable(self: MemoryAppend) -> None:
+        await synced.wait()
+
+    async with world() as w:
+        await create(w)
+        monkeypatch.setattr(MemoryAppend, "durable", property(lambda self: synced.is_set()))
+        monkeypatch.setattr(MemoryAppend, "durable_on_ack", property(lambda self: reached))
+        monkeypatch.setattr(MemoryAppend, "wait_durable", wait_durable)
+        answers = []
+
+        async def produce() -> None:
+            answers.append(await produced(w, batch(), acks=acks))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(produce)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (answers == []) == waits
+            synced.set()
+        assert [answer.error_code for answer in answers] == [0]
+
+
 async def test_acks_all_times_out_as_asked(monkeypatch: pytest.MonkeyPatch, autojump_clock: Any) -> None:
-    """timeout_ms bounds the wait for the disk; the batch may still become durable: the code says "unknown"."""
-    import trio
-
-    from storage.memory.engine import MemoryAppend
-
+    """P3: timeout_ms bounds the wait for the disk; the batch may still become durable: the code says "unknown"."""
     async with world() as w:
         await create(w)
 

@@ -198,7 +198,9 @@ async def test_flush_ms_of_a_log_that_is_never_quiet(place: Place, autojump_cloc
         nursery.cancel_scope.cancel()
 
 
-async def test_flush_messages_of_a_log_that_is_never_quiet(place: Place, autojump_clock: trio.testing.MockClock) -> None:
+async def test_flush_messages_of_a_log_that_is_never_quiet(
+    place: Place, autojump_clock: trio.testing.MockClock
+) -> None:
     """What has been synced does not count again, although more was appended meanwhile."""
     async with place.open(offload=slow()) as store, trio.open_nursery() as nursery:
         log = log_of(store, flush_messages=3)

@@ -297,7 +297,7 @@ async def test_a_write_that_cannot_be_taken_back(place: Place) -> None:
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
 async def test_too_many_open_files(place: Place, code: int) -> None:
-    """A segment that cannot be opened for want of descriptors is refused; connections take those, and give them back."""
+    """A segment that cannot be opened for want of descriptors is refused, and no more: connections give them back."""
     disk = FaultyDisk(SystemDisk())
     async with place.open(disk) as store:
         log = log_of(store, segment_bytes=200)
