@@ -16,6 +16,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from kproto.errors import Malformed, Truncated
+from kproto.primitives import read_uvarint
 
 API_VERSIONS = 18
 
@@ -58,30 +59,16 @@ def read_request_head(frame: memoryview) -> RequestHead:
 
 def skip_tagged_fields(frame: memoryview, at: int) -> int:
     """Where the body begins after the tagged fields of a flexible header. Raises ProtocolError."""
-    count, at = _uvarint(frame, at)
+    count, at = read_uvarint(frame, at)
     if count > MAX_HEADER_TAGS:
         raise Malformed(f"{count} tagged fields in a header")
     for _ in range(count):
-        _tag, at = _uvarint(frame, at)
-        size, at = _uvarint(frame, at)
+        _tag, at = read_uvarint(frame, at)
+        size, at = read_uvarint(frame, at)
         at += size
         if at > len(frame):
             raise Truncated("a tagged field of the header ends beyond the request")
     return at
-
-
-def _uvarint(frame: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 35:
-        if at >= len(frame):
-            raise Truncated("the header ends inside a number")
-        byte = frame[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise Malformed("a number in the header is longer than five bytes")
 
 
 def write_request_header(

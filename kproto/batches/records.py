@@ -61,6 +61,7 @@ from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMEST
 
 __all__ = [
     "DEFAULT_MAX_OUTPUT",
+    "MIN_RECORD_SIZE",
     "ControlRecordType",
     "EndTxnMarker",
     "Header",

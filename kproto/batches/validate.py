@@ -25,8 +25,8 @@ more than segment.bytes                                                RECORD_LI
 Whatever else the topic's settings demand is the business of :func:`conform`; :func:`conforms` tells whether there is
 anything to do, so that a plain uncompressed batch is never opened. Looking inside happens when
 
-* the batch is compressed: the data must decode, within a bound, to as many record frames as the header says
-  (INVALID_RECORD (*));
+* the batch is compressed, or is to be: the data must decode, within a bound, to as many record frames as the header
+  says (INVALID_RECORD (*));
 * the topic is compacted: every record needs a key (INVALID_RECORD, with a line per record);
 * timestamps are in doubt: the header's largest is too far ahead or contradicts the first one, or the topic bounds the
   past. Then each record is looked at (INVALID_TIMESTAMP, with a line per record), and a header that says something
@@ -39,7 +39,8 @@ LogAppendTime is stamped into the header in place.
 failure and send the same again; the code that names the fault stops them.
 
 Departures: trailing bytes behind gzip or lz4 data are refused (Kafka ignores them); null records are refused (Kafka
-4.3.1 never answers); record errors are listed up to :data:`MAX_RECORD_ERRORS`.
+4.3.1 never answers); record errors are listed up to :data:`MAX_RECORD_ERRORS`, and no more than there is room for
+records in the batch as it came.
 
 Sources: ``ProduceRequest.validateRecords``, ``ByteBufferLogInputStream``, ``UnifiedLog.analyzeAndValidateRecords``,
 ``LogValidator``; KIP-467 (record errors), KIP-110 (zstd), KIP-937 (timestamp bounds). Each row was asked of a running
@@ -68,6 +69,7 @@ from kproto.batches.header import (
 from kproto.batches.legacy import MIN_ENTRY_LENGTH, UP_TO_MAGIC, legacy_magic
 from kproto.batches.records import (
     DEFAULT_MAX_OUTPUT,
+    MIN_RECORD_SIZE,
     RecordSummary,
     count_records,
     decompressed_records,
@@ -196,7 +198,9 @@ def check_produced_batch(
         raise _invalid(f"producer id {header.producer_id} with sequence number {header.base_sequence}")
     if attributes & LOG_APPEND_TIME and rules.log_append_time:
         reason = "the timestamp type LogAppendTime is the broker's to set"
-        errors = [RecordError(index, reason) for index in range(min(count, MAX_RECORD_ERRORS))]
+        # The count is a claim still, and a reply must not be large because of a claim.
+        listed = min(count, MAX_RECORD_ERRORS, size // MIN_RECORD_SIZE)
+        errors = [RecordError(index, reason) for index in range(listed)]
         raise RecordsRefused(ErrorCode.INVALID_TIMESTAMP, reason, errors)
     if size > rules.segment_bytes:
         raise _longer_than_segment(size, rules)
@@ -299,15 +303,15 @@ def conform(
     """
     if len(batch) > header.size:
         batch = memoryview(batch)[: header.size]
+    codec = _codec_for(header, rules)
     doubt = not rules.log_append_time and _timestamps_in_doubt(header, rules, now)
     if rules.compact or doubt:
         records = decompressed_records(header, batch, max_output)
         summary = check_records_walk(header, records, rules, now)
         if doubt and (summary.max_timestamp != header.max_timestamp or header.log_append_time):
             patch_create_time(batch, 0, summary.max_timestamp)
-    elif header.attributes & CODEC_MASK:
+    elif header.attributes & CODEC_MASK or codec != Codec.NONE:
         check_compressed_payload(header, batch, max_output)
-    codec = _codec_for(header, rules)
     if codec != header.compression:
         batch = recompress(batch, codec, level=_level_for(codec, rules), max_output=max_output)
         if len(batch) > rules.max_message_bytes:

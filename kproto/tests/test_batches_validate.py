@@ -451,6 +451,27 @@ def test_offsets_inside_a_compressed_batch_count_up() -> None:
     assert caught.value.code is ErrorCode.INVALID_RECORD
 
 
+@pytest.mark.parametrize("name", ["gzip", "snappy", "lz4", "zstd"])
+def test_records_that_are_to_be_compressed_are_counted_first(name: str) -> None:
+    """Found by fuzzing: broken records of an uncompressed batch were packed unseen, into one that nobody accepts."""
+    rules = Rules(compression_type=name)
+    for broken in (with_payload(b"\x02\x00\x02\x00"), with_payload(bytes(batch()[61:]), count=4)):
+        with pytest.raises(KafkaError) as caught:
+            conform(check(broken, rules), bytearray(broken), rules, NOW)
+        assert caught.value.code is ErrorCode.INVALID_RECORD
+
+
+def test_a_claimed_count_does_not_make_a_long_reply() -> None:
+    """Found by fuzzing: a batch of some dozen bytes that claims a million records was answered with a thousand errors.
+    No more are listed than records fit into the batch."""
+    claimed = with_fields(
+        with_payload(b"", count=1_000_000), attributes=8, record_count=1_000_000, last_offset_delta=999_999
+    )
+    with pytest.raises(RecordsRefused) as caught:
+        check(claimed, APPEND_TIME)
+    assert 1 <= len(caught.value.record_errors) <= len(claimed) // 6
+
+
 # --- several batches ------------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,6 @@
-"""Varints and ids: three readers of varints in this project agree, and what is read is written the same.
+"""Varints and ids: the readers of varints in this project agree, and what is read is written the same.
 
-Input: bytes, in which a number is read. The general readers, the one inside the header's tag section and the one inside
-records were written apart for speed. Where they may differ is known: the header's takes what exceeds 32 bits in five
-bytes (its numbers are compared with the request's length anyhow), and the records' takes a zigzag number.
+Input: bytes, in which a number is read. The general readers and the one inside records were written apart for speed.
 
 Ids: any text that is taken for a UUID is written as the same 16 bytes.
 """
@@ -14,7 +12,6 @@ from contextlib import suppress
 
 from kproto.batches.records import _read_varint as read_record_varint
 from kproto.errors import KafkaError, ProtocolError
-from kproto.headers import _uvarint as read_header_uvarint
 from kproto.ids import format_uuid, parse_uuid
 from kproto.primitives import read_uvarint, read_varint, read_varlong, uvarint, varint, varlong
 
@@ -33,17 +30,11 @@ def fuzz_primitives(data: bytes) -> None:
             assert -(1 << bits - 1) <= general[0] < 1 << bits - 1
             assert read(write(general[0]), 0)[0] == general[0]
             assert len(write(general[0])) <= general[1]
-    plain = inside_header = None
     with suppress(ProtocolError):
-        plain = read_uvarint(view, 0)
-    with suppress(ProtocolError):
-        inside_header = read_header_uvarint(view, 0)
-    if inside_header is not None and inside_header[0] < 1 << 32:
-        assert plain == inside_header
-    else:
-        assert plain is None
-    if plain is not None:
-        assert read_uvarint(uvarint(plain[0]), 0) == (plain[0], len(uvarint(plain[0])))
+        number, end = read_uvarint(view, 0)
+        assert 0 <= number < 1 << 32
+        assert read_uvarint(uvarint(number), 0) == (number, len(uvarint(number)))
+        assert len(uvarint(number)) <= end
     with suppress(ValueError):
         uuid = parse_uuid(data.decode("latin-1"))
         assert len(uuid) == 16
