@@ -96,8 +96,9 @@ class FetchSession:
 
     def answered(self, wanted: Wanted, *, gave_records: bool) -> None:
         """An answer told the client about this partition."""
-        if gave_records:
-            self.wanted.move_to_end((wanted.topic, wanted.partition))
+        key = wanted.topic, wanted.partition
+        if gave_records and key in self.wanted:  # a later request may have forgotten it
+            self.wanted.move_to_end(key)
 
 
 class FetchSessions:

@@ -11,7 +11,7 @@ readers, below its last stable offset to read_committed ones, who also get the l
 The first partition with records gives at least one whole batch, however small `max_bytes` is (KIP-74).
 
 Departs from Kafka: no replica may fetch here (`replica_id` >= 0 is answered TOPIC_AUTHORIZATION_FAILED for every
-partition); engines keep the copies. Promises kept here: P5-P7 in docs/invariants.md.
+partition); engines keep the copies. Promises kept here: P5-P8 in docs/invariants.md.
 """
 
 from __future__ import annotations
@@ -41,9 +41,14 @@ READ_COMMITTED = 1
 TOPIC_IDS_FROM = 13
 _NONE = ErrorCode.NONE
 
+Plan = list[tuple[Wanted, Partition | PartitionData]]
+"""Each partition wanted, and where to read it, or what to answer for it."""
+
 
 def handle(request: FetchRequest, ctx: RequestContext) -> FetchResponse | Awaitable[FetchResponse]:
     """Answer now if that is what the client wants, else return the wait."""
+    if request.replica_id >= 0 or request.replica_state.replica_id >= 0:
+        return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
     by_id = ctx.api_version >= TOPIC_IDS_FROM
     session, full = ctx.fetch_sessions.begin(
         request.session_id,
@@ -53,8 +58,6 @@ def handle(request: FetchRequest, ctx: RequestContext) -> FetchResponse | Awaita
         by_id=by_id,
         now=ctx.clock.monotonic_millis(),
     )
-    if request.replica_id >= 0 or request.replica_state.replica_id >= 0:
-        return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
     look = _Look(request, session, ctx)
     found = look.now()
     if found is not None and not look.aborted_needed:
@@ -127,8 +130,9 @@ def _forgotten(request: FetchRequest, by_id: bool) -> list[tuple[str | bytes, in
 
 def _failed(partition: int, error: ErrorCode) -> PartitionData:
     """A partition that cannot be read. `records` is empty rather than null: older clients choke on null."""
-    return PartitionData(partition_index=partition, error_code=error, high_watermark=-1, aborted_transactions=[],
-    records=b"")
+    return PartitionData(
+        partition_index=partition, error_code=error, high_watermark=-1, aborted_transactions=[], records=b""
+    )
 
 
 class _Look:
@@ -142,7 +146,6 @@ class _Look:
         "_min_bytes",
         "_patient",
         "_plan",
-        "_reads",
         "_session",
         "aborted_needed",
     )
@@ -155,13 +158,12 @@ class _Look:
         self._max_bytes = min(request.max_bytes, ctx.config.fetch_max_bytes)
         self._min_bytes = min(request.min_bytes, self._max_bytes)
         self._patient = request.max_wait_ms > 0
-        self._plan: list[tuple[Wanted, Partition | PartitionData]] = []
-        self._reads: list[Read] = []
+        self._plan: Plan = []  # of the last look that was finished
         self.aborted_needed = False
 
-    def _prepare(self) -> None:
-        """Resolve each wanted partition to a read or to its error."""
-        plan: list[tuple[Wanted, Partition | PartitionData]] = []
+    def _prepare(self) -> tuple[Plan, list[Read]]:
+        """Resolve each wanted partition to a read or to its error. One that is offline does not spoil the others."""
+        plan: Plan = []
         reads: list[Read] = []
         partitions = self._ctx.partitions
         find = partitions.by_id if self._by_id else partitions.get
@@ -174,15 +176,18 @@ class _Look:
                 code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if known else unknown
                 plan.append((wanted, _failed(wanted.partition, code)))
                 continue
-            problem = _epoch_problem(wanted, partition)
+            log = partition.log
+            try:
+                problem = _epoch_problem(wanted, partition)
+                upto = log.last_stable_offset if self._committed else log.high_watermark
+            except KafkaError as error:
+                problem = _failed(wanted.partition, error.code)
             if problem is not None:
                 plan.append((wanted, problem))
                 continue
-            log = partition.log
-            upto = log.last_stable_offset if self._committed else log.high_watermark
             reads.append(Read(log, wanted.fetch_offset, wanted.max_bytes, upto))
             plan.append((wanted, partition))
-        self._plan, self._reads = plan, reads
+        return plan, reads
 
     def partitions(self) -> list[Partition]:
         """The partitions being read: who may wake us."""
@@ -190,39 +195,41 @@ class _Look:
 
     def now(self) -> list[PartitionData] | None:
         """What is there, or None if finding out needs waiting."""
-        self._prepare()
-        found = self._ctx.store.read_now(self._reads, self._max_bytes)
+        plan, reads = self._prepare()
+        found = self._ctx.store.read_now(reads, self._max_bytes)
         if found is None:
             return None
         self.aborted_needed = self._committed and any(
-            partition.log.has_aborted_transactions for _, partition in self._plan if isinstance(partition, Partition)
+            partition.log.has_aborted_transactions for _, partition in plan if isinstance(partition, Partition)
         )
-        return self._merge(found)
+        self._plan = plan
+        return self._merge(plan, found)
 
     async def later(self) -> list[PartitionData]:
         """What is there, waiting for the disk if need be."""
-        self._prepare()
-        found = self._ctx.store.read_now(self._reads, self._max_bytes)
+        plan, reads = self._prepare()
+        found = self._ctx.store.read_now(reads, self._max_bytes)
         if found is None:
-            found = await self._ctx.store.read_many(self._reads, self._max_bytes)
-        merged = self._merge(found)
+            found = await self._ctx.store.read_many(reads, self._max_bytes)
+        merged = self._merge(plan, found)
         if self._committed:
-            await self._add_aborted(merged)
+            await self._add_aborted(plan, merged)
+        self._plan = plan  # not before: a look that time cut short leaves no trace
         return merged
 
-    async def _add_aborted(self, merged: list[PartitionData]) -> None:
-        for (wanted, partition), data in zip(self._plan, merged, strict=True):
+    async def _add_aborted(self, plan: Plan, merged: list[PartitionData]) -> None:
+        for (wanted, partition), data in zip(plan, merged, strict=True):
             if isinstance(partition, Partition) and data.records and partition.log.has_aborted_transactions:
                 aborted = await partition.log.aborted_transactions(wanted.fetch_offset, data.last_stable_offset)
                 data.aborted_transactions = [
                     AbortedTransaction(producer_id=each.producer_id, first_offset=each.first_offset) for each in aborted
                 ]
 
-    def _merge(self, results: Sequence[FetchedRecords | KafkaError]) -> list[PartitionData]:
+    def _merge(self, plan: Plan, results: Sequence[FetchedRecords | KafkaError]) -> list[PartitionData]:
         """One PartitionData for each wanted partition, in order."""
         merged = []
         following = iter(results)
-        for wanted, partition in self._plan:
+        for wanted, partition in plan:
             if isinstance(partition, PartitionData):
                 merged.append(partition)
                 continue

@@ -238,7 +238,7 @@ def _answer_partition(entry: Entry) -> PartitionProduceResponse:
             index=entry.part.index,
             base_offset=begun.base_offset,
             log_append_time_ms=batch.header.max_timestamp if partition.config.log_append_time else -1,
-            log_start_offset=partition.log.log_start_offset,
+            log_start_offset=_log_start_offset(partition),
         )
     response = PartitionProduceResponse(
         index=entry.part.index, error_code=problem.code, base_offset=-1, error_message=problem.message
@@ -249,5 +249,14 @@ def _answer_partition(entry: Entry) -> PartitionProduceResponse:
             for each in problem.record_errors
         ]
         if entry.partition is not None:
-            response.log_start_offset = entry.partition.log.log_start_offset
+            response.log_start_offset = _log_start_offset(entry.partition)
     return response
+
+
+def _log_start_offset(partition: Partition) -> int:
+    """-1 for a log that has gone offline, or was deleted while the disk was waited for: an error raised here would be
+    everybody's, also of the partitions that were appended."""
+    try:
+        return partition.log.log_start_offset
+    except KafkaError:
+        return -1

@@ -12,9 +12,10 @@ from broker.coordinators.cluster import NewTopic
 from broker.testing.contexts import World, world
 from kproto.batches.header import read_header
 from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
-from kproto.errors import ErrorCode
+from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ReplicaState
 from storage.engine import Batch
+from storage.memory.engine import MemoryLog
 
 NOW = 1_700_000_000_000
 READ_COMMITTED = 1
@@ -171,6 +172,27 @@ async def test_offsets_outside_the_log(offset: int) -> None:
         append(w)
         assert codes(await w.ask(request(wanted(offset=offset)), 12)) == [ErrorCode.OFFSET_OUT_OF_RANGE]
         assert codes(await w.ask(request(wanted(offset=1)), 12)) == [ErrorCode.NONE]
+
+
+async def test_an_offline_partition_does_not_spoil_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P8: a log that cannot be opened is an error of its own partition, whatever is asked of it."""
+    async with world() as w:
+        await create(w, partitions=2)
+        append(w, partition=1)
+        offline = w.services.partitions.get("t", 0)
+        assert offline is not None
+
+        def refuse(self: MemoryLog) -> int:
+            if self is offline.log:
+                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
+            return 1
+
+        for name in ("high_watermark", "last_stable_offset"):
+            monkeypatch.setattr(MemoryLog, name, property(refuse))
+        for isolation_level in (0, READ_COMMITTED):
+            reply = await w.ask(request(wanted(0), wanted(1), isolation_level=isolation_level), 12)
+            assert codes(reply) == [ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.NONE]
+            assert sizes(reply)[1] > 0
 
 
 async def test_leader_epochs_are_compared() -> None:
