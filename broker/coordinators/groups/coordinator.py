@@ -94,7 +94,7 @@ class GroupCoordinator:
         topic = self._adopted_topic()
         if topic is not None:
             for index in topic.partitions:
-                if self._log(topic, index).log_end_offset > 0:
+                if self._holds_something(topic, index):
                     self._open(topic, index)
             for shard in list(self._shards.values()):
                 await shard.ready.wait()
@@ -212,6 +212,13 @@ class GroupCoordinator:
     def _log(self, topic: Topic, index: int) -> PartitionLog:
         config = log_config(topic.configs, self._config)
         return self._store.log(LogSpec(topic.name, topic.topic_id, index, config))
+
+    def _holds_something(self, topic: Topic, index: int) -> bool:
+        """A log that is offline counts as one that does: its runtime says so to whoever asks, and goes on trying."""
+        try:
+            return self._log(topic, index).log_end_offset > 0
+        except KafkaError:
+            return True
 
     def _open(self, topic: Topic, index: int) -> _Shard:
         log = self._log(topic, index)

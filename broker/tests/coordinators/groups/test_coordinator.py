@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import pytest
 import trio
 import trio.testing
 
 from broker.coordinators.groups import Caller
+from broker.coordinators.groups.routing import shard_of
 from broker.testing.contexts import world
 from broker.tests.handlers.group_requests import (
     commit_request,
@@ -14,11 +18,11 @@ from broker.tests.handlers.group_requests import (
     with_member,
     with_topic,
 )
-from kproto.errors import ErrorCode
+from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.heartbeat import HeartbeatRequest
 from kproto.messages.join_group import JoinGroupResponse
 from kproto.messages.list_groups import ListGroupsRequest
-from storage.memory.engine import MemoryStore
+from storage.memory.engine import MemoryLog, MemoryStore
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SeededEntropy
 
@@ -50,6 +54,41 @@ async def test_only_shards_that_hold_something_are_loaded_at_the_start() -> None
         assert len(w.services.groups._shards) == 1
         await with_member(w, "another")
         assert len(w.services.groups._shards) == 2
+
+
+async def test_an_offline_shard_stops_neither_the_start_nor_the_others(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Its groups are told that it loads, and it goes on trying; every other group is served."""
+    store = MemoryStore(SystemClock(), SeededEntropy(1))
+    async with world(groups=True, store=store) as w:
+        await with_coordinator(w)
+        await with_member(w)
+        await with_member(w, "another")
+    offline = shard_of("g", 50)
+    ends, starts = MemoryLog.log_end_offset, MemoryLog.log_start_offset
+    is_offline = True
+
+    def unless_offline(asked: property) -> property:
+        def ask(log: MemoryLog) -> int:
+            if is_offline and (log.spec.topic, log.spec.partition) == ("__consumer_offsets", offline):
+                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
+            return cast(int, asked.__get__(log))
+
+        return property(ask)
+
+    monkeypatch.setattr(MemoryLog, "log_end_offset", unless_offline(cast(property, ends)))
+    monkeypatch.setattr(MemoryLog, "log_start_offset", unless_offline(cast(property, starts)))
+    async with world(groups=True, store=store) as w:
+        described = await w.services.groups.describe("another")
+        assert described is not None and len(described.members) == 1
+        with pytest.raises(KafkaError) as refused:
+            await w.services.groups.describe("g")
+        assert refused.value.code is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        is_offline = False
+        await trio.sleep(1)
+        described = await w.services.groups.describe("g")
+        assert described is not None and len(described.members) == 1
 
 
 async def test_a_join_waits_and_a_session_ends_by_the_clock(autojump_clock: trio.testing.MockClock) -> None:
