@@ -76,7 +76,7 @@ class DataDirectory:
         Raises InUse, StoreError, OSError; `give_up` then lets go of the lock.
         """
         disk, path = self._disk, self.path
-        disk.make_directory(path)
+        self._make_durably(path)
         self._lock = disk.lock(f"{path}/{checkpoints.LOCK}")
         names = disk.list_directory(path)
         self._identify(names)
@@ -96,6 +96,15 @@ class DataDirectory:
             disk.sync_directory(path)
         self.drop_offsets([key for key in (*self.recovery_points, *self.log_starts) if key not in self.present])
         return clean or not self.present
+
+    def _make_durably(self, path: str) -> None:
+        """Make a directory and those above it, so that their names survive a power cut."""
+        if not self._disk.is_directory(path):
+            above = path.rpartition("/")[0] or ("/" if path.startswith("/") else ".")
+            if above != ".":
+                self._make_durably(above)
+            self._disk.make_directory(path)
+            self._disk.sync_directory(above)
 
     def give_up(self) -> None:
         """Let somebody else have the directory."""
