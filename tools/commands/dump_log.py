@@ -16,12 +16,14 @@ missing or cannot be read.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tools.log_check.findings import Finding
 from tools.log_files import lines, names, text
 
 
@@ -74,11 +76,19 @@ def files_of(path: Path) -> Iterator[Path]:
 def dumped(file: Path, options: argparse.Namespace) -> Iterator[lines.Line]:
     """The lines of one file. Raises OSError, ValueError."""
     yield from lines.of_file(file, records=options.records)
-    if options.index_check:
-        from tools.log_check import partition
+    if options.index_check and names.directory_named(file.resolve().parent.name) is not None:
+        for finding in found_in(file.resolve().parent):
+            if finding.path.name == file.name:
+                yield {"type": "wrong", "sentence": finding.sentence}
 
-        for finding in partition.of_file(file):
-            yield {"type": "wrong", "sentence": finding.sentence}
+
+@functools.lru_cache(maxsize=1)
+def found_in(partition: Path) -> list[Finding]:
+    """What a check of a partition finds; kept while its files are printed one after the other. Raises OSError."""
+    from tools.log_check.directory import known_of
+    from tools.log_check.partition import PartitionCheck
+
+    return [finding for finding in PartitionCheck(partition, known_of(partition)).findings() if not finding.note]
 
 
 def sentence(error: Exception) -> str:

@@ -76,7 +76,7 @@ def of_file(path: Path, *, records: bool = False) -> Iterator[Line]:
 
 def is_wrong(line: Line) -> bool:
     """Whether a line tells that something is not as it should be."""
-    return line["type"] in ("hole", "unreadable") or line.get("crc_valid") is False or "unreadable" in line
+    return line["type"] in ("hole", "unreadable", "wrong") or line.get("crc_valid") is False or "unreadable" in line
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ name                                    kind                                    
 ======================================  ==========================================  =================================
 
 The names that belong to an offset may carry `.deleted`, `.cleaned`, `.swap` behind them: the same contents on their way
-out or in. A partition's directory is `<topic>-<partition>`; with `.<32 hex digits>-delete`, `-future` or `-stray` behind
-that, it is on its way too.
+out or in. A partition's directory is `<topic>-<partition>`; with `.<32 hex digits>-delete`, `-future` or `-stray`
+behind that, it is on its way too.
 """
 
 from __future__ import annotations
