@@ -122,7 +122,9 @@ class Partitions:
         """How this topic's logs are to be kept."""
         config = self._log_configs.get(topic.name)
         if config is None:
-            config = self._log_configs[topic.name] = log_config(topic.configs, self._config)
+            config = self._log_configs[topic.name] = log_config(
+                topic.configs, self._config, internal=topic.internal
+            )
         return config
 
     def _follow(self, change: ClusterChange) -> None:

@@ -45,10 +45,12 @@ def check_topic_configs(overrides: Mapping[str, str]) -> None:
         raise KafkaError(ErrorCode.INVALID_CONFIG, "remote.storage.enable=true: there is no tiered storage here")
 
 
-def log_config(overrides: Mapping[str, str], config: BrokerConfig) -> LogConfig:
+def log_config(overrides: Mapping[str, str], config: BrokerConfig, *, internal: bool = False) -> LogConfig:
     """How the logs of a topic with these overrides are to be kept.
 
-    An override that cannot be read is passed over: it was checked when it was stored, so another release stored it.
+    What coordinators write (`internal`) is synced before it is answered, whatever anybody says about the data: an
+    offset that was committed would otherwise be as lost as the records need not be. An override that cannot be read is
+    passed over: it was checked when it was stored, so another release stored it.
     """
     settings = _defaults(config)
     # Kafka's tests set the internal key to roll below the least size that segment.bytes allows; it wins.
@@ -65,6 +67,7 @@ def log_config(overrides: Mapping[str, str], config: BrokerConfig) -> LogConfig:
             _set_policy(settings, value)
         elif field in _LOG_CONFIG_FIELDS:
             settings[field] = value
+    settings["ack_fsync"] = settings["ack_fsync"] or internal
     settings["retention_ms"] = max(settings["retention_ms"], -1)
     settings["retention_bytes"] = max(settings["retention_bytes"], -1)
     return LogConfig(**settings)

@@ -73,6 +73,14 @@ def test_stored_overrides_that_nobody_understands_are_passed_over() -> None:
     assert config == LogConfig()
 
 
+@pytest.mark.parametrize("overrides", [{}, {"ottla.ack.fsync": "false"}])
+def test_what_coordinators_write_is_always_synced(overrides: dict[str, str]) -> None:
+    """`ottla.ack.fsync=false` is about data: committed offsets are on the disk before they are answered."""
+    relaxed = parse_config("", "", {"ottla.ack.fsync": "false"})
+    assert not log_config(overrides, relaxed).ack_fsync
+    assert log_config(overrides, relaxed, internal=True).ack_fsync
+
+
 def test_both_policies_or_neither() -> None:
     """Kafka 4 allows an empty policy: nothing is removed."""
     assert log_config({"cleanup.policy": ""}, DEFAULTS).cleanup_policy == ""

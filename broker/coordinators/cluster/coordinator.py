@@ -364,7 +364,7 @@ class ClusterCoordinator:
     # --- the store
 
     def _specs(self, topic: Topic, partitions: range) -> list[LogSpec]:
-        config = log_config(topic.configs, self._config)
+        config = log_config(topic.configs, self._config, internal=topic.internal)
         return [LogSpec(topic.name, topic.topic_id, partition, config) for partition in partitions]
 
     async def _make_logs(self, topics: Sequence[Topic], partitions: Sequence[range]) -> None:

@@ -210,7 +210,7 @@ class GroupCoordinator:
         return self._topic
 
     def _log(self, topic: Topic, index: int) -> PartitionLog:
-        config = log_config(topic.configs, self._config)
+        config = log_config(topic.configs, self._config, internal=True)
         return self._store.log(LogSpec(topic.name, topic.topic_id, index, config))
 
     def _holds_something(self, topic: Topic, index: int) -> bool:
@@ -264,7 +264,7 @@ class GroupCoordinator:
         for topic in change.altered:
             if topic.name == CONSUMER_OFFSETS:
                 for shard in self._shards.values():
-                    shard.log.configure(log_config(topic.configs, self._config))
+                    shard.log.configure(log_config(topic.configs, self._config, internal=True))
         gone = [(topic.name, topic.topic_id) for topic in change.deleted]
         if any(name == CONSUMER_OFFSETS for name, _ in gone):
             for shard in self._shards.values():
