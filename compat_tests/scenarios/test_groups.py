@@ -181,7 +181,8 @@ def test_a_pattern_finds_topics(session: Session) -> None:
     consumer.subscribe_pattern(f"{prefix}-.*")
     assert values(read(consumer, 1)) == [b"a"]
     producer.produce(f"{prefix}-b", [Record(b"b")])
-    assert values(read(consumer, 1)) == [b"b"]
+    # Whoever rebalances eagerly without having committed may read the first record again.
+    eventually(lambda: b"b" in values(consumer.poll(0.2)), "the record of the later topic")
 
 
 @needs("groups", "group_members", "create_partitions")

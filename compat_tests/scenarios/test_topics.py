@@ -29,7 +29,7 @@ def test_a_created_topic_has_its_partitions(session: Session) -> None:
     eventually(lambda: session.admin.topics().get(name) == 3, "the topic")
 
 
-@needs("create_topics", "list_topics")
+@needs("create_topics", "list_topics", "default_partitions")
 def test_a_topic_created_without_a_number_gets_the_default(session: Session) -> None:
     """A topic created without a number of partitions gets the broker's default"""
     name = session.name()

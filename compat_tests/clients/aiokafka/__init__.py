@@ -11,6 +11,7 @@ CANNOT = {
     "commit_metadata": "AIOKafkaConsumer.committed tells the offset only",
     "cooperative": "it has no cooperative assignor",
     "no_auto_creation": "it has no such setting",
+    "default_partitions": "NewTopic wants a number of partitions",
     "alter_configs": "it only has the older request that replaces all settings at once",
     "delete_groups": _ADMIN,
     "alter_group_offsets": _ADMIN,

@@ -45,7 +45,13 @@ from compat_tests.clients.contract import (
 )
 
 ASSIGNORS = {"range": "range", "roundrobin": "roundrobin", "cooperative": "cooperative-sticky"}
-QUICK = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 250, "topic.metadata.refresh.fast.interval.ms": 50}
+QUICK = {
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 250,
+    "topic.metadata.refresh.fast.interval.ms": 50,
+    # That a broker went away is the point of some scenarios, and no news on the terminal.
+    "log_level": 0,
+}
 
 
 def translated(error: confluent_kafka.KafkaError) -> Refused | Failed:
@@ -86,8 +92,6 @@ class ConfluentProducer(Producer):
                 "retry.backoff.ms": 50,
                 **QUICK,
             },
-            # Without a logger librdkafka writes to standard error that a broker went away, which is the point here.
-            logger=None,
         )
         self._sent: list[Outcome | None] = []
 
@@ -151,7 +155,7 @@ class ConfluentConsumer(Consumer):
         }
         if settings.instance_id is not None:
             options["group.instance.id"] = settings.instance_id
-        self._client = confluent_kafka.Consumer(options, logger=None)
+        self._client = confluent_kafka.Consumer(options)
 
     def assign(self, positions: Mapping[TopicPartition, Position | None]) -> None:
         with translating():
@@ -256,7 +260,7 @@ class ConfluentAdmin(Admin):
     """AdminClient; each call returns futures."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap, **QUICK}, logger=None)
+        self._client = AdminClient({"bootstrap.servers": bootstrap, **QUICK})
 
     def topics(self) -> dict[str, int]:
         with translating():

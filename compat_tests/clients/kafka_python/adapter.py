@@ -281,7 +281,7 @@ class KafkaPythonAdmin(Admin):
             raise translated(configs)
         return {
             key: Config(
-                config["value"], "DEFAULT" in str(config["config_source"]), config["read_only"], config["is_sensitive"]
+                config["value"], str(config["config_source"]).endswith("DEFAULT_CONFIG"), config["read_only"], config["is_sensitive"]
             )
             for key, config in configs.items()
         }

@@ -43,7 +43,7 @@ from compat_tests.clients.contract import (
 
 END_OF_KEY, END_OF_RECORD = b"\x1f~key~\x1f", b"\x1e~record~\x1e"
 DELIVERED = re.compile(r"Message delivered to partition (\d+) \(offset (-?\d+)\)")
-REBALANCED = re.compile(r"rebalanced \(memberid [^)]*\): (assigned|revoked): ?(.*)")
+REBALANCED = re.compile(r"rebalanced.*?(assign|revoke).*?: (\S+ \[.*)")
 PARTITION = re.compile(r"(\S+) \[(\d+)\]")
 FORMAT = "%t|%p|%o|%T|%K|%S|%h\\n%k%s"
 ASSIGNORS = {"range": "range", "roundrobin": "roundrobin", "cooperative": "cooperative-sticky"}
@@ -181,7 +181,7 @@ class Reader:
             self._said.append(words)
             if found := REBALANCED.search(words):
                 named = {TopicPartition(topic, int(number)) for topic, number in PARTITION.findall(found[2])}
-                self.assigned = self.assigned | named if found[1] == "assigned" else self.assigned - named
+                self.assigned = self.assigned | named if found[1] == "assign" else self.assigned - named
 
     def close(self) -> None:
         """Let it leave its group; by force if that takes long."""
