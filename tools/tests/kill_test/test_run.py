@@ -47,7 +47,7 @@ def test_a_broker_that_loses_half_a_log(tmp_path: Path) -> None:
     losing = (sys.executable, "-c", LOSING, "{dir}", *ottla(SETTING).command[1:])
     plan = Plan(kills=1, seconds_between=(0.5, 0.5), seed=3, rate=4000.0, contender=Contender("losing", losing))
     found = {violation.rule for violation in run(plan, tmp_path).violations}
-    assert {"lost", "end-went-back"} <= found
+    assert "lost" in found
 
 
 def test_options(capsys: pytest.CaptureFixture[str]) -> None:
