@@ -11,7 +11,7 @@ readers, below its last stable offset to read_committed ones, who also get the l
 The first partition with records gives at least one whole batch, however small `max_bytes` is (KIP-74).
 
 Departs from Kafka: no replica may fetch here (`replica_id` >= 0 is answered TOPIC_AUTHORIZATION_FAILED for every
-partition); engines keep the copies. Promises kept here: P5-P8 in docs/invariants.md.
+partition); engines keep the copies. Promises kept here: P5-P10 in docs/invariants.md.
 """
 
 from __future__ import annotations

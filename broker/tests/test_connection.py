@@ -194,7 +194,7 @@ async def test_a_refusal_that_closes_the_connection() -> None:
 
 
 async def test_a_fault_of_ours_ends_only_this_connection() -> None:
-    """An unexpected error is logged and closes the connection; the broker lives on."""
+    """C6: an unexpected error is logged and closes the connection; the broker lives on."""
     async with connected(Script(_1=ValueError("a bug"))) as (transport, _):
         transport.deliver(request(1))
         await settle()
@@ -262,7 +262,7 @@ async def test_a_peer_that_does_not_read_is_overdue(autojump_clock: trio.testing
 
 
 async def test_stopping_waits_for_acknowledgements_under_way() -> None:
-    """`quiet` returns when what was appended has been answered."""
+    """C9: `quiet` returns when what was appended has been answered."""
     durable = trio.Event()
     async with connected(Script(_1=after(durable))) as (transport, connection), trio.open_nursery() as nursery:
         transport.deliver(request(1))

@@ -201,7 +201,7 @@ def test_a_count_that_the_offsets_contradict_is_invalid(count: int, last_offset_
 
 @pytest.mark.parametrize("codec", [5, 6, 7])
 def test_an_unknown_codec_is_unsupported(codec: int) -> None:
-    """Kafka answers UNKNOWN_SERVER_ERROR, which clients retry for ever."""
+    """B6: Kafka answers UNKNOWN_SERVER_ERROR, which clients retry for ever."""
     assert refusal(with_fields(batch(), attributes=codec)) == "UNSUPPORTED_COMPRESSION_TYPE"
 
 

@@ -63,7 +63,7 @@ def test_a_length_outside_the_limits_is_refused(size: int) -> None:
 
 
 def test_a_claimed_length_allocates_only_what_has_arrived() -> None:
-    """100 MiB announced and a few bytes sent hold 128 KiB."""
+    """C7: 100 MiB announced and a few bytes sent hold 128 KiB."""
     reader = FrameReader()
     feed(reader, frame_prefix(100 * 1024 * 1024) + b"start")
     assert reader.next_frame() is None

@@ -71,7 +71,7 @@ def test_elements_beyond_the_budget_are_refused_before_they_are_made() -> None:
 
 
 def test_the_budget_is_one_for_the_whole_message() -> None:
-    """Every element counts, on every level: here two topics, each with a thousand partitions."""
+    """C8: every element counts, on every level: here two topics, each with a thousand partitions."""
     topics = 2 * (b"\x02t" + uvarint(1001) + bytes(4 * 1000) + b"\0")
     body = b"\x02t" + bytes(8) + bytes(2) + b"\x03" + topics + b"\0"
     assert len(decode(AddPartitionsToTxnRequest, 3, body, budget=2002).v3_and_below_topics) == 2

@@ -42,7 +42,7 @@ class AppendConformance(Bench):
             assert (log.log_end_offset, log.high_watermark, log.last_stable_offset) == (6, 6, 6)
 
     async def test_a_batch_is_kept_byte_for_byte(self) -> None:
-        """Only base offset and leader epoch are set; the rest is the producer's, and its CRC still holds."""
+        """P11: only base offset and leader epoch are set; the rest is the producer's, and its CRC still holds."""
         async with self.lab() as lab:
             log = lab.log()
             await lab.append(log, batch(b"before"))
@@ -63,7 +63,7 @@ class AppendConformance(Bench):
             assert await lab.values(log) == [b"first", b"a", b"b", b"c", b"d", b"e"]
 
     async def test_all_or_nothing(self) -> None:
-        """If one of several batches is refused, none of them is in the log, nor in what it remembers of producers."""
+        """E3: if one of several batches is refused, none is in the log, nor in what it remembers of producers."""
         async with self.lab() as lab:
             log, good, bad = lab.log(), ScriptedProducer(1), ScriptedProducer(2)
             await lab.append(log, bad.batch(b"in order"))
@@ -75,7 +75,7 @@ class AppendConformance(Bench):
             assert not (await lab.append(log, good.repeat())).duplicate
 
     async def test_the_order_is_fixed_when_begin_append_returns(self) -> None:
-        """Offsets follow the order of the calls, whoever waits first."""
+        """E2: offsets follow the order of the calls, whoever waits first."""
         async with self.lab() as lab:
             log = lab.log()
             appends = [log.begin_append([batch(value)]) for value in (b"a", b"b", b"c")]
@@ -106,7 +106,7 @@ class AppendConformance(Bench):
             assert await lab.whole(log) == joined(batches(3), 0, log.leader_epoch)
 
     async def test_expected_end(self) -> None:
-        """A conditional append happens only where the log ends as expected; otherwise nothing changes."""
+        """E4: a conditional append happens only where the log ends as expected; otherwise nothing changes."""
         async with self.lab() as lab:
             log = lab.log()
             await lab.append(log, batch(b"a", b"b"), expected_end=0)
@@ -250,7 +250,7 @@ class ReadConformance(Bench):
             assert [values(content(answer)) for answer in found[1:]] == [[b"r" * 500], [b"l"]]
 
     async def test_what_was_read_stays_readable(self) -> None:
-        """Records in a reply under way survive what happens to the log: growth, deletion of records, of the log."""
+        """E5: records in a reply under way survive what happens to the log: growth, deletion of records, of the log."""
         async with self.lab() as lab:
             log, parts = lab.log(segment_bytes=16 << 10), batches(20, size=500)
             expected = joined(parts, 0, log.leader_epoch)
@@ -392,7 +392,7 @@ class LifeConformance(Bench):
     """Logs come, lose their oldest records, and go."""
 
     async def test_delete_before(self) -> None:
-        """The log starts at the offset from then on, also inside a batch; later records keep their offsets."""
+        """E7: the log starts at the offset from then on, also inside a batch; later records keep their offsets."""
         async with self.lab() as lab:
             log = lab.log()
             await lab.append(log, batch(b"a", b"b", b"c"))
@@ -424,7 +424,7 @@ class LifeConformance(Bench):
             assert log.log_start_offset == 0
 
     async def test_offsets_go_on_after_everything_is_deleted(self) -> None:
-        """No offset is given out twice, not even that of a deleted record."""
+        """E1: no offset is given out twice, not even that of a deleted record."""
         async with self.lab() as lab:
             log = lab.log(segment_bytes=16 << 10)
             await lab.append(log, *batches(100, size=500))
@@ -462,7 +462,7 @@ class LifeConformance(Bench):
             assert await lab.values(log) == [b"a"]
 
     async def test_a_topic_made_again_shows_nothing_old(self) -> None:
-        """A new log of the same name begins empty: no records, no offsets, no producers."""
+        """E6: a new log of the same name begins empty: no records, no offsets, no producers."""
         async with self.lab() as lab:
             old, producer = lab.log(generation=1), ScriptedProducer(1)
             await lab.append(old, producer.batch(b"a"), producer.batch(b"b", transactional=True))
@@ -580,7 +580,7 @@ class DurableEngineConformance(Bench):
             assert await lab.values(lab.log("gone", generation=2)) == [b"c"]
 
     async def test_repetitions_are_still_recognised(self) -> None:
-        """Any of the last five batches may be sent again after a restart: the producer did not see its answer."""
+        """E8: any of the last five batches may be sent again after a restart: the producer did not see its answer."""
         async with self.lab() as lab:
             producer = ScriptedProducer(9)
             for number in range(8):

@@ -151,7 +151,7 @@ async def test_a_decision_is_seen_by_the_next_one_before_anything_is_durable() -
 
 
 async def test_a_decision_is_one_batch() -> None:
-    """A crash keeps a decision whole or not at all, so its records share one batch."""
+    """M2: a crash keeps a decision whole or not at all, so its records share one batch."""
     async with hosted() as host:
         promise: Promise[None] = host.runtime.begin(lambda machine, now, own: Decision([1, 2, 3], [(own, None)]))
         await host.runtime.wait(promise)
@@ -195,7 +195,7 @@ async def test_a_reply_waits_for_its_append() -> None:
 
 
 async def test_a_reply_without_records_waits_for_what_it_has_seen() -> None:
-    """A read that saw a pending decision is released with it, not before."""
+    """M3: a read that saw a pending decision is released with it, not before."""
     async with hosted() as host:
         host.log.hold()
         host.runtime.begin(add(1))
@@ -340,7 +340,7 @@ async def test_an_unreadable_log_is_tried_again_and_never_thrown_away(
 
 
 async def test_a_lost_append_drops_the_machine_and_fails_every_waiter() -> None:
-    """Waiters get NOT_COORDINATOR, later decisions COORDINATOR_LOAD_IN_PROGRESS until the log is replayed."""
+    """M5: waiters get NOT_COORDINATOR, later decisions COORDINATOR_LOAD_IN_PROGRESS until the log is replayed."""
     async with hosted() as host:
         await host.runtime.decide(add(1))
         host.log.hold()
@@ -368,7 +368,7 @@ async def test_an_append_that_cannot_begin_drops_the_machine_too() -> None:
 
 
 async def test_two_owners_of_one_log_find_out() -> None:
-    """A coordinator that has been replaced fails at its next append, and then sees what the other wrote."""
+    """M4: a coordinator that has been replaced fails at its next append, and then sees what the other wrote."""
     async with hosted() as host, trio.open_nursery() as nursery:
         other = host.another()
         await nursery.start(other.run)
@@ -403,7 +403,7 @@ STEPS = st.sampled_from(["add", "read", "hold", "release", "lose", "refuse", "fo
 
 @given(st.lists(STEPS, max_size=40))
 async def test_whatever_happens_the_state_is_what_the_log_says(steps: list[str]) -> None:
-    """Under any mixture of held, lost and refused appends and foreign writers, acknowledged decisions are in the log,
+    """M1: under any mixture of held, lost and refused appends and foreign writers, acknowledged decisions are there,
     and the machine in charge is the fold of it."""
     async with hosted() as host:
         acknowledged: list[int] = []

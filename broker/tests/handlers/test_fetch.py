@@ -155,7 +155,7 @@ async def test_ten_thousand_parked_fetches_do_not_slow_an_append_elsewhere() -> 
 
 
 async def test_the_first_batch_is_given_whole_however_small_the_limit() -> None:
-    """KIP-74: a consumer with a small max_bytes still makes progress; other partitions get nothing in that answer."""
+    """P9, KIP-74: a consumer with a small max_bytes still makes progress; others get nothing in that answer."""
     async with world() as w:
         await create(w, partitions=2)
         append(w, partition=0, size=5000)
@@ -250,7 +250,7 @@ async def opened(w: World, *partitions: FetchPartition) -> FetchResponse:
 
 
 async def test_a_session_tells_only_what_is_new() -> None:
-    """The full answer lists every partition, later ones those with records or a new high watermark."""
+    """P10: the full answer lists every partition, later ones those with records or a new high watermark."""
     async with world() as w:
         await create(w, partitions=3)
         append(w, partition=0)

@@ -99,7 +99,7 @@ async def test_version_10_names_topics_by_id() -> None:
 
 
 async def test_a_deleted_topic_takes_its_offsets_along() -> None:
-    """They show no more, neither without the topic nor for a new one of the same name, and are forgotten soon."""
+    """G8: they show no more, neither without the topic nor for a new one of the same name, and are forgotten soon."""
     async with world(groups=True) as w:
         await _committed(w)
         everything = OffsetFetchRequest(group_id="g", topics=None)

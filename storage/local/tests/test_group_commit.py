@@ -245,7 +245,7 @@ async def test_a_cancelled_waiter_does_not_take_others_with_it(
 
 @pytest.mark.parametrize("operation", ["datasync", "sync_directory"])
 async def test_a_failed_sync_is_final(place: Place, operation: str) -> None:
-    """EIO from a sync: no acknowledgement, then or ever; the directory stops, reads go on, the stop is not clean."""
+    """E10: after EIO from a sync no acknowledgement, ever; the directory stops, reads go on, the stop is not clean."""
     disk = FaultyDisk(SystemDisk())
     async with place.open(disk) as store:
         fine, failing = log_of(store, "fine"), log_of(store, "failing")

@@ -43,7 +43,7 @@ async def expect(place: Place, count: int) -> None:
 
 
 async def test_nothing_is_lost_by_a_kill(place: Place) -> None:
-    """Every appended batch is there again, durable or not."""
+    """E9: every appended batch is there again, durable or not."""
     await expect(await filled(place), 40)
 
 
@@ -202,7 +202,7 @@ async def test_a_log_without_segments_is_damaged(place: Place) -> None:
 @pytest.mark.parametrize("suffix", [".index", ".timeindex"])
 @pytest.mark.parametrize("damage", [None, b"", b"\0" * 12 * 8, b"\xff" * 24 * 7, b"x", b"\0\0\0\1\0\0\0\1" * 3])
 async def test_indexes_are_caches(place: Place, clean: bool, suffix: str, damage: bytes | None) -> None:
-    """Any index may be missing, empty, zeroed or garbage: every look-up answers the same, and it is repaired."""
+    """E11: any index may be missing, empty, zeroed or garbage: every look-up answers the same, and it is repaired."""
     settings: dict[str, Any] = {"segment_bytes": 8000, "index_interval_bytes": 300}
     async with place.open() as store:
         log = log_of(store, **settings)

@@ -76,7 +76,7 @@ def code(result: object) -> ErrorCode | None:
 
 
 async def test_a_created_topic_can_be_used_everywhere_when_it_is_answered() -> None:
-    """In the image, told to subscribers, its logs made."""
+    """K2: in the image, told to subscribers, its logs made."""
     async with running() as host:
         [topic] = await host.create("t", partitions=3)
         assert host.coordinator.image.topics["t"] is host.coordinator.image.topic_by_id(topic.topic_id)
@@ -85,7 +85,7 @@ async def test_a_created_topic_can_be_used_everywhere_when_it_is_answered() -> N
 
 
 async def test_nothing_is_published_before_it_is_durable() -> None:
-    """Readers do not act on a topic that a crash could undo."""
+    """K1: readers do not act on a topic that a crash could undo."""
     async with running() as host, trio.open_nursery() as nursery:
         host.log.hold()
         nursery.start_soon(host.create, "t")
@@ -136,7 +136,7 @@ async def test_many_clients_that_need_a_topic_get_one() -> None:
 
 
 async def test_a_client_that_goes_away_does_not_leave_a_change_half_done() -> None:
-    """Once begun, a change runs to its end."""
+    """K4: once begun, a change runs to its end."""
     async with running() as host:
         host.log.hold()
         with trio.move_on_after(0):
@@ -189,7 +189,7 @@ async def test_a_deleted_topic_is_gone_when_it_is_answered() -> None:
 
 
 async def test_a_name_is_used_again_only_when_its_old_logs_are_gone() -> None:
-    """Delete and create at once under one name: the new topic has a new id and never meets old files."""
+    """K3: delete and create at once under one name: the new topic has a new id and never meets old files."""
     async with running() as host, trio.open_nursery() as nursery:
         [old] = await host.create("t")
         host.store.deletions = Gate()
@@ -230,7 +230,7 @@ async def test_creating_and_deleting_in_a_storm_leaves_what_the_log_says() -> No
 
 
 async def test_a_crash_before_the_files_are_deleted_is_made_good_at_the_start() -> None:
-    """Only logs of topics whose removal is in the log are deleted; a stranger's log stays."""
+    """K5: only logs of topics whose removal is in the log are deleted; a stranger's log stays."""
     async with running() as host:
         [topic] = await host.create("t", partitions=2)
         await host.create("kept")
@@ -282,7 +282,7 @@ async def test_altered_configs_are_in_the_image_and_told() -> None:
 
 
 async def test_two_that_append_to_one_config_both_succeed() -> None:
-    """compute sees what the decision before it made, published or not."""
+    """K8: compute sees what the decision before it made, published or not."""
     async with running() as host:
         await host.create("t")
         host.log.hold()
@@ -305,7 +305,7 @@ async def test_two_that_append_to_one_config_both_succeed() -> None:
 
 
 async def test_producer_ids_are_never_given_twice_not_even_after_a_restart() -> None:
-    """A block costs one record; the rest of a block is lost with the process."""
+    """K6: a block costs one record; the rest of a block is lost with the process."""
     async with running() as host:
         ids = [await host.coordinator.next_producer_id() for _ in range(1500)]
         assert ids == list(range(1500))

@@ -182,7 +182,7 @@ def test_validation_alone_writes_nothing() -> None:
 
 
 def test_the_cluster_has_room_for_so_many_partitions() -> None:
-    """A peer that creates without end is stopped: POLICY_VIOLATION, for topics and for partitions."""
+    """K7: a peer that creates without end is stopped: POLICY_VIOLATION, for topics and for partitions."""
     cluster = Cluster()
     small = TopicRules(NODE, 3, 1, 10, check_topic_configs)
     cluster.create("t", 8, 1, rules=small)

@@ -53,7 +53,7 @@ def test_ids_that_are_given_out_are_counted() -> None:
 
 
 def test_groups_are_counted() -> None:
-    """A shard holds so many; existing ones are served on."""
+    """G10: a shard holds so many; existing ones are served on."""
     shard = Shard(max_groups=2)
     shard.new_id(group="a")
     shard.commit({("t", 0): 1}, group="b")
@@ -101,7 +101,7 @@ def test_a_generation_must_fit_into_a_record() -> None:
 
 
 def test_nobody_waits_for_ever() -> None:
-    """Whatever is parked is answered within the timeouts that its sender named, if everybody else falls silent."""
+    """G1: whatever is parked is answered within the timeouts that its sender named, if everybody else falls silent."""
     shard = Shard()
     group = shard.stable(3)
     waiting = [shard.join(group.members[0]), shard.join(version=3)]

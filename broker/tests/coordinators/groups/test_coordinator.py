@@ -30,7 +30,7 @@ CALLER = Caller("client", "/127.0.0.1", 3)
 
 
 async def test_groups_and_offsets_outlive_the_broker() -> None:
-    """A coordinator that starts on the same log knows them before it answers its first request."""
+    """G6: a coordinator that starts on the same log knows them before it answers its first request."""
     store = MemoryStore(SystemClock(), SeededEntropy(1))
     async with world(groups=True, store=store) as w:
         await with_coordinator(w)

@@ -38,7 +38,7 @@ def test_a_group_is_written_down_as_soon_as_somebody_wants_to_join() -> None:
 
 
 def test_only_the_leader_is_told_who_is_in_the_group() -> None:
-    """The leader assigns, so it gets everybody's metadata; the others get none."""
+    """G4: the leader assigns, so it gets everybody's metadata; the others get none."""
     shard = Shard()
     a, b = shard.new_id(), shard.new_id()
     shard.join(a, protocols={"range": b"wishes of a"})
@@ -120,7 +120,7 @@ def test_a_stable_group_repeats_its_assignment() -> None:
 
 
 def test_the_generation_is_written_down_with_its_assignment() -> None:
-    """What a new coordinator must know: members, their timeouts, their subscriptions and their shares."""
+    """G3: what a new coordinator must know: members, their timeouts, their subscriptions and their shares."""
     shard = Shard()
     member = shard.new_id()
     shard.join(member, protocols={"range": b"wishes"}, session=7_000, rebalance=50_000)

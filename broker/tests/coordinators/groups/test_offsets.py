@@ -31,7 +31,7 @@ def test_an_outsider_may_not_commit_into_a_live_group() -> None:
 
 
 def test_members_commit_in_their_generation() -> None:
-    """With another one ILLEGAL_GENERATION, under another name UNKNOWN_MEMBER_ID."""
+    """G5: with another one ILLEGAL_GENERATION, under another name UNKNOWN_MEMBER_ID."""
     shard = Shard()
     group = shard.stable(1)
     member, generation = group.leader, group.generation

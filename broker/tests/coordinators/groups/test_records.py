@@ -152,7 +152,7 @@ def test_group_ids_hash_as_in_java() -> None:
 
 
 def test_groups_lie_in_kafkas_partitions() -> None:
-    """Seen on Apache Kafka with 50 partitions; and the number that has no positive twin."""
+    """G11: seen on Apache Kafka with 50 partitions; and the number that has no positive twin."""
     assert shard_of("g", 50) == 3
     assert shard_of("simple", 50) == 26
     assert shard_of("polygenelubricants", 50) == 0

@@ -60,7 +60,7 @@ def test_an_older_restarted_leader_is_told_that_another_one_leads() -> None:
 
 
 def test_the_former_self_is_fenced() -> None:
-    """FENCED_INSTANCE_ID for whoever still uses the old id, in every request."""
+    """G7: FENCED_INSTANCE_ID for whoever still uses the old id, in every request."""
     shard = Shard()
     group = shard.stable_static("i")
     shard.join(instance="i")

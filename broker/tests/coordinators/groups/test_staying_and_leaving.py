@@ -11,7 +11,7 @@ FIVE_MINUTES = 300_000
 
 
 def test_a_silent_member_is_removed_at_its_sessions_end() -> None:
-    """Not a millisecond before; the others are then told to rebalance."""
+    """G2: not a millisecond before; the others are then told to rebalance."""
     shard = Shard()
     group = shard.stable(2)
     quiet, loud = group.members
@@ -232,7 +232,7 @@ def test_administrators_remove_static_members_by_instance() -> None:
 
 
 def test_after_a_restart_members_go_on_as_if_nothing_had_happened() -> None:
-    """The log knows them; each has a whole session to be heard of again."""
+    """G9: the log knows them; each has a whole session to be heard of again."""
     shard = Shard()
     group = shard.stable(2)
     before = shard.described()
