@@ -112,6 +112,7 @@ def load(
     log.epochs = _restore_epochs(log, around)
     log.epoch = log.epochs.latest or 0
     if not clean:
+        scanned.cut()
         for segment in segments:
             segment.put_away()
     return log
@@ -170,15 +171,28 @@ def _end_of_closed_segment(segment: Segment, config: LogConfig) -> int:
 
 
 class _Scanned:
-    """What recovery has found: where the log ends, and which bytes have yet to be synced."""
+    """What recovery has found: where the log ends, which bytes have yet to be synced, and what is torn."""
 
     def __init__(self) -> None:
         self.end = 0
         self.unsynced: list[tuple[Segment, int]] = []
+        self.torn: Segment | None = None
+        self.empty: list[Segment] = []  # behind the torn one
+
+    def cut(self) -> None:
+        """Cut the torn end off its file, and take away the empty segments behind it."""
+        if self.torn is not None:
+            file, size = self.torn.file, self.torn.size
+            get_logger("storage").warning(
+                "torn end of log cut off", file=self.torn.path(".log"), kept_bytes=size, cut_bytes=file.size() - size
+            )
+            file.truncate(size)
+            for segment in self.empty:
+                segment.remove_files()
 
 
 def _recover(segments: list[Segment], recovery_point: int, config: LogConfig) -> _Scanned:
-    """Check all batches from the recovery point on; cut a torn end. Changes `segments`. Raises Damaged."""
+    """Check all batches from the recovery point on; leave out a torn end. Changes `segments`. Raises Damaged."""
     found = _Scanned()
     first = max(0, bisect_right([segment.base_offset for segment in segments], recovery_point) - 1)
     found.end = segments[first].base_offset
@@ -203,7 +217,7 @@ def _recover(segments: list[Segment], recovery_point: int, config: LogConfig) ->
             position += LOG_OVERHEAD + header[1]
         if position < segment.size:
             _judge_torn(segments, number, position, least, recovery_point)
-            _cut(segments, number, position)
+            _leave_out(segments, number, position, found)
             builder.finish()
             found.end = max(least, found.end)
             found.unsynced.append((segment, start))
@@ -305,17 +319,13 @@ def find_batch(file: File, position: int, size: int, offsets: range) -> int | No
     return None
 
 
-def _cut(segments: list[Segment], number: int, position: int) -> None:
-    """Cut the torn end of segment `number`, and take away the empty segments behind it."""
+def _leave_out(segments: list[Segment], number: int, position: int, found: _Scanned) -> None:
+    """Go on as if the torn end of segment `number` were cut off already. That is done when nothing can go wrong any
+    more, for a log that turns out to be damaged elsewhere is left as it is."""
     segment = segments[number]
-    get_logger("storage").warning(
-        "torn end of log cut off", file=segment.path(".log"), kept_bytes=position, cut_bytes=segment.size - position
-    )
-    segment.file.truncate(position)
     segment.size = position
     segment.warm_from = min(segment.warm_from, position)
-    for later in segments[number + 1 :]:
-        later.remove_files()
+    found.torn, found.empty = segment, segments[number + 1 :]
     del segments[number + 1 :]
 
 
@@ -408,7 +418,7 @@ def _refill(log: Log, offset: int) -> None:
         begin = 0
         if position > REFILL_BYTES:
             begin = segment.position_before(position - REFILL_BYTES)
-        headers = [header for _, header in segment.headers(begin) if header[0] < offset]
+        headers = [header for _, header in segment.headers(begin) if header[0] < offset and not header[5] & CONTROL]
     except (DamagedIndex, Corrupt):
         return  # the windows stay short, as Kafka's do
     log.producers.refill(reversed(headers))

@@ -181,22 +181,15 @@ def check_reading(log: Log, kept: bytes) -> None:
     while offset < log.end:
         answer = log.read(offset, 1 << 20, log.end, True, wait=True)
         data = answer if isinstance(answer, bytes) else answer.read()
-        assert data, f"nothing at {offset} of a log that ends at {log.end}"
+        if not data:
+            break  # a gap: the last segment is empty and begins far behind the others
         found += data
         at = 0
         while at < len(data):
             header = HEADER.unpack_from(data, at)
             at += LOG_OVERHEAD + header[1]
             offset = header[0] + header[6] + 1
-        if answer_reaches_end(log, offset):
-            break
     assert found == kept
-
-
-def answer_reaches_end(log: Log, offset: int) -> bool:
-    """Whether no batch has this or a later offset: a second segment may begin, empty, behind a gap."""
-    return all(not segment.size or segment.find(offset) >= segment.size for segment in log.segments
-               if segment is log.segments[-1] or segment.base_offset >= offset)  # fmt: skip
 
 
 def state_of(log: Log) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from kproto.schema.declare import fields_of
 from kproto.tests.fuzz.bounds import measured
 from storage.local import leader_epochs, offset_index, partition_metadata, producer_snapshot, time_index
 from storage.local import transaction_index as transactions
+from storage.local.index_file import DamagedIndex
 from storage.local.checkpoints import MetaProperties, Unreadable, decode_meta_properties, decode_offsets, encode_offsets
 from storage.producers import CompletedTransaction, ProducerState
 from storage.testing.memory_disk import MemoryDisk
@@ -118,7 +119,10 @@ def check_index(content: bytes, kind: Callable[..., Any], layout: Struct, *, by:
         shift = BASE_OFFSET if kind is offset_index.OffsetIndex else 0
         return [len(index), index.last, *((key + shift, index.lookup(key + shift)) for key in keys)]
 
-    count, last, *answers = measured(look_up, len(content), bytes_per_byte=256, beside=256 * 1024)
+    try:
+        count, last, *answers = measured(look_up, len(content), bytes_per_byte=256, beside=256 * 1024)
+    except DamagedIndex:
+        return  # the caller makes it anew
     assert 0 <= count <= len(entries) and (last is None) is (count == 0)
     grows = all(later[0] > earlier[0] and later[1] > earlier[1] for earlier, later in pairwise(entries))
     for asked, found in answers:
