@@ -59,15 +59,15 @@ class BrokerProcess:
         self._directory = tempfile.TemporaryDirectory(prefix=f"bench-{contender.name}-")
         self._contender = contender
         self.log = Path(self._directory.name) / "output"
+        self.data = str(Path(self._directory.name) / "data")
         self.start()
 
     def start(self) -> float:
         """Start the process (again); returns the seconds until it answered its first request."""
-        data = str(Path(self._directory.name) / "data")
         began = time.perf_counter()
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self._contender.at(self.port, data), stdout=output, stderr=output, start_new_session=True
+                self._contender.at(self.port, self.data), stdout=output, stderr=output, start_new_session=True
             )
         self.started_seconds = self._until_it_answers() - began
         return self.started_seconds

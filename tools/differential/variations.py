@@ -1,0 +1,95 @@
+"""What may differ between any two brokers that both are right: one table, each row with its reason.
+
+A row is a path (the API, then field names, array positions left out) and what is done about it. `*.name` stands for
+the field wherever it is. Three things can be done:
+
+* `Masked`: the value does not count. Whether it is null, or one of the values that mean "none", still does.
+* `Symbol`: an id made at run time; two brokers agree if they use theirs in the same places.
+* `Ordered`: the elements are a set in Kafka (a hash map's values), so both sides are sorted first.
+
+Everything not named here is compared as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kproto.schema.declare import Struct
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Shown as `shown`, unless it is one of `kept`."""
+
+    shown: str
+    reason: str
+    kept: tuple[Any, ...] = (None,)
+    only: Callable[[Any], bool] | None = None
+    """Given the struct that holds the value: whether the rule holds there."""
+
+    def mask(self, value: Any) -> Any:
+        """What is compared in the value's place."""
+        return value if value in self.kept else self.shown
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """An id that the broker makes up."""
+
+    kind: str
+    reason: str
+    only: Callable[[Any], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """A set: sorted by these fields on both sides."""
+
+    fields: tuple[str, ...]
+    reason: str
+    only: Callable[[Any], bool] | None = None
+
+    def place(self, element: Any) -> tuple[str, ...]:
+        """Where an element, already made plain, comes in the order."""
+        return tuple(str(element.get(name)) for name in self.fields)
+
+
+SENTENCE = "sentences are for people; whether there is one is compared"
+PLACE = "each broker lives at an address of its own"
+HASHED = "Kafka collects these in a hash map, whose order means nothing"
+
+
+def _is_one_of(*names: str) -> Callable[[Any], bool]:
+    return lambda struct: struct.name in names
+
+
+VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
+    "*.error_message": Masked("<sentence>", SENTENCE),
+    "*.batch_index_error_message": Masked("<sentence>", SENTENCE),
+    "*.documentation": Masked("<sentence>", SENTENCE),
+    "*.host": Masked("<host>", PLACE, kept=("",)),
+    "*.port": Masked("<port>", PLACE, kept=(-1, 0)),
+    "*.client_host": Masked("<host>", PLACE, kept=("",)),
+    "*.throttle_time_ms": Masked("<throttle>", "how long a client is slowed down depends on the machine"),
+    "*.cluster_id": Masked("<cluster>", "made when the data directory is formatted", kept=(None, "")),
+    "*.producer_id": Symbol("producer", "the next free one of a block"),
+    "*.session_id": Symbol("session", "drawn at random"),
+    "*.log_append_time_ms": Masked("<time>", "the broker's clock", kept=(-1,)),
+    "*.finalized_features_epoch": Masked("<epoch>", "the end of the cluster's log"),
+    "ApiVersions.api_keys": Ordered(("api_key",), HASHED),
+    "ApiVersions.supported_features": Ordered(("name",), HASHED),
+    "ApiVersions.finalized_features": Ordered(("name",), HASHED),
+    "Metadata.topics": Ordered(("name", "topic_id", "error_code"), HASHED),
+    "DescribeLogDirs.results.total_bytes": Masked("<bytes>", "the disk's"),
+    "DescribeLogDirs.results.usable_bytes": Masked("<bytes>", "the disk's"),
+}
+
+
+def variation(path: str, owner: Struct) -> Masked | Symbol | Ordered | None:
+    """The row for a path, if there is one; `owner` is the struct that holds the value."""
+    rule = VARIATIONS.get(path) or VARIATIONS.get(f"*.{path.rpartition('.')[2]}")
+    if rule is None or (rule.only is not None and not rule.only(owner)):
+        return None
+    return rule
