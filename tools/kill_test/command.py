@@ -74,9 +74,13 @@ def report(outcome: Outcome) -> list[str]:
         f"ends and committed offsets looked at: {outcome.observations:,}; "
         f"topics created or deleted: {outcome.topics:,}"
     )
-    for what, seconds in (("answering", outcome.answering_seconds), ("serving", outcome.serving_seconds)):
+    for what, seconds in (
+        ("from kill to answering", outcome.answering_seconds),
+        ("from kill to serving", outcome.serving_seconds),
+        ('starting `python -c "import trio"` meanwhile', outcome.yardstick_seconds),
+    ):
         if seconds:
-            lines.append(f"from kill to {what}: p50 {median(seconds):.2f} s, max {max(seconds):.2f} s")
+            lines.append(f"{what}: p50 {median(seconds):.2f} s, max {max(seconds):.2f} s")
     lines.append(f"violations: {len(outcome.violations)}")
     return lines
 

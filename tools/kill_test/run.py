@@ -30,6 +30,7 @@ EARLY_KILL_SHARE = 0.125
 EARLY_KILL_SECONDS = (0.02, 0.4)
 LOAD_END_SECONDS = 600.0
 LEADING_SECONDS = 10.0
+YARDSTICK_EVERY = 5
 ROLLING_CONFIGS = {"ottla": {"internal.segment.bytes": "65536"}, "": {"segment.bytes": "1048576"}}
 """How to have small segments: as small as wanted, or as small as every Kafka allows."""
 
@@ -64,6 +65,7 @@ class Outcome:
     topics: int = 0
     answering_seconds: list[float] = field(default_factory=list)
     serving_seconds: list[float] = field(default_factory=list)
+    yardstick_seconds: list[float] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
 
     @property
@@ -154,7 +156,16 @@ def _kill_again_and_again(
         broker.wait_until_it_serves()
         outcome.serving_seconds.append(time.monotonic() - killed)
         load.check_alive()
+        if len(outcome.serving_seconds) % YARDSTICK_EVERY == 1:
+            outcome.yardstick_seconds.append(_yardstick())
         say(f"{outcome.kills} kills, serving again after {outcome.serving_seconds[-1]:.2f} s")
+
+
+def _yardstick() -> float:
+    """Seconds that a Python takes, here and now, to start and load an event loop: what no broker in it can be below."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import trio"], check=True)
+    return time.monotonic() - began
 
 
 def _read_logs(broker: KilledBroker, places: Sequence[TopicPartition]) -> dict[TopicPartition, Records]:
