@@ -128,12 +128,13 @@ class DirectoryCheck:
         def offset(checkpoint: str) -> int | None:
             return (self._offsets.get(checkpoint) or {}).get(key)
 
-        topics = self._topics
+        topics, starts = self._topics, self._offsets.get(checkpoints.LOG_STARTS)
         return Known(
             clean=(self.directory / checkpoints.CLEAN_SHUTDOWN).exists(),
             running=self.running,
             recovery_point=offset(checkpoints.RECOVERY_POINTS),
-            log_start=offset(checkpoints.LOG_STARTS) or 0,
+            # A log that the checkpoint does not name starts with its first segment.
+            log_start=None if starts is None else starts.get(key, 0),
             high_watermark=offset(checkpoints.HIGH_WATERMARKS),
             cleaner_offset=offset(checkpoints.CLEANER_OFFSETS),
             topic_id=topics.ids.get(name.topic) if topics is not None else None,

@@ -57,10 +57,10 @@ Line = dict[str, Json]
 
 def of_file(path: Path, *, records: bool = False) -> Iterator[Line]:
     """The lines of the file at `path`, records included if wanted. Raises OSError; ValueError for no such kind."""
+    size = path.stat().st_size
     name = names.file_named(path.name)
     if name is None:
         raise ValueError(f"{path}: no file of a data directory has such a name")
-    size = path.stat().st_size
     first: Line = {"type": "file", "file": str(path), "kind": name.kind.value, "size": size}
     owner = names.partition_of(path)
     if owner is not None:
