@@ -83,10 +83,11 @@ def _refusal(name: str, error: ErrorCode, message: str) -> CreatableTopicResult:
 
 
 def _configs(topic: Topic, ctx: RequestContext) -> list[CreatableTopicConfigs]:
+    # Unlike DescribeConfigs, Kafka's controller gives overrides back as they were written: ` 1000 `, `TRUE`.
     return [
         CreatableTopicConfigs(
             name=entry.name,
-            value=entry.value,
+            value=topic.configs.get(entry.name, entry.value),
             read_only=entry.read_only,
             config_source=entry.source,
             is_sensitive=entry.sensitive,

@@ -131,6 +131,14 @@ async def test_configs_are_checked() -> None:
         assert [result.error_code for result in response.topics] == [ErrorCode.INVALID_CONFIG] * 3
 
 
+async def test_configs_are_given_back_as_they_were_written() -> None:
+    """The answer repeats ` 1000 ` and `TRUE`, as Kafka's; DescribeConfigs shows them in their usual form."""
+    async with world() as w:
+        [result] = (await w.ask(request(topic("t", retention_ms=" 1000 ", preallocate="TRUE")), 7)).topics
+        configs = {config.name: config.value for config in result.configs}
+        assert (configs["retention.ms"], configs["preallocate"]) == (" 1000 ", "TRUE")
+
+
 async def test_more_than_ten_thousand_records_are_too_many_for_one_request() -> None:
     """POLICY_VIOLATION for all of it, as Kafka."""
     async with world() as w:
