@@ -23,7 +23,10 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {
     "serve": Verb("tools.commands.serve:main", "run a broker until it is told to stop"),
     "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes"),
+    "dump-log": Verb("tools.commands.dump_log:main", "print any file of a data directory"),
+    "check-log": Verb("tools.commands.check_log:main", "verify a data directory and say what is wrong"),
     "compare-schema": Verb("tools.schema_comparison:main", "compare our messages with Apache Kafka's definitions"),
+    "compare-answers": Verb("tools.differential.command:main", "compare our answers with those of Apache Kafka"),
     "bench": Verb("tools.benchmark.command:main", "measure the broker, side by side with Apache Kafka"),
     "kill-test": Verb("tools.kill_test.command:main", "kill the broker again and again, check every acknowledgement"),
     "fuzz": Verb("tools.fuzz.command:main", "attack the decoders with mutated bytes, guided by coverage"),
