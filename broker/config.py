@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.config_keys import BROKER_KEYS, BadValue, Effect, Value, broker_key, synonyms_of
-from broker.config_keys.definition import split_list
+from broker.config_keys.definition import split_list, trimmed
 from broker.listeners import (
     Listener,
     ListenerError,
@@ -245,11 +245,11 @@ def parse_config(
     origin: dict[str, str] = {}
     try:
         for key, value, line in parse_properties(text):
-            given[key], origin[key] = value.strip(), f"in {source}, line {line}"
+            given[key], origin[key] = trimmed(value), f"in {source}, line {line}"
     except PropertiesError as error:
         raise ConfigError(f"{source}, line {error.line}: {error}") from error
     for key, value in overrides.items():
-        given[key], origin[key] = value.strip(), ON_COMMAND_LINE
+        given[key], origin[key] = trimmed(value), ON_COMMAND_LINE
     for key, value in given.items():
         row = broker_key(key)
         if row is not None:

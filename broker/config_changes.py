@@ -22,6 +22,7 @@ Departures: listeners cannot be changed while the broker runs (INVALID_REQUEST, 
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
@@ -307,8 +308,10 @@ def _check_match(pattern: str) -> None:
     parameter, equals, expression = pattern.partition("=")
     if equals and parameter.strip() in groups.CLIENT_MATCH_PARAMETERS:
         try:
-            re.compile(expression.strip())
-        except re.error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about patterns that a later Python may read differently
+                re.compile(expression.strip())
+        except (re.error, RecursionError, OverflowError):  # the latter two: nested too deep, repeated too often
             pass
         else:
             return

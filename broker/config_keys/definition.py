@@ -111,7 +111,7 @@ class ConfigKey(NamedTuple):
 
     def parse(self, text: str) -> Value:
         """The value that `text` stands for. Raises BadValue."""
-        value = _PARSERS[self.type](text.strip(_JAVA_WHITESPACE))
+        value = _PARSERS[self.type](trimmed(text))
         if self.check is not None and (complaint := self.check(value)) is not None:
             raise BadValue(complaint)
         return value
@@ -143,8 +143,15 @@ def text_of(value: Value) -> str:
 _JAVA_WHITESPACE: Final = "".join(map(chr, range(33)))
 """What Java's `trim` removes."""
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_DECIMAL: Final = re.compile(r"[+-]?(NaN|Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[fFdD]?)", re.ASCII)
-_COMMA: Final = re.compile(r"\s*,\s*")
+# Written such that there is one way to match only: a value may be long, and whoever sends it may mean harm.
+_DECIMAL: Final = re.compile(r"[+-]?(NaN|Infinity|([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[fFdD]?)", re.ASCII)
+_BLANKS: Final = " \t\n\v\f\r"
+"""What a Java pattern takes for blanks."""
+
+
+def trimmed(text: str) -> str:
+    """`text` as Java's `trim` leaves it."""
+    return text.strip(_JAVA_WHITESPACE)
 
 
 def _boolean(text: str) -> bool:
@@ -174,7 +181,7 @@ def _decimal(text: str) -> float:
 
 def split_list(text: str) -> tuple[str, ...]:
     """The items of a list's text; none for an empty text, empty items where commas touch."""
-    return tuple(_COMMA.split(text)) if text else ()
+    return tuple(item.strip(_BLANKS) for item in text.split(",")) if text else ()
 
 
 def _items(text: str) -> tuple[str, ...]:
