@@ -55,17 +55,16 @@ class Waiter:
 class Partition:
     """One hosted partition. `alive` turns False when its topic is deleted."""
 
-    __slots__ = ("alive", "config", "index", "internal", "log", "topic", "topic_id", "waiters")
+    __slots__ = ("alive", "config", "index", "internal", "leader_epoch", "log", "topic", "topic_id", "waiters")
 
-    def __init__(
-        self, topic: str, topic_id: bytes, index: int, log: PartitionLog, config: LogConfig, internal: bool
-    ) -> None:
-        self.topic = topic
-        self.topic_id = topic_id
+    def __init__(self, topic: Topic, index: int, log: PartitionLog, config: LogConfig) -> None:
+        self.topic = topic.name
+        self.topic_id = topic.topic_id
         self.index = index
         self.log = log
         self.config = config
-        self.internal = internal  # clients may read, not write
+        self.internal = topic.internal  # clients may read, not write
+        self.leader_epoch = topic.leader_epoch(index)  # what Metadata tells; a log may have been written in older ones
         self.alive = True
         self.waiters: dict[Waiter, None] = {}
         log.on_advance = self.wake
@@ -75,10 +74,9 @@ class Partition:
 
         Raises KafkaError: FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
         """
-        ours = self.log.leader_epoch
-        if 0 <= epoch < ours:
+        if 0 <= epoch < self.leader_epoch:
             raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH)
-        if epoch > ours:
+        if epoch > self.leader_epoch:
             raise KafkaError(ErrorCode.UNKNOWN_LEADER_EPOCH)
 
     def wake(self) -> None:
@@ -114,7 +112,7 @@ class Partitions:
             return None
         config = self.log_config(topic)
         log = self._store.log(LogSpec(topic.name, topic.topic_id, index, config))
-        partition = Partition(topic.name, topic.topic_id, index, log, config, topic.internal)
+        partition = Partition(topic, index, log, config)
         self._hosted[topic.name, index] = partition
         return partition
 

@@ -80,7 +80,7 @@ def _page(
                 name=name,
                 topic_id=topic.topic_id,
                 is_internal=topic.internal,
-                partitions=[_partition(index, node_id) for index in partitions],
+                partitions=[_partition(index, node_id, topic.leader_epoch(index)) for index in partitions],
                 topic_authorized_operations=TOPIC_OPERATIONS,
             )
         )
@@ -101,11 +101,11 @@ def _unknown(name: str) -> DescribeTopicPartitionsResponseTopic:
     )
 
 
-def _partition(index: int, node_id: int) -> DescribeTopicPartitionsResponsePartition:
+def _partition(index: int, node_id: int, leader_epoch: int) -> DescribeTopicPartitionsResponsePartition:
     return DescribeTopicPartitionsResponsePartition(
         partition_index=index,
         leader_id=node_id,
-        leader_epoch=0,
+        leader_epoch=leader_epoch,
         replica_nodes=[node_id],
         isr_nodes=[node_id],
         eligible_leader_replicas=[],

@@ -143,7 +143,7 @@ def _describe(topic: Topic, operations: int, ctx: RequestContext) -> MetadataRes
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.internal,
-        partitions=_partitions(topic.partition_count, ctx.config.node_id),
+        partitions=_partitions(topic, ctx.config.node_id),
         topic_authorized_operations=operations,
     )
 
@@ -151,19 +151,27 @@ def _describe(topic: Topic, operations: int, ctx: RequestContext) -> MetadataRes
 _known_partitions: dict[int, list[MetadataResponsePartition]] = {}
 
 
-def _partitions(count: int, node_id: int) -> list[MetadataResponsePartition]:
-    """Partition 0 to `count` - 1, led by this node.
+def _partitions(topic: Topic, node_id: int) -> list[MetadataResponsePartition]:
+    """All of a topic's partitions, led by this node.
 
-    They look the same in every topic, so one list of them serves all: a description of 100,000 partitions is made of
-    references. Nothing may change a message once it is a response's.
+    They look the same in every topic that was made here, so one list of them serves all: a description of 100,000
+    partitions is made of references. Nothing may change a message once it is a response's.
     """
+    if topic.leader_epochs is not None:
+        return [_partition(index, node_id, topic.leader_epoch(index)) for index in topic.partitions]
     known = _known_partitions.setdefault(node_id, [])
-    for index in range(len(known), count):
-        known.append(
-            MetadataResponsePartition(
-                partition_index=index, leader_id=node_id, leader_epoch=0, replica_nodes=[node_id], isr_nodes=[node_id]
-            )
-        )
-    return known[:count]
+    for index in range(len(known), topic.partition_count):
+        known.append(_partition(index, node_id, 0))
+    return known[: topic.partition_count]
+
+
+def _partition(index: int, node_id: int, leader_epoch: int) -> MetadataResponsePartition:
+    return MetadataResponsePartition(
+        partition_index=index,
+        leader_id=node_id,
+        leader_epoch=leader_epoch,
+        replica_nodes=[node_id],
+        isr_nodes=[node_id],
+    )
 
 

@@ -4,7 +4,9 @@ Handlers read `ClusterCoordinator.image` and may keep it across waits: it is a v
 image when the records that led to it are durable, so nobody acts on a topic that a crash could undo.
 
 On one node every partition looks the same (leader, replicas and in-sync replicas are this node, leader epoch 0), so a
-topic is a name, an id, a number of partitions and its configs; 100,000 partitions cost nothing here.
+topic is a name, an id, a number of partitions and its configs; 100,000 partitions cost nothing here. Only a cluster log
+that Kafka wrote has other leader epochs, one more for each change of a leader, and clients that knew them must not be
+told older ones.
 """
 
 from __future__ import annotations
@@ -46,6 +48,12 @@ class Topic:
     topic_id: Uuid
     partition_count: int
     configs: Mapping[str, str]
+    leader_epochs: Mapping[int, int] | None = None
+    """Partition -> leader epoch, of those where it is not 0."""
+
+    def leader_epoch(self, partition: int) -> int:
+        """The epoch of this partition's leader, as clients are told it."""
+        return 0 if self.leader_epochs is None else self.leader_epochs.get(partition, 0)
 
     @property
     def internal(self) -> bool:

@@ -4,7 +4,8 @@ The records are those of Kafka's KRaft controller (`kproto.internal_topics.clust
 writes them: a topic is TopicRecord, its ConfigRecords, one PartitionRecord for each partition; RemoveTopicRecord takes
 all of it away again. A block of producer ids is a ProducerIdsRecord with the first id *after* the block. Records that
 mean nothing on one node (registrations of brokers, changes of in-sync replicas) are passed over, so that a log written
-by Kafka can be read.
+by Kafka can be read. Leader epochs are kept: Kafka raises them by one with each PartitionChangeRecord that names a
+leader (PartitionRegistration.merge).
 
 State is kept twice: mutable dicts that `replay` changes in constant time, and the immutable `ClusterImage` that readers
 get, brought up to date by `advance` for just what has changed since.
@@ -26,6 +27,7 @@ from kproto.ids import Uuid
 from kproto.internal_topics.cluster_metadata import (
     ConfigRecord,
     FeatureLevelRecord,
+    PartitionChangeRecord,
     PartitionRecord,
     ProducerIdsRecord,
     RemoveTopicRecord,
@@ -38,18 +40,22 @@ from storage.seams.clock import Instant
 
 ClusterDecision = Decision[Record]
 
+NO_LEADER_CHANGE: Final = -2
+"""What a PartitionChangeRecord says that is about something else; -1 means that there is no leader for now."""
+
 _NO_CONFIGS: Final[Mapping[str, str]] = {}
 
 
 class _TopicState:
     """What `replay` changes; readers get a Topic made from it."""
 
-    __slots__ = ("name", "partition_count", "topic_id")
+    __slots__ = ("leader_epochs", "name", "partition_count", "topic_id")
 
     def __init__(self, name: str, topic_id: Uuid) -> None:
         self.name = name
         self.topic_id = topic_id
         self.partition_count = 0
+        self.leader_epochs: dict[int, int] | None = None  # where they are not 0
 
 
 class ClusterMachine:
@@ -88,7 +94,9 @@ class ClusterMachine:
         state = self._topics.get(topic_id)
         if state is None:
             return None
-        return Topic(state.name, topic_id, state.partition_count, self.configs_of(ResourceType.TOPIC, state.name))
+        configs = self.configs_of(ResourceType.TOPIC, state.name)
+        epochs = None if state.leader_epochs is None else dict(state.leader_epochs)
+        return Topic(state.name, topic_id, state.partition_count, configs, epochs)
 
     def colliding_topic(self, name: str) -> str | None:
         """An existing topic whose name differs from `name` in dots and underscores only."""
@@ -118,6 +126,10 @@ class ClusterMachine:
                 self._add_topic(record.name, record.topic_id)
             case PartitionRecord():
                 self._add_partition(record.topic_id, record.partition_id)
+                if record.leader_epoch > 0:
+                    self._raise_leader_epoch(record.topic_id, record.partition_id, record.leader_epoch)
+            case PartitionChangeRecord(leader=leader) if leader != NO_LEADER_CHANGE:
+                self._raise_leader_epoch(record.topic_id, record.partition_id, 1)
             case RemoveTopicRecord():
                 self._remove_topic(record.topic_id)
             case ConfigRecord():
@@ -142,6 +154,13 @@ class ClusterMachine:
         assert partition == state.partition_count, f"partition {partition} of {state.name} is out of sequence"
         state.partition_count += 1
         self.partition_count += 1
+        self._stale_topics[topic_id] = None
+
+    def _raise_leader_epoch(self, topic_id: Uuid, partition: int, by: int) -> None:
+        state = self._topics[topic_id]
+        if state.leader_epochs is None:
+            state.leader_epochs = {}
+        state.leader_epochs[partition] = state.leader_epochs.get(partition, 0) + by
         self._stale_topics[topic_id] = None
 
     def _remove_topic(self, topic_id: Uuid) -> None:

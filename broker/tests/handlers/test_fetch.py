@@ -9,13 +9,18 @@ import trio
 import trio.testing
 
 from broker.coordinators.cluster import NewTopic
+from broker.coordinators.cluster.coordinator import METADATA_LOG
 from broker.testing.contexts import World, world
 from kproto.batches.header import read_header
 from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
+from kproto.internal_topics.cluster_metadata import PartitionChangeRecord, encode_record
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ReplicaState
+from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
 from storage.engine import Batch
-from storage.memory.engine import MemoryLog
+from storage.memory.engine import MemoryLog, MemoryStore
+from storage.seams.clock import SystemClock
+from storage.seams.entropy import SeededEntropy
 
 NOW = 1_700_000_000_000
 READ_COMMITTED = 1
@@ -201,6 +206,22 @@ async def test_leader_epochs_are_compared() -> None:
         await create(w)
         assert codes(await w.ask(request(wanted(current_leader_epoch=0)), 12)) == [ErrorCode.NONE]
         assert codes(await w.ask(request(wanted(current_leader_epoch=3)), 12)) == [ErrorCode.UNKNOWN_LEADER_EPOCH]
+
+
+async def test_the_epochs_that_kafka_gave_are_those_of_metadata() -> None:
+    """A cluster log that Kafka wrote has raised them; what Metadata tells a client, no other API holds against it."""
+    store = MemoryStore(SystemClock(), SeededEntropy(1))
+    async with world(store=store) as w:
+        topic_id = await create(w)
+    changes = [PartitionChangeRecord(topic_id=topic_id, partition_id=0, leader=leader) for leader in (-1, 1)]
+    data = build_batch([RecordData(0, NOW, None, encode_record(change)) for change in changes])
+    store.log(METADATA_LOG).begin_append([Batch(read_header(data), memoryview(data))])
+    async with world(store=store) as w:
+        told = (await w.ask(MetadataRequest(topics=[MetadataRequestTopic(name="t")]), 9)).topics[0].partitions[0]
+        assert told.leader_epoch == 2
+        expected = {2: ErrorCode.NONE, 0: ErrorCode.FENCED_LEADER_EPOCH, 3: ErrorCode.UNKNOWN_LEADER_EPOCH}
+        for epoch, code in expected.items():
+            assert codes(await w.ask(request(wanted(current_leader_epoch=epoch)), 12)) == [code]
 
 
 async def test_replicas_may_not_fetch() -> None:

@@ -28,6 +28,7 @@ from kproto.errors import ErrorCode, KafkaError
 from kproto.internal_topics.cluster_metadata import (
     ConfigRecord,
     NoOpRecord,
+    PartitionChangeRecord,
     PartitionRecord,
     ProducerIdsRecord,
     RemoveTopicRecord,
@@ -362,6 +363,23 @@ def test_records_of_no_meaning_here_are_passed_over() -> None:
     machine.replay(NoOpRecord())
     machine.check()
     assert machine.decode(machine.encode(NoOpRecord(), NOW)._replace(value=b"\x01\xff\x7f\x00")) is None
+
+
+def test_leader_epochs_of_a_log_written_by_kafka_are_kept() -> None:
+    """Kafka raises a partition's epoch with every change of its leader, restarts included; other changes leave it."""
+    machine = ClusterMachine()
+    topic_id = id_of(7)
+    machine.replay(TopicRecord(name="t", topic_id=topic_id))
+    for partition, epoch in ((0, 0), (1, 3), (2, 0)):
+        machine.replay(PartitionRecord(topic_id=topic_id, partition_id=partition, leader=1, leader_epoch=epoch))
+    machine.advance()
+    for leader in (-1, 1):
+        machine.replay(PartitionChangeRecord(topic_id=topic_id, partition_id=0, leader=leader))
+        machine.replay(PartitionChangeRecord(topic_id=topic_id, partition_id=1, leader=leader))
+    machine.replay(PartitionChangeRecord(topic_id=topic_id, partition_id=1, isr=[1]))
+    machine.check()
+    topic = machine.image.topics["t"]
+    assert [topic.leader_epoch(partition) for partition in topic.partitions] == [2, 5, 0]
 
 
 def test_a_change_tells_what_differs() -> None:
