@@ -25,6 +25,7 @@ LogLoader.recoverLog); step 3 departs from that on purpose.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -145,25 +146,43 @@ def _sort_files(around: Surroundings, directory: str, names: list[str]) -> dict[
 
 def _end_of_closed_segment(segment: Segment, config: LogConfig) -> int:
     """Where the log ends, told by indexes and the headers behind their last entries. Raises Corrupt."""
-    end = segment.base_offset
     if not segment.size:
         segment.offset_index.file.start_empty()
         segment.time_index.file.start_empty()
-        return end
+        return segment.base_offset
     try:
-        last = segment.offset_index.last
-        timed = segment.time_index.last
-        if timed is not None:
-            segment.max_timestamp, segment.max_timestamp_offset = timed.timestamp, timed.last_offset
-        for _, header in segment.headers_from(last.last_offset if last is not None else segment.base_offset):
-            end = header[0] + header[6] + 1
-            if header[8] > segment.max_timestamp:
-                segment.max_timestamp, segment.max_timestamp_offset = header[8], end - 1
-        segment.unindexed_bytes = segment.size - (last.position if last is not None else 0)
+        end = _end_by_indexes(segment)
     except DamagedIndex:
         end = segment.rebuild_indexes(config.index_interval_bytes)
     _, first = next(segment.headers(0))
     segment.first_timestamp = first[8]
+    return end
+
+
+def _end_by_indexes(segment: Segment) -> int:
+    """The same, if the indexes are those of a closed segment. Raises DamagedIndex, Corrupt.
+
+    The last entry of a closed segment's time index is its largest timestamp, so no batch behind that one is younger. If
+    one is, entries are missing; going on from there would write down that everything before was older, which it is not.
+    """
+    last, timed = segment.offset_index.last, segment.time_index.last
+    start = segment.base_offset
+    if last is not None and timed is not None:
+        start = min(last.last_offset, timed.last_offset)
+    end, found = start, timed is None
+    newest = timed.timestamp if timed is not None else -1
+    for _, header in segment.headers_from(start):
+        end = header[0] + header[6] + 1
+        if timed is not None and end - 1 == timed.last_offset:
+            found = header[8] == timed.timestamp
+        if header[8] > newest:
+            raise DamagedIndex(segment.path(".timeindex"))
+    if not found:
+        raise DamagedIndex(segment.path(".timeindex"))
+    if timed is not None:
+        segment.max_timestamp, segment.max_timestamp_offset = timed.timestamp, timed.last_offset
+    segment.timestamps_known = True
+    segment.unindexed_bytes = segment.size - (last.position if last is not None else 0)
     return end
 
 
@@ -207,6 +226,7 @@ def _recover(segments: list[Segment], recovery_point: int, config: LogConfig) ->
             continue
         start = _start_of_scan(segment, recovery_point) if number == first else 0
         builder = IndexBuilder(segment, config.index_interval_bytes, start)
+        builder.skim()
         position = start
         least = segment.base_offset
         for position, header in _checked_batches(segment, start):
@@ -341,18 +361,19 @@ def _restore_producers(
     log.snapshots = [offset for offset in snapshots if offset <= log.end]
     aborted = _read_transaction_indexes(log, around, indexed_segments)
     begin = log.segments[0].base_offset
-    if aborted is not None:
-        for offset in reversed(log.snapshots):
-            if offset < begin:
-                break
-            states = producer_snapshot.decode(
-                around.disk.read_file(f"{log.directory}/{file_name(offset, '.snapshot')}") or b""
-            )
-            if states is not None:
-                log.producers.restore(states, now)
-                _refill(log, offset)
-                begin = offset
-                break
+    # Without the transaction indexes all of the log is replayed, from a snapshot at its first segment if there is one.
+    usable = [offset for offset in log.snapshots if offset >= begin and (aborted is not None or offset == begin)]
+    unreadable = False
+    for offset in reversed(usable):
+        data = around.disk.read_file(f"{log.directory}/{file_name(offset, '.snapshot')}")
+        states = producer_snapshot.decode(data or b"")
+        if states is not None:
+            log.producers.restore(states, now)
+            _refill(log, offset)
+            begin = offset
+            break
+        log.snapshots.remove(offset)
+        unreadable = True
     known = aborted[-1].last_offset if aborted else -1
     news: list[CompletedTransaction] = []
     if begin < log.end:
@@ -361,6 +382,10 @@ def _restore_producers(
                 news.append(completed)
             del header
     spans = [*(aborted or ()), *news]
+    if unreadable or (not usable and len(log.producers)):
+        # At once: the batches from which the producers have just been replayed may be deleted before the next roll.
+        with contextlib.suppress(OSError):
+            log.write_snapshot()
     log.aborted = AbortedTransactions(spans)
     log.aborted.drop_before(log.start)
     if news or aborted is None:
@@ -433,7 +458,7 @@ def _read_transaction_indexes(
         if segment.base_offset in indexed_segments:
             data = around.disk.read_file(segment.path(".txnindex")) or b""
             entries = transaction_index.decode(data, segment.base_offset, 1 << 63)
-            if entries is None or (spans and entries and entries[0].last_offset <= spans[-1].last_offset):
+            if not entries or (spans and entries[0].last_offset <= spans[-1].last_offset):
                 return None
             spans += [entry for entry in entries if entry.last_offset < log.end]
     return spans

@@ -304,7 +304,7 @@ class Segment:
             for _, header in self.headers(0):
                 if header[8] > best:
                     best, best_offset = header[8], header[0] + header[6]
-        if best > self.max_timestamp:
+        if best > self.max_timestamp or (best == self.max_timestamp and best_offset < self.max_timestamp_offset):
             self.max_timestamp, self.max_timestamp_offset = best, best_offset
         self.timestamps_known = True
 
@@ -350,7 +350,7 @@ class IndexBuilder:
     """
 
     __slots__ = (
-        "_complete", "_interval", "_offsets", "_segment", "_timed_offset", "_times", "_unindexed", "end_offset",
+        "_interval", "_keep_below", "_offsets", "_segment", "_timed_offset", "_times", "_unindexed", "end_offset",
         "max_offset", "max_timestamp",
     )  # fmt: skip
 
@@ -364,22 +364,57 @@ class IndexBuilder:
         self.end_offset = segment.base_offset
         self.max_timestamp = -1
         self.max_offset = -1
-        self._complete = keep_below == 0
-        if keep_below:
-            base = segment.base_offset
-            self._offsets = [
-                (base + entry[0], entry[1]) for entry in segment.offset_index.file.entries() if entry[1] < keep_below
-            ]
-            last_offset, position = self._offsets[-1] if self._offsets else (-1, 0)
-            self._unindexed = keep_below - position
-            self._times = [
-                (entry[0], base + entry[1])
-                for entry in segment.time_index.file.entries()
-                if base + entry[1] <= last_offset
-            ]
-            if self._times:
-                self.max_timestamp, self.max_offset = self._times[-1]
-                self._timed_offset = self.max_offset
+        self._keep_below = keep_below
+
+    def skim(self) -> None:
+        """Take over the entries of batches below `keep_below`, and learn what else must be known of these.
+
+        Of the time index any prefix may have reached the file. So headers are read again from the batch of its last
+        entry: an entry says that everything before is older, and that has to be true of the next one too.
+        """
+        if not self._keep_below:
+            return
+        segment, base = self._segment, self._segment.base_offset
+        self._offsets = [
+            (base + entry[0], entry[1])
+            for entry in segment.offset_index.file.entries()
+            if 0 <= entry[1] < self._keep_below
+        ]
+        last_offset, position = self._offsets[-1] if self._offsets else (-1, 0)
+        self._unindexed = self._keep_below - position
+        times = [(entry[0], base + entry[1]) for entry in segment.time_index.file.entries()]
+        times = [entry for entry in times if entry[1] <= last_offset]
+        skimmed = None
+        if times:
+            skimmed = self._skim_from(times[-1])
+        if skimmed is None:
+            times, skimmed = [], self._skim_from(None)
+        assert skimmed is not None
+        self._times = times
+        self._timed_offset = times[-1][1] if times else -1
+        self.max_timestamp, self.max_offset = skimmed
+
+    def _skim_from(self, entry: tuple[int, int] | None) -> tuple[int, int] | None:
+        """The largest timestamp below `keep_below` and where it is, told by `entry` and what follows it.
+
+        None when there is no such batch as `entry` tells of.
+        """
+        segment = self._segment
+        newest = entry if entry is not None else (-1, -1)
+        found = entry is None
+        try:
+            batches = segment.headers(0) if entry is None else segment.headers_from(entry[1])
+            for position, header in batches:
+                if position >= self._keep_below:
+                    break
+                last_offset = header[0] + header[6]
+                if entry is not None and last_offset == entry[1]:
+                    found = header[8] == entry[0]
+                if header[8] > newest[0]:
+                    newest = header[8], last_offset
+        except DamagedIndex:
+            return None
+        return newest if found else None
 
     def add(self, position: int, header: Sequence[int]) -> None:
         """The next batch."""
@@ -405,7 +440,7 @@ class IndexBuilder:
         segment.offset_index.replace(self._offsets)
         segment.time_index.replace(self._times)
         segment.max_timestamp, segment.max_timestamp_offset = self.max_timestamp, self.max_offset
-        segment.timestamps_known = self._complete
+        segment.timestamps_known = True
         segment.unindexed_bytes = self._unindexed
 
 
