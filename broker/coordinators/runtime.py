@@ -21,6 +21,8 @@ deadline comes *nearer*; when one moves away, as with each heartbeat, it sleeps 
 written), the state in memory is ahead of the log or behind it. No attempt is made to repair it: the machine is dropped,
 every waiter gets `lost_error`, the log is replayed into a new machine in the background, and decisions meanwhile are
 refused with `loading_error`. Loading that fails is tried again, ever more slowly, and never by throwing anything away.
+A machine that fails (an assertion, a bug) is treated alike and said with its trace: one shard is lost for a moment, not
+the broker.
 
     decide ──> begin_append ──> replay ──> pending ──wait_durable──> replies
                     │                         │
@@ -171,16 +173,18 @@ class Runtime(Generic[MachineT]):
             deadline = machine.next_deadline()
             if deadline is None or deadline > now.monotonic:
                 break
-            decision = machine.decide_expired(now)
             try:
+                decision = machine.decide_expired(now)
                 self._carry_out(machine, decision, now)
-            except KafkaError as error:
+                assert decision.records or decision.replies or machine.next_deadline() != deadline, (
+                    "an expired deadline that changes nothing would be asked for ever"
+                )
+            except Exception as error:
+                if not isinstance(error, KafkaError):  # a fault of ours, and nobody's request to be blamed for it
+                    self._logger.error("a deadline could not be decided on", exc_info=error)
                 if self._machine is machine:
                     self._lose(str(error))
                 return
-            assert decision.records or decision.replies or machine.next_deadline() != deadline, (
-                "an expired deadline that changes nothing would be asked for ever"
-            )
             machine = self._machine
 
     def _carry_out(self, machine: MachineT, decision: Decision[Any], now: Instant) -> None:
@@ -321,7 +325,8 @@ class Runtime(Generic[MachineT]):
     async def load(self) -> None:
         """Replay the log into a new machine and put it in charge.
 
-        Raises KafkaError when the log cannot be read, ProtocolError when what it holds is damaged; nothing is changed.
+        Raises KafkaError when the log cannot be read or replayed, ProtocolError when what it holds is damaged; nothing
+        is changed.
         """
         assert self._machine is None, "there is a machine in charge already"
         machine = self._new_machine()
@@ -333,7 +338,15 @@ class Runtime(Generic[MachineT]):
                 raise found
             records = found.records
             data = records if isinstance(records, bytes | memoryview) else records.read()
-            reached = _replay_batches(machine, memoryview(data), position)
+            try:
+                reached = _replay_batches(machine, memoryview(data), position)
+            except (KafkaError, ProtocolError):
+                raise
+            except Exception as error:
+                self._logger.error("a record cannot be replayed", offset=position, exc_info=error)
+                raise KafkaError(
+                    ErrorCode.KAFKA_STORAGE_ERROR, f"a record at or after offset {position} cannot be replayed"
+                ) from error
             if reached == position:
                 raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"nothing can be read at offset {position}")
             position = reached

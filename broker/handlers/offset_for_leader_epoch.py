@@ -55,12 +55,9 @@ def _answer(topic: str, part: OffsetForLeaderPartition, ctx: RequestContext) -> 
         if partition is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         partition.check_leader_epoch(part.current_leader_epoch)
+        end = partition.log.end_of_epoch(part.leader_epoch)
     except KafkaError as error:
         return EpochEndOffset(partition=part.partition, error_code=error.code)
-    log = partition.log
-    if part.leader_epoch == log.leader_epoch:
-        return EpochEndOffset(partition=part.partition, leader_epoch=log.leader_epoch, end_offset=log.log_end_offset)
-    end = log.end_of_epoch(part.leader_epoch) if part.leader_epoch < log.leader_epoch else None
     if end is None:
         return EpochEndOffset(partition=part.partition)
     return EpochEndOffset(partition=part.partition, leader_epoch=end.leader_epoch, end_offset=end.end_offset)

@@ -379,9 +379,12 @@ class GroupsMachine:
 
     def _purge_topics(self, now: Instant, draft: Draft) -> None:
         """What was committed for deleted topics goes. The list is dropped once a search finds nothing more."""
+        deleted: dict[str, list[Uuid]] = {}
+        for name, topic_id in self._deleted_topics:
+            deleted.setdefault(name, []).append(topic_id)
         for group_id, offsets in self._offsets.groups():
             for place, committed in offsets.items():
-                if any(place.topic == name and committed.is_of(topic_id) for name, topic_id in self._deleted_topics):
+                if any(committed.is_of(topic_id) for topic_id in deleted.get(place.topic, ())):
                     draft.write(forget_record(group_id, place))
                     if len(draft.records) >= self._settings.expiry_batch:
                         self._deadlines.set(PURGE_TIMER, now.monotonic)

@@ -388,6 +388,48 @@ async def test_wrong_end_is_no_special_case_of_the_engine() -> None:
         assert await host.runtime.decide(add(1)) == 1
 
 
+async def test_a_fault_in_a_deadline_costs_one_reload(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """M6: nobody asked for it, so there is no request to fail: the waiters are told, the state is what the log says."""
+
+    def fail(self: Sum, now: Instant) -> Decision[int]:
+        raise ValueError("a bug")
+
+    async with hosted() as host:
+        await host.runtime.decide(add(5))
+        with monkeypatch.context() as patched:
+            patched.setattr(Sum, "decide_expired", fail)
+            await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.decide(wait_for(99, within=1000)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert await host.runtime.decide(read) == 5
+
+
+async def test_a_record_that_cannot_be_replayed_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A fault while loading keeps this machine away, and nothing else."""
+    real = Sum.replay
+
+    def fail(self: Sum, record: int) -> None:
+        assert record != 13, "a bug"
+        real(self, record)
+
+    host = Hosted()
+    host.write(b"13")
+    with monkeypatch.context() as patched:
+        patched.setattr(Sum, "replay", fail)
+        with pytest.raises(KafkaError, match="cannot be replayed"):
+            await host.another().load()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(host.runtime.run)
+            await fails(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, lambda: host.runtime.begin(read))
+            patched.setattr(Sum, "replay", real)
+            await trio.sleep(1)
+            assert await host.runtime.decide(read) == 13
+            nursery.cancel_scope.cancel()
+
+
 async def test_a_runtime_that_stops_lets_nobody_wait_for_ever() -> None:
     """As when the topic of its log is deleted: waiters get NOT_COORDINATOR, later decisions find no machine."""
     async with hosted() as host:
