@@ -12,7 +12,9 @@ A session keys its partitions by topic id (requests from v13 on) or by name; one
 refused.
 
 Bounds: at most `slots` sessions. When all are taken, one that has not been used for `IDLE_MILLIS` makes room; else the
-client is answered without a session (id 0) and simply sends full requests, as with Kafka's FetchSessionCache.
+client is answered without a session (id 0) and simply sends full requests, as with Kafka's FetchSessionCache. Besides,
+all sessions together remember `MAX_PARTITIONS`, wherever they are: a session that would grow beyond that ends, and its
+client, told FETCH_SESSION_ID_NOT_FOUND, begins anew. Kafka knows no such bound.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ INITIAL_EPOCH = 0
 FINAL_EPOCH = -1
 MAX_EPOCH = 2**31 - 1
 IDLE_MILLIS = 120_000
+MAX_PARTITIONS = 1_000_000
+"""Partitions that sessions remember, a few hundred bytes each."""
 
 TopicKey = str | bytes
 """A topic's name (requests up to v12) or its id (from v13 on)."""
@@ -104,9 +108,11 @@ class FetchSession:
 class FetchSessions:
     """All sessions of the broker."""
 
-    def __init__(self, entropy: Entropy, slots: int) -> None:
+    def __init__(self, entropy: Entropy, slots: int, *, max_partitions: int = MAX_PARTITIONS) -> None:
         self._entropy = entropy
         self._slots = slots
+        self._max_partitions = max_partitions
+        self._remembered = 0  # partitions of all sessions
         self._sessions: OrderedDict[int, FetchSession] = OrderedDict()  # least recently used first
 
     def __len__(self) -> int:
@@ -128,12 +134,14 @@ class FetchSessions:
         """
         if epoch in (INITIAL_EPOCH, FINAL_EPOCH):
             if session_id != NO_SESSION:
-                self._sessions.pop(session_id, None)
-            may_open = epoch == INITIAL_EPOCH and len(partitions) > 0
+                self._end(session_id)
+            room = self._remembered + len(partitions) <= self._max_partitions
+            may_open = epoch == INITIAL_EPOCH and len(partitions) > 0 and room
             session = FetchSession(self._new_id(now) if may_open else NO_SESSION, by_id, now)
             session.want(partitions)
             if session.id != NO_SESSION:
                 self._sessions[session.id] = session
+                self._remembered += len(session.wanted)
             return session, True
         found = self._sessions.get(session_id)
         if found is None:
@@ -142,17 +150,28 @@ class FetchSessions:
             raise KafkaError(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
         if found.by_id != by_id:
             raise KafkaError(ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR)
+        before = len(found.wanted)
         found.want(partitions)
         for key in forgotten:
             found.wanted.pop(key, None)
+        self._remembered += len(found.wanted) - before
+        if self._remembered > self._max_partitions and len(found.wanted) > before:
+            self._end(session_id)
+            raise KafkaError(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
         found.last_used = now
         self._sessions.move_to_end(session_id)
         if not found.wanted:  # Kafka ends a session that has become empty
-            del self._sessions[session_id]
+            self._end(session_id)
             found.id = NO_SESSION
             return found, True
         found.epoch = epoch + 1 if epoch < MAX_EPOCH else 1
         return found, False
+
+    def _end(self, session_id: int) -> None:
+        """Forget a session, if there is one of this id."""
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            self._remembered -= len(session.wanted)
 
     def _new_id(self, now: int) -> int:
         """A fresh id, or NO_SESSION when there is no room."""
@@ -160,7 +179,7 @@ class FetchSessions:
             oldest = next(iter(self._sessions.values()), None)
             if oldest is None or now - oldest.last_used < IDLE_MILLIS:
                 return NO_SESSION
-            del self._sessions[oldest.id]
+            self._end(oldest.id)
         while True:
             session_id = int.from_bytes(self._entropy.bytes(4), "big") & 0x7FFFFFFF
             if session_id != NO_SESSION and session_id not in self._sessions:

@@ -1,0 +1,65 @@
+"""Fetch sessions by themselves: what they hold is bounded, and what they count is true."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.fetching.sessions import IDLE_MILLIS, NO_SESSION, FetchSession, FetchSessions, Wanted
+from kproto.errors import ErrorCode, KafkaError
+from storage.seams.entropy import SeededEntropy
+
+
+def begin(
+    sessions: FetchSessions, *wanted: int, id: int = 0, epoch: int = 0, forget: tuple[int, ...] = (), now: int = 0
+) -> FetchSession:
+    """A request for partitions of one topic; `epoch` 0 opens a session."""
+    partitions = [Wanted("t", partition, 0, 1000) for partition in wanted]
+    keys = [("t", partition) for partition in forget]
+    return sessions.begin(id, epoch, partitions, keys, by_id=False, now=now)[0]
+
+
+def test_sessions_have_so_many_slots() -> None:
+    """When all are taken a client is answered without one, until one has not been used for two minutes."""
+    sessions = FetchSessions(SeededEntropy(1), 2)
+    first, second = begin(sessions, 1), begin(sessions, 1, now=5)
+    assert begin(sessions, 1, now=10).id == NO_SESSION
+    assert begin(sessions, 1, now=IDLE_MILLIS).id not in (NO_SESSION, first.id, second.id)
+    assert len(sessions) == 2
+
+
+def test_partitions_are_counted_over_all_sessions() -> None:
+    """A peer cannot fill memory with names: the session that grows too far ends, others are left alone."""
+    sessions = FetchSessions(SeededEntropy(1), 10, max_partitions=5)
+    first, second = begin(sessions, 1, 2), begin(sessions, 1, 2)
+    assert begin(sessions, 1, 2).id == NO_SESSION
+    with pytest.raises(KafkaError) as refused:
+        begin(sessions, 3, 4, id=first.id, epoch=1)
+    assert refused.value.code is ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+    assert begin(sessions, 3, id=second.id, epoch=1).id == second.id
+    assert begin(sessions, 1, 2).id != NO_SESSION
+
+
+STEPS = st.tuples(st.sampled_from(["open", "go on", "close"]), st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)))
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_the_count_is_true(steps: list[tuple[str, set[int], set[int]]]) -> None:
+    """Whatever is opened, grown, shrunk, ended and pushed out."""
+    sessions = FetchSessions(SeededEntropy(1), 3, max_partitions=9)
+    known: list[FetchSession] = []
+    for number, (step, wanted, forget) in enumerate(steps):
+        now = number * IDLE_MILLIS // 2
+        try:
+            if step == "open" or not known:
+                known.append(begin(sessions, *wanted, now=now))
+            elif step == "close":
+                begin(sessions, id=known.pop(0).id, epoch=-1, now=now)
+            else:
+                session = known[len(wanted) % len(known)]
+                begin(sessions, *wanted, id=session.id, epoch=session.epoch, forget=tuple(forget), now=now)
+        except KafkaError:
+            pass
+        assert sessions._remembered == sum(len(session.wanted) for session in sessions._sessions.values())
+        assert sessions._remembered <= 9 and len(sessions) <= 3
