@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from storage.engine import LogStore
 from storage.local.engine import LocalStore
+from storage.local.tests.local_lab import HurriedDisk
 from storage.seams.clock import VirtualClock
 from storage.seams.disk import Disk, Features, SystemDisk
 from storage.seams.entropy import SystemEntropy
@@ -57,7 +58,7 @@ class TestPortable(LocalBench):
     """As it runs where nothing is quick: no pread, no RWF_NOWAIT, no fdatasync, no sync of directories."""
 
     def disk(self) -> Disk:
-        return SystemDisk(Features.portable())
+        return HurriedDisk(Features.portable())
 
 
 class TestFewFiles(LocalBench):
@@ -65,9 +66,15 @@ class TestFewFiles(LocalBench):
 
     open_files = 1
 
+    def disk(self) -> Disk:
+        return HurriedDisk()
+
 
 class TestWithoutThreads(LocalBench):
     """As a simulation runs it."""
+
+    def disk(self) -> Disk:
+        return HurriedDisk()
 
     def offload(self) -> Offload:
         return InlineOffload()

@@ -34,7 +34,7 @@ class Place:
         return LocalStore(
             str(self.path),
             node_id=node_id,
-            disk=disk or SystemDisk(),
+            disk=disk or HurriedDisk(),
             clock=self.clock,
             entropy=SystemEntropy(),
             offload=offload or InlineOffload(),
@@ -72,8 +72,8 @@ class Place:
 class HurriedDisk(SystemDisk):
     """A disk that makes nothing durable: for tests with thousands of syncs in which no power is cut."""
 
-    def __init__(self) -> None:
-        super().__init__(replace(Features.detect(), directory_sync=False))
+    def __init__(self, features: Features | None = None) -> None:
+        super().__init__(replace(features or Features.detect(), directory_sync=False))
 
     def open(self, path: str, *, create: bool = False) -> File:
         return _HurriedFile(super().open(path, create=create))

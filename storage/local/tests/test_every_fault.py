@@ -109,11 +109,11 @@ async def check(place: Place, life: Life, told: str) -> None:
 @pytest.mark.parametrize("lasting", [1, 4])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 async def test_every_fault(tmp_path: Path, code: int, lasting: int, autojump_clock: trio.testing.MockClock) -> None:
-    """Each operation that changes the disk fails in turn, alone or with the next three."""
+    """Each operation that changes the disk fails in turn, alone or with the next three: here every other one."""
     counting = FailingDisk(0, code, 0)
     await live(Place(tmp_path / "sound"), counting, Life())
     assert counting.count > 100
-    for number in range(1, counting.count + 1):
+    for number in range(1 + (lasting + code) % 2, counting.count + 1, 2):
         place, life = Place(tmp_path / f"data{number}"), Life()
         disk = FailingDisk(number, code, lasting)
         await live(place, disk, life)

@@ -11,8 +11,7 @@ import trio
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Append
 from storage.local.partition_log import LocalAppend, LocalLog
-from storage.local.tests.local_lab import Place, append, log_of, values_of
-from storage.seams.disk import SystemDisk
+from storage.local.tests.local_lab import HurriedDisk, Place, append, log_of, values_of
 from storage.seams.offload import InlineOffload
 from storage.testing.faulty_disk import FaultyDisk
 from storage.testing.lab import refused
@@ -32,7 +31,7 @@ def slow() -> InlineOffload:
 
 async def test_one_sync_answers_everybody(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """A hundred appends at once wait for one sync; those that come during it share the next one."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store:
         log = log_of(store)
         await append(log, batch(b"the file is there"))
@@ -49,7 +48,7 @@ async def test_one_sync_answers_everybody(place: Place, autojump_clock: trio.tes
 
 async def test_an_append_is_not_durable_before_its_sync(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """A sync under way may have missed what was appended after it began."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store:
         log = log_of(store)
         order: list[tuple[str, int]] = []
@@ -70,7 +69,7 @@ async def test_an_append_is_not_durable_before_its_sync(place: Place, autojump_c
 
 async def test_several_logs_share_a_round(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """Appends to ten logs wait for one round: a sync of each file, all at the same time."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store:
         logs = [log_of(store, partition=partition) for partition in range(10)]
         begun = store.flusher.rounds
@@ -83,7 +82,7 @@ async def test_several_logs_share_a_round(place: Place, autojump_clock: trio.tes
 
 async def test_names_are_synced_too(place: Place) -> None:
     """The first append into a file waits for the file, its directory, and the directory above: in that order."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         disk.trace.clear()
         await append(log_of(store), batch(b"x"))
@@ -98,7 +97,7 @@ async def test_names_are_synced_too(place: Place) -> None:
 
 async def test_a_roll_syncs_both_segments(place: Place) -> None:
     """An append behind a roll waits for what the old segment still owes, and for the new one's name."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log = log_of(store, segment_bytes=260)
         await append(log, batch(b"x" * 100))
@@ -111,7 +110,7 @@ async def test_a_roll_syncs_both_segments(place: Place) -> None:
 
 async def test_an_abort_is_durable_with_its_index(place: Place) -> None:
     """Who is told that an abort marker is durable can rely on readers leaving the aborted batches out."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log, producer = log_of(store), ScriptedProducer(7)
         await append(log, producer.batch(b"x", transactional=True))
@@ -122,7 +121,7 @@ async def test_an_abort_is_durable_with_its_index(place: Place) -> None:
 
 async def test_a_duplicate_waits_for_the_original(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """A repeated batch is acknowledged as durable only when the first one is."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store:
         log, producer = log_of(store), ScriptedProducer(7)
         log.begin_append([producer.batch(b"x")])
@@ -135,7 +134,7 @@ async def test_a_duplicate_waits_for_the_original(place: Place, autojump_clock: 
 
 async def test_without_ack_fsync_nobody_waits(place: Place) -> None:
     """`ack.fsync=false`: an append is durable once the operating system has it."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log = log_of(store, ack_fsync=False)
         done = log.begin_append([batch(b"x")])
@@ -169,7 +168,7 @@ async def test_flush_messages(place: Place) -> None:
 
 async def test_flush_ms(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """`flush.ms=500`: what nobody waits for is synced half a second later at the latest."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store, trio.open_nursery() as nursery:
         nursery.start_soon(store.maintain)
         log = log_of(store, flush_ms=500)
@@ -187,7 +186,7 @@ async def test_flush_ms(place: Place, autojump_clock: trio.testing.MockClock) ->
 
 async def test_flush_ms_of_a_log_that_is_never_quiet(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """Appends that come while the sync runs are synced half a second later too, and not with the next checkpoint."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store, trio.open_nursery() as nursery:
         nursery.start_soon(store.maintain)
         log = log_of(store, flush_ms=500)
@@ -246,7 +245,7 @@ async def test_a_cancelled_waiter_does_not_take_others_with_it(
 @pytest.mark.parametrize("operation", ["datasync", "sync_directory"])
 async def test_a_failed_sync_is_final(place: Place, operation: str) -> None:
     """E10: after EIO from a sync no acknowledgement, ever; the directory stops, reads go on, the stop is not clean."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         fine, failing = log_of(store, "fine"), log_of(store, "failing")
         await append(fine, batch(b"kept"))
@@ -271,7 +270,7 @@ async def test_a_failed_sync_is_final(place: Place, operation: str) -> None:
 
 async def test_a_failed_sync_fails_everybody_in_its_round(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """All who wait for that log learn it, not only the one that ran the round."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store:
         log = log_of(store)
         await append(log, batch(b"x"))

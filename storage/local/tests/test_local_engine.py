@@ -16,7 +16,7 @@ from kproto.errors import ErrorCode
 from kproto.ids import parse_uuid
 from storage.engine import FetchedRecords, Read, RecordSlice, StoreError
 from storage.local.segment import MAX_RECENT
-from storage.local.tests.local_lab import Place, append, log_of, read_all, values_of
+from storage.local.tests.local_lab import HurriedDisk, Place, append, log_of, read_all, values_of
 from storage.seams.disk import Features, SystemDisk
 from storage.testing.faulty_disk import FaultyDisk
 from storage.testing.lab import refused
@@ -151,7 +151,7 @@ async def test_a_clean_start_visits_no_log(place: Place) -> None:
     async with place.open() as store:
         await store.create_logs([spec("many", partition) for partition in range(100)])
         await append(log_of(store, "many", 5), batch(b"x"))
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         assert len(store.existing()) == 100
         assert disk.calls["list_directory"] == 1
@@ -162,7 +162,7 @@ async def test_a_clean_start_visits_no_log(place: Place) -> None:
 
 async def test_creation_is_batched(place: Place) -> None:
     """A hundred logs are made durable with one sync of the directory that lists them."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         disk.calls.clear()
         await store.create_logs([spec("many", partition) for partition in range(100)])
@@ -260,7 +260,7 @@ async def test_deleted_segments_stay_for_a_while(place: Place, autojump_clock: t
 @pytest.mark.parametrize("together", [1, 3])
 async def test_a_full_disk(place: Place, short: int, together: int) -> None:
     """A write that does not fit is taken back whole; reads go on; when there is room again, so do appends."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log = log_of(store)
         await append(log, *batches(3))
@@ -278,7 +278,7 @@ async def test_a_full_disk(place: Place, short: int, together: int) -> None:
 
 async def test_a_write_that_cannot_be_taken_back(place: Place) -> None:
     """Then the log stops, so that nobody ever reads half a batch; the next start cuts it off."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log = log_of(store)
         await append(log, *batches(3))
@@ -298,7 +298,7 @@ async def test_a_write_that_cannot_be_taken_back(place: Place) -> None:
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
 async def test_too_many_open_files(place: Place, code: int) -> None:
     """A segment that cannot be opened for want of descriptors is refused, and no more: connections give them back."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log = log_of(store, segment_bytes=200)
         await append(log, batch(b"x" * 100))
@@ -312,7 +312,7 @@ async def test_too_many_open_files(place: Place, code: int) -> None:
 
 async def test_a_broken_disk_stops_the_directory(place: Place) -> None:
     """A write error that is not "full": nothing more is accepted, what is there can be read."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log, other = log_of(store), log_of(store, "other")
         await append(log, *batches(3))
@@ -326,7 +326,7 @@ async def test_a_broken_disk_stops_the_directory(place: Place) -> None:
 
 async def test_no_room_for_a_new_segment(place: Place) -> None:
     """A roll that fails refuses the append and changes nothing; the next one tries again."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log = log_of(store, segment_bytes=400)
         for part in batches(2):
@@ -341,7 +341,7 @@ async def test_no_room_for_a_new_segment(place: Place) -> None:
 
 async def test_a_read_error(place: Place) -> None:
     """A sector that cannot be read fails the reads that need it, with a code that clients retry."""
-    disk = FaultyDisk(SystemDisk(Features.portable()))
+    disk = FaultyDisk(HurriedDisk(Features.portable()))
     async with place.open(disk) as store:
         log = log_of(store)
         await append(log, *batches(3))
@@ -396,7 +396,7 @@ async def test_a_batch_larger_than_a_segment(place: Place) -> None:
 
 async def test_the_end_of_a_long_segment_costs_no_search(place: Place) -> None:
     """A reader near the end causes no read of any file but the look whether the bytes are in memory."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log = log_of(store)
         for _ in range(3 * MAX_RECENT):
@@ -412,7 +412,7 @@ async def test_the_end_of_a_long_segment_costs_no_search(place: Place) -> None:
 
 async def test_what_is_not_in_memory_is_read_in_a_thread(place: Place) -> None:
     """`read_now` declines; `read_many` brings the bytes into memory and answers."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     if not disk.tells_residency:
         pytest.skip("this platform cannot tell what is in memory")
     async with place.open(disk) as store:
@@ -469,7 +469,7 @@ async def test_few_descriptors(place: Place) -> None:
 
 async def test_unsynced_files_do_not_pile_up(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """A file with unsynced bytes stays open; when there are too many of them, they are synced early."""
-    disk = FaultyDisk(SystemDisk())
+    disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, open_files=20) as store, trio.open_nursery() as nursery:
         nursery.start_soon(store.maintain)
         for partition in range(200):
