@@ -15,7 +15,7 @@ from typing import Literal
 Result = Literal["pass", "FAIL", "gap", "skip"]
 # The worst of a scenario's variants is what its cell shows.
 WORST_FIRST: tuple[Result, ...] = ("FAIL", "gap", "skip", "pass")
-MARKS: Mapping[str, str] = {"pass": "yes", "FAIL": "**no**", "gap": "–", "skip": "?", "": ""}
+MARKS: Mapping[str, str] = {"pass": "yes", "FAIL": "**no**", "gap": "-", "skip": "?", "": ""}
 
 
 @dataclass(frozen=True)

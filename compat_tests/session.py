@@ -85,11 +85,15 @@ class Session:
 
     def producer(self, **settings: Any) -> Producer:
         """A producer with these ProducerSettings."""
-        return self._opened(self.driver.producer(self.bootstrap, ProducerSettings(**settings)))
+        producer = self.driver.producer(self.bootstrap, ProducerSettings(**settings))
+        self._open.append(producer)
+        return producer
 
     def consumer(self, group: str | None = None, **settings: Any) -> Consumer:
         """A consumer with these ConsumerSettings."""
-        return self._opened(self.driver.consumer(self.bootstrap, ConsumerSettings(group, **settings)))
+        consumer = self.driver.consumer(self.bootstrap, ConsumerSettings(group, **settings))
+        self._open.append(consumer)
+        return consumer
 
     def member(self, group: str, topics: Sequence[str], **settings: Any) -> Consumer:
         """A consumer that is about to join a group."""
@@ -107,7 +111,8 @@ class Session:
     def admin(self) -> Admin:
         """The scenario's admin client."""
         if self._admin is None:
-            self._admin = self._opened(self.driver.admin(self.bootstrap))
+            self._admin = self.driver.admin(self.bootstrap)
+            self._open.append(self._admin)
         return self._admin
 
     def close(self, opened: Producer | Consumer | Admin) -> None:
@@ -119,10 +124,6 @@ class Session:
         """Close what is left."""
         while self._open:
             self._open.pop().close()
-
-    def _opened(self, opened: Any) -> Any:
-        self._open.append(opened)
-        return opened
 
 
 def eventually(condition: Callable[[], object], what: str, within: float = PATIENCE) -> None:

@@ -105,7 +105,7 @@ class ConsumerSettings:
     session_timeout: float = 10.0
     fetch_max_bytes: int = 52_428_800
     partition_max_bytes: int = 1_048_576
-    max_wait_ms: int = 500
+    max_wait_ms: int = 100
     min_bytes: int = 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -180,10 +181,9 @@ class AiokafkaProducer(Producer):
         return Stored(-1, -1) if metadata is None else Stored(metadata.partition, metadata.offset)
 
     def close(self) -> None:
-        try:
+        # It waits for answers of a broker that may not be there any more.
+        with contextlib.suppress(Failed):
             self._loop.run(self._client.stop(), 3)
-        except Failed:
-            pass  # It waits for answers of a broker that is not there any more.
 
 
 def settle(done: asyncio.Future[Any], outcome: concurrent.futures.Future[Any]) -> None:
@@ -274,7 +274,9 @@ class AiokafkaConsumer(Consumer):
         self._loop.call(self._client.resume, *map(there, partitions))
 
     def commit(self, offsets: Mapping[TopicPartition, Committed] | None = None) -> None:
-        theirs = offsets and {there(partition): tuple(committed) for partition, committed in offsets.items()}
+        theirs: dict[Any, tuple[int, str]] | None = None
+        if offsets is not None:
+            theirs = {there(partition): (at.offset, at.metadata) for partition, at in offsets.items()}
         self._loop.run(self._client.commit(theirs))
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:
@@ -298,10 +300,9 @@ class AiokafkaConsumer(Consumer):
         return {here(partition): offset for partition, offset in found.items()}
 
     def close(self) -> None:
-        try:
+        # It waits for answers of a broker that may not be there any more.
+        with contextlib.suppress(Failed):
             self._loop.run(self._client.stop(), 5)
-        except Failed:
-            pass  # It waits for answers of a broker that is not there any more.
 
 
 class AiokafkaAdmin(Admin):
@@ -397,7 +398,7 @@ class AiokafkaAdmin(Admin):
 
 def committed_from(at: OffsetAndMetadata) -> Committed:
     """The contract's pair."""
-    return Committed(at.offset, at.metadata)
+    return Committed(int(at.offset), str(at.metadata))
 
 
 def assigned(assignment: bytes) -> frozenset[TopicPartition]:

@@ -5,20 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_STORED
 from confluent_kafka import TopicPartition as Theirs
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    NewPartitions,
-    NewTopic,
-    ResourceType,
-)
 
 from compat_tests.clients.contract import (
     PATIENCE,
@@ -43,6 +35,9 @@ from compat_tests.clients.contract import (
     Stored,
     TopicPartition,
 )
+
+# Its types are there, but not exported in a way that type checkers accept.
+admin: Any = import_module("confluent_kafka.admin")
 
 ASSIGNORS = {"range": "range", "roundrobin": "roundrobin", "cooperative": "cooperative-sticky"}
 QUICK = {
@@ -170,10 +165,12 @@ class ConfluentConsumer(Consumer):
             self._client.subscribe([f"^{pattern}$"])
 
     def poll(self, within: float) -> list[Received]:
+        messages: list[Any]
         with translating():
             messages = self._client.consume(1, within)
             messages += self._client.consume(1000, 0) if messages else []
         received = []
+        message: Any
         for message in messages:
             if error := message.error():
                 if error.code() == confluent_kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
@@ -260,7 +257,7 @@ class ConfluentAdmin(Admin):
     """AdminClient; each call returns futures."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap, **QUICK})
+        self._client = admin.AdminClient({"bootstrap.servers": bootstrap, **QUICK})
 
     def topics(self) -> dict[str, int]:
         with translating():
@@ -270,14 +267,14 @@ class ConfluentAdmin(Admin):
     def create_topic(
         self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None
     ) -> None:
-        topic = NewTopic(name, -1 if partitions is None else partitions, 1, config=dict(configs or {}))
+        topic = admin.NewTopic(name, -1 if partitions is None else partitions, 1, config=dict(configs or {}))
         self._wait(self._client.create_topics([topic]))
 
     def delete_topic(self, name: str) -> None:
         self._wait(self._client.delete_topics([name]))
 
     def create_partitions(self, topic: str, total: int) -> None:
-        self._wait(self._client.create_partitions([NewPartitions(topic, total)]))
+        self._wait(self._client.create_partitions([admin.NewPartitions(topic, total)]))
 
     def describe_configs(self, kind: ResourceKind, name: str) -> dict[str, Config]:
         described = self._wait(self._client.describe_configs([resource(kind, name)]))
@@ -288,10 +285,10 @@ class ConfluentAdmin(Admin):
 
     def alter_configs(self, kind: ResourceKind, name: str, changes: Mapping[str, str | None]) -> None:
         entries = [
-            ConfigEntry(
+            admin.ConfigEntry(
                 key,
                 value,
-                incremental_operation=AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET,
+                incremental_operation=admin.AlterConfigOpType.DELETE if value is None else admin.AlterConfigOpType.SET,
             )
             for key, value in changes.items()
         ]
@@ -365,9 +362,9 @@ class ConfluentAdmin(Admin):
             return next(iter(futures.values())).result(PATIENCE)
 
 
-def resource(kind: ResourceKind, name: str, entries: list[ConfigEntry] | None = None) -> ConfigResource:
+def resource(kind: ResourceKind, name: str, entries: list[Any] | None = None) -> Any:
     """The library's name for what is configured."""
-    return ConfigResource(ResourceType[kind.upper()], name, incremental_configs=entries)
+    return admin.ConfigResource(admin.ResourceType[kind.upper()], name, incremental_configs=entries)
 
 
 class Confluent(Driver):

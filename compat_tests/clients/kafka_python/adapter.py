@@ -173,6 +173,7 @@ class KafkaPythonConsumer(Consumer):
             self._client.subscribe(pattern=f"^{pattern}$")
 
     def poll(self, within: float) -> list[Received]:
+        self._join_again_if_forgotten()
         with translating():
             polled = self._client.poll(timeout_ms=int(within * 1000))
         return [
@@ -188,6 +189,18 @@ class KafkaPythonConsumer(Consumer):
             for records in polled.values()
             for record in records
         ]
+
+    def _join_again_if_forgotten(self) -> None:
+        """kafka-python 3.0 forgets a join whose SyncGroup is answered after one poll gave up and before the next looks.
+
+        The answer clears the need to join, and with it the next poll's reason to take up what was assigned: the member
+        stays in its group, reading nothing, until something else makes it join. That is something else.
+        """
+        coordinator = self._client._coordinator
+        if coordinator is not None and not coordinator.rejoin_needed:
+            task = coordinator._join_task
+            if task is not None and task.is_done:
+                coordinator.request_rejoin()
 
     def assignment(self) -> set[TopicPartition]:
         return {here(partition) for partition in self._client.assignment()}
@@ -281,7 +294,10 @@ class KafkaPythonAdmin(Admin):
             raise translated(configs)
         return {
             key: Config(
-                config["value"], str(config["config_source"]).endswith("DEFAULT_CONFIG"), config["read_only"], config["is_sensitive"]
+                config["value"],
+                str(config["config_source"]).endswith("DEFAULT_CONFIG"),
+                config["read_only"],
+                config["is_sensitive"],
             )
             for key, config in configs.items()
         }

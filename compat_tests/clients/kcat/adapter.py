@@ -153,7 +153,9 @@ class Reader:
         self._received = received
         self._said: list[str] = []
         self._closing = False
-        self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         assert self._process.stdout is not None and self._process.stderr is not None
         self._threads = [
             threading.Thread(target=self._read, args=(self._process.stdout,), name="kcat records", daemon=True),
