@@ -18,6 +18,7 @@ import trio
 
 from broker.topic_configs import log_config
 from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import NO_EPOCH
 from storage.engine import LogSpec, LogStore, PartitionLog
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Partition:
 
         Raises KafkaError: FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
         """
-        if 0 <= epoch < self.leader_epoch:
+        if epoch != NO_EPOCH and epoch < self.leader_epoch:
             raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH)
         if epoch > self.leader_epoch:
             raise KafkaError(ErrorCode.UNKNOWN_LEADER_EPOCH)

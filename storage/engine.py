@@ -239,7 +239,10 @@ class PartitionLog(Protocol):
         ...
 
     def end_of_epoch(self, leader_epoch: int) -> EpochEnd | None:
-        """Where `leader_epoch` ends; None when the log knows no such or older epoch."""
+        """Where `leader_epoch` ends: it, or the newest older one known; None for -1 and for newer ones than all known.
+
+        An epoch older than all known ended where the oldest of them began.
+        """
         ...
 
     @property

@@ -26,19 +26,19 @@ HIGH_WATERMARK = -1
 
 async def handle(request: DeleteRecordsRequest, ctx: RequestContext) -> DeleteRecordsResponse:
     """Delete partition by partition; each has its own outcome."""
-    response = DeleteRecordsResponse(topics=[])
-    for topic in request.topics:
-        results = []
-        for part in topic.partitions:
-            try:
-                low_watermark = await _delete(topic.name, part, ctx)
-                results.append(
-                    DeleteRecordsPartitionResult(partition_index=part.partition_index, low_watermark=low_watermark)
-                )
-            except KafkaError as error:
-                results.append(_failed(part, error.code))
-        response.topics.append(DeleteRecordsTopicResult(name=topic.name, partitions=results))
-    return response
+    # Kafka makes a map of the request: topics without partitions vanish, of a partition named twice the last counts.
+    wanted = {(topic.name, part.partition_index): part for topic in request.topics for part in topic.partitions}
+    results: dict[str, list[DeleteRecordsPartitionResult]] = {}
+    for (name, _), part in wanted.items():
+        try:
+            low_watermark = await _delete(name, part, ctx)
+            result = DeleteRecordsPartitionResult(partition_index=part.partition_index, low_watermark=low_watermark)
+        except KafkaError as error:
+            result = _failed(part, error.code)
+        results.setdefault(name, []).append(result)
+    return DeleteRecordsResponse(
+        topics=[DeleteRecordsTopicResult(name=name, partitions=found) for name, found in results.items()]
+    )
 
 
 def refuse(request: DeleteRecordsRequest, error: ErrorCode, version: int) -> DeleteRecordsResponse:

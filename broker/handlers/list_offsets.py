@@ -34,26 +34,32 @@ EARLIEST_LOCAL = -4
 LATEST_TIERED = -5
 EARLIEST_PENDING_UPLOAD = -6
 SINCE_VERSION = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
-READ_COMMITTED = 1
+READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 
 
 async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffsetsResponse:
-    """Look up each partition; a partition named twice is refused, as Kafka does."""
+    """Look up each partition. One that is named twice is refused, once; topics without partitions are left out."""
     if request.replica_id >= 0:
         return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
+    if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
+        raise KafkaError(ErrorCode.INVALID_REQUEST)  # Kafka fails with -1
     named = Counter((topic.name, part.partition_index) for topic in request.topics for part in topic.partitions)
-    response = ListOffsetsResponse(topics=[])
+    answers: dict[str, list[ListOffsetsPartitionResponse]] = {}
     for topic in request.topics:
-        answers = []
         for part in topic.partitions:
+            times = named.pop((topic.name, part.partition_index), 0)
+            if times == 0:
+                continue
             try:
-                if named[topic.name, part.partition_index] > 1:
+                if times > 1:
                     raise KafkaError(ErrorCode.INVALID_REQUEST)
-                answers.append(await _look_up(topic.name, part, request.isolation_level, ctx))
+                answer = await _look_up(topic.name, part, request.isolation_level, ctx)
             except KafkaError as error:
-                answers.append(_failed(part, error.code))
-        response.topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=answers))
-    return response
+                answer = _failed(part, error.code)
+            answers.setdefault(topic.name, []).append(answer)
+    return ListOffsetsResponse(
+        topics=[ListOffsetsTopicResponse(name=name, partitions=found) for name, found in answers.items()]
+    )
 
 
 def refuse(request: ListOffsetsRequest, error: ErrorCode, version: int) -> ListOffsetsResponse:

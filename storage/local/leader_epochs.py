@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from kproto.ids import NO_EPOCH
 from storage.engine import EpochEnd
 
 NAME: Final = "leader-epoch-checkpoint"
@@ -64,13 +65,17 @@ class LeaderEpochs:
         return True
 
     def end_of(self, epoch: int, log_end_offset: int) -> EpochEnd | None:
-        """The newest epoch not above `epoch` and the offset after its last record; None if all known are newer.
+        """The newest epoch not above `epoch` and the offset after its last record.
 
-        The newest epoch of all ends where the log ends. An epoch newer than it is one that nobody has written in.
+        The newest epoch of all ends where the log ends; an epoch newer than it is one that nobody has written in, and
+        None. An epoch older than all known ended before the oldest of them began, since its records are deleted: so
+        says Kafka, and a consumer that comes from there goes on instead of resetting its position.
         """
-        index = bisect_right(self.entries, epoch, key=lambda entry: entry.epoch) - 1
-        if index < 0 or epoch > self.entries[-1].epoch:
+        if not self.entries or epoch == NO_EPOCH or epoch > self.entries[-1].epoch:
             return None
+        index = bisect_right(self.entries, epoch, key=lambda entry: entry.epoch) - 1
+        if index < 0:
+            return EpochEnd(epoch, self.entries[0].start_offset)
         following = index + 1
         end = self.entries[following].start_offset if following < len(self.entries) else log_end_offset
         return EpochEnd(self.entries[index].epoch, end)

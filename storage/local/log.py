@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 
 from kproto.batches.header import CONTROL, TRANSACTIONAL
 from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import NO_EPOCH
 from storage.engine import Batch, EpochEnd, TimestampOffset
 from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.descriptors import Descriptors
@@ -488,6 +489,8 @@ class Log:
     def end_of_epoch(self, epoch: int) -> EpochEnd | None:
         """Where a leader epoch ends. The current one ends where the log ends, written in or not."""
         if epoch == self.epoch:
+            return EpochEnd(epoch, self.end)
+        if not self.epochs.entries and NO_EPOCH != epoch < self.epoch:
             return EpochEnd(epoch, self.end)
         return self.epochs.end_of(epoch, self.end)
 

@@ -29,7 +29,7 @@ import trio
 
 from kproto.batches.header import patch_base_offset, read_header
 from kproto.errors import ErrorCode, KafkaError
-from kproto.ids import format_uuid
+from kproto.ids import NO_EPOCH, format_uuid
 from storage.engine import (
     AbortedTransaction,
     Append,
@@ -304,7 +304,9 @@ class MemoryLog:
         return latest
 
     def end_of_epoch(self, leader_epoch: int) -> EpochEnd | None:
-        return EpochEnd(LEADER_EPOCH, self._end) if leader_epoch == LEADER_EPOCH else None
+        if leader_epoch == NO_EPOCH or leader_epoch > LEADER_EPOCH:
+            return None
+        return EpochEnd(leader_epoch, self._end if leader_epoch == LEADER_EPOCH else self._start)
 
     @property
     def has_aborted_transactions(self) -> bool:

@@ -346,7 +346,7 @@ class LookUpConformance(Bench):
             assert await log.offset_of_max_timestamp() == TimestampOffset(91, 6, log.leader_epoch)
 
     async def test_end_of_epoch(self) -> None:
-        """The current epoch ends with the log, also while that is empty; of newer and older ones nothing is known."""
+        """The current epoch ends with the log, also while that is empty; older ones ended before, newer are unknown."""
         async with self.lab() as lab:
             log = lab.log()
             epoch = log.leader_epoch
@@ -356,6 +356,7 @@ class LookUpConformance(Bench):
             # Kafka answers a newer epoch than any it knows with "undefined" (LeaderEpochFileCache.endOffsetFor).
             assert log.end_of_epoch(epoch + 1) is None
             assert log.end_of_epoch(-1) is None
+            assert log.end_of_epoch(-2) == EpochEnd(-2, 0)
 
     async def test_statistics(self) -> None:
         """Offsets, bytes of all batches, producers."""

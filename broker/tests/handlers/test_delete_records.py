@@ -38,6 +38,18 @@ async def test_the_start_moves_forward_and_never_back() -> None:
         assert await delete(w, -1) == (ErrorCode.NONE, 10)
 
 
+async def test_of_a_partition_named_twice_the_last_offset_counts() -> None:
+    """The answer names it once; a topic without partitions is not in the answer at all, as Kafka's."""
+    async with world() as w:
+        await written(w)
+        parts = [DeleteRecordsPartition(partition_index=0, offset=offset) for offset in (6, 3)]
+        topics = [DeleteRecordsTopic(name="t", partitions=parts), DeleteRecordsTopic(name="t", partitions=[])]
+        [topic] = (await w.ask(DeleteRecordsRequest(topics=topics, timeout_ms=1000), 2)).topics
+        assert [part.low_watermark for part in topic.partitions] == [3]
+        [nothing] = [(await w.ask(DeleteRecordsRequest(topics=topics[1:], timeout_ms=1000), 2)).topics]
+        assert nothing == []
+
+
 async def test_what_is_refused() -> None:
     """Offsets outside the log, unknown partitions, internal topics, topics that are compacted only."""
     async with world() as w:

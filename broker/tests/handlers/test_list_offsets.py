@@ -115,8 +115,16 @@ async def test_names_that_a_version_does_not_know(name: int, since: int) -> None
             assert (answer.error_code == ErrorCode.UNSUPPORTED_VERSION) == (version < since)
 
 
+async def test_an_isolation_level_that_is_none_is_refused() -> None:
+    """INVALID_REQUEST, rather than a guess what the reader may see."""
+    async with world() as w:
+        await written(w, 100)
+        [answer] = await look_up(w, ListOffsetsPartition(partition_index=0, timestamp=LATEST), isolation=2)
+        assert answer.error_code == ErrorCode.INVALID_REQUEST
+
+
 async def test_refusals_are_for_each_partition() -> None:
-    """Unknown partitions, partitions asked for twice, leader epochs from the future."""
+    """Unknown partitions, partitions asked for twice, leader epochs from the future, or that never were."""
     async with world() as w:
         await written(w, 100)
         answers = await look_up(
@@ -124,9 +132,11 @@ async def test_refusals_are_for_each_partition() -> None:
             ListOffsetsPartition(partition_index=7, timestamp=LATEST),
             ListOffsetsPartition(partition_index=0, timestamp=LATEST, current_leader_epoch=4),
         )
+        [never] = await look_up(w, ListOffsetsPartition(partition_index=0, timestamp=LATEST, current_leader_epoch=-2))
+        assert never.error_code == ErrorCode.FENCED_LEADER_EPOCH
         assert [answer.error_code for answer in answers] == [
             ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
             ErrorCode.UNKNOWN_LEADER_EPOCH,
         ]
         twice = await look_up(w, *[ListOffsetsPartition(partition_index=0, timestamp=LATEST)] * 2)
-        assert [answer.error_code for answer in twice] == [ErrorCode.INVALID_REQUEST] * 2
+        assert [answer.error_code for answer in twice] == [ErrorCode.INVALID_REQUEST]
