@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import random
 import uuid
@@ -15,7 +16,7 @@ class Entropy(Protocol):
         """`count` unpredictable bytes."""
         ...
 
-    def uuid(self) -> bytes:
+    def uuid(self) -> builtins.bytes:  # inside this class `bytes` is the method
         """A random (version 4) UUID as its 16 bytes, never one of Kafka's reserved ids."""
         ...
 
@@ -37,7 +38,7 @@ class SystemEntropy:
     def bytes(self, count: int) -> bytes:
         return os.urandom(count)
 
-    def uuid(self) -> bytes:
+    def uuid(self) -> builtins.bytes:  # inside this class `bytes` is the method
         while not _usable(identifier := _random_uuid(os.urandom(16))):
             pass
         return identifier
@@ -52,7 +53,7 @@ class SeededEntropy:
     def bytes(self, count: int) -> bytes:
         return self._random.randbytes(count)
 
-    def uuid(self) -> bytes:
+    def uuid(self) -> builtins.bytes:  # inside this class `bytes` is the method
         while not _usable(identifier := _random_uuid(self._random.randbytes(16))):
             pass
         return identifier
