@@ -357,6 +357,13 @@ class LogProducers:
             for producer_id, producer in self._producers.items()
         ]
 
+    def last_offsets(self) -> dict[int, tuple[int, int]]:
+        """Of each producer: the last offset that it wrote records at, -1 if only a marker is known, and its epoch."""
+        return {
+            producer_id: (producer.window[-1].last_offset if producer.window else _NONE, producer.epoch)
+            for producer_id, producer in self._producers.items()
+        }
+
     def snapshot(self) -> list[ProducerState]:
         """What `restore` needs to go on from here, in Kafka's terms."""
         states = []
@@ -499,6 +506,14 @@ class AbortedTransactions:
         assert completed.aborted
         assert not self._spans or self._spans[-1].last_offset < completed.last_offset
         self._spans.append(completed)
+
+    def ending_in(self, first: int, end: int) -> list[CompletedTransaction]:
+        """Those whose markers lie in [first, end)."""
+        return self._spans[self._first_ending_at(first) : self._first_ending_at(end)]
+
+    def replace(self, first: int, end: int, spans: Sequence[CompletedTransaction]) -> None:
+        """Of those whose markers lie in [first, end), only `spans` are left: of the others no record is."""
+        self._spans[self._first_ending_at(first) : self._first_ending_at(end)] = spans
 
     def overlapping(self, start: int, upto: int) -> list[AbortedTransaction]:
         """Those with an offset in [start, upto), in the order of their markers."""

@@ -10,6 +10,7 @@ Opening may happen in worker threads, closing happens in the event loop only (`t
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import Protocol
 
@@ -40,6 +41,11 @@ class Descriptors:
     def opened(self, holder: Holder) -> None:
         """`holder` holds a file from now on. Safe in any thread."""
         self._ring.append(holder)
+
+    def forget(self, holder: Holder) -> None:
+        """`holder` is not going to be used again: its file is closed when the last one who reads it lets go."""
+        with contextlib.suppress(ValueError):
+            self._ring.remove(holder)
 
     def __len__(self) -> int:
         return len(self._ring)

@@ -60,6 +60,8 @@ class DataDirectory:
         """The logs there are; the topic id of each, once somebody has looked."""
         self.recovery_points: dict[Key, int] = {}
         self.log_starts: dict[Key, int] = {}
+        self.clean_offsets: dict[Key, int] = {}
+        """Up to where each compacted log is clean."""
         self.leftovers: list[str] = []
         """Directories of logs that an earlier run has deleted and not yet removed."""
 
@@ -82,6 +84,7 @@ class DataDirectory:
         self._identify(names)
         self.recovery_points = self._read_checkpoint(checkpoints.RECOVERY_POINTS)
         self.log_starts = self._read_checkpoint(checkpoints.LOG_STARTS)
+        self.clean_offsets = self._read_checkpoint(checkpoints.CLEANER_OFFSETS)
         clean = checkpoints.CLEAN_SHUTDOWN in names
         for name in names:
             if match := _LOG.match(name):
@@ -94,7 +97,8 @@ class DataDirectory:
         if clean:
             disk.remove(f"{path}/{checkpoints.CLEAN_SHUTDOWN}")
             disk.sync_directory(path)
-        self.drop_offsets([key for key in (*self.recovery_points, *self.log_starts) if key not in self.present])
+        offsets = (*self.recovery_points, *self.log_starts, *self.clean_offsets)
+        self.drop_offsets([key for key in offsets if key not in self.present])
         return clean or not self.present
 
     def _make_durably(self, path: str) -> None:
@@ -240,7 +244,10 @@ class DataDirectory:
 
     def drop_offsets(self, keys: Iterable[Key]) -> None:
         """Forget the offsets of logs that are gone, durably."""
+        keys = list(keys)
         known = [key for key in keys if key in self.recovery_points or key in self.log_starts]
+        if [key for key in keys if self.clean_offsets.pop(key, None) is not None]:
+            self.write_clean_offsets()
         for key in known:
             self.recovery_points.pop(key, None)
             self.log_starts.pop(key, None)
@@ -258,3 +265,8 @@ class DataDirectory:
         """Bring the starts of logs to disk."""
         text = checkpoints.encode_offsets(list(self.log_starts.items()))
         self._disk.write_file_atomically(f"{self.path}/{checkpoints.LOG_STARTS}", text)
+
+    def write_clean_offsets(self) -> None:
+        """Bring the cleaner's offsets to disk."""
+        text = checkpoints.encode_offsets(list(self.clean_offsets.items()))
+        self._disk.write_file_atomically(f"{self.path}/{checkpoints.CLEANER_OFFSETS}", text)

@@ -140,6 +140,15 @@ class IndexFile:
             file.truncate(flushed * self._layout.size)
             file.close()
 
+    def hold(self) -> None:
+        """Have every entry in memory, so that look-ups need no file (waits for the disk). Raises DamagedIndex."""
+        flushed, newer = self._loaded()
+        size = flushed * self._layout.size
+        data = self._disk.read_file(self._path) if flushed else b""
+        if data is None or len(data) < size:
+            raise DamagedIndex(self._path)
+        self._state = (0, bytearray(data[:size]) + newer)
+
     def replace(self, entries: list[tuple[int, ...]]) -> None:
         """Make the file hold exactly `entries`."""
         pack = self._layout.pack

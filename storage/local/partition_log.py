@@ -183,6 +183,7 @@ class LocalLog:
     def configure(self, config: LogConfig) -> None:
         self.spec = self.spec._replace(config=config)
         self.store.upkeep.reconfigured(self)
+        self.store.cleaner.reconfigured(self)
         if self.opened is not None:
             self.opened.configure(config)
 

@@ -88,7 +88,8 @@ class Segment:
     """One segment of a log. `size` bytes of it are batches."""
 
     __slots__ = (
-        "_descriptors", "_directory", "_disk", "_file", "base_offset", "created", "first_timestamp", "full",
+        "_descriptors", "_directory", "_disk", "_file", "_learned", "base_offset", "created", "first_timestamp", "full",
+        "held",
         "max_timestamp", "max_timestamp_offset", "offset_index", "recent", "size", "synced_size", "time_index",
         "timestamps_known", "unindexed_bytes", "used", "warm_from",
     )  # fmt: skip
@@ -110,6 +111,7 @@ class Segment:
         self.warm_from = size
         self.created = 0  # wall clock, milliseconds
         self.first_timestamp = -1  # of the first batch
+        self.held = False  # has to be readable without its files' names
         self.max_timestamp = -1
         self.max_timestamp_offset = -1  # last offset of the first batch that has it
         self.timestamps_known = size == 0
@@ -147,7 +149,7 @@ class Segment:
 
     def release(self) -> bool:
         """Let go of the file; not of one with unsynced bytes, as the kernel tells this descriptor of their errors."""
-        if self.synced_size < self.size and self._file is not None:
+        if self.held or (self.synced_size < self.size and self._file is not None):
             return False
         self._file = None
         return True
@@ -155,6 +157,16 @@ class Segment:
     def put_away(self) -> None:
         """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""
         self._file = None
+
+    def hold(self) -> None:
+        """Stay readable although the files are about to be renamed (waits for the disk).
+
+        Raises OSError, DamagedIndex.
+        """
+        self.held = True
+        self._file = self.file
+        self.offset_index.file.hold()
+        self.time_index.file.hold()
 
     def remove_files(self) -> None:
         """Remove the segment from the disk."""

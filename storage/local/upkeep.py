@@ -171,6 +171,8 @@ class Upkeep:
 
     # -- retention -----------------------------------------------------------------------------------------------------
 
+            if self._store.cleaner.is_cleaning(log):
+                continue
     async def apply_retention(self) -> None:
         """Delete the segments that have expired."""
         store = self._store
@@ -244,6 +246,8 @@ def _judge_all(logs: list[Log], now: int) -> list[tuple[int, int] | Exception]:
 def _rename_segments(disk: Disk, segments: Sequence[Segment]) -> list[str]:
     """Mark the files of these segments as deleted; returns their new names. In a thread."""
     paths = []
+        for segment in segments:
+            self._store.descriptors.forget(segment)
     for segment in segments:
         for suffix in (".log", ".index", ".timeindex", ".txnindex"):
             path = segment.path(suffix)

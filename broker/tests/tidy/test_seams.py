@@ -26,7 +26,8 @@ INSTEAD = {
     "threads": "threads are injected: hand the work to the Offload you were given (storage/seams/offload.py)",
     "network": "the network is injected: only broker/listener.py opens sockets; take a stream as an argument",
     "environment": "settings are injected: they come from broker/config.py, with the name of their file or flag",
-    "processes": "the broker starts no processes and waits in no other event loop than trio's",
+    "processes": "long work goes to other processes by the Apart you were given (storage/seams/apart.py), and the broker "
+    "waits in no other event loop than trio's",
 }
 
 DOORS: dict[str, set[str]] = {
@@ -35,6 +36,9 @@ DOORS: dict[str, set[str]] = {
     # The environment variable OTTLA_PORTABLE forces the code that runs where Linux's fast paths are missing.
     "storage/seams/disk.py": {"files", "environment", "locks"},
     "storage/seams/offload.py": {"threads", "locks"},
+    # What runs in the other process waits for orders in a thread, and leaves by os._exit.
+    "storage/seams/apart.py": {"processes", "threads", "files"},
+    "storage/seams/pacing.py": {"time"},
     "broker/listener.py": {"network", "environment"},
 }
 
@@ -110,6 +114,7 @@ BANNED: dict[str, str | None] = {
     "multiprocessing": "processes",
     "subprocess": "processes",
     "trio.run_process": "processes",
+    "trio.lowlevel.open_process": "processes",
 }
 
 CHECKED = ("kproto", "storage", "broker")

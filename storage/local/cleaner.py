@@ -1,0 +1,358 @@
+"""The cleaner: compacts the logs that want it, one after the other, while they are written and read.
+
+`storage/compaction.py` says which logs are due and which records survive; `rewriting.py` makes new segments, in a
+process of its own (`storage/seams/apart.py`); `swapping.py` puts them in place of the old ones. This module decides
+when, keeps everybody else out of the way meanwhile, and tells the open log.
+
+**A round**: every compacted log is looked at; those that are due are cleaned, the dirtiest first; then again, until
+none is due; then the cleaner rests for `log.cleaner.backoff.ms`. A log that was not due is not looked at again before
+it has another segment, or enough time has passed.
+
+**One cleaning.** Everything that is going to be cleaned is synced first: an old value must not go because of a newer
+one that a power cut may take. Then keys are learned, and group by group the segments are rewritten and exchanged, so
+that no more than one segment is there twice. In the end the checkpoint says how far the log is clean.
+
+**Readers** feel nothing. What they have read is a slice of an old file, which stays open for them; old segments are
+kept readable (`Segment.hold`) until the list of segments has been replaced. Files that are no longer used are removed
+after `file.delete.delay.ms`.
+
+**Failure.** A log in which something cannot be read, or whose rewriting fails, is left as it is: said once, and not
+tried again until the next start. When the disk is full, or the other process was killed, it is tried again after a
+while. Only if an exchange fails half-way, the directory stops, for only the next start can bring its names to rights.
+
+Source: org.apache.kafka.storage.internals.log.{LogCleaner, LogCleanerManager}.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from kproto.errors import KafkaError
+from storage.compaction import LastOfProducer, SegmentState, Source, Verdict, group_segments, judge
+from storage.local.directory import Key
+from storage.local.index_file import DamagedIndex
+from storage.local.log import Log
+from storage.local.partition_log import LocalLog
+from storage.local.rewriting import Job, Rewriter, Rewritten, Uncleanable
+from storage.local.segment import Corrupt, Segment
+from storage.local.swapping import NotBegun, put_in_place, remove_unfinished
+from storage.log_config import NEVER
+from storage.producers import CompletedTransaction
+from storage.seams.apart import Apart, ProcessDied
+from storage.seams.disk import Disk
+from storage.seams.logging import get_logger
+from storage.seams.pacing import Pace
+
+if TYPE_CHECKING:
+    from storage.local.engine import LocalStore
+
+TRY_AGAIN_MS: Final = 5 * 60 * 1000
+"""After a failure that may pass."""
+
+_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@dataclass(frozen=True, slots=True)
+class CleanerSettings:
+    """Kafka's `log.cleaner.` settings, with its defaults: enable, backoff.ms, dedupe.buffer.size (bytes for keys),
+    io.buffer.load.factor, io.buffer.size (bytes), io.max.bytes.per.second."""
+
+    enable: bool = True
+    backoff_ms: int = 15_000
+    memory: int = 128 << 20
+    load_factor: float = 0.9
+    buffer_size: int = 512 << 10
+    bytes_per_second: float = float("inf")
+
+
+class Cleaner:
+    """The cleaner of one store."""
+
+    def __init__(self, store: LocalStore, settings: CleanerSettings, apart: Apart) -> None:
+        self._store = store
+        self._apart = apart
+        self.settings = settings
+        """May be replaced; counts from the next cleaning on."""
+        self._log = get_logger("storage")
+        self._cleaning: LocalLog | None = None
+        self._scope = trio.CancelScope()
+        self._asked: dict[Key, tuple[int, int]] = {}  # base of the active segment then; when to ask again (wall clock)
+        self._failed: dict[tuple[Key, bytes], int] = {}  # by log and topic id: when to try again (wall clock)
+
+    # -- what others tell and ask --------------------------------------------------------------------------------------
+
+    def is_cleaning(self, log: LocalLog) -> bool:
+        """Whether `log` has to stay open, because it is being cleaned."""
+        return self._cleaning is log
+
+    def reconfigured(self, log: LocalLog) -> None:
+        """`log` has new settings."""
+        self._asked.pop(log.key, None)
+
+    def forget(self, log: LocalLog) -> None:
+        """`log` is being deleted."""
+        self._asked.pop(log.key, None)
+        self._failed.pop((log.key, log.spec.topic_id), None)
+        if self._cleaning is log:
+            self._scope.cancel()
+
+    @property
+    def uncleanable(self) -> list[Key]:
+        """Logs that are not going to be cleaned any more, because that failed."""
+        return [key for (key, _), again in self._failed.items() if again == NEVER]
+
+    # -- rounds --------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Clean what is due, for ever."""
+        while True:
+            await trio.sleep(self.settings.backoff_ms / 1000)
+            while self.settings.enable and await self.clean_due():
+                pass
+
+    async def clean_due(self) -> int:
+        """Clean every log that is due now, the dirtiest first. Returns how many were cleaned."""
+        due = []
+        for face in self._candidates(self._store.wall_millis()):
+            verdict = await self._look_at(face)
+            if verdict is not None and verdict.due:
+                due.append((verdict.ratio, face))
+        due.sort(key=lambda found: -found[0])
+        cleaned = 0
+        for _, face in due:
+            verdict = await self._look_at(face)
+            if verdict is not None and verdict.due:
+                cleaned += await self._clean(face, verdict)
+        return cleaned
+
+    def _candidates(self, now: int) -> list[LocalLog]:
+        store = self._store
+        if store.has_stopped:
+            return []
+        if store.every_log is not None:
+            specs = [spec for spec in store.every_log() if spec.config.compact]
+        else:
+            specs = [face.spec for face in store.logs() if face.spec.config.compact]
+        return [
+            store.log(spec)
+            for spec in specs
+            if (key := (spec.topic, spec.partition)) in store.data.present
+            and self._failed.get((key, spec.topic_id), 0) <= now
+            and self._may_be_due(store.log(spec), now)
+        ]
+
+    def _may_be_due(self, face: LocalLog, now: int) -> bool:
+        asked = self._asked.get(face.key)
+        if asked is None or asked[1] <= now:
+            return True
+        log = face.opened
+        return log is not None and bool(log.segments) and log.segments[-1].base_offset != asked[0]
+
+    async def _look_at(self, face: LocalLog) -> Verdict | None:
+        """None: there is nothing to be had from this log."""
+        store = self._store
+        now = store.wall_millis()
+        if face.is_deleted or store.has_stopped:
+            return None
+        try:
+            log = face.open()
+            if log.failure is not None or len(log.segments) < 2:
+                self._asked[face.key] = (log.segments[-1].base_offset if log.segments else 0, NEVER)
+                return None
+            active = log.segments[-1].base_offset
+            clean_upto = store.data.clean_offsets.get(face.key)
+            verdict = await store.offload.run(survey, log, clean_upto, log.stable, now)
+        except KafkaError:
+            return None  # it is offline, and has said so
+        except (OSError, Corrupt, DamagedIndex) as error:
+            self._give_up(face, str(error))
+            return None
+        self._asked[face.key] = (active, verdict.ask_again)
+        return verdict
+
+    # -- one log -------------------------------------------------------------------------------------------------------
+
+    async def _clean(self, face: LocalLog, verdict: Verdict) -> bool:
+        """Clean a log as the verdict says. False: it could not be done, which has been said."""
+        store = self._store
+        self._cleaning = face
+        directory = store.data.path_of(face.key)
+        try:
+            with trio.CancelScope() as self._scope:
+                try:
+                    await store.flusher.wait(face, verdict.upto)
+                    return await self._clean_synced(face, verdict)
+                except (KafkaError, Stale):
+                    return False  # deleted meanwhile, or not to be written any more
+                except (Uncleanable, Corrupt, DamagedIndex) as error:
+                    self._give_up(face, str(error))
+                except OSError as error:
+                    self._give_up(face, f"{directory}: {error}", passing=error.errno in _PASSING)
+                except ProcessDied as error:
+                    self._give_up(face, f"{directory}: {error}", passing=True)
+                except Exception as error:  # a mistake of ours must not stop the broker, nor harm the log
+                    self._give_up(face, f"{directory}: {type(error).__name__}: {error}")
+            return False
+        finally:
+            self._cleaning = None
+            if not face.is_deleted:
+                with trio.CancelScope(shield=True):
+                    await store.offload.run(_remove_unfinished, store.disk, directory)
+
+    async def _clean_synced(self, face: LocalLog, verdict: Verdict) -> bool:
+        store, settings = self._store, self.settings
+        log = face.open()
+        aborted = log.aborted.ending_in(0, NEVER)
+        producers = {number: LastOfProducer(*last) for number, last in log.producers.last_offsets().items()}
+        job = await store.offload.run(self._job, log, verdict, aborted, producers)
+        pace = Pace(settings.bytes_per_second)
+        started, rewritten = store.monotonic_millis(), 0
+        async with self._apart.state(Rewriter, store.disk, job, pace) as rewriter:
+            end = await rewriter.run(Rewriter.learn)
+            groups = group_segments(
+                [source for source in job.sources if source.base_offset < end],
+                upto=verdict.upto,
+                segment_bytes=log.config.segment_bytes,
+                index_bytes=log.config.segment_index_bytes,
+            )
+            for group in groups:
+                made = await rewriter.run(Rewriter.rewrite, group)
+                if made is not None:
+                    await self._exchange(face, log, made)
+                    rewritten += 1
+        store.data.clean_offsets[face.key] = end
+        await store.write_clean_offsets()
+        self._asked.pop(face.key, None)
+        self._log.info(
+            "compacted",
+            topic=face.spec.topic,
+            partition=face.spec.partition,
+            clean_offset=end,
+            bytes=sum([source.size for source in job.sources]),
+            segments=len(job.sources),
+            rewritten=rewritten,
+            millis=store.monotonic_millis() - started,
+        )
+        return True
+
+    def _job(
+        self,
+        log: Log,
+        verdict: Verdict,
+        aborted: list[CompletedTransaction],
+        producers: dict[int, LastOfProducer],
+    ) -> Job:
+        """In a thread, which clears away what an earlier cleaning has left."""
+        settings, disk = self.settings, self._store.disk
+        remove_unfinished(disk, log.directory)
+        sources = [
+            Source(segment.base_offset, segment.size, _index_size(disk, segment))
+            for segment in log.segments[:-1]
+            if segment.base_offset < verdict.upto
+        ]
+        return Job(
+            directory=log.directory,
+            sources=tuple(sources),
+            first_dirty=verdict.first_dirty,
+            upto=verdict.upto,
+            now=self._store.wall_millis(),
+            delete_retention_ms=log.config.delete_retention_ms,
+            index_interval_bytes=log.config.index_interval_bytes,
+            aborted=tuple(aborted),
+            producers=producers,
+            memory=settings.memory,
+            load_factor=settings.load_factor,
+            buffer_size=settings.buffer_size,
+        )
+
+    async def _exchange(self, face: LocalLog, log: Log, made: Rewritten) -> None:
+        """Put a rewritten segment in the place of its sources. Raises Stale when these are no longer there."""
+        store = self._store
+        async with store.reshaping:
+            old = [segment for segment in log.segments[:-1] if segment.base_offset in made.sources]
+            if face.opened is not log or face.is_deleted or store.has_stopped or len(old) < len(made.sources):
+                raise Stale
+            with trio.CancelScope(shield=True):
+                try:
+                    gone = await store.offload.run(_exchange_files, store.disk, log, old)
+                except NotBegun as error:
+                    raise error.args[0] from error
+                except (Corrupt, DamagedIndex):
+                    raise
+                except OSError as error:
+                    store.stop(f"{log.directory}: segments could not be exchanged: {error}")
+                    raise Stale from error
+            new = Segment(store.disk, store.descriptors, log.directory, made.sources[0], made.size)
+            new.created = old[-1].created
+            new.first_timestamp = made.first_timestamp
+            new.max_timestamp, new.max_timestamp_offset = made.max_timestamp, made.max_timestamp_offset
+            new.timestamps_known = True
+            log.exchange(old, new, made.aborted)
+            for segment in old:
+                store.descriptors.forget(segment)
+        store.upkeep.remove_later(gone, log.config.file_delete_delay_ms)
+
+    def _give_up(self, face: LocalLog, reason: str, *, passing: bool = False) -> None:
+        again = self._store.wall_millis() + TRY_AGAIN_MS if passing else NEVER
+        if not face.is_deleted:
+            self._failed[face.key, face.spec.topic_id] = again
+            self._log.error(
+                "a log could not be compacted" + (", it will be tried again" if passing else ""),
+                topic=face.spec.topic,
+                partition=face.spec.partition,
+                reason=reason,
+            )
+
+
+class Stale(Exception):
+    """The log has changed so that the cleaning is of no use."""
+
+
+def survey(log: Log, clean_upto: int | None, stable: int, now: int) -> Verdict:
+    """What compaction says of a log (waits for the disk). Raises OSError, Corrupt, DamagedIndex."""
+    config = log.config
+    bases, segments = log.layout
+    states = []
+    for number, segment in enumerate(segments):
+        newest = oldest = 0
+        if number + 1 < len(segments) and bases[number + 1] > (clean_upto or 0):
+            if config.min_compaction_lag_ms > 0:
+                newest = segment.newest()
+            if config.max_compaction_lag_ms < NEVER:
+                _, first = next(segment.headers(0))
+                oldest = first[8]
+        states.append(SegmentState(bases[number], segment.size, newest, oldest))
+    return judge(states, clean_upto=clean_upto, start=log.start, stable=stable, config=config, now=now)
+
+
+def _index_size(disk: Disk, segment: Segment) -> int:
+    return max(disk.file_size(segment.path(suffix)) or 0 for suffix in (".index", ".timeindex"))
+
+
+def _remove_unfinished(disk: Disk, directory: str) -> None:
+    try:
+        remove_unfinished(disk, directory)
+    except OSError:  # the next cleaning, or the next opening, finds them again
+        return
+
+
+def _exchange_files(disk: Disk, log: Log, old: Sequence[Segment]) -> list[str]:
+    """In a thread: keep the old segments readable, exchange the files. Returns those that may be removed."""
+    try:
+        for segment in old:
+            try:
+                segment.hold()
+            except DamagedIndex:
+                segment.held = False
+                log.rebuild(segment)
+                segment.hold()
+        return put_in_place(disk, log.directory, [segment.base_offset for segment in old])
+    except (NotBegun, Corrupt, DamagedIndex):
+        for segment in old:
+            segment.held = False
+        raise

@@ -1,0 +1,323 @@
+"""Rewriting segments of a compacted log: the part of a cleaning that takes time. Synchronous, and alone with itself.
+
+A `Rewriter` is made from a `Job`, which is plain data, and a disk. It touches nothing but the closed segments it is
+told of, which never change, and files that end in `.cleaned`; so it can do its work in a thread or in another process
+while the log is written and read. Which records survive is told by `storage/compaction.py`; what this adds is reading,
+writing and indexes.
+
+One segment comes out of each group of neighbours. It is written beside them, synced with its indexes, and left for its
+owner to put in place (`swapping.py`). Where all batches of a single segment survive, nothing is written at all.
+
+Batches that survive as they are go from the read buffer to the file without being taken apart, neighbours in one piece.
+
+Source: org.apache.kafka.storage.internals.log.Cleaner.{cleanSegments, cleanInto, buildOffsetMap}.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from kproto.batches.buffers import ReadableBuffer
+from kproto.batches.header import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, read_header
+from kproto.errors import KafkaError
+from storage.compaction import MAX_RELATIVE_OFFSET, Compaction, LastOfProducer, Source
+from storage.local import transaction_index
+from storage.local.descriptors import Descriptors
+from storage.local.segment import Corrupt, IndexBuilder, Segment, file_name
+from storage.producers import CompletedTransaction
+from storage.seams.disk import Disk, File
+from storage.seams.pacing import Pace
+
+CLEANED: Final = ".cleaned"
+"""What the names of unfinished files end in."""
+
+MAX_POSITION: Final = 2**31 - 1
+"""Bytes of a segment: an index has 32 bits for them."""
+
+SYNC_BYTES: Final = 8 << 20
+"""Written between two syncs: what the disk has to bring home at once should not hold up others' small syncs."""
+
+_unpack_header = HEADER.unpack_from
+_make_header = BatchHeader._make
+
+
+class Job(NamedTuple):
+    """One cleaning of one log: what a `Rewriter` needs to know. Times in milliseconds since 1970."""
+
+    directory: str
+    sources: tuple[Source, ...]  # every segment below `upto`, oldest first
+    first_dirty: int
+    upto: int
+    now: int
+    delete_retention_ms: int
+    index_interval_bytes: int
+    aborted: tuple[CompletedTransaction, ...]
+    producers: Mapping[int, LastOfProducer]
+    memory: int  # bytes, for keys
+    load_factor: float
+    buffer_size: int
+
+
+class Rewritten(NamedTuple):
+    """The segment that has been made of `sources`, under its unfinished name."""
+
+    sources: tuple[int, ...]  # their base offsets; the first one is the new segment's as well
+    size: int
+    first_timestamp: int
+    max_timestamp: int
+    max_timestamp_offset: int
+    aborted: tuple[CompletedTransaction, ...]  # what its transaction index holds
+
+
+class CleanedSegment(Segment):
+    """A segment under its unfinished name."""
+
+    __slots__ = ()
+
+    def path(self, suffix: str) -> str:
+        return super().path(suffix) + CLEANED
+
+
+class Stopped(Exception):
+    """The rewriting was called off."""
+
+
+class Uncleanable(Exception):
+    """A log holds something that cannot be read; the message says what and where."""
+
+
+class Rewriter:
+    """Cleans one log as far as a thread or process of its own can."""
+
+    def __init__(self, disk: Disk, job: Job, pace: Pace) -> None:
+        self._disk = disk
+        self._job = job
+        self._pace = pace
+        self._buffer = bytearray(max(job.buffer_size, 4096))
+        self._compaction = Compaction(
+            first_dirty=job.first_dirty,
+            upto=job.upto,
+            now=job.now,
+            delete_retention_ms=job.delete_retention_ms,
+            aborted=job.aborted,
+            producers=job.producers,
+            memory=job.memory,
+            load_factor=job.load_factor,
+        )
+        self._stopped = False
+        self.bytes_read = 0
+
+    def stop(self) -> None:
+        """From another thread: end with `Stopped` as soon as possible."""
+        self._stopped = True
+
+    def learn(self) -> int:
+        """The first pass. Returns the offset up to which this cleaning goes. Raises Uncleanable, OSError, Stopped."""
+        try:
+            return self._learn()
+        except (Corrupt, KafkaError) as error:
+            raise Uncleanable(f"{self._job.directory}: {error}") from error
+
+    def rewrite(self, group: Sequence[Source]) -> Rewritten | None:
+        """The second pass over `group`, which has to follow the one asked about before. None: nothing would change.
+
+        Raises Uncleanable, OSError, Stopped; what has been written by then is of no use.
+        """
+        try:
+            return self._rewrite(group)
+        except (Corrupt, KafkaError) as error:
+            raise Uncleanable(f"{self._job.directory}: {error}") from error
+
+    def _learn(self) -> int:
+        sources = self._job.sources
+        for number, source in enumerate(sources):
+            if number + 1 < len(sources) and sources[number + 1].base_offset <= self._job.first_dirty:
+                continue
+            for _, view, batches in self._read(source):
+                for at, header in batches:
+                    if not self._compaction.learn(header, view[at : at + LOG_OVERHEAD + header[1]]):
+                        return self._compaction.end
+        self._compaction.learned_all()
+        return self._compaction.end
+
+    def _rewrite(self, group: Sequence[Source]) -> Rewritten | None:
+        judge = self._compaction.judge_batch
+        output = _Output(self._disk, self._job, group[0].base_offset, self._pace)
+        if len(group) > 1:
+            output.begin()
+        last = max([number for number, source in enumerate(group) if source.size], default=0)
+        for number, source in enumerate(group):
+            size = source.size
+            for position, view, batches in self._read(source):
+                for at, header in batches:
+                    end = at + LOG_OVERHEAD + header[1]
+                    batch = view[at:end]
+                    result = judge(header, batch, is_last=number == last and position + end == size)
+                    if result is batch:
+                        output.keep(header, view, at, end)
+                        continue
+                    if not output.begun:
+                        self._copy_front(source, position + at, output)
+                    if result is not None:
+                        output.put(result)
+                output.flush()
+        if not output.begun:
+            return None
+        base_offset, end_offset = group[0].base_offset, self._end_of(group)
+        aborted = self._compaction.take_aborted(base_offset, end_offset)
+        return output.finish(tuple(source.base_offset for source in group), aborted)
+
+    def _end_of(self, group: Sequence[Source]) -> int:
+        """The offset after the last one of a group."""
+        following = [source.base_offset for source in self._job.sources if source.base_offset > group[-1].base_offset]
+        return min(following, default=self._job.upto)
+
+    def _copy_front(self, source: Source, size: int, output: _Output) -> None:
+        """So far nothing was changed, and nothing written: write the first `size` bytes of the segment now."""
+        output.begin()
+        for _, view, batches in self._read(source._replace(size=size), own_buffer=True):
+            for at, header in batches:
+                output.keep(header, view, at, at + LOG_OVERHEAD + header[1])
+            output.flush()
+
+    def _read(
+        self, source: Source, *, own_buffer: bool = False
+    ) -> Iterator[tuple[int, memoryview, list[tuple[int, BatchHeader]]]]:
+        """A segment piece by piece: where in the file a piece begins, its bytes, and where in these batches begin.
+
+        The bytes are good until the next piece. Raises Corrupt, OSError, Stopped.
+        """
+        path = f"{self._job.directory}/{file_name(source.base_offset, '.log')}"
+        buffer = bytearray(len(self._buffer)) if own_buffer else self._buffer
+        file = self._disk.open_read(path)
+        position, least = 0, source.base_offset
+        farthest = least + MAX_RELATIVE_OFFSET
+        try:
+            while position < source.size:
+                if self._stopped:
+                    raise Stopped
+                wanted = min(len(buffer), source.size - position)
+                view = memoryview(buffer)[:wanted]
+                got = file.read_into(position, view)
+                self.bytes_read += got
+                self._pace.spend(got)
+                batches: list[tuple[int, BatchHeader]] = []
+                at, length = 0, HEADER_SIZE
+                while at + HEADER_SIZE <= got:
+                    header = _make_header(_unpack_header(buffer, at))
+                    length = LOG_OVERHEAD + header[1]
+                    if header[3] != MAGIC or length < HEADER_SIZE or position + at + length > source.size:
+                        raise Corrupt(path, position + at, "magic or length is wrong")
+                    if header[6] < 0 or not least <= header[0] <= farthest - header[6]:
+                        raise Corrupt(path, position + at, f"offset {header[0]} cannot follow {least - 1}")
+                    if at + length > got:
+                        break
+                    batches.append((at, header))
+                    least = header[0] + header[6] + 1
+                    at += length
+                if not batches:
+                    if got < wanted or length <= wanted:
+                        raise Corrupt(path, position, f"only {got} bytes are left")
+                    buffer = bytearray(length)  # a batch larger than the buffer
+                    continue
+                yield position, view, batches
+                position += at
+        finally:
+            file.close()
+
+
+class _Output:
+    """A segment in the making."""
+
+    def __init__(self, disk: Disk, job: Job, base_offset: int, pace: Pace) -> None:
+        self._disk = disk
+        self._pace = pace
+        self._segment = CleanedSegment(disk, Descriptors(1), job.directory, base_offset, 0)
+        self._indexes = IndexBuilder(self._segment, job.index_interval_bytes)
+        self._parts: list[ReadableBuffer] = []
+        self._run = (0, 0)  # of the buffer being kept from, the piece that has not become a part yet
+        self._view = memoryview(b"")
+        self._size = self._written = self._synced = 0
+        self._first_timestamp = -1
+        self._file: File | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a file."""
+        return self._file is not None
+
+    def begin(self) -> None:
+        """Make the file, without anything that an earlier attempt has left in it."""
+        for suffix in (".log", ".index", ".timeindex", ".txnindex"):
+            self._disk.remove(self._segment.path(suffix))
+        self._file = self._disk.open(self._segment.path(".log"), create=True)
+
+    def keep(self, header: BatchHeader, view: memoryview, at: int, end: int) -> None:
+        """A batch that stays as it is, `view[at:end]`. Nothing happens before `begin`."""
+        if self._file is None:
+            return
+        if self._view is not view or self._run[1] != at:
+            self._close_run()
+            self._view, self._run = view, (at, at)
+        self._run = self._run[0], end
+        self._note(header, end - at)
+
+    def put(self, batch: ReadableBuffer) -> None:
+        """A batch in place of another."""
+        self._close_run()
+        self._parts.append(batch)
+        self._note(read_header(batch), len(batch))
+
+    def _close_run(self) -> None:
+        first, end = self._run
+        if first < end:
+            self._parts.append(self._view[first:end])
+        self._run = (0, 0)
+
+    def _note(self, header: BatchHeader, size: int) -> None:
+        if not self._size:
+            self._first_timestamp = header[8]
+        self._indexes.add(self._size, header)
+        self._size += size
+
+    def flush(self) -> None:
+        """Write what was put: the buffers it came from are about to be used again."""
+        self._close_run()
+        if not self._parts:
+            return
+        assert self._file is not None
+        if self._size > MAX_POSITION:
+            raise OSError(errno.EFBIG, "a segment would become larger than its index can tell", self._segment.path(""))
+        self._file.write_all(self._written, self._parts)
+        self._parts = []
+        self._pace.spend(self._size - self._written)
+        self._written = self._size
+        if self._written - self._synced >= SYNC_BYTES:
+            self._file.datasync()
+            self._synced = self._written
+
+    def finish(self, sources: tuple[int, ...], aborted: Sequence[CompletedTransaction]) -> Rewritten:
+        """Bring everything to the platter, the names excepted."""
+        assert self._file is not None
+        self._file.datasync()
+        self._file.close()
+        segment = self._segment
+        self._indexes.finish()
+        suffixes = [".index", ".timeindex"]
+        if aborted:
+            self._disk.write_file(segment.path(".txnindex"), transaction_index.encode(aborted))
+            suffixes.append(".txnindex")
+        for suffix in suffixes:
+            file = self._disk.open(segment.path(suffix))
+            file.datasync()
+            file.close()
+        return Rewritten(
+            sources,
+            self._size,
+            self._first_timestamp,
+            segment.max_timestamp,
+            segment.max_timestamp_offset,
+            tuple(aborted),
+        )
