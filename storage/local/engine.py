@@ -290,8 +290,8 @@ class LocalStore:
             if log is not None:
                 log.deleted()
                 self.upkeep.forget(log)
-            key = spec.topic, spec.partition
                 self.cleaner.forget(log)
+            key = spec.topic, spec.partition
             if key in self.data.present and not self.data.belongs_to_another(key, spec.topic_id):
                 doomed.append((key, self.data.name_aside(key, "delete")))
         if not doomed:
@@ -344,12 +344,12 @@ class LocalStore:
         async with self._checkpointing:  # one after the other, so that the newest is what remains
             await self.offload.run(self.data.write_recovery_points)
 
-    async def _write_log_starts(self) -> None:
     async def write_clean_offsets(self) -> None:
         """Bring to disk up to where logs are clean. Raises OSError."""
         async with self._checkpointing:
             await self.offload.run(self.data.write_clean_offsets)
 
+    async def _write_log_starts(self) -> None:
         async with self._checkpointing:
             await self.offload.run(self.data.write_log_starts)
 
@@ -402,11 +402,11 @@ class LocalStore:
         """The files that are open."""
         return self._around.descriptors
 
-    def wall_millis(self) -> int:
     def monotonic_millis(self) -> int:
         """Milliseconds since some start, by a clock that never jumps."""
         return self._clock.monotonic_millis()
 
+    def wall_millis(self) -> int:
         """The time of day, in milliseconds since 1970."""
         return self._clock.wall_millis()
 

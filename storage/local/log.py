@@ -519,6 +519,8 @@ class Log:
         verdict = judge(ages, sum([segment.size for segment in segments]), self.config, now)
         if verdict.expired == 0:
             return self.start, verdict.ask_again
+        return bases[verdict.expired] if verdict.expired < len(bases) else end, verdict.ask_again
+
     def exchange(self, old: Sequence[Segment], new: Segment, aborted: Sequence[CompletedTransaction]) -> None:
         """Compaction has put `new` in the place of `old`, neighbours; `aborted` is what its transaction index holds."""
         bases, segments = self.layout
@@ -529,8 +531,6 @@ class Log:
         segments = [*segments[:first], new, *segments[end:]]
         self.layout = [segment.base_offset for segment in segments], segments
         self._rolled = [segment for segment in self._rolled if segment not in old]
-
-        return bases[verdict.expired] if verdict.expired < len(bases) else end, verdict.ask_again
 
     def drop_segments(self) -> list[Segment]:
         """Take the segments that lie wholly before the log's start out of the log; the caller removes their files.

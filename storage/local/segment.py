@@ -108,10 +108,10 @@ class Segment:
         self.unindexed_bytes = 0
         self.full = False  # an index can take no more entries
         self.used = False
+        self.held = False  # has to be readable without its files' names
         self.warm_from = size
         self.created = 0  # wall clock, milliseconds
         self.first_timestamp = -1  # of the first batch
-        self.held = False  # has to be readable without its files' names
         self.max_timestamp = -1
         self.max_timestamp_offset = -1  # last offset of the first batch that has it
         self.timestamps_known = size == 0
@@ -154,10 +154,6 @@ class Segment:
         self._file = None
         return True
 
-    def put_away(self) -> None:
-        """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""
-        self._file = None
-
     def hold(self) -> None:
         """Stay readable although the files are about to be renamed (waits for the disk).
 
@@ -167,6 +163,10 @@ class Segment:
         self._file = self.file
         self.offset_index.file.hold()
         self.time_index.file.hold()
+
+    def put_away(self) -> None:
+        """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""
+        self._file = None
 
     def remove_files(self) -> None:
         """Remove the segment from the disk."""

@@ -154,6 +154,8 @@ class Upkeep:
             opened = log.opened
             if opened is None or log in self.dirty or opened.failure is not None:
                 continue
+            if self._store.cleaner.is_cleaning(log):
+                continue
             if opened.used or opened.end != opened.synced_end:
                 opened.used = False
                 continue
@@ -171,8 +173,6 @@ class Upkeep:
 
     # -- retention -----------------------------------------------------------------------------------------------------
 
-            if self._store.cleaner.is_cleaning(log):
-                continue
     async def apply_retention(self) -> None:
         """Delete the segments that have expired."""
         store = self._store
@@ -229,6 +229,8 @@ class Upkeep:
         except OSError as error:
             self._log.warning("a deleted segment could not be renamed", reason=str(error))
             return
+        for segment in segments:
+            self._store.descriptors.forget(segment)
         self.remove_later(paths, config.file_delete_delay_ms)
 
 
@@ -246,8 +248,6 @@ def _judge_all(logs: list[Log], now: int) -> list[tuple[int, int] | Exception]:
 def _rename_segments(disk: Disk, segments: Sequence[Segment]) -> list[str]:
     """Mark the files of these segments as deleted; returns their new names. In a thread."""
     paths = []
-        for segment in segments:
-            self._store.descriptors.forget(segment)
     for segment in segments:
         for suffix in (".log", ".index", ".timeindex", ".txnindex"):
             path = segment.path(suffix)
