@@ -17,7 +17,7 @@ import pytest
 from compat_tests import matrix
 from compat_tests.brokers import Broker, Kafka, LaunchedBroker, Ottla, RunningBroker, Unable
 from compat_tests.capabilities import CAPABILITIES
-from compat_tests.clients import CLIENTS, Client, Missing, client
+from compat_tests.clients import CLIENTS, DEFAULT, Client, Missing, client
 from compat_tests.clients.contract import Driver
 from compat_tests.session import Session
 
@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="starts Apache Kafka in the foreground: '... {port} {dir} {settings}'",
     )
     group.addoption("--client", action="append", choices=CLIENTS, help="only this client; may be repeated")
+    group.addoption("--all-clients", action="store_true", help="also the clients that have to be prepared first")
     group.addoption("--matrix", metavar="FILE", help="write the matrix of clients and scenarios as Markdown")
     group.addoption("--outcomes", metavar="FILE", help="write every outcome as JSON")
 
@@ -52,7 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One run for each client."""
     if "subject" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--client") or CLIENTS
+        everybody = CLIENTS if metafunc.config.getoption("--all-clients") else DEFAULT
+        chosen = metafunc.config.getoption("--client") or everybody
         metafunc.parametrize("subject", [client(folder) for folder in chosen], ids=chosen, scope="session")
 
 
@@ -126,7 +128,7 @@ class Drivers:
 
     def topic_maker(self, subject: Client) -> Driver:
         """The client itself, or the first that can create topics and is here."""
-        for candidate in [subject, *map(client, CLIENTS)]:
+        for candidate in [subject, *map(client, DEFAULT)]:
             if "create_topics" not in candidate.cannot and "list_topics" not in candidate.cannot:
                 try:
                     return self.get(candidate)

@@ -12,7 +12,9 @@ from typing import cast
 
 from compat_tests.clients.contract import Driver
 
-CLIENTS = ("kafka_python", "confluent_kafka", "aiokafka", "kcat")
+# In the order of the matrix. The first ones need nothing but Python packages, or one command; they are the default.
+DEFAULT = ("kafka_python", "confluent_kafka", "aiokafka", "kcat")
+CLIENTS = (*DEFAULT, "java", "kafkajs", "franz_go")
 
 
 class Missing(Exception):

@@ -1,0 +1,4 @@
+"""x"""
+NAME="franz_go"
+NEEDS="x"
+CANNOT: dict[str,str] = {}

@@ -1,0 +1,44 @@
+"""The Java client as a scenario's client: Worker.java on Kafka's own client jars.
+
+The jars come from the class path in OTTLA_KAFKA_JARS (`folder/*` works), else through Maven from pom.xml beside this
+file.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from compat_tests.clients.contract import Driver
+from compat_tests.clients.worker import BUILT, WorkerDriver
+
+HERE = Path(__file__).parent
+JARS, CLASSES = BUILT / "java" / "jars", BUILT / "java" / "classes"
+
+
+def prepare() -> None:
+    """Fetch the jars and compile the worker. Raises FileNotFoundError, CalledProcessError."""
+    CLASSES.mkdir(parents=True, exist_ok=True)
+    if "OTTLA_KAFKA_JARS" not in os.environ:
+        pom = str(HERE / "pom.xml")
+        words = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={JARS}"]
+        subprocess.run(["mvn", "--batch-mode", "--quiet", "-f", pom, *words], check=True)
+    compiler = ["javac", "-nowarn", "-cp", class_path(), "-d", str(CLASSES)]
+    subprocess.run([*compiler, str(HERE / "Worker.java")], check=True)
+
+
+def class_path() -> str:
+    """The jars and the compiled worker."""
+    return os.pathsep.join([os.environ.get("OTTLA_KAFKA_JARS") or str(JARS / "*"), str(CLASSES)])
+
+
+def open_driver() -> Driver:
+    """The driver of this client. Raises ImportError when something is not there."""
+    if shutil.which("java") is None:
+        raise ImportError("no java on the path")
+    if not (CLASSES / "Worker.class").exists():
+        raise ImportError("the worker is not compiled")
+    where = ["-cp", class_path(), "Worker"]
+    return WorkerDriver(["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *where])

@@ -1,0 +1,4 @@
+"""x"""
+NAME="kafkajs"
+NEEDS="x"
+CANNOT: dict[str,str] = {}
