@@ -237,7 +237,7 @@ class Log:
             self._roll_after = NEVER
             return
         config = self.config
-        wait = min(config.segment_ms, config.max_compaction_lag_ms) if config.compact else config.segment_ms
+        wait = config.segment_ms
         if config.segment_jitter_ms > 0:
             chance = int.from_bytes(self._around.entropy.bytes(4), "big")
             wait -= chance % (min(config.segment_jitter_ms, wait) + 1)
@@ -439,15 +439,14 @@ class Log:
 
         Those of the segment being written may be changed by the event loop only.
         """
-        if not segment.held:  # else the names are no longer its own, and the next look-up finds what took its place
-            segment.rebuild_indexes(self.config.index_interval_bytes)
+        segment.rebuild_indexes(self.config.index_interval_bytes)
 
     def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
         """The first record at or after `timestamp` (waits for the disk). Raises DamagedIndex, Corrupt."""
         start = self.start
         for segment in list(self.segments):
-            segment.learn_timestamps()
-            if segment.max_timestamp < timestamp:
+            newest, _ = segment.learn_timestamps()
+            if newest < timestamp:
                 continue
             for attempt in (1, 2):
                 try:
@@ -465,15 +464,13 @@ class Log:
         """The record with the largest timestamp, the first of equals (waits for the disk)."""
         start = self.start
         found: TimestampOffset | None = None
-        segments = [segment for segment in self.segments if segment.size]
-        for segment in segments:
-            segment.learn_timestamps()
+        segments = [(segment, *segment.learn_timestamps()) for segment in self.segments if segment.size]
         # Largest first, the earlier of equals first: mostly the first batch looked into has the answer. Not if that
         # batch, or a part of it, lies before the start of the log.
-        for segment in sorted(segments, key=lambda segment: -segment.max_timestamp):
-            if found is not None and segment.max_timestamp <= found.timestamp:
+        for segment, newest, newest_offset in sorted(segments, key=lambda entry: -entry[1]):
+            if found is not None and newest <= found.timestamp:
                 break
-            begin = segment.max_timestamp_offset if segment.max_timestamp_offset >= start else segment.base_offset
+            begin = newest_offset if newest_offset >= start else segment.base_offset
             batches = [
                 (-header[8], position, header)
                 for position, header in segment.headers_from(begin)
@@ -520,17 +517,6 @@ class Log:
         if verdict.expired == 0:
             return self.start, verdict.ask_again
         return bases[verdict.expired] if verdict.expired < len(bases) else end, verdict.ask_again
-
-    def exchange(self, old: Sequence[Segment], new: Segment, aborted: Sequence[CompletedTransaction]) -> None:
-        """Compaction has put `new` in the place of `old`, neighbours; `aborted` is what its transaction index holds."""
-        bases, segments = self.layout
-        first = segments.index(old[0])
-        end = first + len(old)
-        assert segments[first:end] == list(old) and end < len(segments)
-        self.aborted.replace(new.base_offset, bases[end], aborted)
-        segments = [*segments[:first], new, *segments[end:]]
-        self.layout = [segment.base_offset for segment in segments], segments
-        self._rolled = [segment for segment in self._rolled if segment not in old]
 
     def drop_segments(self) -> list[Segment]:
         """Take the segments that lie wholly before the log's start out of the log; the caller removes their files.

@@ -38,8 +38,7 @@ from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.index_file import DamagedIndex
 from storage.local.leader_epochs import LeaderEpochs
 from storage.local.log import Log, Surroundings
-from storage.local.segment import MAX_RELATIVE_OFFSET, Corrupt, IndexBuilder, Segment, file_name
-from storage.local.swapping import finish_interrupted
+from storage.local.segment import MAX_RELATIVE_OFFSET, MOST_SKIMMED, Corrupt, IndexBuilder, Segment, file_name
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, CompletedTransaction, LogProducers, end_marker
 from storage.seams.disk import File
@@ -78,7 +77,7 @@ def load(
         names = around.disk.list_directory(directory)
     except FileNotFoundError:
         names = []
-    files = _sort_files(around, directory, finish_interrupted(around.disk, directory, names))
+    files = _sort_files(around, directory, names)
     segments = []
     for base_offset in files["log"]:
         size = around.disk.file_size(f"{directory}/{file_name(base_offset, '.log')}")
@@ -130,7 +129,9 @@ def _sort_files(around: Surroundings, directory: str, names: list[str]) -> dict[
         offset, kind, suffix = int(match[1]), match[2], match[3]
         if not suffix:
             files[kind].append(offset)
-        elif ".deleted" in suffix:
+        elif ".swap" in suffix:
+            raise Damaged(f"{directory}/{name} is from a compaction that was interrupted while it replaced segments")
+        elif ".deleted" in suffix or ".cleaned" in suffix:
             around.disk.remove(f"{directory}/{name}")
     logs = set(files["log"])
     for kind in ("index", "timeindex", "txnindex"):
@@ -163,24 +164,27 @@ def _end_by_indexes(segment: Segment) -> int:
 
     The last entry of a closed segment's time index is its largest timestamp, so no batch behind that one is younger. If
     one is, entries are missing; going on from there would write down that everything before was older, which it is not.
+    When that entry's batch is far from the end, the upkeep finds out later.
     """
     last, timed = segment.offset_index.last, segment.time_index.last
-    start = segment.base_offset
-    if last is not None and timed is not None:
-        start = min(last.last_offset, timed.last_offset)
+    start = last.last_offset if last is not None else segment.base_offset
+    newest, newest_offset = timed if timed is not None else (-1, -1)
+    near = segment.size - segment.position_at(newest_offset) <= MOST_SKIMMED
+    if near and last is not None:
+        start = min(start, newest_offset) if timed is not None else segment.base_offset
     end, found = start, timed is None
-    newest = timed.timestamp if timed is not None else -1
     for _, header in segment.headers_from(start):
         end = header[0] + header[6] + 1
         if timed is not None and end - 1 == timed.last_offset:
             found = header[8] == timed.timestamp
         if header[8] > newest:
-            raise DamagedIndex(segment.path(".timeindex"))
-    if not found:
+            if near:
+                raise DamagedIndex(segment.path(".timeindex"))
+            newest, newest_offset = header[8], end - 1
+    if near and not found:
         raise DamagedIndex(segment.path(".timeindex"))
-    if timed is not None:
-        segment.max_timestamp, segment.max_timestamp_offset = timed.timestamp, timed.last_offset
-    segment.timestamps_known = True
+    segment.max_timestamp, segment.max_timestamp_offset = newest, newest_offset
+    segment.timestamps_known = near
     segment.unindexed_bytes = segment.size - (last.position if last is not None else 0)
     return end
 

@@ -36,6 +36,9 @@ SCAN_BYTES: Final = 4096
 WARM_BYTES: Final = 4 << 20
 """Where nobody can tell what is in memory, this much of what was written last is taken to be."""
 
+MOST_SKIMMED: Final = 1 << 20
+"""Bytes of batches whose headers an opening log reads only to learn the largest timestamp."""
+
 MAX_RELATIVE_OFFSET: Final = 2**31 - 1
 
 _unpack_header = HEADER.unpack_from
@@ -89,7 +92,6 @@ class Segment:
 
     __slots__ = (
         "_descriptors", "_directory", "_disk", "_file", "_learned", "base_offset", "created", "first_timestamp", "full",
-        "held",
         "max_timestamp", "max_timestamp_offset", "offset_index", "recent", "size", "synced_size", "time_index",
         "timestamps_known", "unindexed_bytes", "used", "warm_from",
     )  # fmt: skip
@@ -108,13 +110,13 @@ class Segment:
         self.unindexed_bytes = 0
         self.full = False  # an index can take no more entries
         self.used = False
-        self.held = False  # has to be readable without its files' names
         self.warm_from = size
         self.created = 0  # wall clock, milliseconds
         self.first_timestamp = -1  # of the first batch
         self.max_timestamp = -1
         self.max_timestamp_offset = -1  # last offset of the first batch that has it
         self.timestamps_known = size == 0
+        self._learned: tuple[int, int] | None = None  # the same two, of what was there before this was opened
 
     def __repr__(self) -> str:
         return f"<Segment {self.path('.log')} {self.size} bytes>"
@@ -149,20 +151,10 @@ class Segment:
 
     def release(self) -> bool:
         """Let go of the file; not of one with unsynced bytes, as the kernel tells this descriptor of their errors."""
-        if self.held or (self.synced_size < self.size and self._file is not None):
+        if self.synced_size < self.size and self._file is not None:
             return False
         self._file = None
         return True
-
-    def hold(self) -> None:
-        """Stay readable although the files are about to be renamed (waits for the disk).
-
-        Raises OSError, DamagedIndex.
-        """
-        self.held = True
-        self._file = self.file
-        self.offset_index.file.hold()
-        self.time_index.file.hold()
 
     def put_away(self) -> None:
         """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""
@@ -188,7 +180,8 @@ class Segment:
             self.first_timestamp = timestamp
         if self.unindexed_bytes > index_interval:
             self.offset_index.append(last_offset, position)
-            self.time_index.append_if_newer(self.max_timestamp, self.max_timestamp_offset)
+            if self.timestamps_known:  # an entry says that everything before it is older
+                self.time_index.append_if_newer(*self._newest())
             self.unindexed_bytes = 0
             if 8 * (len(self.offset_index) + 1) > index_limit or 12 * (len(self.time_index) + 2) > index_limit:
                 self.full = True
@@ -204,7 +197,8 @@ class Segment:
 
     def finish(self) -> None:
         """Nothing more will be written: bring the indexes to their files, as Kafka leaves those of a closed segment."""
-        self.time_index.append_if_newer(self.max_timestamp, self.max_timestamp_offset)
+        if self.timestamps_known:
+            self.time_index.append_if_newer(*self._newest())
         self.offset_index.file.finish()
         self.time_index.file.finish()
 
@@ -270,6 +264,11 @@ class Segment:
                 position = following
             amount = SCAN_BYTES if position - start < 2 * SCAN_BYTES else HEADER_SIZE
 
+    def position_at(self, offset: int) -> int:
+        """Where the last indexed batch begins that ends at `offset` or before; 0 if the index knows none."""
+        entry = self.offset_index.lookup(offset)
+        return 0 if entry is None or entry.position < 0 else entry.position
+
     def position_before(self, position: int) -> int:
         """Where an indexed batch begins, at `position` or before; 0 if the index knows none."""
         entry = self.offset_index.file.search(lambda entry: entry[1] <= position, True)
@@ -288,13 +287,21 @@ class Segment:
 
     # -- timestamps ----------------------------------------------------------------------------------------------------
 
-    def learn_timestamps(self) -> None:
-        """Know `max_timestamp` for certain (waits for the disk; the indexes may be damaged, the answer is not).
+    def _newest(self) -> tuple[int, int]:
+        noted, learned = (self.max_timestamp, self.max_timestamp_offset), self._learned
+        if learned is not None and (learned[0], -learned[1]) > (noted[0], -noted[1]):
+            return learned
+        return noted
 
-        Kafka's rule: the time index is right up to its last entry's batch, the batches behind it are looked at.
+    def learn_timestamps(self) -> tuple[int, int]:
+        """The largest timestamp, and the last offset of the first batch that has it; -1 twice if no record has one.
+
+        Waits for the disk; the indexes may be damaged, the answer is not. Kafka's rule: the time index is right up to
+        its last entry's batch, the batches behind it are looked at. What is appended meanwhile is noted elsewhere, so
+        this may be asked in a thread.
         """
         if self.timestamps_known:
-            return
+            return self._newest()
         best, best_offset = -1, -1
         trusted = False
         try:
@@ -316,14 +323,14 @@ class Segment:
             for _, header in self.headers(0):
                 if header[8] > best:
                     best, best_offset = header[8], header[0] + header[6]
-        if best > self.max_timestamp or (best == self.max_timestamp and best_offset < self.max_timestamp_offset):
-            self.max_timestamp, self.max_timestamp_offset = best, best_offset
+        self._learned = best, best_offset
         self.timestamps_known = True
+        return self._newest()
 
     def newest(self) -> int:
         """The largest timestamp; if no record has one, when the file was last written (waits for the disk)."""
-        self.learn_timestamps()
-        return self.max_timestamp if self.max_timestamp >= 0 else self._disk.modified_millis(self.path(".log"))
+        newest, _ = self.learn_timestamps()
+        return newest if newest >= 0 else self._disk.modified_millis(self.path(".log"))
 
     def batches_at(self, timestamp: int) -> Iterator[tuple[int, BatchHeader]]:
         """Batches with a record at or after `timestamp`, oldest first (waits for the disk). Raises DamagedIndex."""
@@ -362,8 +369,8 @@ class IndexBuilder:
     """
 
     __slots__ = (
-        "_interval", "_keep_below", "_offsets", "_segment", "_timed_offset", "_times", "_unindexed", "end_offset",
-        "max_offset", "max_timestamp",
+        "_interval", "_keep_below", "_known", "_offsets", "_segment", "_timed_offset", "_times", "_unindexed",
+        "end_offset", "max_offset", "max_timestamp",
     )  # fmt: skip
 
     def __init__(self, segment: Segment, index_interval: int, keep_below: int = 0) -> None:
@@ -377,12 +384,14 @@ class IndexBuilder:
         self.max_timestamp = -1
         self.max_offset = -1
         self._keep_below = keep_below
+        self._known = True  # what the largest timestamp is; without that there can be no entries in the time index
 
     def skim(self) -> None:
         """Take over the entries of batches below `keep_below`, and learn what else must be known of these.
 
         Of the time index any prefix may have reached the file. So headers are read again from the batch of its last
-        entry: an entry says that everything before is older, and that has to be true of the next one too.
+        entry: an entry says that everything before is older, and that has to be true of the next one too. If that would
+        be far, the time index gets no entries for now.
         """
         if not self._keep_below:
             return
@@ -397,7 +406,10 @@ class IndexBuilder:
         times = [(entry[0], base + entry[1]) for entry in segment.time_index.file.entries()]
         times = [entry for entry in times if entry[1] <= last_offset]
         skimmed = None
-        if times:
+        if self._keep_below - segment.position_at(times[-1][1] if times else base) > MOST_SKIMMED:
+            self._known = False
+            skimmed = times[-1] if times else (-1, -1)
+        elif times:
             skimmed = self._skim_from(times[-1])
         if skimmed is None:
             times, skimmed = [], self._skim_from(None)
@@ -441,7 +453,7 @@ class IndexBuilder:
         self.end_offset = last_offset + 1
 
     def _time(self) -> None:
-        if self.max_timestamp >= 0 and self.max_offset > self._timed_offset:
+        if self._known and self.max_timestamp >= 0 and self.max_offset > self._timed_offset:
             self._times.append((self.max_timestamp, self.max_offset))
             self._timed_offset = self.max_offset
 
@@ -452,7 +464,7 @@ class IndexBuilder:
         segment.offset_index.replace(self._offsets)
         segment.time_index.replace(self._times)
         segment.max_timestamp, segment.max_timestamp_offset = self.max_timestamp, self.max_offset
-        segment.timestamps_known = True
+        segment.timestamps_known = self._known
         segment.unindexed_bytes = self._unindexed
 
 

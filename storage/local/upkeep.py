@@ -135,6 +135,7 @@ class Upkeep:
         try:
             await self.sync_dirty()
             await store.sync_recovered()
+            await self.learn_timestamps()
             self._close_idle()
             store.note_recovery_points()
             if store.checkpoints_changed and not store.has_stopped:
@@ -148,13 +149,27 @@ class Upkeep:
         if self.dirty and not self._store.has_stopped:
             await self._store.flusher.flush(list(self.dirty))
 
+    async def learn_timestamps(self) -> None:
+        """Find the largest timestamps that were too far away to look for when their logs were opened.
+
+        Until then those logs get no entries in their time indexes.
+        """
+        unknown = [
+            log.opened.segments[-1]
+            for log in self._store.logs()
+            if log.opened is not None and log.opened.segments and not log.opened.segments[-1].timestamps_known
+        ]
+        for segment in unknown:
+            try:
+                await self._store.offload.run(segment.learn_timestamps)
+            except (OSError, Corrupt, DamagedIndex) as error:
+                self._log.error("timestamps cannot be read", file=segment.path(".log"), reason=str(error))
+
     def _close_idle(self) -> None:
         """Let go of logs that nobody has used since the last time: they take no memory until somebody does again."""
         for log in self._store.logs():
             opened = log.opened
             if opened is None or log in self.dirty or opened.failure is not None:
-                continue
-            if self._store.cleaner.is_cleaning(log):
                 continue
             if opened.used or opened.end != opened.synced_end:
                 opened.used = False
@@ -229,8 +244,6 @@ class Upkeep:
         except OSError as error:
             self._log.warning("a deleted segment could not be renamed", reason=str(error))
             return
-        for segment in segments:
-            self._store.descriptors.forget(segment)
         self.remove_later(paths, config.file_delete_delay_ms)
 
 

@@ -21,14 +21,26 @@ which the power goes. Every operation is instant and everything read is in memor
 from __future__ import annotations
 
 import errno
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 from kproto.batches.buffers import ReadableBuffer, WritableBuffer
 from storage.seams.disk import File, InUse, Lock, Space
 
 SECTOR = 512
+
+Drawn = TypeVar("Drawn")
+
+
+class Chance(Protocol):
+    """What decides; a `random.Random` with a seed is one."""
+
+    def random(self) -> float: ...
+
+    def randrange(self, stop: int, /) -> int: ...
+
+    def choice(self, options: Sequence[Drawn], /) -> Drawn: ...
 
 
 class PowerCut(BaseException):
@@ -69,7 +81,7 @@ class _Inode:
         self.durable = bytes(self.data)
         self.pending.clear()
 
-    def after_power_cut(self, chance: random.Random, reorder: bool) -> _Inode:
+    def after_power_cut(self, chance: Chance, reorder: bool) -> _Inode:
         twin = _Inode()
         twin.data = bytearray(self.durable)
         fate = chance.choice(("none", "all", "prefix", "torn", "zeros", "subset" if reorder else "prefix"))
@@ -110,7 +122,7 @@ class _Directory:
         self.pending.clear()
 
     def after_power_cut(
-        self, chance: random.Random, reorder: bool, seen: dict[int, _Directory | _Inode]
+        self, chance: Chance, reorder: bool, seen: dict[int, _Directory | _Inode]
     ) -> _Directory:
         twin = _Directory()
         moments = [self.durable, *self.pending]
@@ -136,7 +148,7 @@ class SimulatedDisk:
         self.operations = 0
         self.stop_after = stop_after
 
-    def after_power_cut(self, chance: random.Random, *, reorder: bool = False) -> SimulatedDisk:
+    def after_power_cut(self, chance: Chance, *, reorder: bool = False) -> SimulatedDisk:
         """The disk that is found when the power is back."""
         found = SimulatedDisk()
         found._root = self._root.after_power_cut(chance, reorder, {})

@@ -7,12 +7,14 @@ any file that is only a cache. The same appends go to both engines; after each s
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kproto.errors import KafkaError
 from storage.engine import PartitionLog, Read
+from storage.local import recovery, segment
 from storage.local.engine import LocalStore
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import VirtualClock
@@ -168,6 +170,19 @@ class Twins:
 @given(st.lists(STEPS, max_size=25))
 async def test_the_engines_agree(steps: list[tuple[Any, ...]]) -> None:
     """After every step both answer every question alike."""
+    await compare_lives(steps)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(STEPS, max_size=25))
+async def test_the_engines_agree_on_long_segments(steps: list[tuple[Any, ...]]) -> None:
+    """The same where the largest timestamp is too far back to be looked for at once, as in segments of a gigabyte."""
+    with mock.patch.object(segment, "MOST_SKIMMED", 200), mock.patch.object(recovery, "MOST_SKIMMED", 200):
+        await compare_lives(steps)
+
+
+async def compare_lives(steps: list[tuple[Any, ...]]) -> None:
+    """Live through `steps` with both engines."""
     twins = Twins()
     await twins.local.open()
     for step in steps:
