@@ -77,6 +77,7 @@ __all__ = [
     "parse_records",
     "read_end_txn_marker",
     "recompress",
+    "renumber",
     "summarise_records",
 ]
 
@@ -249,6 +250,24 @@ def recompress(
     return _assemble(header._replace(attributes=header.attributes & ~CODEC_MASK | Codec(codec)), payload)
 
 
+def renumber(batch: ReadableBuffer) -> bytearray:
+    """The same records, not compressed, with offsets that count up from the first one; for a batch whose do not.
+
+    Raises what :func:`iter_records` raises.
+    """
+    header = read_header(batch)
+    return build_batch(
+        iter_records(batch),
+        base_offset=header.base_offset,
+        producer_id=header.producer_id,
+        producer_epoch=header.producer_epoch,
+        base_sequence=header.base_sequence,
+        transactional=header.is_transactional,
+        leader_epoch=header.partition_leader_epoch,
+        log_append_time=header.log_append_time,
+    )
+
+
 # --- looking inside -------------------------------------------------------------------------------------------------
 
 
@@ -415,6 +434,7 @@ class RecordSummary(NamedTuple):
     min_timestamp: int
     """Of the records that have a timestamp; -1 if none has."""
     max_timestamp: int
+    """-1 if there is none above."""
     keyless: bool
     """Some record has no key."""
     offsets_count_up: bool
@@ -431,7 +451,7 @@ def summarise_records(header: BatchHeader, records: ReadableBuffer) -> RecordSum
     base_timestamp = header.base_timestamp
     append_time = header.max_timestamp if header.attributes & LOG_APPEND_TIME else None
     min_timestamp = _MAX_INT64
-    max_timestamp = _MIN_INT64
+    max_timestamp = NO_TIMESTAMP
     keyless = False
     offsets_count_up = True
     pos = 0
@@ -471,8 +491,6 @@ def summarise_records(header: BatchHeader, records: ReadableBuffer) -> RecordSum
         raise _invalid(f"{end_of_data - pos} bytes behind the last record")
     if min_timestamp == _MAX_INT64:
         min_timestamp = NO_TIMESTAMP
-    if max_timestamp == _MIN_INT64:
-        max_timestamp = NO_TIMESTAMP
     return RecordSummary(min_timestamp, max_timestamp, keyless, offsets_count_up)
 
 

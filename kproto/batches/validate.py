@@ -25,13 +25,14 @@ more than segment.bytes                                                RECORD_LI
 Whatever else the topic's settings demand is the business of :func:`conform`; :func:`conforms` tells whether there is
 anything to do, so that a plain uncompressed batch is never opened. Looking inside happens when
 
-* the batch is compressed, or is to be: the data must decode, within a bound, to as many record frames as the header
-  says (INVALID_RECORD (*));
+* the batch is compressed: the data must decode, within a bound, to as many record frames as the header says
+  (INVALID_RECORD (*));
 * the topic is compacted: every record needs a key (INVALID_RECORD, with a line per record);
 * timestamps are in doubt: the header's largest is too far ahead or contradicts the first one, or the topic bounds the
   past. Then each record is looked at (INVALID_TIMESTAMP, with a line per record), and a header that says something
   else than its records is put right, as Kafka does for every batch;
-* ``compression.type`` names a codec that the batch does not have: it is recompressed.
+* ``compression.type`` names a codec that the batch does not have: it is recompressed. One that was not compressed is
+  looked at record by record before, and offsets in it that do not count up are put right.
 
 LogAppendTime is stamped into the header in place.
 
@@ -75,6 +76,7 @@ from kproto.batches.records import (
     decompressed_records,
     parse_records,
     recompress,
+    renumber,
     summarise_records,
 )
 from kproto.errors import ErrorCode, KafkaError
@@ -304,13 +306,17 @@ def conform(
     if len(batch) > header.size:
         batch = memoryview(batch)[: header.size]
     codec = _codec_for(header, rules)
-    doubt = not rules.log_append_time and _timestamps_in_doubt(header, rules, now)
-    if rules.compact or doubt:
+    packing = codec != Codec.NONE and header.compression == Codec.NONE
+    doubt = not rules.log_append_time and (packing or _timestamps_in_doubt(header, rules, now))
+    if rules.compact or doubt or packing:
         records = decompressed_records(header, batch, max_output)
         summary = check_records_walk(header, records, rules, now)
-        if doubt and (summary.max_timestamp != header.max_timestamp or header.log_append_time):
+        right = summary.max_timestamp == header.max_timestamp and not header.log_append_time
+        if not right and not rules.log_append_time:
             patch_create_time(batch, 0, summary.max_timestamp)
-    elif header.attributes & CODEC_MASK or codec != Codec.NONE:
+        if packing and not summary.offsets_count_up:
+            batch = renumber(batch)
+    elif header.attributes & CODEC_MASK:
         check_compressed_payload(header, batch, max_output)
     if codec != header.compression:
         batch = recompress(batch, codec, level=_level_for(codec, rules), max_output=max_output)

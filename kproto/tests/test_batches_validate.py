@@ -461,6 +461,20 @@ def test_records_that_are_to_be_compressed_are_counted_first(name: str) -> None:
         assert caught.value.code is ErrorCode.INVALID_RECORD
 
 
+def test_offsets_that_do_not_count_up_are_put_right_before_they_are_compressed() -> None:
+    """Found by fuzzing: they were packed as they were, into a batch that is refused when it is sent. Kafka 4.3.1 was
+    seen to put them right."""
+    gap = build_batch(
+        [RecordData(0, NOW, b"k"), RecordData(5, NOW + 1, b"k")],
+        keep_offsets=True, producer_id=7, producer_epoch=1, base_sequence=4,
+    )  # fmt: skip
+    stored = conformed(with_fields(gap, last_offset_delta=1), Rules(compression_type="gzip"))
+    assert [record[:3] for record in iter_records(stored)] == [(0, NOW, b"k"), (1, NOW + 1, b"k")]
+    header = read_header(stored)
+    assert (header.producer_id, header.producer_epoch, header.base_sequence, header.record_count) == (7, 1, 4, 2)
+    assert header.compression == Codec.GZIP and has_valid_crc(header, stored)
+
+
 def test_a_claimed_count_does_not_make_a_long_reply() -> None:
     """Found by fuzzing: a batch of some dozen bytes that claims a million records was answered with a thousand errors.
     No more are listed than records fit into the batch."""

@@ -4,8 +4,7 @@ Input: a byte that, modulo 5, chooses the resource (topic, broker, group, client
 them), a byte for the operation, then text: keys and values, alternately, between line feeds, a number standing for the
 key at that place in the resource's table.
 
-- Only KafkaError escapes, with INVALID_CONFIG or INVALID_REQUEST (and what a wrong name of a resource is answered with);
-  for single keys only BadValue.
+- Only KafkaError escapes, with INVALID_CONFIG or INVALID_REQUEST; for single keys only BadValue.
 - However long a value is, looking at it takes time in proportion: it is done in the event loop.
 - A value that is taken is shown as a text that is taken, too, and shown as itself.
 - Overrides of a topic that are taken can be lived with: they make a LogConfig; a broker's make a configuration.
@@ -17,9 +16,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from broker.config import parse_config
-from broker.config_changes import ConfigOp, Operation, ResourceType, incremental, replacement
+from broker.config_changes import ConfigOp, Operation, incremental, replacement
 from broker.config_keys import BROKER_KEYS, CLIENT_METRICS_KEYS, GROUP_KEYS, TOPIC_KEYS
 from broker.config_keys.definition import BadValue, ConfigKey
+from broker.coordinators.cluster.image import ResourceType
 from broker.topic_configs import log_config
 from kproto.errors import ErrorCode, KafkaError
 from kproto.tests.fuzz.bounds import measured
@@ -41,7 +41,7 @@ def fuzz_config_values(data: bytes) -> None:
     words = data[2:].decode("utf-8", "replace").split("\n")
     if data[0] % 5 == 4:
         table = TABLES[data[1] % 4][2]
-        check_value(table[named(words[0], table)] if named(words[0], table) in table else None, "\n".join(words[1:]))
+        check_value(table.get(named(words[0], table)), "\n".join(words[1:]))
         return
     resource, name, table = TABLES[data[0] % 5]
     if data[1] & 0x40 and resource == ResourceType.BROKER:

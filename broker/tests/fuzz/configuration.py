@@ -1,7 +1,7 @@
 """The configuration file: any text makes a configuration, or a ConfigError of one sentence that says what is wrong.
 
-Input: a byte, then the bytes of a `.properties` file. With bit 0 of the first byte `--port` moves the first listener, as
-the command line can. Nothing but ConfigError escapes (PropertiesError from the parser beneath, which the loader turns
+Input: a byte, then the bytes of a `.properties` file. With bit 0 of the first byte `--port` moves the first listener.
+Nothing but ConfigError escapes (PropertiesError from the parser beneath, which the loader turns
 into one).
 
 - Keys and values, written back with everything escaped that Java escapes, are read the same.
@@ -43,8 +43,9 @@ def fuzz_configuration(data: bytes) -> None:
 def parse(text: str, port: int | None) -> BrokerConfig:
     # A file has a few hundred lines; each unknown key costs a search for the nearest known one.
     return measured(
-        lambda: parse_config(text, "server.properties", {}, port=port), 200 * len(text), bytes_per_byte=8, beside=1 << 20
-    )
+        lambda: parse_config(text, "server.properties", {}, port=port),
+        200 * len(text), bytes_per_byte=8, beside=1 << 20,
+    )  # fmt: skip
 
 
 def check_properties(text: str) -> None:
@@ -67,10 +68,11 @@ def escaped(text: str) -> str:
 
 def check_configuration(config: BrokerConfig) -> None:
     names = [listener.name for listener in config.listeners]
-    assert names and len(set(names)) == len(names)
+    assert len(names) > 0
+    assert len(set(names)) == len(names)
     assert all(0 <= listener.port <= 65535 for listener in config.listeners)
     assert set(config.advertised_listeners) <= set(names)
-    assert all(isinstance(notice, str) and notice for notice in config.notices)
+    assert all(config.notices)
     assert vars_of(config.with_dynamic({}, {})) == vars_of(config)
     bound = config.with_bound_ports([listener.port or 4711 for listener in config.listeners])
     assert [listener.name for listener in bound.listeners] == names

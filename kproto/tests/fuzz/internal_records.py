@@ -2,8 +2,8 @@
 
 Input: a byte that, modulo 6, chooses the topic: `__consumer_offsets`, `__transaction_state`, `__share_group_state`
 (two bytes, the highest bit for a tombstone and the others the length of the key; key; value), `__cluster_metadata` (a
-value), the values of control records, producer snapshots as messages. Only ProtocolError escapes, memory is in proportion, and what
-was read is written and read again the same.
+value), the values of control records, producer snapshots as messages. Only ProtocolError escapes, memory is in
+proportion, and what was read is written and read again the same.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from struct import pack_into
-from typing import Final
+from typing import Any, Final
 
 from kproto.batches.compression import Codec
 from kproto.batches.header import CRC_OFFSET, HEADER_SIZE, LOG_OVERHEAD, BatchHeader, compute_crc, has_valid_crc
@@ -171,10 +171,11 @@ def walk_all_ways(header: BatchHeader, batch: bytes) -> None:
 def summarised(records: list[RecordData], header: BatchHeader) -> RecordSummary:
     """What a summary of these records has to say."""
     times = [record.timestamp for record in records]
-    known = [time for time in times if time != NO_TIMESTAMP]
+    # The end of time stands for no time in a summary.
+    known = [time for time in times if time != NO_TIMESTAMP and time != 2**63 - 1]
     return RecordSummary(
         min(known, default=NO_TIMESTAMP),
-        max(times, default=NO_TIMESTAMP),
+        max([NO_TIMESTAMP, *times]),
         any(record.key is None for record in records),
         [record.offset - header.base_offset for record in records] == list(range(len(records))),
     )
@@ -195,7 +196,7 @@ def check_records(header: BatchHeader, batch: bytes, *, opened: bool) -> None:
         assert all(record.key is not None for record in records)
 
 
-def built(random: Random, codec: int = Codec.NONE, **fields: int) -> bytearray:
+def built(random: Random, codec: int = Codec.NONE, **fields: Any) -> bytearray:
     """A batch of some records: keys, nulls, headers, timestamps near NOW."""
     records = [
         RecordData(
@@ -215,8 +216,8 @@ def seeds() -> Iterator[bytes]:
     for settings in range(64):
         for repairs in (0, 15):
             yield bytes((settings, repairs)) + built(random, random.randrange(5))
-    for fields in ({"transactional": True, "producer_id": 5, "producer_epoch": 0, "base_sequence": 0}, {"control": 1}):
-        yield b"\x40\x00" + built(random, **fields)
+    yield b"\x40\x00" + built(random, transactional=True, producer_id=5, producer_epoch=0, base_sequence=0)
+    yield b"\x40\x00" + built(random, control=True)
     yield b"\x00\x00" + built(random) + built(random)[:40]
     yield b"\x00\x00" + built(random) * 2
     yield from (b"\x00\x00" + batch for batch in clients_batches())

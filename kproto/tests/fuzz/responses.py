@@ -7,6 +7,7 @@ only ProtocolError escapes, memory in proportion, the slow reader accepts the sa
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -31,10 +32,8 @@ def fuzz_responses(data: bytes) -> None:
     cls = request_type(key).response_type
     frame = bytes(4) + data[4:]
     message = None
-    try:
+    with suppress(ProtocolError):
         message = measured(lambda: receive(key, version, frame), len(data), bytes_per_byte=1024, beside=192 * 1024)
-    except ProtocolError:
-        pass
     try:
         _, at = read_response_header(memoryview(frame), version >= cls.flexible_version and key != API_VERSIONS)
     except ProtocolError:

@@ -4,11 +4,11 @@ Input: a byte of flags, then the content of one file of a log that is otherwise 
 segments, idempotent and transactional ones among them, timestamps that grow. The lowest three bits choose the file; bit
 3 opens the log as after a clean stop, else it is recovered; bit 4 chooses the second segment's file.
 
-Whatever the file holds, the log opens, every record is read from every offset, and a search by time finds what it found
-before. For a look-up that reports a damaged index, what the engine does is done: the index is made anew, and the second
-look-up must answer. Producers, transactions and epochs are the same as before where the file cannot be taken for a whole
-one; a well-formed file that tells other things (there is no checksum in an epochs file, or the fuzzer put it right) is
-believed, and must do no harm but that.
+Whatever the file holds, the log opens, every record is read from every offset, and a search by time finds what it
+found before. For a look-up that reports a damaged index, what the engine does is done: the index is made anew, and the
+second look-up must answer. Producers, transactions and epochs are the same as before where the file cannot be taken for
+a whole one; a well-formed file that tells other things (there is no checksum in an epochs file, or the fuzzer put it
+right) is believed, and must do no harm but that.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Recovery of a log from any bytes: what is whole is kept, what is torn is cut, what is damaged is left alone.
 
 Input: a byte of flags, a byte r, a byte s, then the bytes of a log. Recovery begins at offset r below which all was
-synced (bit 0 of the flags: there is no recovery point). With bit 1 the log has two segments, cut at a share of s/256 of
-its bytes, the second one with the offset of the first batch header found there. With bit 2, every batch that is there as
-far as its length tells gets a true checksum, so that mutations get behind it.
+synced (bit 0 of the flags: there is no recovery point). With bit 1 the log has two segments, cut at a share of s/256
+of its bytes, the second one with the offset of the first batch header found there. With bit 2, every batch that is
+there as far as its length tells gets a true checksum, so that mutations get behind it.
 
 - Only what the engine expects escapes: Damaged (or Corrupt, a DamagedIndex, which it reports as the same). Then no
   `.log` file has changed, and trying again ends the same.
@@ -172,7 +172,7 @@ def batch_anywhere(content: bytes, at: int, low: int, high: int) -> bool:
     end = at + LOG_OVERHEAD + header[1]
     if not at + HEADER_SIZE <= end <= len(content) or header[6] < 0 or not low <= header[0] < high:
         return False
-    return crc32c(content[at + ATTRIBUTES_OFFSET : end]) == header[4]
+    return bool(crc32c(content[at + ATTRIBUTES_OFFSET : end]) == header[4])
 
 
 def check_reading(log: Log, kept: bytes) -> None:

@@ -13,6 +13,7 @@ nothing else escapes. What was read is written such that it reads the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from struct import Struct
 from typing import Any, Final
@@ -25,8 +26,8 @@ from kproto.schema.declare import fields_of
 from kproto.tests.fuzz.bounds import measured
 from storage.local import leader_epochs, offset_index, partition_metadata, producer_snapshot, time_index
 from storage.local import transaction_index as transactions
-from storage.local.index_file import DamagedIndex
 from storage.local.checkpoints import MetaProperties, Unreadable, decode_meta_properties, decode_offsets, encode_offsets
+from storage.local.index_file import DamagedIndex
 from storage.producers import CompletedTransaction, ProducerState
 from storage.testing.memory_disk import MemoryDisk
 
@@ -96,10 +97,8 @@ def check_snapshot(content: bytes, checksum_right: bool) -> None:
     states = measured(lambda: producer_snapshot.decode(content), len(content), bytes_per_byte=64)
     declared = None
     if content[:2] == b"\0\1":
-        try:
+        with suppress(ProtocolError):
             declared = decode_message(ProducerSnapshot, 1, content[2:])
-        except ProtocolError:
-            pass
     if declared is not None and declared.crc != crc32c(content[producer_snapshot.CRC_END :]):
         declared = None
     assert (states is None) is (declared is None), "the two readers disagree"
