@@ -100,15 +100,16 @@ def _range(name: str) -> tuple[int, int]:
 
 
 def _strategy(field: Field, version: int) -> st.SearchStrategy[Any]:
-    strategy = _strategy_of(field.type, version)
+    strategy = strategy_of(field.type, version)
     return st.none() | strategy if version in field.nullable else strategy
 
 
-def _strategy_of(kind: FieldType, version: int) -> st.SearchStrategy[Any]:
+def strategy_of(kind: FieldType, version: int) -> st.SearchStrategy[Any]:
+    """Values of a type, null aside."""
     if kind.struct is not None:
         return messages(kind.struct, version)
     if kind.element is not None:
-        return st.lists(_strategy_of(kind.element, version), max_size=3)
+        return st.lists(strategy_of(kind.element, version), max_size=3)
     match kind.name:
         case "bool":
             return st.booleans()
