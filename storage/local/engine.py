@@ -26,6 +26,7 @@ import trio
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import FetchedRecords, LogDirectory, LogSpec, Read, StoreError
 from storage.local import recovery
+from storage.local.cleaner import Cleaner, CleanerSettings
 from storage.local.descriptors import Descriptors
 from storage.local.directory import DataDirectory, Key
 from storage.local.flusher import Flusher
@@ -37,6 +38,7 @@ from storage.local.segment import Corrupt
 from storage.local.upkeep import Upkeep
 from storage.log_config import LogConfig
 from storage.producers import EXPIRATION_MS
+from storage.seams.apart import Apart, ThreadApart
 from storage.seams.clock import Clock
 from storage.seams.disk import Disk, InUse
 from storage.seams.entropy import Entropy
@@ -55,8 +57,9 @@ class LocalStore:
     """All logs in one directory. `LogStore` says what its methods promise.
 
     `open_files` bounds the descriptors of segments; `producer_expiration` and `retention_check_ms` are Kafka's
-    `producer.id.expiration.ms` and `log.retention.check.interval.ms`. With `cluster_id`, a directory of another cluster
-    is refused and a new one belongs to this one; without, a new one gets a random id.
+    `producer.id.expiration.ms` and `log.retention.check.interval.ms`; `cleaner` says how logs are compacted, `apart`
+    where that is done. With `cluster_id`, a directory of another cluster is refused and a new one belongs to this one;
+    without, a new one gets a random id.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class LocalStore:
         open_files: int = DEFAULT_OPEN_FILES,
         producer_expiration: int = EXPIRATION_MS,
         retention_check_ms: int = RETENTION_CHECK_MS,
+        cleaner: CleanerSettings | None = None,
+        apart: Apart | None = None,
     ) -> None:
         self.disk = disk
         self.offload = offload
@@ -79,6 +84,9 @@ class LocalStore:
         self.flusher = Flusher(disk, offload)
         self.upkeep = Upkeep(self, retention_check_ms)
         self.flusher.on_synced = self.upkeep.on_synced
+        self.cleaner = Cleaner(self, cleaner or CleanerSettings(), apart or ThreadApart(offload))
+        self.reshaping = trio.Lock()
+        """Held while files of closed segments are renamed, so that only one at a time does."""
         self.every_log: Callable[[], Iterable[LogSpec]] | None = None
         """The logs of the whole cluster, which the broker knows: retention looks at those too that nobody has asked
         for since the start. Without it, at the others only."""
@@ -211,7 +219,9 @@ class LocalStore:
 
     async def maintain(self) -> None:
         """Upkeep, for ever: run it as a task beside the broker, cancel it to stop."""
-        await self.upkeep.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.cleaner.run)
+            await self.upkeep.run()
 
     async def apply_retention(self) -> None:
         """Delete the segments that have expired. `maintain` does it every `retention_check_ms`."""
@@ -281,13 +291,14 @@ class LocalStore:
             if log is not None:
                 log.deleted()
                 self.upkeep.forget(log)
+                self.cleaner.forget(log)
             key = spec.topic, spec.partition
             if key in self.data.present and not self.data.belongs_to_another(key, spec.topic_id):
                 doomed.append((key, self.data.name_aside(key, "delete")))
         if not doomed:
             return
         try:
-            async with self._checkpointing:
+            async with self.reshaping, self._checkpointing:
                 await self.offload.run(self.data.rename_all, doomed)
         except OSError as error:
             self.stop(f"{self.data.path}: {error}")
@@ -313,11 +324,12 @@ class LocalStore:
             if face.is_deleted:
                 continue
             log.advance_start(offset)
-            try:
-                gone = log.drop_segments()
-            except OSError as error:
-                raise self._refused(error) from error
-            await self.upkeep.remove_segments(gone, face.spec.config)
+            async with self.reshaping:
+                try:
+                    gone = log.drop_segments()
+                except OSError as error:
+                    raise self._refused(error) from error
+                await self.upkeep.remove_segments(gone, face.spec.config)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
@@ -332,6 +344,11 @@ class LocalStore:
         self.checkpoints_changed = False
         async with self._checkpointing:  # one after the other, so that the newest is what remains
             await self.offload.run(self.data.write_recovery_points)
+
+    async def write_clean_offsets(self) -> None:
+        """Bring to disk up to where logs are clean. Raises OSError."""
+        async with self._checkpointing:
+            await self.offload.run(self.data.write_clean_offsets)
 
     async def _write_log_starts(self) -> None:
         async with self._checkpointing:
@@ -385,6 +402,10 @@ class LocalStore:
     def descriptors(self) -> Descriptors:
         """The files that are open."""
         return self._around.descriptors
+
+    def monotonic_millis(self) -> int:
+        """Milliseconds since some start, by a clock that never jumps."""
+        return self._clock.monotonic_millis()
 
     def wall_millis(self) -> int:
         """The time of day, in milliseconds since 1970."""

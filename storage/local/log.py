@@ -237,7 +237,7 @@ class Log:
             self._roll_after = NEVER
             return
         config = self.config
-        wait = config.segment_ms
+        wait = min(config.segment_ms, config.max_compaction_lag_ms) if config.compact else config.segment_ms
         if config.segment_jitter_ms > 0:
             chance = int.from_bytes(self._around.entropy.bytes(4), "big")
             wait -= chance % (min(config.segment_jitter_ms, wait) + 1)
@@ -439,7 +439,8 @@ class Log:
 
         Those of the segment being written may be changed by the event loop only.
         """
-        segment.rebuild_indexes(self.config.index_interval_bytes)
+        if not segment.held:  # else the names are no longer its own, and the next look-up finds what took its place
+            segment.rebuild_indexes(self.config.index_interval_bytes)
 
     def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
         """The first record at or after `timestamp` (waits for the disk). Raises DamagedIndex, Corrupt."""
@@ -517,6 +518,17 @@ class Log:
         if verdict.expired == 0:
             return self.start, verdict.ask_again
         return bases[verdict.expired] if verdict.expired < len(bases) else end, verdict.ask_again
+
+    def exchange(self, old: Sequence[Segment], new: Segment, aborted: Sequence[CompletedTransaction]) -> None:
+        """Compaction has put `new` in the place of `old`, neighbours; `aborted` is what its transaction index holds."""
+        bases, segments = self.layout
+        first = segments.index(old[0])
+        end = first + len(old)
+        assert segments[first:end] == list(old) and end < len(segments)
+        self.aborted.replace(new.base_offset, bases[end], aborted)
+        segments = [*segments[:first], new, *segments[end:]]
+        self.layout = [segment.base_offset for segment in segments], segments
+        self._rolled = [segment for segment in self._rolled if segment not in old]
 
     def drop_segments(self) -> list[Segment]:
         """Take the segments that lie wholly before the log's start out of the log; the caller removes their files.

@@ -39,6 +39,7 @@ from storage.local.index_file import DamagedIndex
 from storage.local.leader_epochs import LeaderEpochs
 from storage.local.log import Log, Surroundings
 from storage.local.segment import MAX_RELATIVE_OFFSET, MOST_SKIMMED, Corrupt, IndexBuilder, Segment, file_name
+from storage.local.swapping import finish_interrupted
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, CompletedTransaction, LogProducers, end_marker
 from storage.seams.disk import File
@@ -77,7 +78,7 @@ def load(
         names = around.disk.list_directory(directory)
     except FileNotFoundError:
         names = []
-    files = _sort_files(around, directory, names)
+    files = _sort_files(around, directory, finish_interrupted(around.disk, directory, names))
     segments = []
     for base_offset in files["log"]:
         size = around.disk.file_size(f"{directory}/{file_name(base_offset, '.log')}")
@@ -129,9 +130,7 @@ def _sort_files(around: Surroundings, directory: str, names: list[str]) -> dict[
         offset, kind, suffix = int(match[1]), match[2], match[3]
         if not suffix:
             files[kind].append(offset)
-        elif ".swap" in suffix:
-            raise Damaged(f"{directory}/{name} is from a compaction that was interrupted while it replaced segments")
-        elif ".deleted" in suffix or ".cleaned" in suffix:
+        elif ".deleted" in suffix:
             around.disk.remove(f"{directory}/{name}")
     logs = set(files["log"])
     for kind in ("index", "timeindex", "txnindex"):

@@ -92,6 +92,7 @@ class Segment:
 
     __slots__ = (
         "_descriptors", "_directory", "_disk", "_file", "_learned", "base_offset", "created", "first_timestamp", "full",
+        "held",
         "max_timestamp", "max_timestamp_offset", "offset_index", "recent", "size", "synced_size", "time_index",
         "timestamps_known", "unindexed_bytes", "used", "warm_from",
     )  # fmt: skip
@@ -110,6 +111,7 @@ class Segment:
         self.unindexed_bytes = 0
         self.full = False  # an index can take no more entries
         self.used = False
+        self.held = False  # has to be readable without its files' names
         self.warm_from = size
         self.created = 0  # wall clock, milliseconds
         self.first_timestamp = -1  # of the first batch
@@ -151,10 +153,20 @@ class Segment:
 
     def release(self) -> bool:
         """Let go of the file; not of one with unsynced bytes, as the kernel tells this descriptor of their errors."""
-        if self.synced_size < self.size and self._file is not None:
+        if self.held or (self.synced_size < self.size and self._file is not None):
             return False
         self._file = None
         return True
+
+    def hold(self) -> None:
+        """Stay readable although the files are about to be renamed (waits for the disk).
+
+        Raises OSError, DamagedIndex.
+        """
+        self.held = True
+        self._file = self.file
+        self.offset_index.file.hold()
+        self.time_index.file.hold()
 
     def put_away(self) -> None:
         """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""

@@ -171,6 +171,8 @@ class Upkeep:
             opened = log.opened
             if opened is None or log in self.dirty or opened.failure is not None:
                 continue
+            if self._store.cleaner.is_cleaning(log):
+                continue
             if opened.used or opened.end != opened.synced_end:
                 opened.used = False
                 continue
@@ -244,6 +246,8 @@ class Upkeep:
         except OSError as error:
             self._log.warning("a deleted segment could not be renamed", reason=str(error))
             return
+        for segment in segments:
+            self._store.descriptors.forget(segment)
         self.remove_later(paths, config.file_delete_delay_ms)
 
 
