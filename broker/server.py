@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from broker.compaction import cleaner_settings, compacted_logs
 from broker.config import BrokerConfig, ConfigError
 from broker.connection import Connection, leaf
 from broker.context import Peer, Services
@@ -138,6 +139,7 @@ def _store(config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offloa
 
         return MemoryStore(clock, entropy, producer_expiration=config.producer_id_expiration_ms)
     from storage.local.engine import LocalStore
+    from storage.seams.apart import ProcessApart, ThreadApart
     from storage.seams.disk import SystemDisk
 
     return LocalStore(
@@ -148,7 +150,27 @@ def _store(config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offloa
         entropy=entropy,
         offload=offload,
         producer_expiration=config.producer_id_expiration_ms,
+        cleaner=cleaner_settings(config),
+        apart=ProcessApart(ThreadApart(offload)),
     )
+
+
+def _connect_cleaner(config: BrokerConfig, store: LogStore, cluster: ClusterCoordinator, logs: Partitions) -> None:
+    """Let the cleaner, if the engine has one, know every compacted log, and follow its settings."""
+    if config.memory:
+        return
+    from storage.local.engine import LocalStore
+
+    assert isinstance(store, LocalStore)
+    cleaner = store.cleaner
+    cleaner.every_log = lambda: compacted_logs(cluster, logs)
+    cleaner.settings = cleaner_settings(config)
+
+    def follow(change: ClusterChange) -> None:
+        if change.broker_configs_changed:
+            cleaner.settings = cleaner_settings(cluster.config)
+
+    cluster.subscribe(follow)
 
 
 async def _start_services(
@@ -186,6 +208,7 @@ async def _start_services(
             partitions.reconfigure(services.config)
 
     cluster.subscribe(follow)
+    _connect_cleaner(config, store, cluster, partitions)
     return services
 
 

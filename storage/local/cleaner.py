@@ -26,7 +26,7 @@ Source: org.apache.kafka.storage.internals.log.{LogCleaner, LogCleanerManager}.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +34,7 @@ import trio
 
 from kproto.errors import KafkaError
 from storage.compaction import LastOfProducer, SegmentState, Source, Verdict, group_segments, judge
+from storage.engine import LogSpec
 from storage.local.directory import Key
 from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
@@ -78,6 +79,8 @@ class Cleaner:
         self._apart = apart
         self.settings = settings
         """May be replaced; counts from the next cleaning on."""
+        self.every_log: Callable[[], Iterable[LogSpec]] | None = None
+        """The compacted logs of the whole cluster, which the broker knows. Without it: those that were asked for."""
         self._log = get_logger("storage")
         self._cleaning: LocalLog | None = None
         self._scope = trio.CancelScope()
@@ -134,14 +137,12 @@ class Cleaner:
         store = self._store
         if store.has_stopped:
             return []
-        if store.every_log is not None:
-            specs = [spec for spec in store.every_log() if spec.config.compact]
-        else:
-            specs = [face.spec for face in store.logs() if face.spec.config.compact]
+        every = (face.spec for face in store.logs()) if self.every_log is None else self.every_log()
         return [
             store.log(spec)
-            for spec in specs
-            if (key := (spec.topic, spec.partition)) in store.data.present
+            for spec in every
+            if spec.config.compact
+            and (key := (spec.topic, spec.partition)) in store.data.present
             and self._failed.get((key, spec.topic_id), 0) <= now
             and self._may_be_due(store.log(spec), now)
         ]
@@ -160,6 +161,11 @@ class Cleaner:
         if face.is_deleted or store.has_stopped:
             return None
         try:
+            if face.opened is None:
+                bases = await store.offload.run(segments_of, store.disk, store.data.path_of(face.key))
+                if len(bases) < 2:  # the only one is being written; no reason to open the log
+                    self._asked[face.key] = (min(bases, default=0), NEVER)
+                    return None
             log = face.open()
             if log.failure is not None or len(log.segments) < 2:
                 self._asked[face.key] = (log.segments[-1].base_offset if log.segments else 0, NEVER)
@@ -328,6 +334,15 @@ def survey(log: Log, clean_upto: int | None, stable: int, now: int) -> Verdict:
                 oldest = first[8]
         states.append(SegmentState(bases[number], segment.size, newest, oldest))
     return judge(states, clean_upto=clean_upto, start=log.start, stable=stable, config=config, now=now)
+
+
+def segments_of(disk: Disk, directory: str) -> list[int]:
+    """Base offsets of the segments in a log's directory, those that are being exchanged included."""
+    try:
+        names = disk.list_directory(directory)
+    except FileNotFoundError:
+        return []
+    return [int(name[:20]) for name in names if name[:20].isdecimal() and name[20:] in (".log", ".log.swap")]
 
 
 def _index_size(disk: Disk, segment: Segment) -> int:

@@ -26,8 +26,8 @@ INSTEAD = {
     "threads": "threads are injected: hand the work to the Offload you were given (storage/seams/offload.py)",
     "network": "the network is injected: only broker/listener.py opens sockets; take a stream as an argument",
     "environment": "settings are injected: they come from broker/config.py, with the name of their file or flag",
-    "processes": "long work goes to other processes by the Apart you were given (storage/seams/apart.py), and the broker "
-    "waits in no other event loop than trio's",
+    "processes": "the broker waits in no other event loop than trio's, and starts processes only by the Apart it was "
+    "given (storage/seams/apart.py)",
 }
 
 DOORS: dict[str, set[str]] = {
