@@ -77,6 +77,8 @@ def record(found: RecordData, topic: str) -> dict[str, Json]:
         "type": "record",
         "offset": found.offset,
         "timestamp": found.timestamp,
+        "key_size": _size(found.key),
+        "value_size": _size(found.value),
         "key": shown(found.key),
         "value": shown(found.value),
         "headers": [[name, shown(value)] for name, value in found.headers],
@@ -92,6 +94,10 @@ def record(found: RecordData, topic: str) -> dict[str, Json]:
     except ProtocolError as error:
         line["unreadable"] = str(error)
     return line
+
+
+def _size(data: bytes | None) -> int:
+    return -1 if data is None else len(data)
 
 
 def control_record(found: RecordData) -> dict[str, Json]:

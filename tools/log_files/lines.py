@@ -8,7 +8,8 @@ kind                   lines
 segment, metadata      `batch`: base_offset, last_offset, count, position, size, crc, crc_valid, codec, timestamp_type,
 snapshot               base_timestamp, max_timestamp, leader_epoch, producer_id, producer_epoch, base_sequence,
                        last_sequence, transactional, control, and delete_horizon where there is one;
-                       with `records` also `record` (offset, timestamp, key, value, headers) and `control`;
+                       with `records` also `record` (offset, timestamp, key_size, value_size,
+                       key, value, headers; sizes -1 for null; `sequence` of a producer that counts) and `control`;
                        `hole`: position, size, reason, for bytes that are no batch
 offset index           `entry`: offset, position
 time index             `entry`: timestamp, offset

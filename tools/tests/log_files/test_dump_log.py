@@ -78,7 +78,8 @@ def test_records(sound: Path, dump: Callable[..., list[Line]]) -> None:
     lines = dump(sound / "orders-0", "--records")
     records = of_type(lines, "record")
     assert records[1] == {
-        "type": "record", "offset": 1, "timestamp": EPOCH_MS, "key": None, "value": "", "headers": [], "sequence": 1,
+        "type": "record", "offset": 1, "timestamp": EPOCH_MS, "key_size": -1, "value_size": 0, "key": None, "value": "",
+        "headers": [], "sequence": 1,
     }  # fmt: skip
     assert records[5]["value"] == "z" * 80
     assert "sequence" not in records[5]

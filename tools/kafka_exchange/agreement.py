@@ -1,0 +1,98 @@
+"""Whether Kafka's tool and `ottla dump-log` say the same of the same files, number by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+from tools.kafka_exchange import kafka_dump
+from tools.kafka_exchange.kafka_dump import KafkaDump, Line
+from tools.log_check.directory import known_of
+from tools.log_files import lines
+from tools.log_files.names import Kind, file_named
+
+READ_BY_KAFKA: Final = (
+    Kind.SEGMENT, Kind.OFFSET_INDEX, Kind.TIME_INDEX, Kind.TRANSACTION_INDEX, Kind.PRODUCER_SNAPSHOT,
+)  # fmt: skip
+INDEXES: Final = (Kind.OFFSET_INDEX, Kind.TIME_INDEX)
+
+_BATCH: Final = (
+    "base_offset", "last_offset", "count", "position", "size", "crc", "crc_valid", "codec", "timestamp_type",
+    "max_timestamp", "leader_epoch", "producer_id", "producer_epoch", "base_sequence", "last_sequence",
+    "transactional", "control",
+)  # fmt: skip
+
+
+def files_of(data: Path, kinds: Sequence[Kind] = READ_BY_KAFKA) -> list[Path]:
+    """The files of a data directory that the tool can read."""
+    return sorted(
+        path
+        for path in data.rglob("*")
+        if path.is_file() and (named := file_named(path.name)) is not None and named.kind in kinds and not named.state
+    )
+
+
+class Agreement:
+    """Runs both over a directory. `counted` has how many lines of which kind were compared."""
+
+    def __init__(self, data: Path, tool: str) -> None:
+        self._data = data
+        self._tool = tool
+        self.counted: dict[str, int] = {}
+
+    def complaints(self) -> Iterator[str]:
+        """What Kafka's tool complains of, and where the two differ. Raises ToolFailed."""
+        files = files_of(self._data)
+        deep = kafka_dump.run(self._tool, files, "--deep-iteration") if files else KafkaDump({}, [], [])
+        if not files:
+            yield f"{self._data}: there is nothing that the tool reads"
+            return
+        yield from deep.complaints
+        for file, before, after in deep.gaps:
+            known = known_of(Path(file).parent)
+            if not (known.compacted or known.cleaner_offset):
+                yield f"{file}: offset {before} is followed by {after}, says Kafka's tool, and the log is not compacted"
+        indexes = files_of(self._data, INDEXES)
+        for option in ("--index-sanity-check", "--verify-index-only"):
+            yield from kafka_dump.run(self._tool, indexes, option).complaints
+        self.counted["file"] = len(files)
+        for path in files:
+            yield from self._file(path, deep)
+
+    def _file(self, path: Path, dump: KafkaDump) -> Iterator[str]:
+        if str(path) not in dump.files:
+            yield f"{path}: Kafka's tool does not mention it"
+            return
+        ours = [in_common(line) for line in lines.of_file(path, records=True) if line["type"] != "file"]
+        theirs = [in_common(line) for line in dump.files[str(path)]]
+        for mine, kafkas in zip_longest(ours, theirs):
+            kind = (mine or kafkas)["type"]
+            self.counted[kind] = self.counted.get(kind, 0) + 1
+            if mine != kafkas:
+                yield f"{path}: dump-log says {mine}, Kafka's tool says {kafkas}"
+                return
+
+
+def in_common(line: Line) -> dict[str, Any]:
+    """What both say of a thing, in the same words."""
+    kind = line["type"]
+    if kind == "batch":
+        return {"type": kind, **{name: line[name] for name in _BATCH}, "horizon": line.get("delete_horizon")}
+    if kind == "control" or (kind == "record" and line.get("control")):
+        return {"type": "control", "offset": line["offset"], "timestamp": line["timestamp"]}
+    if kind == "record":
+        names = ("type", "offset", "timestamp", "key_size", "value_size")
+        headers = line["headers"]
+        if isinstance(headers, list):
+            headers = ",".join(name for name, _ in headers)
+        return {name: line[name] for name in names} | {"sequence": line.get("sequence", -1), "headers": headers or ""}
+    if kind == "producer":
+        # Kafka shows a producer without a batch by leaving its fields out.
+        names = ("producer_id", "producer_epoch", "coordinator_epoch", "last_sequence", "last_offset")
+        found = {name: line[name] for name in names}
+        if found["last_offset"] in (None, -1):
+            found |= {"last_sequence": None, "last_offset": None}
+        return {"type": kind, **found}
+    return line

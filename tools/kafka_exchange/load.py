@@ -1,0 +1,206 @@
+"""What is written into a directory before it changes hands: something of everything that a log can hold.
+
+==============  ====================================================================================================
+topic           what is in it
+==============  ====================================================================================================
+codecs          every codec by an idempotent producer each, headers, keys, nulls, in segments of 1 MiB, two partitions
+stamped         LogAppendTime
+compacted       `cleanup.policy=compact`: few keys, many values, tombstones
+trimmed         records deleted up to the middle of a segment
+unnumbered      producers without idempotence, acks 0 and 1
+transactions    two producers in turns, every other transaction aborted (only where the broker has transactions)
+sequences       batches whose producer goes on, or repeats itself, after the move (`sequences.py`)
+==============  ====================================================================================================
+
+A group commits offsets in `codecs`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import random
+import time
+from typing import Any, Final
+
+from kproto.messages.api_versions import ApiVersionsRequest
+from kproto.messages.end_txn import EndTxnRequest
+from tools.wire_client import WireClient
+
+CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
+GROUP: Final = "exchange"
+WAIT_SECONDS: Final = 60.0
+CLEANING_SECONDS: Final = 90.0
+FROZEN: Final = {"min.compaction.lag.ms": str(1 << 40)}
+"""What stops compaction of records that are there already, so that two brokers can be compared."""
+SMALL_SEGMENTS: Final = {"segment.bytes": "1048576", "index.interval.bytes": "2048"}
+TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
+    "codecs": (2, SMALL_SEGMENTS),
+    "stamped": (1, SMALL_SEGMENTS | {"message.timestamp.type": "LogAppendTime"}),
+    "compacted": (1, SMALL_SEGMENTS | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"}),
+    "trimmed": (1, SMALL_SEGMENTS),
+    "unnumbered": (1, {}),
+    "transactions": (1, SMALL_SEGMENTS),
+    "sequences": (1, {}),
+}
+
+
+def write(port: int, records: int, *, compacts: bool, seed: int = 1) -> None:
+    """Fill the topics, `records` records for each codec and topic; wait for compaction if the broker `compacts`.
+
+    Raises KafkaException, TimeoutError.
+    """
+    client = {"bootstrap.servers": f"127.0.0.1:{port}"}
+    create_topics(port, frozen=False)
+    chance = random.Random(seed)
+    for codec in CODECS:
+        producer = _producer(client, **{"compression.type": codec, "enable.idempotence": True, "linger.ms": 5})
+        for number in range(records):
+            for topic in ("codecs", "codecs", "stamped", "compacted", "compacted", "trimmed"):
+                producer.produce(topic, **_record(chance, codec, number))
+            if number % 50 == 0:
+                _flush(producer)
+        _flush(producer)
+    for acks in ("0", "1"):
+        producer = _producer(client, **{"acks": acks, "linger.ms": 1})
+        for number in range(records // 10):
+            producer.produce("unnumbered", **_record(chance, acks, number))
+        _flush(producer)
+    if has_transactions(port):
+        _write_transactions(client, chance, records // 20)
+    _delete_records(port)
+    _commit(client)
+    if compacts:
+        _wait_for_compaction(client)
+    _freeze(port)
+
+
+def types() -> Any:
+    """confluent_kafka.admin, of which type checkers know little."""
+    return importlib.import_module("confluent_kafka.admin")
+
+
+def admin(port: int) -> Any:
+    """A client that creates and asks."""
+    return types().AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"})
+
+
+def has_transactions(port: int) -> bool:
+    """Whether the broker offers EndTxn."""
+    with WireClient(port) as client:
+        answer = client.call(ApiVersionsRequest(client_software_name="exchange", client_software_version="1"), 3)
+    return any(api.api_key == EndTxnRequest.api_key for api in answer.api_keys)
+
+
+def create_topics(port: int, *, frozen: bool) -> None:
+    """All topics, with their settings; `frozen`: what is compacted stays as it is."""
+    topics = []
+    for name, (count, config) in TOPICS.items():
+        more = FROZEN if frozen and "cleanup.policy" in config else {}
+        topics.append(types().NewTopic(name, count, 1, config=config | more))
+    client = admin(port)  # what it promises ends with it
+    for done in client.create_topics(topics).values():
+        done.result(WAIT_SECONDS)
+
+
+def _wait_for_compaction(client: dict[str, Any]) -> None:
+    """Until the first record of `compacted`, of which there are later ones, is gone."""
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+    consumer = Consumer(client | {"group.id": "nobody", "enable.auto.commit": False})
+    deadline = time.monotonic() + CLEANING_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            consumer.assign([TopicPartition("compacted", 0, OFFSET_BEGINNING)])
+            message = consumer.poll(WAIT_SECONDS)
+            if message is not None and message.error() is None and (message.offset() or 0) > 0:
+                return
+            time.sleep(1)
+    finally:
+        consumer.close()
+    raise TimeoutError(f"nothing of the topic was compacted within {CLEANING_SECONDS:g} s")
+
+
+def _freeze(port: int) -> None:
+    kinds = types()
+    entries = [
+        kinds.ConfigEntry(name, value, incremental_operation=kinds.AlterConfigOpType.SET)
+        for name, value in FROZEN.items()
+    ]
+    resource = kinds.ConfigResource(kinds.ConfigResource.Type.TOPIC, "compacted", incremental_configs=entries)
+    client = admin(port)
+    for done in client.incremental_alter_configs([resource]).values():
+        done.result(WAIT_SECONDS)
+
+
+def _producer(client: dict[str, Any], **settings: Any) -> Any:
+    from confluent_kafka import Producer
+
+    return Producer(client | settings)
+
+
+def _flush(producer: Any) -> None:
+    left = producer.flush(WAIT_SECONDS)
+    if left:
+        raise TimeoutError(f"{left} records were not acknowledged within {WAIT_SECONDS:g} s")
+
+
+def _record(chance: random.Random, name: str, number: int) -> dict[str, Any]:
+    record: dict[str, Any] = {"key": f"key-{number % 40}", "timestamp": 1_700_000_000_000 + 250 * number}
+    if number % 97 == 0:
+        record["value"] = None
+    else:
+        record["value"] = f"{name} {number} " + chance.randbytes(chance.randrange(200)).hex() + "." * 60
+    if number % 7 == 0:
+        record["headers"] = [("empty", None), ("bytes", b"\x00\xff"), (f"n{number}", b"x")]
+    if number % 31 == 0:
+        record["key"] = None if name in ("0", "1") else b"\xfe\xff"
+    return record
+
+
+def _write_transactions(client: dict[str, Any], chance: random.Random, count: int) -> None:
+    """Two producers, one in the middle of the other's transaction; some long transactions span many."""
+    producers = [_producer(client, **{"transactional.id": f"exchange-{number}"}) for number in range(2)]
+    for producer in producers:
+        producer.init_transactions(WAIT_SECONDS)
+    long_one = _producer(client, **{"transactional.id": "exchange-long"})
+    long_one.init_transactions(WAIT_SECONDS)
+    long_one.begin_transaction()
+    long_one.produce("transactions", value=b"begun early, aborted late")
+    _flush(long_one)
+    for number in range(count):
+        for producer in producers:
+            producer.begin_transaction()
+        for _ in range(3):
+            for producer in producers:
+                producer.produce("transactions", **_record(chance, "transaction", number))
+                _flush(producer)
+        producers[0].commit_transaction(WAIT_SECONDS) if number % 2 else producers[0].abort_transaction(WAIT_SECONDS)
+        producers[1].commit_transaction(WAIT_SECONDS) if number % 3 else producers[1].abort_transaction(WAIT_SECONDS)
+    long_one.abort_transaction(WAIT_SECONDS)
+
+
+def _delete_records(port: int) -> None:
+    from confluent_kafka import TopicPartition
+
+    client = admin(port)
+    partition = TopicPartition("trimmed", 0)
+    end = client.list_offsets({partition: types().OffsetSpec.latest()})[partition].result(WAIT_SECONDS).offset
+    cut = TopicPartition("trimmed", 0, end // 2)
+    client.delete_records([cut])[cut].result(WAIT_SECONDS)
+
+
+def _commit(client: dict[str, Any]) -> None:
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer(client | {"group.id": GROUP, "enable.auto.commit": False})
+    offsets = [TopicPartition("codecs", 0, 42, metadata="half-way"), TopicPartition("codecs", 1, 7)]
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            consumer.commit(offsets=offsets, asynchronous=False)
+            break
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+    consumer.close()
