@@ -64,6 +64,7 @@ async def handle(request: OffsetCommitRequest, ctx: RequestContext) -> OffsetCom
     if commits:
         for answer, code in zip(answers, await _commit(request, commits, ctx), strict=True):
             answer.error_code = code
+    response.topics = [topic for topic in response.topics if topic.partitions]  # as Kafka
     return response
 
 

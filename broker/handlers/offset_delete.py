@@ -39,7 +39,8 @@ async def handle(request: OffsetDeleteRequest, ctx: RequestContext) -> OffsetDel
             else:
                 places.append(TopicPartition(topic.name, wanted.partition_index))
                 answers.append(answer)
-        response.topics.append(answered)
+        if answered.partitions:
+            response.topics.append(answered)
     codes = await ctx.groups.delete_offsets(request.group_id, places)
     for answer, code in zip(answers, codes, strict=True):
         answer.error_code = code

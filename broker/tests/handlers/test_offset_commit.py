@@ -58,6 +58,14 @@ async def test_topics_that_do_not_exist_are_refused_without_asking_the_group() -
         assert await w.ask(OffsetCommitRequest(group_id="g", generation_id_or_member_epoch=7), 9) is not None
 
 
+async def test_a_topic_without_partitions_is_not_in_the_answer() -> None:
+    """As in Kafka's."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        await with_topic(w)
+        assert (await w.ask(commit_request(), 9)).topics == []
+
+
 async def test_who_may_not_commit_is_told_for_each_partition() -> None:
     """An outsider in a live group; a group that does not exist, in old and new words."""
     async with world(groups=True) as w:
