@@ -77,7 +77,7 @@ def _value(value: Any, kind: FieldType, version: int, symbols: Symbols, path: st
     rule = variation(path, owner)
     if isinstance(rule, Masked):
         return rule.mask(value)
-    if isinstance(rule, Symbol) and value not in (-1, 0, ""):
+    if isinstance(rule, Symbol) and value != rule.none:
         return symbols.of(rule.kind, value)
     if value is None:
         return None

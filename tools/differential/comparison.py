@@ -2,7 +2,7 @@
 
 Answers are compared value by value. Elements of lists are paired by what identifies them (name, key, partition, ...)
 where every element has a different one, else by position; so a missing element is one difference and not one for every
-element after it.
+element after it. A list against an empty one is a single difference.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _walk(path: str, ours: Plain, kafkas: Plain) -> Iterator[tuple[str, Plain, P
     if isinstance(ours, dict) and isinstance(kafkas, dict):
         for name in {**kafkas, **ours}:
             yield from _walk(f"{path}.{name}" if path else name, ours.get(name, ABSENT), kafkas.get(name, ABSENT))
-    elif isinstance(ours, list) and isinstance(kafkas, list):
+    elif isinstance(ours, list) and isinstance(kafkas, list) and bool(ours) == bool(kafkas):
         left, right = _identified(ours), _identified(kafkas)
         if left is None or right is None:
             left, right = dict(enumerate(ours)), dict(enumerate(kafkas))

@@ -23,6 +23,8 @@ from kproto.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignm
 from tools.differential.stage import Stage, Topic
 
 SESSION_MS = 30_000
+UUID_LENGTH = 36
+"""Letters at the end of a member's id, behind its client's."""
 
 
 class Member(NamedTuple):
@@ -37,13 +39,18 @@ class Member(NamedTuple):
 
 
 def protocols(*names: str, metadata: bytes = b"metadata") -> list[JoinGroupRequestProtocol]:
-    """Protocols that a member can take part in."""
-    return [JoinGroupRequestProtocol(name=name, metadata=metadata) for name in names]
+    """Protocols that a consumer can take part in; `metadata` is what it has to say to the others.
+
+    It must be a subscription: one that cannot be read has Kafka leave the whole group without an answer.
+    """
+    subscription = encode_subscription(ConsumerProtocolSubscription(topics=["t"], user_data=metadata), 0)
+    return [JoinGroupRequestProtocol(name=name, metadata=subscription) for name in names]
 
 
 def subscribed_to(*topics: str) -> list[JoinGroupRequestProtocol]:
     """What a consumer of these topics brings."""
-    return protocols("range", metadata=encode_subscription(ConsumerProtocolSubscription(topics=list(topics)), 0))
+    subscription = encode_subscription(ConsumerProtocolSubscription(topics=list(topics)), 0)
+    return [JoinGroupRequestProtocol(name="range", metadata=subscription)]
 
 
 def join(group: str, member_id: str = "", **fields: Any) -> JoinGroupRequest:
@@ -137,6 +144,7 @@ def joined(stage: Stage, group: str, *, instance_id: str | None = None, **fields
     if first.error_code == 79:
         reply = stage.arrange(join(group, first.member_id, group_instance_id=instance_id, **fields))
     assert reply.error_code == 0, reply
+    stage.learn(reply.member_id[-UUID_LENGTH:], f"<id of {instance_id or 'a member'}>")
     return Member(
         group, reply.member_id, reply.generation_id, instance_id, reply.protocol_type, reply.protocol_name
     )

@@ -14,7 +14,7 @@ from kproto.framing import frame_prefix
 from kproto.headers import read_response_header, write_request_header
 
 CLIENT_ID = "differ"
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 8.0
 
 
 class NoReply(Enum):

@@ -121,7 +121,6 @@ def delete_records(topic: Topic, offset: int, *, partition: int = 0) -> DeleteRe
 
 def new_producer(stage: Stage) -> int:
     """A producer id that nobody used yet."""
-    reply = stage.arrange(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000))
-    assert reply.error_code == 0, reply
-    producer_id: int = reply.producer_id
+    request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
+    producer_id: int = stage.until(request, lambda reply: reply.error_code == 0).producer_id
     return producer_id

@@ -23,8 +23,9 @@ from kproto.errors import ErrorCode, ProtocolError
 from kproto.headers import API_VERSIONS
 from kproto.messages.api_versions import ApiVersionsResponse
 from kproto.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from kproto.messages.describe_groups import DescribeGroupsRequest
 from kproto.messages.find_coordinator import FindCoordinatorRequest
-from kproto.messages.list_groups import ListGroupsRequest
+from kproto.messages.init_producer_id import InitProducerIdRequest
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.schema.compile import decode, encode
 from kproto.schema.declare import Request, Response, Struct
@@ -260,9 +261,16 @@ def decoded_reply(found: memoryview | NoReply, request: Request, version: int) -
 
 
 def wait_for_coordinators(site: Site) -> None:
-    """Until the broker coordinates groups: the first question makes it create the topic, and load its partitions."""
+    """Until the broker coordinates all groups and has ids for producers.
+
+    The first question makes it create the topic of the groups' records; then each of its partitions has to be loaded.
+    """
     stage = Stage(site, "opening", FindCoordinatorRequest, SERVED_VERSIONS[FindCoordinatorRequest.api_key][1], {})
     asked = FindCoordinatorRequest(key_type=0, coordinator_keys=["any"])
     stage.until(asked, lambda reply: reply.coordinators[0].error_code == 0)
-    stage.until(ListGroupsRequest(), lambda reply: reply.error_code == 0)
+    unknown = (ErrorCode.NONE, ErrorCode.GROUP_ID_NOT_FOUND)
+    # So many names that every partition has some of them.
+    groups = DescribeGroupsRequest(groups=[f"opening-{number}" for number in range(1000)])
+    stage.until(groups, lambda reply: all(group.error_code in unknown for group in reply.groups))
+    stage.until(InitProducerIdRequest(transactional_id=None), lambda reply: reply.error_code == 0)
     stage.close()

@@ -40,6 +40,8 @@ class Symbol:
 
     kind: str
     reason: str
+    none: int = -1
+    """The value that stands for no id."""
     only: Callable[[Any], bool] | None = None
 
 
@@ -75,15 +77,33 @@ VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
     "*.throttle_time_ms": Masked("<throttle>", "how long a client is slowed down depends on the machine"),
     "*.cluster_id": Masked("<cluster>", "made when the data directory is formatted", kept=(None, "")),
     "*.producer_id": Symbol("producer", "the next free one of a block"),
-    "*.session_id": Symbol("session", "drawn at random"),
+    "*.session_id": Symbol("session", "drawn at random", none=0),
     "*.log_append_time_ms": Masked("<time>", "the broker's clock", kept=(-1,)),
     "*.finalized_features_epoch": Masked("<epoch>", "the end of the cluster's log"),
     "ApiVersions.api_keys": Ordered(("api_key",), HASHED),
     "ApiVersions.supported_features": Ordered(("name",), HASHED),
     "ApiVersions.finalized_features": Ordered(("name",), HASHED),
+    "CreateTopics.topics": Ordered(("name",), HASHED),
+    "DeleteTopics.responses": Ordered(("name", "topic_id", "error_code"), HASHED),
+    "CreatePartitions.results": Ordered(("name",), HASHED),
+    "ListOffsets.topics": Ordered(("name",), HASHED),
+    "ListOffsets.topics.partitions": Ordered(("partition_index", "error_code"), HASHED),
+    "DeleteRecords.topics": Ordered(("name",), HASHED),
+    "DeleteRecords.topics.partitions": Ordered(("partition_index",), HASHED),
+    "OffsetCommit.topics.partitions": Ordered(("partition_index", "error_code"), HASHED),
+    "OffsetFetch.topics": Ordered(("name",), HASHED),
+    "OffsetFetch.topics.partitions": Ordered(("partition_index",), HASHED),
+    "OffsetFetch.groups.topics": Ordered(("name", "topic_id"), HASHED),
+    "OffsetFetch.groups.topics.partitions": Ordered(("partition_index",), HASHED),
+    "OffsetDelete.topics.partitions": Ordered(("partition_index",), HASHED),
+    "DeleteGroups.results": Ordered(("group_id",), "Kafka asks one coordinator after the other, in no order"),
+    "DescribeGroups.groups": Ordered(("group_id",), "Kafka asks one coordinator after the other, in no order"),
+    "JoinGroup.members": Ordered(("member_id",), HASHED),
+    "DescribeGroups.groups.members": Ordered(("member_id",), HASHED),
+    "ListGroups.groups": Ordered(("group_id",), HASHED),
     "Metadata.topics": Ordered(("name", "topic_id", "error_code"), HASHED),
-    "DescribeLogDirs.results.total_bytes": Masked("<bytes>", "the disk's"),
-    "DescribeLogDirs.results.usable_bytes": Masked("<bytes>", "the disk's"),
+    "DescribeLogDirs.results.total_bytes": Masked("<bytes>", "the size of the disk"),
+    "DescribeLogDirs.results.usable_bytes": Masked("<bytes>", "the size of the disk"),
 }
 
 

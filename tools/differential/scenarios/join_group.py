@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kproto.messages.describe_groups import DescribeGroupsRequest
 from kproto.messages.heartbeat import HeartbeatRequest
-from kproto.messages.join_group import JoinGroupRequest
+from kproto.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from tools.differential.group_requests import beat, join, joined, protocols, stable, subscribed_to, sync
 from tools.differential.scenario import scenario
 from tools.differential.stage import Stage
@@ -98,6 +98,15 @@ def reasons(stage: Stage) -> None:
     stage.ask("a reason", join(stage.name("g"), reason="because"))
     stage.ask("a long one", join(stage.name("h"), reason="because " * 100))
     stage.ask("an empty one", join(stage.name("i"), reason=""))
+
+
+@scenario(JoinGroupRequest, since=9)
+def a_subscription_that_cannot_be_read(stage: Stage) -> None:
+    """The coordinator carries what members tell each other, and looks inside only to know the topics."""
+    group = stage.name("g")
+    strange = [JoinGroupRequestProtocol(name="range", metadata=b"what is this?")]
+    given = stage.arrange(join(group, protocols=strange))
+    stage.ask("in", join(group, given.member_id, protocols=strange))
 
 
 @scenario(JoinGroupRequest)

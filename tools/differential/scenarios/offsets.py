@@ -17,7 +17,6 @@ from tools.differential.group_requests import (
     fetch_offsets,
     group_offsets,
     joined,
-    protocols,
     stable,
     subscribed_to,
 )
@@ -241,6 +240,3 @@ def deleting_what_is_consumed(stage: Stage) -> None:
     connect = stable(stage, "connect", protocol_type="connect")
     stage.arrange(committed_by(connect, topic))
     stage.ask("no consumers", forget(connect.group, (topic.name, [0])))
-    strange = stable(stage, "strange", protocols=protocols("range", metadata=b"what"))
-    stage.arrange(committed_by(strange, topic))
-    stage.ask("a subscription that cannot be read", forget(strange.group, (topic.name, [0])))
