@@ -258,11 +258,12 @@ def _recover(segments: list[Segment], recovery_point: int, config: LogConfig) ->
 def _start_of_scan(segment: Segment, recovery_point: int) -> int:
     """Where to begin checking: at the indexed batch before the recovery point, or at 0 if the indexes are no help."""
     try:
-        indexed = segment.offset_index.lookup(recovery_point - 1)
-        if indexed is None or segment.time_index.last is None:
+        if segment.time_index.last is None:
             return 0
-        next(segment.headers_from(indexed.last_offset))  # the entry proves itself, or the indexes are made anew
-        return indexed.position
+        # The batch where a look-up begins has proved its entry. Another look-up of what this one has found might find
+        # another entry, in a damaged index.
+        position, _ = next(segment.headers_from(recovery_point - 1))
+        return position
     except (DamagedIndex, Corrupt, StopIteration):
         return 0
 

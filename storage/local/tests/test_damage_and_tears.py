@@ -6,8 +6,10 @@ from kproto.batches.header import CONTROL
 from kproto.batches.records import RecordData, build_batch
 from storage.local.descriptors import Descriptors
 from storage.local.log import Log, Surroundings
+from storage.local.offset_index import LAYOUT as OFFSETS
 from storage.local.recovery import load
 from storage.local.segment import Corrupt, file_name
+from storage.local.time_index import LAYOUT as TIMES
 from storage.log_config import LogConfig
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
@@ -58,3 +60,13 @@ def test_control_batches_complete_no_producer_s_window() -> None:
     assert odd[22] & CONTROL
     killed.finish()
     assert opened(disk, 2, clean=True).producers.snapshot() == killed.producers.snapshot()
+
+
+def test_recovery_does_not_begin_where_a_garbled_index_points() -> None:
+    """One look-up in an index whose entries do not grow found an entry, a second one another, which proved itself; the
+    first was believed, and a log without fault stayed offline."""
+    entries = [(255, -232), (0, 0), (151_042, 216), (4, 432), (0, -671_088_640), (67_108_871, 677)]
+    index = b"".join(OFFSETS.pack(*entry) for entry in entries)
+    files = {FIRST: joined(batches(6)), f"orders-0/{file_name(0, '.index')}": index}
+    files[f"orders-0/{file_name(0, '.timeindex')}"] = TIMES.pack(1, 0)
+    assert opened(MemoryDisk(files), 5).end == 6

@@ -105,7 +105,7 @@ def opened(files: dict[str, bytes], end: int, *, clean: bool) -> Log:
 def is_whole(suffix: str, content: bytes) -> bool:
     """Whether the content is a well-formed file of its kind."""
     if suffix == ".txnindex":
-        return transaction_index.decode(content, 0, 1 << 62) is not None
+        return transaction_index.decode(content, 0, 1 << 63) is not None
     if suffix == ".snapshot":
         return producer_snapshot.decode(content) is not None
     return leader_epochs.decode(content) is not None

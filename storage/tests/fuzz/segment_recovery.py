@@ -199,7 +199,9 @@ def state_of(log: Log) -> dict[str, Any]:
         "end": log.end,
         "stable": log.stable,
         "segments": [(segment.base_offset, segment.size) for segment in log.segments],
-        "producers": sorted(log.producers.snapshot()),
+        # The last batch of each producer. Those before it in the window are gathered in two ways that differ where a
+        # marker has an older epoch than its producer, as no broker writes it.
+        "producers": {state.producer_id: state for state in log.producers.snapshot()},
         "aborted": log.aborted.overlapping(log.start, log.end),
         "epochs": list(log.epochs.entries),
     }
