@@ -219,6 +219,9 @@ def seeds() -> Iterator[bytes]:
     yield b"\x40\x00" + built(random, transactional=True, producer_id=5, producer_epoch=0, base_sequence=0)
     yield b"\x40\x00" + built(random, control=True)
     yield b"\x00\x00" + built(random) + built(random)[:40]
+    damaged = built(random)
+    damaged[-1] ^= 1
+    yield b"\x00\x00" + damaged
     yield b"\x00\x00" + built(random) * 2
     yield from (b"\x00\x00" + batch for batch in clients_batches())
 

@@ -1,7 +1,8 @@
 """Responses as a client receives them: a broker's own tools read them, and so does a broker that asks another.
 
 Input: int16 API key, int16 version, then a response frame behind its correlation id. The oracles are those of requests:
-only ProtocolError escapes, memory in proportion, the slow reader accepts the same, and a round trip changes nothing.
+only ProtocolError escapes, memory in proportion, the slow reader accepts and shows the same, and a round trip changes
+nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kproto.headers import API_VERSIONS, read_response_header, write_response_he
 from kproto.messages import APIS, request_type
 from kproto.tests.arbitrary_messages import filled, joined
 from kproto.tests.fuzz.bounds import measured
-from kproto.tests.fuzz.requests import SERVED, accepted_by_dump, check_round_trip
+from kproto.tests.fuzz.requests import SERVED, accepted_by_dump, check_round_trip, check_values
 
 
 def fuzz_responses(data: bytes) -> None:
@@ -44,6 +45,7 @@ def fuzz_responses(data: bytes) -> None:
     assert accepted_by_dump(cls, version, frame[at:]) is (message is not None), "the two readers disagree"
     if message is not None:
         check_round_trip(message, version)
+        check_values(message, version, frame[at:])
 
 
 def receive(key: int, version: int, frame: bytes) -> Any:
