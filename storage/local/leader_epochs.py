@@ -20,6 +20,7 @@ from kproto.ids import NO_EPOCH
 from storage.engine import EpochEnd
 
 NAME: Final = "leader-epoch-checkpoint"
+MAX_EPOCH: Final = 2**31 - 1
 
 
 class EpochStart(NamedTuple):
@@ -94,6 +95,8 @@ def decode(data: bytes) -> LeaderEpochs | None:
         if int(version) != 0 or int(count) != len(entries):
             return None
     except (ValueError, TypeError):
+        return None
+    if entries and not (0 <= entries[0].epoch and entries[-1].epoch <= MAX_EPOCH and entries[-1].start_offset < 1 << 63):
         return None
     for earlier, later in pairwise(entries):
         if later.epoch <= earlier.epoch or later.start_offset < earlier.start_offset:

@@ -70,3 +70,11 @@ def test_recovery_does_not_begin_where_a_garbled_index_points() -> None:
     files = {FIRST: joined(batches(6)), f"orders-0/{file_name(0, '.index')}": index}
     files[f"orders-0/{file_name(0, '.timeindex')}"] = TIMES.pack(1, 0)
     assert opened(MemoryDisk(files), 5).end == 6
+
+
+def test_epochs_that_no_batch_can_bear_are_not_believed() -> None:
+    """With an epoch of more than 32 bits in its file, a log could be read, but nothing could be appended to it."""
+    for text in (b"0\n1\n2147483648 0\n", b"0\n1\n-2 0\n", b"0\n2\n1 0\n2 9223372036854775808\n"):
+        log = opened(MemoryDisk({FIRST: joined(batches(2), leader_epoch=3), "orders-0/leader-epoch-checkpoint": text}), 0)
+        assert (log.epoch, log.end) == (3, 2)
+        log.append(batches(1))
