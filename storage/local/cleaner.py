@@ -25,7 +25,6 @@ Source: org.apache.kafka.storage.internals.log.{LogCleaner, LogCleanerManager}.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -45,7 +44,7 @@ from storage.local.swapping import NotBegun, put_in_place, remove_unfinished
 from storage.log_config import NEVER
 from storage.producers import CompletedTransaction
 from storage.seams.apart import Apart, ProcessDied
-from storage.seams.disk import Disk
+from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.logging import get_logger
 from storage.seams.pacing import Pace
 
@@ -54,8 +53,6 @@ if TYPE_CHECKING:
 
 TRY_AGAIN_MS: Final = 5 * 60 * 1000
 """After a failure that may pass."""
-
-_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +195,7 @@ class Cleaner:
                 except (Uncleanable, Corrupt, DamagedIndex) as error:
                     self._give_up(face, str(error))
                 except OSError as error:
-                    self._give_up(face, f"{directory}: {error}", passing=error.errno in _PASSING)
+                    self._give_up(face, f"{directory}: {error}", passing=error.errno in PASSING_ERRORS)
                 except ProcessDied as error:
                     self._give_up(face, f"{directory}: {error}", passing=True)
                 except Exception as error:  # a mistake of ours must not stop the broker, nor harm the log

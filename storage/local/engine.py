@@ -389,9 +389,11 @@ class LocalStore:
         self.descriptors.trim()
         for read in reads:
             log = own(read.log)
-            if log.opened is None:
-                with contextlib.suppress(KafkaError):  # it is refused below, in its place
-                    log.open()
+            if log.opened is not None:
+                log.opened.used = True  # so that upkeep does not let go of it before the thread has looked
+                continue
+            with contextlib.suppress(KafkaError):  # it is refused below, in its place
+                log.open()
         try:
             return await self.offload.run(answer_and_warm, reads, max_bytes, False)
         except DamagedIndex as error:

@@ -21,7 +21,6 @@ Sources: org.apache.kafka.storage.internals.log.{UnifiedLog, LocalLog, LogSegmen
 from __future__ import annotations
 
 import contextlib
-import errno
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from struct import Struct
@@ -40,20 +39,13 @@ from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, AppendedBatch, CompletedTransaction, LogProducers, end_marker
 from storage.retention import SegmentAge, judge
 from storage.seams.clock import Clock
-from storage.seams.disk import Disk, File
+from storage.seams.disk import PASSING_ERRORS, Disk, File
 from storage.seams.entropy import Entropy
 from storage.timestamps import first_record_at, latest_record
 
 NOTHING: Final = b""
 EXPIRY_INTERVAL_MS: Final = 10 * 60 * 1000
 NEVER: Final = 1 << 62
-
-_PASSING: Final = frozenset(
-    number
-    for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM")
-    if (number := getattr(errno, name, None)) is not None
-)
-"""Errors that say nothing about the disk but that it is full, or that this process has too much open: they pass."""
 
 _pack_offset = Struct(">q").pack_into
 _pack_epoch = Struct(">i").pack_into
@@ -252,7 +244,7 @@ class Log:
         return self._refused(error)
 
     def _refused(self, error: OSError) -> KafkaError:
-        if error.errno not in _PASSING and self.on_failure is not None:
+        if error.errno not in PASSING_ERRORS and self.on_failure is not None:
             self.on_failure(f"{self.directory}: {error}")
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log cannot be written: {error.strerror}")
 

@@ -2,7 +2,8 @@
 
 A `LocalLog` is a name and a few flags; the log behind it (`log.Log`: segments, producers, epochs) is loaded when
 somebody first asks for it and let go when nobody has for a while. A log that cannot be opened stays offline until the
-next start, and says KAFKA_STORAGE_ERROR to everybody: what was found wrong is in the broker's log.
+next start, unless it was for want of descriptors or memory. It says KAFKA_STORAGE_ERROR to everybody: what was found
+wrong is in the broker's log.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
 from storage.local.segment import Corrupt, FileSlice
 from storage.log_config import LogConfig
+from storage.seams.disk import PASSING_ERRORS
 from storage.seams.logging import get_logger
 
 if TYPE_CHECKING:
@@ -104,6 +106,8 @@ class LocalLog:
         except recovery.Damaged as error:
             self._fail(str(error))
         except (OSError, Corrupt, DamagedIndex) as error:
+            if isinstance(error, OSError) and error.errno in PASSING_ERRORS:
+                raise self.unreadable(str(error)) from error  # the next to ask may find it open
             self._fail(f"{self.spec.topic}-{self.spec.partition}: {error}")
         else:
             self.opened = log

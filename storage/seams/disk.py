@@ -33,9 +33,16 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from kproto.batches.buffers import ReadableBuffer, WritableBuffer
+
+PASSING_ERRORS: Final = frozenset(
+    number
+    for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM")
+    if (number := getattr(errno, name, None)) is not None
+)
+"""Errors that say nothing about the disk but that it is full, or that this process has too much open: they pass."""
 
 
 class InUse(Exception):

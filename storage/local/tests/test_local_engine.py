@@ -310,6 +310,19 @@ async def test_too_many_open_files(place: Place, code: int) -> None:
         await append(log_of(store, "other"), batch(b"fine"))
 
 
+async def test_too_many_open_files_to_open_a_log(place: Place) -> None:
+    """It is not offline for good: when descriptors have come back, so does the log."""
+    async with place.open() as store:
+        await append(log_of(store), *batches(3))
+    disk = FaultyDisk(SystemDisk())
+    async with place.open(disk) as store:
+        disk.fail("open", errno.EMFILE)
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            log_of(store).begin_append([batch(b"no")])
+        disk.heal()
+        assert await append(log_of(store), batch(b"yes")) == 3
+
+
 async def test_a_broken_disk_stops_the_directory(place: Place) -> None:
     """A write error that is not "full": nothing more is accepted, what is there can be read."""
     disk = FaultyDisk(HurriedDisk())
