@@ -96,8 +96,10 @@ def decode(data: bytes) -> LeaderEpochs | None:
             return None
     except (ValueError, TypeError):
         return None
-    if entries and not (0 <= entries[0].epoch and entries[-1].epoch <= MAX_EPOCH and entries[-1].start_offset < 1 << 63):
-        return None
+    if entries:
+        first, last = entries[0], entries[-1]
+        if first.epoch < 0 or last.epoch > MAX_EPOCH or last.start_offset >= 1 << 63:
+            return None
     for earlier, later in pairwise(entries):
         if later.epoch <= earlier.epoch or later.start_offset < earlier.start_offset:
             return None

@@ -75,6 +75,7 @@ def test_recovery_does_not_begin_where_a_garbled_index_points() -> None:
 def test_epochs_that_no_batch_can_bear_are_not_believed() -> None:
     """With an epoch of more than 32 bits in its file, a log could be read, but nothing could be appended to it."""
     for text in (b"0\n1\n2147483648 0\n", b"0\n1\n-2 0\n", b"0\n2\n1 0\n2 9223372036854775808\n"):
-        log = opened(MemoryDisk({FIRST: joined(batches(2), leader_epoch=3), "orders-0/leader-epoch-checkpoint": text}), 0)
+        files = {FIRST: joined(batches(2), leader_epoch=3), "orders-0/leader-epoch-checkpoint": text}
+        log = opened(MemoryDisk(files), 0)
         assert (log.epoch, log.end) == (3, 2)
         log.append(batches(1))
