@@ -16,7 +16,6 @@ from broker.config import BrokerConfig
 from storage.engine import LogSpec
 
 if TYPE_CHECKING:
-    from broker.coordinators.cluster.coordinator import ClusterCoordinator
     from broker.partitions import Partitions
     from storage.local.cleaner import CleanerSettings
 
@@ -38,10 +37,6 @@ def cleaner_settings(config: BrokerConfig) -> CleanerSettings:
     )
 
 
-def compacted_logs(cluster: ClusterCoordinator, partitions: Partitions) -> Iterator[LogSpec]:
+def compacted_logs(partitions: Partitions) -> Iterator[LogSpec]:
     """Every log of the cluster that is to be compacted."""
-    for topic in list(cluster.image.topics.values()):
-        config = partitions.log_config(topic)
-        if config.compact:
-            for index in range(topic.partition_count):
-                yield LogSpec(topic.name, topic.topic_id, index, config)
+    return (spec for spec in partitions.specs() if spec.config.compact)

@@ -12,6 +12,7 @@ costs nothing for waiters of other partitions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import trio
@@ -116,6 +117,13 @@ class Partitions:
         partition = Partition(topic, index, log, config)
         self._hosted[topic.name, index] = partition
         return partition
+
+    def specs(self) -> Iterator[LogSpec]:
+        """Every log of the cluster, hosted or not."""
+        for topic in list(self._cluster.image.topics.values()):
+            config = self.log_config(topic)
+            for index in range(topic.partition_count):
+                yield LogSpec(topic.name, topic.topic_id, index, config)
 
     def log_config(self, topic: Topic) -> LogConfig:
         """How this topic's logs are to be kept."""

@@ -150,20 +150,22 @@ def _store(config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offloa
         entropy=entropy,
         offload=offload,
         producer_expiration=config.producer_id_expiration_ms,
+        retention_check_ms=config.log_retention_check_interval_ms,
         cleaner=cleaner_settings(config),
         apart=ProcessApart(ThreadApart(offload)),
     )
 
 
-def _connect_cleaner(config: BrokerConfig, store: LogStore, cluster: ClusterCoordinator, logs: Partitions) -> None:
-    """Let the cleaner, if the engine has one, know every compacted log, and follow its settings."""
+def _connect_upkeep(config: BrokerConfig, store: LogStore, cluster: ClusterCoordinator, logs: Partitions) -> None:
+    """Let retention and the cleaner, if the engine has them, know every log, also those nobody has asked for."""
     if config.memory:
         return
     from storage.local.engine import LocalStore
 
     assert isinstance(store, LocalStore)
+    store.every_log = logs.specs
     cleaner = store.cleaner
-    cleaner.every_log = lambda: compacted_logs(cluster, logs)
+    cleaner.every_log = lambda: compacted_logs(logs)
     cleaner.settings = cleaner_settings(config)
 
     def follow(change: ClusterChange) -> None:
@@ -208,7 +210,7 @@ async def _start_services(
             partitions.reconfigure(services.config)
 
     cluster.subscribe(follow)
-    _connect_cleaner(config, store, cluster, partitions)
+    _connect_upkeep(config, store, cluster, partitions)
     return services
 
 
