@@ -81,8 +81,8 @@ def test_leader_epochs() -> None:
 
 
 def test_where_an_epoch_ends() -> None:
-    """An epoch ends where the next one begins, the last one where the log ends; gaps belong to the epoch before. Of one that
-    is deleted it is known that it ended before the oldest began."""
+    """An epoch ends where the next one begins, the last one where the log ends; gaps belong to the epoch before. Of
+    one that is deleted it is known that it ended before the oldest began."""
     epochs = LeaderEpochs([EpochStart(2, 10), EpochStart(5, 30)])
     assert epochs.end_of(-1, 50) is None
     assert epochs.end_of(1, 50) == EpochEnd(1, 10)
