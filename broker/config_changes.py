@@ -232,6 +232,10 @@ _PER_LISTENER: Final = re.compile(r"ssl\.(key\.password|(key|trust)store\..+)")
 """Keys of TLS that Kafka changes for single listeners only."""
 
 
+_MIN_INSYNC_REPLICAS: Final = "min.insync.replicas"
+"""With eligible leader replicas (KIP-966) this is a default of the whole cluster, and always set."""
+
+
 def _check_broker(name: str, wanted: Mapping[str, str], new: Sequence[str], config: BrokerConfig) -> None:
     for key_name in new:
         key = broker_key(key_name)
@@ -254,6 +258,11 @@ def _check_broker(name: str, wanted: Mapping[str, str], new: Sequence[str], conf
             config.check_dynamic(wanted, config.dynamic)
     except Contradiction as error:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"{error.keys[0]}: {error}") from error
+    # Kafka's controller has the last word, and another code.
+    if name and _MIN_INSYNC_REPLICAS in new:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{_MIN_INSYNC_REPLICAS} can only be altered for all brokers")
+    if not name and _MIN_INSYNC_REPLICAS in config.dynamic_defaults and _MIN_INSYNC_REPLICAS not in wanted:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{_MIN_INSYNC_REPLICAS} can be altered, but not deleted")
 
 
 def check_group_configs(overrides: Mapping[str, str], config: BrokerConfig) -> None:

@@ -191,6 +191,16 @@ def test_deleting_a_read_only_key_of_a_broker_is_no_error() -> None:
     assert alter(BROKER, "1", ("log.retention.hours", DELETE, None)) == {}
 
 
+def test_replicas_in_sync_are_a_default_of_the_whole_cluster() -> None:
+    """With eligible leader replicas `min.insync.replicas` belongs to all brokers, and to them always (KIP-966)."""
+    assert code_of(BROKER, "", ("min.insync.replicas", SET, "1")) is None
+    assert code_of(BROKER, "1", ("min.insync.replicas", SET, "1")) is CONFIG
+    with_default = BROKER_1.with_dynamic({"min.insync.replicas": "1"}, {})
+    with pytest.raises(KafkaError) as refused:
+        replacement(BROKER, "", [("log.retention.ms", "5")], with_default)({"min.insync.replicas": "1"})
+    assert refused.value.code is CONFIG
+
+
 def test_lists_of_a_broker_can_be_added_to() -> None:
     """From the default on; keys that are unknown or no lists cannot."""
     assert alter(BROKER, "1", ("log.cleanup.policy", APPEND, "compact")) == {"log.cleanup.policy": "delete,compact"}
