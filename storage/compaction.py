@@ -44,14 +44,14 @@ cleaning only, not of each segment.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import CONTROL, DELETE_HORIZON, TRANSACTIONAL, BatchHeader, has_valid_crc
-from kproto.batches.record_spans import batch_of_spans, emptied_batch, record_spans
+from kproto.batches.record_spans import batch_of_spans, emptied_batch, record_keys, record_spans
 from kproto.batches.records import ControlRecordType, control_record_type, iter_records
 from kproto.errors import ErrorCode, KafkaError
 from storage.key_map import MOST_NUMBERS, SLOT_SIZE, KeyMap
@@ -281,29 +281,20 @@ class Compaction:
         if header[5] & CONTROL:
             self._learning.ends_nothing(header, batch)
         elif not self._learning.is_aborted(header):
-            _, spans = record_spans(header, batch)
-            keys, fates, count = self._keys or self._make_map(len(spans)), self._fates, len(spans)
+            found = record_keys(header, batch)
+            count, deltas = len(found.keys), found.offset_deltas
+            keys, fates = self._keys or self._make_map(count), self._fates
             has_room = keys.count + count <= keys.capacity and len(fates) + count <= self._most_fates
             if not has_room and self.end > self.first_dirty:
                 return False
+            if deltas and not (deltas[0] >= 0 and deltas[-1] <= header[6] and deltas == sorted(set(deltas))):
+                raise _damaged(header, "its records' offsets do not rise, or lead out of it")
             number = len(fates)
             fates.extend(bytes(count))
-            first, base, put = self.first_dirty, header[0], keys.put
-            before = -1
-            for _, _, _, _, delta, key, has_value in spans:
-                if not before < delta <= header[6]:
-                    raise _damaged(header, "its records' offsets do not rise, or lead out of it")
-                before = delta
-                if base + delta >= first:
-                    if key is None:
-                        fates[number] = _DIES
-                    else:
-                        older = put(key, number)
-                        if older >= 0:
-                            fates[older] = _DIES
-                        if not has_value:
-                            fates[number] = _TOMBSTONE
-                number += 1
+            for index in found.without_value:
+                fates[number + index] = _TOMBSTONE
+            clean = bisect_left(deltas, self.first_dirty - header[0])  # most often none
+            keys.put_run(found.keys[clean:] if clean else found.keys, number + clean, fates, _DIES)
         self.end = last_offset + 1
         return True
 

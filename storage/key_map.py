@@ -23,6 +23,7 @@ Source: org.apache.kafka.storage.internals.log.SkimpyOffsetMap.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -32,7 +33,7 @@ MOST_NUMBERS: Final = 2**32 - 2
 """Numbers that fit into a slot."""
 
 _new_hash = blake2b
-_number = int.from_bytes
+_number = int.from_bytes  # of all 16 bytes: slicing first would take longer
 
 
 class KeyMap:
@@ -49,32 +50,39 @@ class KeyMap:
         self._newest = array("I", bytes(4 * self._slots))
         assert self._newest.itemsize == 4
 
-    def put(self, key: bytes, number: int) -> int:
-        """Record `number` is the newest of `key` now. Returns the number of the one that was, or -1.
+    def put_run(self, keys: Iterable[bytes | None], number: int, marks: bytearray, superseded: int) -> None:
+        """Records from `number` on have these keys, of which each is the newest now; those without a key do not count.
 
-        The caller sees to it that there is room (`count` < `capacity`).
+        The mark of each record that was the newest of its key before becomes `superseded`, and so does that of a record
+        without a key. The caller sees to it that there is room (`count` plus the number of keys up to `capacity`).
         """
-        digest = _new_hash(key, digest_size=HASH_SIZE).digest()
-        newest, hashes, slots = self._newest, self._hashes, self._slots
-        slot = _number(digest[:8], "little") % slots
-        while known := newest[slot]:
-            at = slot << 4
-            if hashes[at : at + HASH_SIZE] == digest:
-                newest[slot] = number + 1
-                return known - 1
-            slot = (slot + (1 << (digest[15] & 15))) % slots
-        assert self.count < self.capacity, "the map is full"
-        at = slot << 4
-        hashes[at : at + HASH_SIZE] = digest
-        newest[slot] = number + 1
-        self.count += 1
-        return -1
+        newest, hashes, slots, count = self._newest, self._hashes, self._slots, self.count
+        for key in keys:
+            if key is None:
+                marks[number] = superseded
+                number += 1
+                continue
+            digest = _new_hash(key, digest_size=HASH_SIZE).digest()
+            slot = _number(digest) % slots
+            number += 1
+            while known := newest[slot]:
+                at = slot << 4
+                if hashes[at : at + HASH_SIZE] == digest:
+                    marks[known - 1] = superseded
+                    break
+                slot = (slot + (1 << (digest[15] & 15))) % slots
+            else:
+                at = slot << 4
+                hashes[at : at + HASH_SIZE] = digest
+                count += 1
+            newest[slot] = number
+        self.count = count
 
     def get(self, key: bytes) -> int:
         """The number of the newest record of `key`; -1 if the map has none."""
         digest = _new_hash(key, digest_size=HASH_SIZE).digest()
         newest, hashes, slots = self._newest, self._hashes, self._slots
-        slot = _number(digest[:8], "little") % slots
+        slot = _number(digest) % slots
         while known := newest[slot]:
             at = slot << 4
             if hashes[at : at + HASH_SIZE] == digest:

@@ -28,6 +28,7 @@ VERBS: dict[str, Verb] = {
     "compare-schema": Verb("tools.schema_comparison:main", "compare our messages with Apache Kafka's definitions"),
     "compare-answers": Verb("tools.differential.command:main", "compare our answers with those of Apache Kafka"),
     "bench": Verb("tools.benchmark.command:main", "measure the broker, side by side with Apache Kafka"),
+    "bench-compaction": Verb("tools.benchmark.compaction:main", "measure compaction, and what producers feel of it"),
     "kill-test": Verb("tools.kill_test.command:main", "kill the broker again and again, check every acknowledgement"),
     "fuzz": Verb("tools.fuzz.command:main", "attack the decoders with mutated bytes, guided by coverage"),
     "codec-benchmark": Verb("tools.codec_benchmark:main", "time the decoder against kafka-python's"),
