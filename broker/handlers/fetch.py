@@ -24,6 +24,7 @@ import trio
 from broker.fetching.sessions import FetchSession, Wanted
 from broker.partitions import Partition, Waiter
 from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import NO_EPOCH
 from kproto.messages.fetch import (
     AbortedTransaction,
     EpochEndOffset,
@@ -37,9 +38,14 @@ from storage.engine import FetchedRecords, Read
 if TYPE_CHECKING:
     from broker.context import RequestContext
 
-READ_COMMITTED = 1
+READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 TOPIC_IDS_FROM = 13
 _NONE = ErrorCode.NONE
+_SESSION_ERRORS = (
+    ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
+    ErrorCode.INVALID_FETCH_SESSION_EPOCH,
+    ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR,
+)
 
 Plan = list[tuple[Wanted, Partition | PartitionData]]
 """Each partition wanted, and where to read it, or what to answer for it."""
@@ -49,6 +55,8 @@ def handle(request: FetchRequest, ctx: RequestContext) -> FetchResponse | Awaita
     """Answer now if that is what the client wants, else return the wait."""
     if request.replica_id >= 0 or request.replica_state.replica_id >= 0:
         return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
+    if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
+        raise KafkaError(ErrorCode.INVALID_REQUEST)  # Kafka fails with -1
     by_id = ctx.api_version >= TOPIC_IDS_FROM
     session, full = ctx.fetch_sessions.begin(
         request.session_id,
@@ -68,10 +76,11 @@ def handle(request: FetchRequest, ctx: RequestContext) -> FetchResponse | Awaita
 
 
 def refuse(request: FetchRequest, error: ErrorCode, version: int) -> FetchResponse:
-    """The error on top (v7 and later) and on each partition asked for."""
+    """The error on top (v7 and later) and on each partition asked for; alone if it is about the session, or v13."""
+    about_session = error in _SESSION_ERRORS
     return FetchResponse(
         error_code=error,
-        session_id=request.session_id,
+        session_id=0 if about_session else request.session_id,
         responses=[
             FetchableTopicResponse(
                 topic=topic.topic,
@@ -80,7 +89,7 @@ def refuse(request: FetchRequest, error: ErrorCode, version: int) -> FetchRespon
             )
             for topic in request.topics
         ]
-        if error == ErrorCode.TOPIC_AUTHORIZATION_FAILED or version < 7
+        if error == ErrorCode.TOPIC_AUTHORIZATION_FAILED or (version < TOPIC_IDS_FROM and not about_session)
         else [],
     )
 
@@ -129,9 +138,16 @@ def _forgotten(request: FetchRequest, by_id: bool) -> list[tuple[str | bytes, in
 
 
 def _failed(partition: int, error: ErrorCode) -> PartitionData:
-    """A partition that cannot be read. `records` is empty rather than null: older clients choke on null."""
+    """A partition that cannot be found. `records` is empty rather than null: older clients choke on null."""
     return PartitionData(
         partition_index=partition, error_code=error, high_watermark=-1, aborted_transactions=[], records=b""
+    )
+
+
+def _unreadable(partition: int, error: ErrorCode) -> PartitionData:
+    """A partition that was found, but cannot be read from there. Kafka then has no list of aborted transactions."""
+    return PartitionData(
+        partition_index=partition, error_code=error, high_watermark=-1, aborted_transactions=None, records=b""
     )
 
 
@@ -181,7 +197,7 @@ class _Look:
                 problem = _epoch_problem(wanted, partition)
                 upto = log.last_stable_offset if self._committed else log.high_watermark
             except KafkaError as error:
-                problem = _failed(wanted.partition, error.code)
+                problem = _unreadable(wanted.partition, error.code)
             if problem is not None:
                 plan.append((wanted, problem))
                 continue
@@ -235,7 +251,7 @@ class _Look:
                 continue
             result = next(following)
             if isinstance(result, KafkaError):
-                merged.append(_failed(wanted.partition, result.code))
+                merged.append(_unreadable(wanted.partition, result.code))
                 continue
             merged.append(
                 PartitionData(
@@ -305,14 +321,15 @@ def _epoch_problem(wanted: Wanted, partition: Partition) -> PartitionData | None
     """A reader with another idea of the leader (KIP-320), or whose last record is not in our log (KIP-595)."""
     log = partition.log
     try:
-        partition.check_leader_epoch(wanted.current_leader_epoch)
+        # Kafka's consumers say -1; of Fetch alone it takes any epoch below zero for none.
+        partition.check_leader_epoch(max(wanted.current_leader_epoch, NO_EPOCH))
     except KafkaError as error:
-        return _failed(wanted.partition, error.code)
+        return _unreadable(wanted.partition, error.code)
     if wanted.last_fetched_epoch < 0:
         return None
     end = log.end_of_epoch(wanted.last_fetched_epoch)
     if end is None:
-        return _failed(wanted.partition, ErrorCode.OFFSET_OUT_OF_RANGE)
+        return _unreadable(wanted.partition, ErrorCode.OFFSET_OUT_OF_RANGE)
     if end.leader_epoch < wanted.last_fetched_epoch or end.end_offset < wanted.fetch_offset:
         return PartitionData(
             partition_index=wanted.partition,
@@ -320,7 +337,7 @@ def _epoch_problem(wanted: Wanted, partition: Partition) -> PartitionData | None
             last_stable_offset=log.last_stable_offset,
             log_start_offset=log.log_start_offset,
             diverging_epoch=EpochEndOffset(epoch=end.leader_epoch, end_offset=end.end_offset),
-            aborted_transactions=[],
+            aborted_transactions=None,
             records=b"",
         )
     return None

@@ -260,6 +260,31 @@ async def test_read_committed_stops_at_the_last_stable_offset_and_lists_aborted_
         assert [(each.producer_id, each.first_offset) for each in part.aborted_transactions] == [(5, 1)]
 
 
+async def test_an_isolation_level_that_is_none_is_refused() -> None:
+    """INVALID_REQUEST rather than a guess what the reader may see; before v13 for each partition too."""
+    async with world() as w:
+        await create(w)
+        asked = request(wanted(), isolation_level=2)
+        assert codes(await w.ask(asked, 12)) == [ErrorCode.INVALID_REQUEST]
+        assert (await w.ask(asked, 12)).error_code == ErrorCode.INVALID_REQUEST
+        newer = await w.ask(asked, 13)
+        assert (newer.error_code, newer.responses) == (ErrorCode.INVALID_REQUEST, [])
+
+
+async def test_only_partitions_that_can_be_read_have_a_list_of_aborted_transactions() -> None:
+    """Null where the offset or the epoch is wrong, empty where nobody knows the partition: so does Kafka."""
+    async with world() as w:
+        await create(w)
+
+        async def aborted(partition: FetchPartition) -> Any:
+            return (await w.ask(request(partition, isolation_level=1), 12)).responses[0].partitions[0]
+
+        assert (await aborted(wanted(offset=5))).aborted_transactions is None
+        assert (await aborted(wanted(current_leader_epoch=5))).aborted_transactions is None
+        assert (await aborted(wanted(9))).aborted_transactions == []
+        assert (await aborted(wanted(current_leader_epoch=-2))).error_code == ErrorCode.NONE
+
+
 # --- sessions (KIP-227)
 
 
@@ -319,7 +344,10 @@ async def test_session_errors() -> None:
         first = await opened(w, wanted())
 
         async def error(session_id: int, epoch: int) -> ErrorCode:
-            return ErrorCode((await w.ask(request(session_id=session_id, session_epoch=epoch), 12)).error_code)
+            reply = await w.ask(request(wanted(), session_id=session_id, session_epoch=epoch), 12)
+            code = ErrorCode(reply.error_code)
+            assert code is ErrorCode.NONE or (reply.session_id, reply.responses) == (0, [])
+            return code
 
         assert await error(first.session_id + 1, 1) is ErrorCode.FETCH_SESSION_ID_NOT_FOUND
         assert await error(first.session_id, 7) is ErrorCode.INVALID_FETCH_SESSION_EPOCH
