@@ -6,10 +6,11 @@ tells a value that was set from a default, also where both are equal.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tools.benchmark.brokers import BrokerProcess, Contender, free_port, kafka, ottla
+from tools.benchmark.brokers import BrokerProcess, Contender, free_port, kafka
 from tools.differential.stage import Site, wait_for_coordinators
 
 SETTINGS = (
@@ -34,7 +35,8 @@ KAFKAS_LAG_SECONDS = 0.25
 @contextmanager
 def running_ottla() -> Iterator[Site]:
     """Ottla, run by this interpreter, ready to be asked."""
-    with _running(ottla(), SETTINGS, 0.0) as site:
+    words = (sys.executable, "-m", "ottla", "serve", "--data", "{dir}")
+    with _running(Contender("ottla", words), SETTINGS, 0.0) as site:
         yield site
 
 

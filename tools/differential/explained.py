@@ -20,6 +20,42 @@ EXPLAINED: list[Explanation] = [
     # What only Ottla has.
     Explanation("CreateTopics/*", "*.configs[ottla.*]", "keys of our own are shown like any other", kafkas=ABSENT),
     Explanation("DescribeConfigs/*", "*.configs[ottla.*]", "keys of our own are shown like any other", kafkas=ABSENT),
+    Explanation("*/*: described", "*.configs[ottla.*]", "keys of our own are shown like any other", kafkas=ABSENT),
+    Explanation(
+        "DescribeConfigs/brokers: *", "*.configs[log.dir].*value", "where data are kept by default", "ottla-data",
+        "/tmp/kafka-logs",
+    ),
+    Explanation(
+        "DescribeConfigs/brokers: *", "*.configs[listeners].value", "there is no listener for controllers to show",
+        "PLAINTEXT://127.0.0.1:<port>", "PLAINTEXT://127.0.0.1:<port>,CONTROLLER://127.0.0.1:<controller>",
+    ),
+    Explanation(
+        "DescribeConfigs/brokers: *", "*.configs[listeners].synonyms[0].value",
+        "there is no listener for controllers to show",
+        "PLAINTEXT://127.0.0.1:<port>", "PLAINTEXT://127.0.0.1:<port>,CONTROLLER://127.0.0.1:<controller>",
+    ),
+    *(
+        Explanation(
+            "DescribeConfigs/brokers: all with synonyms", f"*.configs[{name}].synonyms[1]*",
+            "the defaults are those of a single node that starts without a file",
+        )
+        for name in (
+            "controller.listener.names", "group.initial.rebalance.delay.ms", "listeners", "node.id",
+            "offsets.topic.replication.factor", "process.roles", "share.coordinator.state.topic.min.isr",
+            "share.coordinator.state.topic.replication.factor", "transaction.state.log.min.isr",
+            "transaction.state.log.replication.factor",
+        )
+    ),
+    Explanation(
+        "DescribeConfigs/brokers: named 01", "*", "a broker's name is its id as one writes it: 1, and not 01",
+    ),
+    Explanation(
+        "IncrementalAlterConfigs/brokers: named 01", "*", "a broker's name is its id as one writes it: 1, and not 01",
+    ),
+    Explanation(
+        "IncrementalAlterConfigs/brokers: *: far out of range", "responses[*].error_*",
+        "the number of these threads has no meaning here, so its growth has no bounds",
+    ),
     Explanation("*", "*error_message", "we say why, where Kafka gives the code only", "<sentence>", None),
     # Where Ottla is faster.
     Explanation(
@@ -48,6 +84,10 @@ EXPLAINED: list[Explanation] = [
         "what members tell each other is theirs; a coordinator that cannot read it carries it all the same",
         kafkas=NO_ANSWER,
     ),
+    Explanation(
+        "AlterConfigs/replacing: the same twice", "", "each of the two is refused, as IncrementalAlterConfigs does",
+        kafkas=NO_ANSWER,
+    ),
     # What belongs to copies between brokers, which the engines keep.
     Explanation(
         "ListOffsets/replicas: replica *", "topics[~t].partitions[0].*",
@@ -57,12 +97,44 @@ EXPLAINED: list[Explanation] = [
         "OffsetForLeaderEpoch/replicas: replica *", "topics[~t].partitions[0].*",
         "who pretends to be a broker is refused, with 29",
     ),
+    Explanation("Fetch/replicas: replica *", "*", "who pretends to be a broker is refused, with 29"),
+    # What is in another order, which nobody can rely on.
+    Explanation(
+        "Fetch/places: *", "responses[*", "answers come in the order of the request; Kafka's errors come last",
+    ),
+    Explanation(
+        "Fetch/topics-in-sessions: *", "responses[order]",
+        "answers come in the order of the session; Kafka's errors come last",
+    ),
+    Explanation(
+        "Fetch/order-in-sessions: then, *", "responses[*].partitions[*",
+        "what gave records goes to the end of the queue at once; in Kafka the first answer of a session does not count",
+    ),
     # What is not there any more.
+    Explanation(
+        "Fetch/topics-in-sessions: *", "responses[<id of doomed>].partitions[0].error_code",
+        "the id of a deleted topic is unknown; Kafka's session still knows the name that it had", 100, 3,
+    ),
+    Explanation(
+        "Fetch/epochs-of-sessions: an empty session", "session_id", "there is nothing to remember", 0, "<session 5>",
+    ),
     Explanation(
         "ListOffsets/special-timestamps: -3 after *", "topics[~t].partitions[0].*",
         "the largest timestamp of what is left; Kafka goes on to find a record that is deleted",
     ),
     # Where Ottla says more precisely what is wrong.
+    Explanation(
+        "Fetch/isolation-levels: *", "*error_code",
+        "INVALID_REQUEST for a level that is none; Kafka fails with -1", 42, -1,
+    ),
+    Explanation(
+        "Fetch/limits: * negative", "responses[*].partitions[0].*",
+        "a negative limit is a small one, under which the first batch is given out; Kafka fails with -1",
+    ),
+    Explanation(
+        "IncrementalAlterConfigs/topics: * operation", "*.error_code",
+        "INVALID_REQUEST for an operation that is none; Kafka fails with -1", 42, -1,
+    ),
     Explanation(
         "ListOffsets/isolation-levels: *", "topics[~t].partitions[0].error_code",
         "INVALID_REQUEST for a level that is none; Kafka fails with -1", 42, -1,

@@ -102,6 +102,9 @@ VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
     "DescribeGroups.groups.members": Ordered(("member_id",), HASHED),
     "ListGroups.groups": Ordered(("group_id",), HASHED),
     "Metadata.topics": Ordered(("name", "topic_id", "error_code"), HASHED),
+    "DescribeConfigs.results.configs": Ordered(("name",), HASHED),
+    "DescribeLogDirs.results.topics": Ordered(("name",), HASHED),
+    "DescribeLogDirs.results.topics.partitions": Ordered(("partition_index",), HASHED),
     "DescribeLogDirs.results.total_bytes": Masked("<bytes>", "the size of the disk"),
     "DescribeLogDirs.results.usable_bytes": Masked("<bytes>", "the size of the disk"),
 }

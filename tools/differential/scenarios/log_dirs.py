@@ -28,6 +28,10 @@ def directories(stage: Stage) -> None:
     stage.ask("the same twice", asked((topic.name, [0, 0])))
     stage.ask("no topics", asked())
     reply = stage.arrange(DescribeLogDirsRequest(topics=None))
-    found = sorted((each.name, part.partition_index, part.partition_size) for each in reply.results[0].topics
-                   for part in each.partitions if each.name in (topic.name, other.name))
-    stage.write_down("of all, ours", [list(each) for each in found])
+    found = [
+        [each.name.removeprefix(stage.name("")), part.partition_index, part.partition_size]
+        for each in reply.results[0].topics
+        for part in each.partitions
+        if each.name in (topic.name, other.name)
+    ]
+    stage.write_down("of all, ours", sorted(found))
