@@ -20,6 +20,7 @@ CAPABILITIES = {
     "timestamps": "choose a record's timestamp",
     "partitions": "choose a record's partition",
     "large_requests": "send a record of several megabytes",
+    "recreated_topics": "go on producing to a topic that was deleted and made again",
     "stored_offsets": "say at which offset a record was stored",
     "stored_partitions": "say in which partition each of many records was stored",
     "error_codes": "say which error code the broker answered",

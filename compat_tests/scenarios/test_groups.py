@@ -130,7 +130,8 @@ def test_leaving_commits_automatically(session: Session) -> None:
     session.producer().produce(topic, [Record(b"old")])
     first = session.member(group, [topic], auto_commit=True)
     read(first, 1)
-    first.poll(0)
+    # Some count a record as read when the next one is asked for.
+    first.poll(0.1)
     session.close(first)
     session.producer().produce(topic, [Record(b"new")])
     assert values(read(session.member(group, [topic], auto_commit=True), 1)) == [b"new"]

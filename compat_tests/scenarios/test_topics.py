@@ -128,7 +128,7 @@ def stored_at_last(producer: Producer, topic: str) -> Stored:
     return stored[-1]
 
 
-@needs("delete_topics", "create_topics", "stored_offsets")
+@needs("delete_topics", "create_topics", "stored_offsets", "recreated_topics")
 def test_a_producer_survives_its_topic_being_made_again(session: Session) -> None:
     """A producer goes on after its topic was deleted and created again"""
     name = session.topic()

@@ -1,4 +1,9 @@
-"""x"""
-NAME="franz_go"
-NEEDS="x"
-CANNOT: dict[str,str] = {}
+"""franz-go: a client in pure Go, first to speak the newest versions of everything."""
+
+from __future__ import annotations
+
+NAME = "franz-go"
+NEEDS = "the Go worker (python -m compat_tests prepare franz_go)"
+CANNOT = {
+    "recreated_topics": "a franz-go producer does not write to a topic whose id has changed",
+}

@@ -1,0 +1,79 @@
+"""`python -m compat_tests`: the scenarios with every client, and the page that tells how it went.
+
+    python -m compat_tests prepare [CLIENT ...]      fetch and build what clients outside Python need, into .compat/
+    python -m compat_tests run [pytest's words ...]  all clients on one broker; prints the matrix
+    python -m compat_tests page FILE                 all clients on Ottla and, if a command for it is known, on Apache
+                                                     Kafka; writes the matrix of both as Markdown
+
+The scenarios themselves are pytest's: `pytest compat_tests` runs them, with the options that README.md tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from compat_tests import matrix
+from compat_tests.clients import CLIENTS, client
+
+HERE = Path(__file__).parent
+
+
+def prepare(names: Sequence[str]) -> int:
+    """Let each client that can be prepared fetch and build what it needs; the exit status says whether all could."""
+    status = 0
+    for name in names or CLIENTS:
+        try:
+            work = getattr(importlib.import_module(f"compat_tests.clients.{name}.adapter"), "prepare", None)
+            if work is not None:
+                work()
+                print(f"{client(name).name}: ready")
+        except (ImportError, FileNotFoundError, subprocess.CalledProcessError) as error:
+            print(f"{client(name).name}: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def run(words: Sequence[str]) -> int:
+    """pytest's exit status."""
+    command = [sys.executable, "-m", "pytest", str(HERE / "scenarios"), "--all-clients", "-q", *words]
+    return subprocess.run(command, cwd=HERE.parent, check=False).returncode
+
+
+def page(path: Path, words: Sequence[str]) -> int:
+    """Run on each broker there is, write the page; the exit status says whether all scenarios passed."""
+    brokers = ["ottla", "kafka"] if os.environ.get("OTTLA_KAFKA_COMMAND") else ["ottla"]
+    status = 0
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for broker in brokers:
+            outcomes = Path(folder) / f"{broker}.json"
+            status |= run(["--launch", broker, "--outcomes", str(outcomes), *words])
+            runs.append(matrix.Run.load(outcomes))
+    path.write_text(matrix.page(runs), encoding="utf-8")
+    return status
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m compat_tests", description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    preparing = commands.add_parser("prepare", help="fetch and build what clients outside Python need")
+    preparing.add_argument("clients", nargs="*", choices=[*CLIENTS, []])
+    commands.add_parser("run", help="all clients on one broker; further words go to pytest", add_help=False)
+    writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
+    writing.add_argument("file", type=Path)
+    chosen, rest = parser.parse_known_args(words)
+    if chosen.command == "prepare":
+        return prepare(chosen.clients)
+    return run(rest) if chosen.command == "run" else page(chosen.file, rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""franz-go as a scenario's client: the program in the folder worker, built once."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from compat_tests.clients.contract import Driver
+from compat_tests.clients.worker import BUILT, WorkerDriver
+
+SOURCE = Path(__file__).parent / "worker"
+PROGRAM = BUILT / "franz_go" / "worker"
+
+
+def prepare() -> None:
+    """Build the worker. Raises FileNotFoundError, CalledProcessError."""
+    PROGRAM.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["go", "build", "-o", str(PROGRAM), "."], cwd=SOURCE, check=True)
+
+
+def open_driver() -> Driver:
+    """The driver of this client. Raises ImportError when it is not built."""
+    if not PROGRAM.exists():
+        raise ImportError("the worker is not built")
+    return WorkerDriver([str(PROGRAM)])

@@ -1,0 +1,37 @@
+"""The matrix: one cell for each scenario and client, the worst of its variants, and a reason for each gap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compat_tests.matrix import Outcome, Result, Run, markdown, terminal
+
+
+def outcome(scenario: str, client: str, result: Result, reason: str = "") -> Outcome:
+    """One of a theme of its own."""
+    return Outcome("Producing: records", scenario, f"The promise of {scenario}", client, result, reason)
+
+
+def test_a_cell_shows_the_worst_variant() -> None:
+    """A scenario that failed with one codec has failed."""
+    run = Run("Ottla", [outcome("codecs", "a", "pass"), outcome("codecs", "a", "FAIL"), outcome("codecs", "a", "gap")])
+    assert terminal(run) == ["scenario a", "codecs   FAIL"]
+
+
+def test_brokers_that_agree_share_an_entry() -> None:
+    """Where both brokers say the same it is said once, and a gap's reason is told once."""
+    runs = [
+        Run("Ottla", [outcome("one", "a", "pass"), outcome("two", "a", "gap", "it cannot")]),
+        Run("Kafka", [outcome("one", "a", "FAIL"), outcome("two", "a", "gap", "it cannot")]),
+    ]
+    lines = markdown(runs).splitlines()
+    assert "| The promise of one | yes / **no** |" in lines
+    assert "| The promise of two | - |" in lines
+    assert lines[-1] == "* **a**: it cannot."
+
+
+def test_a_run_is_saved_and_loaded(tmp_path: Path) -> None:
+    """A run in a file is the same run."""
+    run = Run("Ottla", [outcome("one", "a", "skip", "not here")])
+    run.save(tmp_path / "run.json")
+    assert Run.load(tmp_path / "run.json") == run
