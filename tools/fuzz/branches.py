@@ -1,4 +1,5 @@
-"""Which inputs of a corpus are worth keeping: the shortest that together take every branch the whole corpus takes.
+"""Which inputs of a corpus are worth keeping: the shortest that together take every branch the whole corpus takes, and
+that no seed takes, because seeds are made anew each time.
 
 A branch is a pair of lines of one function that ran one after the other, told by Python's own tracing, so nothing needs
 to be installed and generated decoders count like everything else. Run as `python -m tools.fuzz.branches PACKAGE NAME
@@ -16,16 +17,19 @@ from typing import Any
 
 from kproto.tests.fuzz.corpus import ROOT, Family, Target, pack
 
-LONGEST = 4096
+LONGEST = 1280
 """Longer inputs are left out: what they reach, a shorter one reaches as well, sooner or later."""
 
 Branch = tuple[CodeType, int, int]
 
 
-def best(target: Target, inputs: Iterable[bytes]) -> tuple[list[bytes], int]:
-    """The inputs to keep, and the number of branches they take. An input that is a finding is left out."""
+def best(target: Target, inputs: Iterable[bytes], seeds: Iterable[bytes] = ()) -> tuple[list[bytes], int]:
+    """The inputs to keep, and the number of branches they and the seeds take. A finding is not kept."""
     known: set[Branch] = set()
     kept = []
+    for seed in seeds:
+        target(seed)
+        known |= branches(target, seed)
     for data in sorted({each for each in inputs if len(each) <= LONGEST}, key=lambda each: (len(each), each)):
         try:
             target(data)  # what is done once only, such as compiling a decoder, is no branch of this input
@@ -71,9 +75,9 @@ def main(arguments: list[str]) -> None:
     """Thin out a family's corpus."""
     package, name, *folders = arguments
     family = Family(package, name)
-    inputs = [*family.corpus(), *family.seeds()]
+    inputs = family.corpus()
     inputs += [path.read_bytes() for folder in folders for path in sorted(Path(folder).iterdir())]
-    kept, count = best(family.target(), inputs)
+    kept, count = best(family.target(), inputs, family.seeds())
     family.corpus_file.parent.mkdir(exist_ok=True)
     data = pack(kept)
     family.corpus_file.write_bytes(data)

@@ -94,6 +94,7 @@ def test_a_corpus_is_thinned_out_to_the_shortest_inputs_that_take_every_branch()
     kept, branches = best(target, [b"aaaa", b"a", b"bb", b"bbbbb", b"bbbb", b"c", b"d", b"a"])
     assert kept == [b"a", b"d", b"bb", b"bbbb"]
     assert branches > 4
+    assert best(target, [b"a", b"bb", b"bbbb"], seeds=[b"along", b"b"])[0] == [b"bbbb"]
 
 
 def test_every_family_has_seeds_and_a_name_of_its_own() -> None:

@@ -4,7 +4,7 @@ A family of inputs is one module of a package's `tests/fuzz` folder. `frames.py`
 which returns or raises AssertionError (and, being a finding, anything else), and `seeds()`, which makes inputs worth
 starting from. Beside the modules lie
 
-    corpus/frames.corpus         inputs that together reach every branch that fuzzing has reached so far
+    corpus/frames.corpus         inputs that, together with the seeds, reach every branch that fuzzing has reached
     regressions/frames/<name>    one input that was a finding once, named after it; never minimised away
 
 A corpus is one file because its inputs are small, many and of interest to nobody one by one: each is a big-endian
@@ -87,12 +87,12 @@ def unpack(data: bytes) -> list[bytes]:
 
 
 def replay(package: str, name: str) -> None:
-    """Put every kept input of a family through its target. Raises AssertionError with the input that is a finding."""
+    """Put every seed and every kept input of a family through its target. Raises AssertionError for a finding."""
     family = Family(package, name)
     target = family.target()
-    kept = {f"number {number} of the corpus": data for number, data in enumerate(family.corpus())}
+    kept = {f"seed {number}": data for number, data in enumerate(family.seeds())}
+    kept |= {f"number {number} of the corpus": data for number, data in enumerate(family.corpus())}
     kept |= {f"regression {regression}": data for regression, data in family.regressions().items()}
-    assert kept, f"nothing is kept for {package}'s {name}; `ottla fuzz {name} --keep` makes a corpus"
     for what, data in kept.items():
         try:
             target(data)
