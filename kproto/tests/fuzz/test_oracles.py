@@ -10,6 +10,7 @@ from kproto.batches import compression, records, validate
 from kproto.connection import ServerConnection
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from kproto.framing import FrameReader
+from kproto.messages.header import RequestHeader
 from kproto.schema import compile as compiler
 from kproto.tests.fuzz import (
     compressed_batches,
@@ -58,7 +59,7 @@ def test_memory_out_of_proportion_is_noticed() -> None:
 def test_errors_pass_through_the_measuring() -> None:
     """What an action raises, its measuring raises."""
     with pytest.raises(ProtocolError):
-        measured(lambda: compiler.decode(requests.RequestHeader, 1, b""), 1, bytes_per_byte=64)
+        measured(lambda: compiler.decode(RequestHeader, 1, b""), 1, bytes_per_byte=64)
 
 
 def test_a_lost_frame_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +138,7 @@ def test_an_output_above_the_bound_is_noticed(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_codec_with_rules_of_its_own_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is packed with lz4 is refused."""
-    honest = records.decompress
+    honest = compression.decompress
 
     def partial(codec: int, data: Any, bound: int) -> memoryview:
         if codec == compression.Codec.LZ4:
