@@ -45,18 +45,17 @@ class Agreement:
     def complaints(self) -> Iterator[str]:
         """What Kafka's tool complains of, and where the two differ. Raises ToolFailed."""
         files = files_of(self._data)
-        deep = kafka_dump.run(self._tool, files, "--deep-iteration") if files else KafkaDump({}, [], [])
+        deep = kafka_dump.run(self._tool, files, "--deep-iteration") if files else KafkaDump({}, [], [], [])
         if not files:
             yield f"{self._data}: there is nothing that the tool reads"
             return
         yield from deep.complaints
-        for file, before, after in deep.gaps:
-            known = known_of(Path(file).parent)
-            if not (known.compacted or known.cleaner_offset):
-                yield f"{file}: offset {before} is followed by {after}, says Kafka's tool, and the log is not compacted"
+        yield from _unless_compacted(deep)
         indexes = files_of(self._data, INDEXES)
         for option in ("--index-sanity-check", "--verify-index-only"):
-            yield from kafka_dump.run(self._tool, indexes, option).complaints
+            checked = kafka_dump.run(self._tool, indexes, option)
+            yield from checked.complaints
+            yield from _unless_compacted(checked)
         self.counted["file"] = len(files)
         for path in files:
             yield from self._file(path, deep)
@@ -73,6 +72,16 @@ class Agreement:
             if mine != kafkas:
                 yield f"{path}: dump-log says {mine}, Kafka's tool says {kafkas}"
                 return
+
+
+def _unless_compacted(dump: KafkaDump) -> Iterator[str]:
+    """What the tool says of compacted logs only, if it says it of another."""
+    said = [(file, f"offset {before} is followed by {after}") for file, before, after in dump.gaps]
+    said += [(file, "it has an entry for a batch without that timestamp") for file in dump.hollow]
+    for file, words in said:
+        known = known_of(Path(file).parent)
+        if not (known.compacted or known.cleaner_offset):
+            yield f"{file}: {words}, says Kafka's tool, and the log is not compacted"
 
 
 def in_common(line: Line) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Every line it prints is either understood here, and then becomes a line as `tool
 complaint: the tool says what it does not like in sentences of its own, and a sentence not foreseen here must not pass
 for approval. One thing it says of its own broker's files as well: with `--deep-iteration` it takes the first record of
 a file for the successor of offset -1, and so calls every segment but the first non-consecutive. What is left of that
-are gaps, which compacted logs have.
+are gaps, which compacted logs have. Nor can it make sense of the time index of a segment that Kafka itself has
+compacted, where the batch with the largest timestamp has lost all of its records and keeps its header only.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ _HARMLESS = re.compile(
 )
 _NON_CONSECUTIVE = re.compile(r"Non-consecutive offsets in (.+)\Z")
 _FOLLOWED = re.compile(r" +(-?\d+) is followed by (\d+)\Z")
+_MISMATCH = re.compile(r"Found timestamp mismatch in :(.+)\Z")
+_HOLLOW = re.compile(r" +Index timestamp: \d+, log timestamp: -1\Z")
 
 Line = dict[str, Any]
 
@@ -67,6 +70,8 @@ class KafkaDump(NamedTuple):
     files: dict[str, list[Line]]
     gaps: list[tuple[str, int, int]]
     """Files where one offset is followed by another that is not the next."""
+    hollow: list[str]
+    """Time indexes with an entry for a batch without records."""
     complaints: list[str]
 
 
@@ -76,7 +81,7 @@ class ToolFailed(Exception):
 
 def run(command: str, files: Sequence[Path], *options: str) -> KafkaDump:
     """Dump `files` with the tool that `command CLASS ...` runs. Raises ToolFailed."""
-    dump = KafkaDump({}, [], [])
+    dump = KafkaDump({}, [], [], [])
     for first in range(0, len(files), FILES_AT_A_TIME):
         chosen = ",".join(map(str, files[first : first + FILES_AT_A_TIME]))
         words = [*shlex.split(command), CLASS, *options, "--files", chosen]
@@ -89,15 +94,16 @@ def run(command: str, files: Sequence[Path], *options: str) -> KafkaDump:
         understood = understand(done.stdout.splitlines() + done.stderr.splitlines())
         dump.files.update(understood.files)
         dump.gaps.extend(understood.gaps)
+        dump.hollow.extend(understood.hollow)
         dump.complaints.extend(understood.complaints)
     return dump
 
 
 def understand(output: Sequence[str]) -> KafkaDump:
     """What the lines of the tool's output say."""
-    dump = KafkaDump({}, [], [])
+    dump = KafkaDump({}, [], [], [])
     current: list[Line] = []
-    with_gaps = ""
+    with_gaps = mismatched = ""
     for text in output:
         if match := _DUMPING.match(text):
             current = dump.files.setdefault(match[1], [])
@@ -109,13 +115,19 @@ def understand(output: Sequence[str]) -> KafkaDump:
             if match[1] != "-1":
                 dump.gaps.append((with_gaps, int(match[1]), int(match[2])))
             continue
+        if match := _MISMATCH.match(text):
+            mismatched = match[1]
+            continue
+        if mismatched and _HOLLOW.match(text):
+            dump.hollow.append(mismatched)
+            continue
         for kind, pattern in _PATTERNS:
             if match := pattern.match(text):
                 current.append({"type": kind, **_values(match)})
                 break
         else:
             if text.strip() and not _HARMLESS.match(text):
-                dump.complaints.append(text)
+                dump.complaints.append(f"{mismatched}: {text}" if text.startswith(" ") else text)
     return dump
 
 

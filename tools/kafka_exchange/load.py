@@ -29,18 +29,20 @@ from tools.wire_client import WireClient
 CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 GROUP: Final = "exchange"
 WAIT_SECONDS: Final = 60.0
+BEGIN_MS: Final = 1_700_000_000_000
 CLEANING_SECONDS: Final = 90.0
 FROZEN: Final = {"min.compaction.lag.ms": str(1 << 40)}
 """What stops compaction of records that are there already, so that two brokers can be compared."""
-SMALL_SEGMENTS: Final = {"segment.bytes": "1048576", "index.interval.bytes": "2048"}
+KEEP: Final = {"retention.ms": "-1"}
+SMALL_SEGMENTS: Final = KEEP | {"segment.bytes": "1048576", "index.interval.bytes": "2048"}
 TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
     "codecs": (2, SMALL_SEGMENTS),
     "stamped": (1, SMALL_SEGMENTS | {"message.timestamp.type": "LogAppendTime"}),
     "compacted": (1, SMALL_SEGMENTS | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"}),
     "trimmed": (1, SMALL_SEGMENTS),
-    "unnumbered": (1, {}),
+    "unnumbered": (1, KEEP),
     "transactions": (1, SMALL_SEGMENTS),
-    "sequences": (1, {}),
+    "sequences": (1, KEEP),
 }
 
 
@@ -52,18 +54,21 @@ def write(port: int, records: int, *, compacts: bool, seed: int = 1) -> None:
     client = {"bootstrap.servers": f"127.0.0.1:{port}"}
     create_topics(port, frozen=False)
     chance = random.Random(seed)
+    counted = 0
     for codec in CODECS:
         producer = _producer(client, **{"compression.type": codec, "enable.idempotence": True, "linger.ms": 5})
         for number in range(records):
             for topic in ("codecs", "codecs", "stamped", "compacted", "compacted", "trimmed"):
-                producer.produce(topic, **_record(chance, codec, number))
+                counted += 1
+                producer.produce(topic, **_record(chance, codec, number, counted))
             if number % 50 == 0:
                 _flush(producer)
         _flush(producer)
     for acks in ("0", "1"):
         producer = _producer(client, **{"acks": acks, "linger.ms": 1})
         for number in range(records // 10):
-            producer.produce("unnumbered", **_record(chance, acks, number))
+            counted += 1
+            producer.produce("unnumbered", **_record(chance, acks, number, counted))
         _flush(producer)
     if has_transactions(port):
         _write_transactions(client, chance, records // 20)
@@ -144,8 +149,9 @@ def _flush(producer: Any) -> None:
         raise TimeoutError(f"{left} records were not acknowledged within {WAIT_SECONDS:g} s")
 
 
-def _record(chance: random.Random, name: str, number: int) -> dict[str, Any]:
-    record: dict[str, Any] = {"key": f"key-{number % 40}", "timestamp": 1_700_000_000_000 + 250 * number}
+def _record(chance: random.Random, name: str, number: int, counted: int) -> dict[str, Any]:
+    """A record with a time of its own: where two have the same, brokers may answer with either."""
+    record: dict[str, Any] = {"key": f"key-{number % 40}", "timestamp": BEGIN_MS + 40 * counted}
     if number % 97 == 0:
         record["value"] = None
     else:
@@ -165,14 +171,16 @@ def _write_transactions(client: dict[str, Any], chance: random.Random, count: in
     long_one = _producer(client, **{"transactional.id": "exchange-long"})
     long_one.init_transactions(WAIT_SECONDS)
     long_one.begin_transaction()
-    long_one.produce("transactions", value=b"begun early, aborted late")
+    long_one.produce("transactions", value=b"begun early, aborted late", timestamp=BEGIN_MS)
     _flush(long_one)
+    counted = 0
     for number in range(count):
         for producer in producers:
             producer.begin_transaction()
         for _ in range(3):
             for producer in producers:
-                producer.produce("transactions", **_record(chance, "transaction", number))
+                counted += 1
+                producer.produce("transactions", **_record(chance, "transaction", number, counted))
                 _flush(producer)
         producers[0].commit_transaction(WAIT_SECONDS) if number % 2 else producers[0].abort_transaction(WAIT_SECONDS)
         producers[1].commit_transaction(WAIT_SECONDS) if number % 3 else producers[1].abort_transaction(WAIT_SECONDS)

@@ -1,11 +1,13 @@
 """An idempotent producer that goes on where it was after its log has moved to another broker.
 
 Numbers are kept per partition, so whoever serves the log now has to know, from the producer snapshot or from the
-batches: a batch sent again is answered with the offset it has, a gap is refused, the next one is appended.
+batches: a batch sent again is answered with the offset it has, a gap is refused, the next one is appended. The batches
+are of today, as Kafka forgets producers by the timestamps of what they wrote.
 """
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from kproto.batches.records import RecordData, build_batch
@@ -25,6 +27,8 @@ class Numbered(NamedTuple):
     producer_id: int
     epoch: int
     sent: int
+    begun: int
+    """When, in milliseconds: the timestamp of the first batch."""
 
 
 def begin(port: int) -> Numbered:
@@ -33,7 +37,7 @@ def begin(port: int) -> Numbered:
         answer = client.call(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000), 4)
         if answer.error_code:
             raise ConnectionError(f"InitProducerId was answered with error {answer.error_code}")
-        producer = Numbered(answer.producer_id, answer.producer_epoch, BATCHES)
+        producer = Numbered(answer.producer_id, answer.producer_epoch, BATCHES, int(time.time() * 1000))
         for number in range(BATCHES):
             assert _send(client, producer, number) == (0, number * RECORDS), "the topic must be empty at first"
         return producer
@@ -57,7 +61,7 @@ def go_on(port: int, producer: Numbered, name: str) -> list[str]:
 
 
 def _send(client: WireClient, producer: Numbered, number: int) -> tuple[int, int]:
-    records = [RecordData(timestamp=1_700_000_000_000 + number, value=b"%d" % number)] * RECORDS
+    records = [RecordData(timestamp=producer.begun + number, value=b"%d" % number)] * RECORDS
     batch = build_batch(
         records,
         producer_id=producer.producer_id,
