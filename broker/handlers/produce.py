@@ -234,10 +234,11 @@ def _answer_partition(entry: Entry) -> PartitionProduceResponse:
     if problem is None:
         partition, begun, batch = entry.partition, entry.append, entry.batch
         assert partition is not None and begun is not None and batch is not None
+        told_time = partition.config.log_append_time or begun.duplicate  # of a duplicate Kafka remembers the time
         return PartitionProduceResponse(
             index=entry.part.index,
             base_offset=begun.base_offset,
-            log_append_time_ms=batch.header.max_timestamp if partition.config.log_append_time else -1,
+            log_append_time_ms=batch.header.max_timestamp if told_time else -1,
             log_start_offset=_log_start_offset(partition),
         )
     response = PartitionProduceResponse(

@@ -18,7 +18,9 @@ a length below the header's, a wrong CRC                               CORRUPT_M
 a codec number that is not assigned                                    UNSUPPORTED_COMPRESSION_TYPE (*)
 no records, or a count that the last offset delta contradicts          INVALID_RECORD
 a control batch; a producer id without a sequence number               INVALID_RECORD
+a producer id with an epoch below -1                                   INVALID_PRODUCER_EPOCH
 LogAppendTime claimed by the producer on a LogAppendTime topic         INVALID_TIMESTAMP
+more records than fit into the bytes, where these are not compressed   INVALID_RECORD
 more than segment.bytes                                                RECORD_LIST_TOO_LARGE
 =====================================================================  ==============================================
 
@@ -58,6 +60,7 @@ from kproto.batches.header import (
     ATTRIBUTES_OFFSET,
     CODEC_MASK,
     CONTROL,
+    HEADER_SIZE,
     LOG_APPEND_TIME,
     LOG_OVERHEAD,
     MAGIC_OFFSET,
@@ -80,7 +83,7 @@ from kproto.batches.records import (
     summarise_records,
 )
 from kproto.errors import ErrorCode, KafkaError
-from kproto.ids import NO_TIMESTAMP
+from kproto.ids import NO_PRODUCER_EPOCH, NO_TIMESTAMP
 
 __all__ = [
     "MAX_RECORD_ERRORS",
@@ -198,12 +201,16 @@ def check_produced_batch(
         raise _invalid("clients do not write control records")
     if header.producer_id >= 0 and header.base_sequence < 0:
         raise _invalid(f"producer id {header.producer_id} with sequence number {header.base_sequence}")
+    if header.producer_id >= 0 and header.producer_epoch < NO_PRODUCER_EPOCH:
+        raise KafkaError(ErrorCode.INVALID_PRODUCER_EPOCH, f"no producer has epoch {header.producer_epoch}")
     if attributes & LOG_APPEND_TIME and rules.log_append_time:
         reason = "the timestamp type LogAppendTime is the broker's to set"
         # The count is a claim still, and a reply must not be large because of a claim.
         listed = min(count, MAX_RECORD_ERRORS, size // MIN_RECORD_SIZE)
         errors = [RecordError(index, reason) for index in range(listed)]
         raise RecordsRefused(ErrorCode.INVALID_TIMESTAMP, reason, errors)
+    if codec == Codec.NONE and count > (size - HEADER_SIZE) // MIN_RECORD_SIZE:
+        raise _invalid(f"{size - HEADER_SIZE} bytes have no room for {count} records")
     if size > rules.segment_bytes:
         raise _longer_than_segment(size, rules)
     return header

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kproto.batches.compression import Codec, compress
-from kproto.batches.header import HEADER, BatchHeader, compute_crc, has_valid_crc, read_header
-from kproto.batches.records import RecordData, build_batch, build_control_batch, iter_records
+from kproto.batches.header import HEADER, HEADER_SIZE, BatchHeader, compute_crc, has_valid_crc, read_header
+from kproto.batches.records import MIN_RECORD_SIZE, RecordData, build_batch, build_control_batch, iter_records
 from kproto.batches.validate import (
     MAX_RECORD_ERRORS,
     RecordsRefused,
@@ -222,6 +222,21 @@ def test_a_producer_id_needs_a_sequence_number() -> None:
     assert refusal(with_fields(batch(), producer_id=5, producer_epoch=0)) == "INVALID_RECORD"
     assert check(with_fields(batch(), base_sequence=7, producer_epoch=3))
     assert check(with_fields(batch(), producer_id=5, base_sequence=0))
+
+
+def test_an_epoch_below_none_is_invalid() -> None:
+    """-1 is no epoch; nothing is below it."""
+    data = with_fields(batch(), producer_id=5, producer_epoch=-2, base_sequence=0)
+    assert refusal(data) == "INVALID_PRODUCER_EPOCH"
+    assert check(with_fields(batch(), producer_id=-1, producer_epoch=-2))
+
+
+def test_more_records_than_there_is_room_for_are_invalid() -> None:
+    """Plain records are not looked at, but seven bytes each is the least they take."""
+    size = len(batch()) - HEADER_SIZE
+    most = size // MIN_RECORD_SIZE
+    assert check(with_fields(batch(), record_count=most, last_offset_delta=most - 1))
+    assert refusal(with_fields(batch(), record_count=most + 1, last_offset_delta=most)) == "INVALID_RECORD"
 
 
 def test_a_transactional_batch_needs_a_request_with_transactional_id() -> None:

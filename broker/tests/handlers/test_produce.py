@@ -92,7 +92,10 @@ async def test_topics_by_id() -> None:
 
 @pytest.mark.parametrize("acks", [1, -1])
 async def test_a_duplicate_is_answered_with_the_original_offset(acks: int) -> None:
-    """P2: a retry of an idempotent producer is not appended again, and its answer is the first one's."""
+    """P2: a retry of an idempotent producer is not appended again, and its answer is the first one's.
+
+    The time in it is the batch's largest, as in Kafka's.
+    """
     async with world() as w:
         await create(w)
         await produced(w, batch())
@@ -100,6 +103,7 @@ async def test_a_duplicate_is_answered_with_the_original_offset(acks: int) -> No
         first = await produced(w, batch(2, base_sequence=0, **idempotent), acks=acks)
         await produced(w, batch(1, base_sequence=2, **idempotent), acks=acks)
         again = await produced(w, batch(2, base_sequence=0, **idempotent), acks=acks)
+        assert (first.log_append_time_ms, again.log_append_time_ms) == (-1, (await stored(w))[2].timestamp)
         assert (again.error_code, again.base_offset) == (0, first.base_offset) == (0, 1)
         assert len(await stored(w)) == 4
 
