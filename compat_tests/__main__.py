@@ -20,15 +20,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compat_tests import matrix
-from compat_tests.clients import CLIENTS, client
+from compat_tests.clients import CLIENTS, TOOLS, client
 
 HERE = Path(__file__).parent
+EVERYBODY = (*CLIENTS, TOOLS)
 
 
 def prepare(names: Sequence[str]) -> int:
     """Let each client that can be prepared fetch and build what it needs; the exit status says whether all could."""
     status = 0
-    for name in names or CLIENTS:
+    for name in names or EVERYBODY:
         try:
             work = getattr(importlib.import_module(f"compat_tests.clients.{name}.adapter"), "prepare", None)
             if work is not None:
@@ -65,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m compat_tests", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     preparing = commands.add_parser("prepare", help="fetch and build what clients outside Python need")
-    preparing.add_argument("clients", nargs="*", choices=[*CLIENTS, []])
+    preparing.add_argument("clients", nargs="*", choices=[*EVERYBODY, []])
     commands.add_parser("run", help="all clients on one broker; further words go to pytest", add_help=False)
     writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
     writing.add_argument("file", type=Path)

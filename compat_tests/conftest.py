@@ -17,8 +17,9 @@ import pytest
 from compat_tests import matrix
 from compat_tests.brokers import Broker, Kafka, LaunchedBroker, Ottla, RunningBroker, Unable
 from compat_tests.capabilities import CAPABILITIES
-from compat_tests.clients import CLIENTS, DEFAULT, Client, Missing, client
+from compat_tests.clients import CLIENTS, DEFAULT, TOOLS, Client, Missing, client
 from compat_tests.clients.contract import Driver
+from compat_tests.clients.kafka_tools.adapter import Tools, missing
 from compat_tests.session import Session
 
 HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="COMMAND",
         help="starts Apache Kafka in the foreground: '... {port} {dir} {settings}'",
     )
-    group.addoption("--client", action="append", choices=CLIENTS, help="only this client; may be repeated")
+    group.addoption("--client", action="append", choices=(*CLIENTS, TOOLS), help="only this client; may be repeated")
     group.addoption("--all-clients", action="store_true", help="also the clients that have to be prepared first")
     group.addoption("--matrix", metavar="FILE", help="write the matrix of clients and scenarios as Markdown")
     group.addoption("--outcomes", metavar="FILE", help="write every outcome as JSON")
@@ -54,8 +55,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One run for each client."""
     if "subject" in metafunc.fixturenames:
         everybody = CLIENTS if metafunc.config.getoption("--all-clients") else DEFAULT
-        chosen = metafunc.config.getoption("--client") or everybody
+        chosen = [name for name in metafunc.config.getoption("--client") or everybody if name != TOOLS]
         metafunc.parametrize("subject", [client(folder) for folder in chosen], ids=chosen, scope="session")
+    elif "tools" in metafunc.fixturenames:
+        metafunc.parametrize("tool_subject", [client(TOOLS)], ids=[TOOLS], scope="session")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -201,13 +204,24 @@ def owned(connect: Callable[..., Session]) -> Session:
     return session
 
 
+@pytest.fixture
+def tools(request: pytest.FixtureRequest, tool_subject: Client, brokers: Brokers) -> Tools:
+    """Kafka's command-line tools on the shared broker; they take their time, so only who asks for them gets them."""
+    chosen = request.config.getoption("--client") or ()
+    if TOOLS not in chosen and not request.config.getoption("--all-clients"):
+        pytest.skip("with --all-clients or --client kafka_tools")
+    if lacking := missing():
+        pytest.skip(f"{tool_subject.needs}: {lacking}")
+    return Tools(brokers.get("shared").bootstrap)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Note what became of a scenario for the matrix."""
     report = yield
     assert isinstance(report, pytest.TestReport)
     callspec = getattr(item, "callspec", None)
-    subject = callspec.params.get("subject") if callspec else None
+    subject = callspec.params.get("subject", callspec.params.get("tool_subject")) if callspec else None
     if isinstance(subject, Client) and isinstance(item, pytest.Function):
         reason = str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
         result: matrix.Result | None = None

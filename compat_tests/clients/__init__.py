@@ -15,6 +15,8 @@ from compat_tests.clients.contract import Driver
 # In the order of the matrix. The first ones need nothing but Python packages, or one command; they are the default.
 DEFAULT = ("kafka_python", "confluent_kafka", "aiokafka", "kcat")
 CLIENTS = (*DEFAULT, "java", "kafkajs", "franz_go")
+# Not a client in the sense of the contract: a folder of programs with scenarios of their own.
+TOOLS = "kafka_tools"
 
 
 class Missing(Exception):
