@@ -75,6 +75,7 @@ EXPLAINED: list[Explanation] = [
         "the topic is made before its time is up; Kafka's controller finds the deadline passed already",
     ),
     # Where Kafka loses its way, and its client waits for ever.
+    Explanation("Produce/lengths: null", "", "no records are INVALID_RECORD, like too few of them", kafkas=NO_ANSWER),
     Explanation(
         "JoinGroup/bad-groups-and-members: a protocol twice", "", "of two protocols of one name the first counts",
         kafkas=NO_ANSWER,
@@ -98,6 +99,11 @@ EXPLAINED: list[Explanation] = [
         "who pretends to be a broker is refused, with 29",
     ),
     Explanation("Fetch/replicas: replica *", "*", "who pretends to be a broker is refused, with 29"),
+    # What transactions need, which are not served yet.
+    Explanation(
+        "Produce/transactional-id: *, a plain batch", "responses[*].partition_responses[0].*",
+        "transactional ids are refused for good while there are no transactions",
+    ),
     # What is in another order, which nobody can rely on.
     Explanation(
         "Fetch/places: *", "responses[*", "answers come in the order of the request; Kafka's errors come last",
@@ -122,7 +128,54 @@ EXPLAINED: list[Explanation] = [
         "ListOffsets/special-timestamps: -3 after *", "topics[~t].partitions[0].*",
         "the largest timestamp of what is left; Kafka goes on to find a record that is deleted",
     ),
+    # What is the same to everybody who sends what makes sense.
+    Explanation(
+        "Produce/acknowledgements: acks 2 for a topic that is not there", "*.error_code",
+        "acks that do not exist are refused before anything is looked at", 21,
+    ),
+    Explanation(
+        "Produce/destinations: no partitions", "responses", "what is asked for empty is answered empty; Kafka drops it",
+    ),
+    Explanation(
+        "Produce/destinations: a * twice", "responses[*",
+        "each batch is written and answered; of two for one partition Kafka forgets the first",
+    ),
+    Explanation(
+        "Produce/destinations: the end of 0", "topics[~t].partitions[0].offset",
+        "each batch is written and answered; of two for one partition Kafka forgets the first",
+    ),
+    # What is not looked at, or more closely than Kafka does.
+    Explanation(
+        "Produce/headers: count and delta *", "responses[*].partition_responses[0].*",
+        "records of a batch that is not compressed and whose checksum is right are carried, not read",
+    ),
+    *(
+        Explanation(
+            f"Produce/records: *, {codec}", "responses[*].partition_responses[0].*",
+            "of compressed records every frame is checked, and not what is in it; Kafka looks at some of both",
+        )
+        for codec in ("gzip", "zstd")
+    ),
+    Explanation(
+        "Produce/records: *", "responses[*].partition_responses[0].*",
+        "records of a batch that is not compressed and whose checksum is right are carried, not read",
+    ),
+    Explanation(
+        "Produce/*", "*.log_start_offset", "only a refusal of single records tells where the log starts", -1, 0,
+    ),
     # Where Ottla says more precisely what is wrong.
+    Explanation(
+        "Produce/codecs: codec *", "*.error_code",
+        "UNSUPPORTED_COMPRESSION_TYPE; Kafka fails with -1, after which clients send the same again", 76, -1,
+    ),
+    Explanation(
+        "Produce/compressed-payloads: *", "*.error_code",
+        "INVALID_RECORD; Kafka fails with -1, after which clients send the same again", 87, -1,
+    ),
+    Explanation(
+        "Produce/lengths: length huge", "*.error_code",
+        "INVALID_RECORD; Kafka fails with -1, after which clients send the same again", 87, -1,
+    ),
     Explanation(
         "Fetch/isolation-levels: *", "*error_code",
         "INVALID_REQUEST for a level that is none; Kafka fails with -1", 42, -1,

@@ -103,6 +103,8 @@ VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
     "ListGroups.groups": Ordered(("group_id",), HASHED),
     "Metadata.topics": Ordered(("name", "topic_id", "error_code"), HASHED),
     "DescribeConfigs.results.configs": Ordered(("name",), HASHED),
+    "Produce.responses": Ordered(("name", "topic_id"), HASHED),
+    "Produce.responses.partition_responses": Ordered(("index",), HASHED),
     "DescribeLogDirs.results.topics": Ordered(("name",), HASHED),
     "DescribeLogDirs.results.topics.partitions": Ordered(("partition_index",), HASHED),
     "DescribeLogDirs.results.total_bytes": Masked("<bytes>", "the size of the disk"),
