@@ -175,7 +175,7 @@ class Cleaner:
         except (OSError, Corrupt, DamagedIndex) as error:
             self._give_up(face, str(error))
             return None
-        self._asked[face.key] = (active, verdict.ask_again)
+        self._asked[face.key] = (active, now if verdict.due else verdict.ask_again)
         return verdict
 
     # -- one log -------------------------------------------------------------------------------------------------------
@@ -215,19 +215,24 @@ class Cleaner:
         job = await store.offload.run(self._job, log, verdict, aborted, producers)
         pace = Pace(settings.bytes_per_second)
         started, rewritten = store.monotonic_millis(), 0
-        async with self._apart.state(Rewriter, store.disk, job, pace) as rewriter:
-            end = await rewriter.run(Rewriter.learn)
-            groups = group_segments(
-                [source for source in job.sources if source.base_offset < end],
-                upto=verdict.upto,
-                segment_bytes=log.config.segment_bytes,
-                index_bytes=log.config.segment_index_bytes,
-            )
-            for group in groups:
-                made = await rewriter.run(Rewriter.rewrite, group)
-                if made is not None:
-                    await self._exchange(face, log, made)
-                    rewritten += 1
+        try:
+            async with self._apart.state(Rewriter, store.disk, job, pace) as rewriter:
+                end = await rewriter.run(Rewriter.learn)
+                groups = group_segments(
+                    [source for source in job.sources if source.base_offset < end],
+                    upto=verdict.upto,
+                    segment_bytes=log.config.segment_bytes,
+                    index_bytes=log.config.segment_index_bytes,
+                )
+                for group in groups:
+                    made = await rewriter.run(Rewriter.rewrite, group)
+                    if made is not None:
+                        await self._exchange(face, log, made)
+                        rewritten += 1
+        except FileNotFoundError as error:
+            if job.sources[0].base_offset < log.layout[0][0]:
+                raise Stale from error  # retention was quicker
+            raise
         store.data.clean_offsets[face.key] = end
         await store.write_clean_offsets()
         self._asked.pop(face.key, None)
