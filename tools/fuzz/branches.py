@@ -15,7 +15,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from kproto.tests.fuzz.corpus import ROOT, Family, Target, pack
+from kproto.tests.fuzz.families import ROOT, Family, Target, pack
 
 LONGEST = 1280
 """Longer inputs are left out: what they reach, a shorter one reaches as well, sooner or later."""

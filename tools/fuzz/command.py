@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from kproto.tests.fuzz.corpus import Family
+    from kproto.tests.fuzz.families import Family
 
 LONGEST_INPUT = 4096
 SECONDS_PER_INPUT = 20
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def all_families() -> list[Family]:
     """Every family of every package."""
-    from kproto.tests.fuzz.corpus import PACKAGES, Family, families
+    from kproto.tests.fuzz.families import PACKAGES, Family, families
 
     return [Family(package, name) for package in PACKAGES for name in families(package)]
 

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     with atheris.instrument_imports(include=["kproto", "storage", "broker"], enable_loader_override=False):
         from kproto.schema import compile as compiler
         from kproto.tests.fuzz import bounds
-        from kproto.tests.fuzz.corpus import Family
+        from kproto.tests.fuzz.families import Family
 
         target = Family(package, name).target()
     bounds.sampling.one_in = MEMORY_ONE_IN

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kproto.tests.fuzz.corpus import PACKAGES, Family, families
+from kproto.tests.fuzz.families import PACKAGES, Family, families
 from tools.fuzz import command
 from tools.fuzz.branches import best
 from tools.fuzz.hunt import Watched

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kproto.tests.fuzz.corpus import families, replay
+from kproto.tests.fuzz.families import families, replay
 
 
 @pytest.mark.parametrize("name", families("broker"))

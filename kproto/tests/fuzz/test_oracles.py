@@ -24,7 +24,7 @@ from kproto.tests.fuzz import (
     responses,
 )
 from kproto.tests.fuzz.bounds import KIB, measured
-from kproto.tests.fuzz.corpus import Target
+from kproto.tests.fuzz.families import Target
 
 
 def finds_something(module: Any, target: Target) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from kproto.tests.fuzz.corpus import families, pack, replay, unpack
+from kproto.tests.fuzz.families import families, pack, replay, unpack
 
 
 @pytest.mark.parametrize("name", families("kproto"))
