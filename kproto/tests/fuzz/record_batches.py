@@ -49,6 +49,7 @@ REFUSALS: Final = {
     ErrorCode.MESSAGE_TOO_LARGE,
     ErrorCode.INVALID_TIMESTAMP,
     ErrorCode.RECORD_LIST_TOO_LARGE,
+    ErrorCode.INVALID_PRODUCER_EPOCH,
 }
 
 
