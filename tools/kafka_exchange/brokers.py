@@ -93,8 +93,8 @@ class Site:
         shutil.copytree(data, self.data)
 
     @contextmanager
-    def running(self) -> Iterator[int]:
-        """The broker at work: the port it listens on. Raises BrokerFailed."""
+    def running(self, *, kill: bool = False) -> Iterator[int]:
+        """The broker at work: the port it listens on. In the end it is stopped, or killed. Raises BrokerFailed."""
         port = quiet_port()
         log = self.folder.with_suffix(".log")
         with log.open("ab") as output:
@@ -106,6 +106,8 @@ class Site:
             self._wait(process, port, log)
             yield port
         finally:
+            if kill:
+                os.killpg(process.pid, signal.SIGKILL)
             self._stop(process)
 
     def _wait(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -11,12 +11,17 @@ partitions moved      logs taken out of one broker's directory and put into the 
 directory moved       the other broker starts on the whole directory: the same, and topics, settings and committed
                       offsets as well
 directory moved back  the first broker starts on what the other has left
+killed                the first broker is killed; the other starts on that
 ====================  ==============================================================================================
+
+While a broker writes, `check-log` looks at its directory again and again and must not find anything wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -62,8 +67,8 @@ class Exchange:
     def run(self) -> None:
         """Everything, in both directions. Raises BrokerFailed, ToolFailed, KafkaException, TimeoutError."""
         kafka = brokers.kafka(self._commands.kafka)
-        ottlas = self.written(brokers.ottla(), compacts=False)
-        kafkas = self.written(kafka, compacts=True)
+        ottlas = self.written(brokers.ottla())
+        kafkas = self.written(kafka)
         self.partitions_moved(ottlas, kafka)
         self.partitions_moved(kafkas, brokers.ottla())
         self.partitions_moved(kafkas, brokers.ottla(), clean=False)
@@ -72,12 +77,13 @@ class Exchange:
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
-    def written(self, kind: brokers.Kind, *, compacts: bool) -> Written:
+    def written(self, kind: brokers.Kind) -> Written:
         """Let a broker fill a directory of its own."""
         site = self._site(kind, "writes")
         site.prepare()
         with site.running() as port:
-            load.write(port, self._records, compacts=compacts)
+            with self._checking(kind.name, site.data):
+                load.write(port, self._records)
             producer = sequences.begin(port)
             told = listing(port)
         records = sum(len(partition.records) for partition in told.partitions.values())
@@ -124,6 +130,14 @@ class Exchange:
         with home.running() as port:
             self._compare(again, told, listing(port))
         self._sound(again, home.data)
+        killed = f"{again}, which is killed, and under {target.name}"
+        with home.running(kill=True):
+            pass
+        self._check(killed, home.data)
+        site.put(home.data)
+        with site.running() as port:
+            self._compare(killed, told, listing(port))
+        self._sound(killed, site.data)
 
     # -- their parts ---------------------------------------------------------------------------------------------------
 
@@ -136,15 +150,42 @@ class Exchange:
         self._report(how, found)
 
     def _sound(self, how: str, data: Path) -> None:
-        findings = DirectoryCheck(data, records=True).findings()
-        self._report(
-            f"{how}, by check-log", [f"{found.path}: {found.sentence}" for found in findings if not found.note]
-        )
+        self._check(how, data)
         agreement = Agreement(data, self._commands.tool)
         complaints = list(agreement.complaints())
         counted = ", ".join(f"{count:,} x {what}" for what, count in agreement.counted.items())
         self._say(f"{how}: DumpLogSegments and dump-log {'agree' if not complaints else 'DISAGREE'}: {counted}")
         self._report(f"{how}, by Kafka's tool", complaints)
+
+    def _check(self, how: str, data: Path) -> None:
+        findings = DirectoryCheck(data, records=True).findings()
+        self._report(
+            f"{how}, by check-log", [f"{found.path}: {found.sentence}" for found in findings if not found.note]
+        )
+
+    @contextmanager
+    def _checking(self, name: str, data: Path) -> Iterator[None]:
+        """Check the directory again and again, for as long as this lasts."""
+        over = threading.Event()
+        wrong: list[str] = []
+        times = 0
+
+        def check() -> None:
+            nonlocal times
+            while not over.wait(1.0):
+                findings = DirectoryCheck(data).findings()
+                wrong.extend(f"{found.path}: {found.sentence}" for found in findings if not found.note)
+                times += 1
+
+        thread = threading.Thread(target=check, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        self._say(f"check-log looked {times} times while {name} was writing")
+        self._report(f"while {name} was writing, by check-log", wrong)
 
     def _report(self, how: str, sentences: list[str]) -> None:
         for sentence in sentences:

@@ -46,8 +46,8 @@ TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
 }
 
 
-def write(port: int, records: int, *, compacts: bool, seed: int = 1) -> None:
-    """Fill the topics, `records` records for each codec and topic; wait for compaction if the broker `compacts`.
+def write(port: int, records: int, *, seed: int = 1) -> None:
+    """Fill the topics, `records` records for each codec and topic, and wait until some have been compacted.
 
     Raises KafkaException, TimeoutError.
     """
@@ -74,8 +74,7 @@ def write(port: int, records: int, *, compacts: bool, seed: int = 1) -> None:
         _write_transactions(client, chance, records // 20)
     _delete_records(port)
     _commit(client)
-    if compacts:
-        _wait_for_compaction(client)
+    _wait_for_compaction(client)
     _freeze(port)
 
 

@@ -53,6 +53,7 @@ class PartitionCheck:
         self._known = known
         self._records = records
         self._name = directory_named(directory.resolve().name)
+        self._swapping = False  # compaction was replacing segments: old ones may be gone in part
 
     def findings(self) -> Iterator[Finding]:
         """Everything that is not as it should be. Raises OSError."""
@@ -79,7 +80,9 @@ class PartitionCheck:
             elif not name.endswith(".tmp"):
                 yield Finding(path, "nothing of a log is called so; it is left alone", note=True)
         elif ".swap" in named.state:
-            yield Finding(path, "a compaction was interrupted while it replaced segments: the partition stays offline")
+            self._swapping = True
+            words = "a compaction was interrupted while it replaced segments; the next start brings it to its end"
+            yield Finding(path, words, note=not self._known.clean)
         elif named.state:
             left = "removed segment" if ".deleted" in named.state else "compaction that did not get to its end"
             yield Finding(path, f"it is left of a {left}; the next start, or time, removes it", note=True)
@@ -92,7 +95,8 @@ class PartitionCheck:
             for offset in files.get(kind, []):
                 if offset not in segments:
                     path = self.directory / file_name(offset, suffix)
-                    removed = bool(segments) and offset < segments[0]
+                    expected = self._known.running or self._swapping
+                    removed = expected or (bool(segments) and offset < segments[0])
                     what = "was removed before it" if removed else "is missing"
                     yield Finding(path, f"its segment {file_name(offset, '.log')} {what}", note=removed)
 
@@ -157,7 +161,8 @@ class PartitionCheck:
         if epochs is None:
             yield Finding(path, f"it is unreadable: no whole file of this kind, or its epochs do not grow; {ANEW}")
             return None
-        return EpochWitness(path, epochs, self._known.log_start)
+        # At work, a broker may have moved the start on since that was read.
+        return EpochWitness(path, epochs, None if self._known.running else self._known.log_start)
 
     def _segment(self, base: int, newest: bool, names: list[str]) -> Findings[SegmentFiles]:
         path = self.directory / file_name(base, ".log")

@@ -482,10 +482,12 @@ def test_file_names_that_do_not_fit(data: Path, name: str, check: Callable[..., 
 
 
 def test_files_of_a_compaction_that_was_interrupted(data: Path, check: Callable[..., Checked]) -> None:
-    """`.swap` keeps a partition offline; what was being removed or made is of no consequence."""
+    """`.swap` is what a killed broker may leave; what was being removed or made is of no consequence."""
     path = data / "orders-0" / f"{0:020d}.log.swap"
     path.write_bytes(b"")
     check(data).finds(path, "a compaction was interrupted")
+    unclean(data)
+    check(data).notes_only(path, "the next start brings it to its end")
     other = path.rename(path.with_name(f"{0:020d}.log.cleaned"))
     check(data).notes_only(other, "a compaction that did not get to its end")
 
