@@ -36,6 +36,8 @@ CAPABILITIES = {
     "offsets_for_times": "ask for the offset of a time",
     "groups": "read as a member of a group",
     "group_members": "stay in a group while another member comes and goes",
+    "range_assignor": "share partitions by the assignor `range`, which most clients have",
+    "max_poll_interval": "leave a group when it is not polled",
     "resubscribe": "change a subscription",
     "patterns": "subscribe to a pattern",
     "commit": "commit chosen offsets",

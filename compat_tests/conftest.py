@@ -6,6 +6,7 @@ kill). It runs once for each client. `@needs(...)` names what only some clients 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import warnings
@@ -173,15 +174,15 @@ def connect(
             if capability in subject.cannot:
                 pytest.skip(f"{GAP}{subject.cannot[capability]}")
     sessions: list[Session] = []
+    scenario = request.node.originalname.removeprefix("test_").replace("_", "-")[:60]
 
-    def connected(purpose: str = "shared", **settings: str) -> Session:
+    def connected(purpose: str = "shared", who: Client = subject, **settings: str) -> Session:
         try:
-            driver, maker = drivers.get(subject), drivers.topic_maker(subject)
+            driver, maker = drivers.get(who), drivers.topic_maker(who)
             broker = brokers.get(purpose, **settings)
         except (Missing, Unable) as reason:
             pytest.skip(str(reason))
-        scenario = request.node.originalname.removeprefix("test_").replace("_", "-")[:60]
-        sessions.append(Session(driver, maker, broker, f"{scenario}-{subject.folder}"))
+        sessions.append(Session(driver, who.cannot, maker, broker, f"{scenario}-{who.folder}"))
         return sessions[-1]
 
     yield connected
@@ -193,6 +194,22 @@ def connect(
 def session(connect: Callable[..., Session]) -> Session:
     """The client under test on the broker that all scenarios share."""
     return connect()
+
+
+@pytest.fixture
+def others(subject: Client, connect: Callable[..., Session], drivers: Drivers) -> Callable[..., list[Session]]:
+    """The default clients beside the one under test that are here and can do what is asked for."""
+
+    def capable(*capabilities: str) -> list[Session]:
+        found = []
+        for each in map(client, DEFAULT):
+            if each != subject and not each.cannot.keys() & set(capabilities):
+                with contextlib.suppress(Missing):
+                    drivers.get(each)
+                    found.append(connect(who=each))
+        return found
+
+    return capable
 
 
 @pytest.fixture

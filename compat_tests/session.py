@@ -44,8 +44,11 @@ GROUP_SUBSCRIBED_TO_TOPIC = 86
 class Session:
     """One scenario's view of one client and one broker."""
 
-    def __init__(self, driver: Driver, topic_maker: Driver, broker: Any, scenario: str) -> None:
+    def __init__(
+        self, driver: Driver, cannot: Mapping[str, str], topic_maker: Driver, broker: Any, scenario: str
+    ) -> None:
         self.driver = driver
+        self.cannot = cannot
         self.broker = broker
         self.bootstrap: str = broker.bootstrap
         self._topic_maker = topic_maker

@@ -103,6 +103,7 @@ class ConsumerSettings:
     assignor: Literal["range", "roundrobin", "cooperative"] = "range"
     read_committed: bool = False
     session_timeout: float = 10.0
+    max_poll_interval: float = 300.0
     fetch_max_bytes: int = 52_428_800
     partition_max_bytes: int = 1_048_576
     max_wait_ms: int = 100

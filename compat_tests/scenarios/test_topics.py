@@ -8,6 +8,7 @@ import pytest
 
 from compat_tests.clients.contract import Failed, Producer, Record, Refused, Stored, TopicPartition
 from compat_tests.scenarios import needs
+from compat_tests.scenarios.test_housekeeping import SETTINGS
 from compat_tests.session import (
     INVALID_CONFIG,
     INVALID_PARTITIONS,
@@ -184,7 +185,7 @@ def test_producing_creates_the_topic(session: Session) -> None:
 @needs("error_codes", "list_topics")
 def test_producing_creates_nothing_where_that_is_off(connect: Callable[..., Session]) -> None:
     """With auto.create.topics.enable=false an unknown topic stays unknown, and its producer hears of it"""
-    session = connect("no auto-creation", **{"auto.create.topics.enable": "false"})
+    session = connect("housekeeping", **SETTINGS)
     name = session.name()
     producer = session.producer(timeout=1.0)
     producer.send(name, [Record(b"into the void")])

@@ -213,6 +213,7 @@ class AiokafkaConsumer(Consumer):
                 isolation_level="read_committed" if settings.read_committed else "read_uncommitted",
                 session_timeout_ms=int(settings.session_timeout * 1000),
                 heartbeat_interval_ms=200,
+                max_poll_interval_ms=int(settings.max_poll_interval * 1000),
                 fetch_max_bytes=settings.fetch_max_bytes,
                 max_partition_fetch_bytes=settings.partition_max_bytes,
                 fetch_max_wait_ms=settings.max_wait_ms,
@@ -224,6 +225,7 @@ class AiokafkaConsumer(Consumer):
             return client
 
         self._client = loop.run(start())
+        self._polling: asyncio.Future[Any] | None = None
 
     def assign(self, positions: Mapping[TopicPartition, Position | None]) -> None:
         self._loop.call(self._client.assign, [there(partition) for partition in positions])
@@ -238,7 +240,18 @@ class AiokafkaConsumer(Consumer):
         self._loop.call(lambda: self._client.subscribe(pattern=f"^{pattern}$"))
 
     def poll(self, within: float) -> list[Received]:
-        polled = self._loop.run(self._client.getmany(timeout_ms=int(within * 1000), max_records=500))
+        async def poll_bounded() -> Any:
+            # While its group rebalances `getmany` waits for the end of that, however long it was told to wait. It must
+            # not be cancelled: it would count as polling for ever. So the next poll goes on with it.
+            if self._polling is None:
+                self._polling = asyncio.ensure_future(self._client.getmany(timeout_ms=int(within * 1000)))
+            done, _ = await asyncio.wait({self._polling}, timeout=within + 0.2)
+            if not done:
+                return {}
+            polling, self._polling = self._polling, None
+            return await polling
+
+        polled = self._loop.run(poll_bounded())
         return [
             Received(
                 record.topic,

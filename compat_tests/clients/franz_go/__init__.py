@@ -5,5 +5,6 @@ from __future__ import annotations
 NAME = "franz-go"
 NEEDS = "the Go worker (python -m compat_tests prepare franz_go)"
 CANNOT = {
+    "max_poll_interval": "a franz-go member stays one whether it is polled or not",
     "recreated_topics": "a franz-go producer does not write to a topic whose id has changed",
 }

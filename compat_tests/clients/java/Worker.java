@@ -280,6 +280,7 @@ public class Worker {
             properties.put("isolation.level", committed ? "read_committed" : "read_uncommitted");
             properties.put("session.timeout.ms", (int) (settings.get("session_timeout").asDouble() * 1000));
             properties.put("heartbeat.interval.ms", "200");
+            properties.put("max.poll.interval.ms", (int) (settings.get("max_poll_interval").asDouble() * 1000));
             properties.put("fetch.max.bytes", settings.get("fetch_max_bytes").asInt());
             properties.put("max.partition.fetch.bytes", settings.get("partition_max_bytes").asInt());
             properties.put("fetch.max.wait.ms", settings.get("max_wait_ms").asInt());

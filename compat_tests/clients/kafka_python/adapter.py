@@ -147,6 +147,7 @@ class KafkaPythonConsumer(Consumer):
             isolation_level="read_committed" if settings.read_committed else "read_uncommitted",
             session_timeout_ms=int(settings.session_timeout * 1000),
             heartbeat_interval_ms=200,
+            max_poll_interval_ms=int(settings.max_poll_interval * 1000),
             fetch_max_bytes=settings.fetch_max_bytes,
             max_partition_fetch_bytes=settings.partition_max_bytes,
             fetch_max_wait_ms=settings.max_wait_ms,

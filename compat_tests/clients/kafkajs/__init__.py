@@ -14,6 +14,8 @@ CANNOT = {
     "commit_without_joining": "kafkajs commits as a running member of a group only",
     "static_membership": "kafkajs has no static members",
     "cooperative": "kafkajs rebalances eagerly only",
+    "range_assignor": "kafkajs shares by an assignor of its own",
+    "max_poll_interval": "kafkajs is not polled",
     "patterns": "kafkajs looks for matching topics when it subscribes, not later",
     "resubscribe": "a running kafkajs consumer does not subscribe again",
     "no_auto_creation": "kafkajs refuses to subscribe to a topic that is not there",

@@ -156,10 +156,16 @@ class Consuming {
     this.joined = new Promise(resolve => this.client.on(this.client.events.GROUP_JOIN, ({ payload }) => {
       this.assigned = Object.entries(payload.memberAssignment)
         .flatMap(([topic, partitions]) => partitions.map(partition => [topic, partition]))
+      // kafkajs joins again when it pleases, and then begins at what is committed: often at the beginning.
+      for (const [topic, partition] of this.assigned) {
+        const next = this.next.get(keyOf(topic, partition))
+        if (next !== undefined) this.client.seek({ topic, partition, offset: next })
+      }
       resolve()
     }))
     this.client.on(this.client.events.CRASH, ({ payload }) => { this.crash = payload.error })
     this.queue = []
+    this.next = new Map()
     this.polled = new Map()
     this.paused = new Set()
     this.wanted = null
@@ -178,6 +184,7 @@ class Consuming {
         for (const message of batch.messages) {
           if (isStale() || !isRunning()) return
           this.queue.push({ topic: batch.topic, partition: batch.partition, message })
+          this.next.set(keyOf(batch.topic, batch.partition), String(BigInt(message.offset) + 1n))
           resolveOffset(message.offset)
         }
         await heartbeat()
@@ -204,6 +211,7 @@ class Consuming {
     const offset = typeof position === 'number'
       ? position : (await this.watermarks([[topic, partition]], position === 'end' ? 'high' : 'low'))[0][2]
     this.client.seek({ topic, partition, offset: String(offset) })
+    this.next.set(keyOf(topic, partition), String(offset))
     this.queue = this.queue.filter(each => each.topic !== topic || each.partition !== partition)
   }
 

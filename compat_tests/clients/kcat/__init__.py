@@ -16,6 +16,7 @@ CANNOT = {
     "seek": _PROCESS,
     "pause": _PROCESS,
     "position": "kcat does not tell its position",
+    "max_poll_interval": "kcat polls all the time",
     "patterns": "librdkafka does, but kcat's group members say nothing of it",
     "commit": _PROCESS,
     "commit_metadata": _PROCESS,
