@@ -155,6 +155,21 @@ def read(consumer: Consumer, count: int, within: float = PATIENCE) -> list[Recei
     return received
 
 
+def read_distinct(consumer: Consumer, count: int, within: float = PATIENCE) -> list[Received]:
+    """Poll until records of `count` different values have come, the first of each value.
+
+    For many partitions written without idempotence: a client may send again what only some of them refused.
+    """
+    received: dict[bytes | None, Received] = {}
+    deadline = time.monotonic() + within
+    while len(received) < count:
+        assert time.monotonic() < deadline, f"{len(received)} of {count} values after {within:g} s"
+        for record in consumer.poll(1.0):
+            received.setdefault(record.value, record)
+    assert len(received) == count, f"{len(received)} values instead of {count}"
+    return list(received.values())
+
+
 def drive(consumers: Sequence[Consumer], until: Callable[[], object], what: str) -> list[list[Received]]:
     """Poll all of them by turns, as members of a group must be, until the condition holds; what each received."""
     received: list[list[Received]] = [[] for _ in consumers]

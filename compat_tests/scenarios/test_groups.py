@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compat_tests.clients.contract import Committed, Consumer, Record, TopicPartition
 from compat_tests.scenarios import needs
-from compat_tests.session import Session, drive, eventually, read, values
+from compat_tests.session import Session, drive, eventually, read, read_distinct, values
 
 
 def partitions(topic: str, count: int) -> set[TopicPartition]:
@@ -23,7 +23,7 @@ def test_one_member_reads_everything(session: Session) -> None:
     """The only member of a group reads all partitions"""
     topic = session.topic(3)
     session.producer().produce(topic, [Record(b"%d" % number, b"key %d" % number) for number in range(30)])
-    received = read(session.member(session.group(), [topic]), 30)
+    received = read_distinct(session.member(session.group(), [topic]), 30)
     assert sorted(values(received), key=str) == sorted((b"%d" % number for number in range(30)), key=str)
 
 
@@ -212,4 +212,4 @@ def test_groups_do_not_disturb_each_other(session: Session) -> None:
     topic = session.topic(2)
     session.producer().produce(topic, [Record(b"%d" % number, b"key %d" % number) for number in range(10)])
     for _ in range(2):
-        assert len(read(session.member(session.group(), [topic]), 10)) == 10
+        assert len(read_distinct(session.member(session.group(), [topic]), 10)) == 10

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import kafka
+import kafka.codec
 import kafka.errors
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
@@ -412,5 +413,8 @@ class KafkaPython(Driver):
 
 
 def open_driver() -> Driver:
-    """The driver of this client."""
+    """The driver of this client. Raises ImportError when a codec's package is missing."""
+    for here_is in (kafka.codec.has_snappy, kafka.codec.has_lz4, kafka.codec.has_zstd):
+        if not here_is():
+            raise ImportError(f"{here_is.__name__} says no")
     return KafkaPython()
