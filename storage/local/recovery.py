@@ -42,7 +42,7 @@ from storage.local.segment import MAX_RELATIVE_OFFSET, MOST_SKIMMED, Corrupt, In
 from storage.local.swapping import finish_interrupted
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, CompletedTransaction, LogProducers, end_marker
-from storage.seams.disk import File
+from storage.seams.disk import Disk, File
 from storage.seams.logging import get_logger
 
 SCAN_BUFFER: Final = 1 << 20
@@ -114,7 +114,7 @@ def load(
     log.epochs = _restore_epochs(log, around)
     log.epoch = log.epochs.latest or 0
     if not clean:
-        scanned.cut()
+        scanned.cut(around.disk, directory)
         for segment in segments:
             segment.put_away()
     return log
@@ -200,16 +200,20 @@ class _Scanned:
         self.torn: Segment | None = None
         self.empty: list[Segment] = []  # behind the torn one
 
-    def cut(self) -> None:
-        """Cut the torn end off its file, and take away the empty segments behind it."""
+    def cut(self, disk: Disk, directory: str) -> None:
+        """Cut the torn end off its file, and take away the empty segments behind it; durably, for what is appended from
+        now on may begin another segment, and a torn end with one behind it would be damage."""
         if self.torn is not None:
             file, size = self.torn.file, self.torn.size
             get_logger("storage").warning(
                 "torn end of log cut off", file=self.torn.path(".log"), kept_bytes=size, cut_bytes=file.size() - size
             )
             file.truncate(size)
+            file.datasync()
             for segment in self.empty:
                 segment.remove_files()
+            if self.empty:
+                disk.sync_directory(directory)
 
 
 def _recover(segments: list[Segment], recovery_point: int, config: LogConfig) -> _Scanned:
