@@ -1,10 +1,10 @@
-# Four commands; each makes the environment first if it is not there. PYTHON=python3.12 make setup picks an interpreter.
+# The commands; each makes the environment first if it is not there. PYTHON=python3.12 make setup picks an interpreter.
 
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run test lint wheel
+.PHONY: setup run test compat lint wheel
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -22,6 +22,12 @@ run: setup
 
 test: setup
 	$(VENV)/bin/python -m pytest
+
+# The scenarios with clients in other languages, as far as this machine has Java, Node.js and Go for them.
+compat: setup
+	-$(VENV)/bin/python -m compat_tests prepare
+	$(VENV)/bin/python -m pytest -q compat_tests/scenarios \
+		--client java --client kafkajs --client franz_go --client kafka_tools
 
 # Style, types, and the tests that keep the layering, the seams and the names.
 lint: setup
