@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,15 @@ def test_every_family_has_seeds_and_a_name_of_its_own() -> None:
     assert len({name for _, name in found}) == len(found) >= 14
     for package, name in found:
         assert next(iter(Family(package, name).seeds())) is not None
+
+
+def test_seeds_are_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client writes the time into its gzip header, and so "seed 141" was another input in each run."""
+    found = [Family(package, name) for package in PACKAGES for name in families(package)]
+    before = {family.name: list(family.seeds()) for family in found}
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 100_000)
+    assert {family.name: list(family.seeds()) for family in found} == before
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
