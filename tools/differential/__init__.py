@@ -9,6 +9,7 @@ How it hangs together, in the order in which one reads it:
 `variations.py`   the one table of what may differ between any two brokers, and why
 `explained.py`    the one table of where Ottla answers something else than Kafka on purpose, and why
 `comparison.py`   two sets of answers in, differences out
+`page.py`         what was found, as a page of the documentation
 `recording.py`    Kafka's answers in a file, so that the comparison also runs where no Java is
 `contenders.py`   the two brokers, started with the same settings
 `command.py`      `ottla compare-answers`

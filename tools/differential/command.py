@@ -16,6 +16,7 @@ from tools.differential import scenarios
 from tools.differential.comparison import Report, alike, compare, described
 from tools.differential.contenders import running_kafka, running_ottla
 from tools.differential.explained import EXPLAINED
+from tools.differential.page import page
 from tools.differential.recording import RECORDED, read_answers, write_answers
 from tools.differential.scenario import STOPPED, Scenario, perform
 from tools.differential.stage import Answers
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str]) -> int:
         ours = perform(wanted, site, tell_slow)
     print(f"Ottla: {len(ours)} answers in {time.perf_counter() - began:.1f} s")
     report = compare(ours, theirs(options, wanted), EXPLAINED)
+    if options.page is not None:
+        options.page.write_text(page(ours, report), encoding="utf-8")
     print(summary(report, options.verbose))
     return 1 if report.unexplained else 0
 
@@ -47,8 +50,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     source.add_argument("--recorded", type=Path, default=RECORDED, metavar="FILE", help="Kafka's recorded answers")
     parser.add_argument("--record", type=Path, metavar="FILE", help="with --kafka: keep its answers here")
     parser.add_argument("--only", metavar="API", help="one API, as in Fetch, or one scenario, as in Fetch/sessions")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write what was found as a page in Markdown")
     parser.add_argument("--verbose", action="store_true", help="show explained differences one by one")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.record is not None and options.kafka is None:
+        parser.error("--record keeps the answers of a broker that --kafka starts")
+    if options.kafka is None and not options.recorded.exists():
+        parser.error(f"there are no recorded answers in {options.recorded}")
+    return options
 
 
 def matches(scenario: Scenario, wanted: str) -> bool:

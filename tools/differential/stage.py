@@ -145,7 +145,7 @@ class Stage:
         """Send bytes that are no request, and write down what becomes of the connection."""
         self._peer.send_bytes(data)
         found = self._peer.receive(None, patience=patience)
-        self.write_down(step, str(found.value) if isinstance(found, NoReply) else f"<{len(found)} bytes>")
+        self.write_down(step, str(found.value) if isinstance(found, NoReply) else bytes(found).hex())
 
     def write_down(self, step: str, answer: Plain) -> None:
         """Keep an answer under this scenario, version and step."""

@@ -10,6 +10,7 @@ from importlib import import_module
 from tools.differential.scenario import Scenario, registered
 
 MODULES = (
+    "frames",
     "every_api",
     "describe_cluster",
     "metadata",
