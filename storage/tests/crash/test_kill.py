@@ -31,7 +31,10 @@ def run_until_killed(directory: Path, seed: int) -> list[tuple[int, int, int]]:
                 break
     finally:
         process.send_signal(signal.SIGKILL)
-        rest, _ = process.communicate(timeout=30)
+        rest = process.stdout.read() if process.stdout is not None else ""  # from where the loop stopped, mid-buffer
+        process.wait(timeout=30)
+        if process.stdout is not None:
+            process.stdout.close()
     for line in rest.splitlines(keepends=True):
         if line.endswith("\n"):
             partition, base_offset, count = map(int, line.split())
