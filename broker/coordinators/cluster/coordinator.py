@@ -150,6 +150,14 @@ class ClusterCoordinator:
 
         Raises KafkaError or ProtocolError when the log cannot be read or is damaged.
         """
+        start = self._store.log(METADATA_LOG).log_start_offset
+        if start > 0:
+            # Replaying the rest would make a cluster that has forgotten its topics, and take their logs for strays.
+            raise KafkaError(
+                ErrorCode.KAFKA_STORAGE_ERROR,
+                f"it begins at offset {start}; what came before is in a snapshot that Apache Kafka made, and those "
+                "are not read",
+            )
         self._nursery = nursery
         await self._runtime.load()
         await self._remove_left_over_logs()

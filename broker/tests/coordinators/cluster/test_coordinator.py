@@ -72,6 +72,21 @@ def code(result: object) -> ErrorCode | None:
     return result.code if isinstance(result, KafkaError) else None
 
 
+# --- starting
+
+
+async def test_a_log_whose_beginning_is_gone_is_not_replayed() -> None:
+    """Kafka cuts it behind a snapshot: half of the records would make a cluster that has forgotten its topics."""
+    store = FaultyStore(MemoryStore(SystemClock(), SeededEntropy(7)))
+    async with running(store) as host:
+        await host.create("t")
+    log = store.log(METADATA_LOG)
+    await log.delete_before(log.log_end_offset - 1)
+    with pytest.RaisesGroup(pytest.RaisesExc(KafkaError, match="it begins at offset [1-9].* snapshot")):
+        async with running(store):
+            pass
+
+
 # --- creating
 
 
