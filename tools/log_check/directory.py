@@ -129,6 +129,8 @@ class DirectoryCheck:
             return (self._offsets.get(checkpoint) or {}).get(key)
 
         topics, starts = self._topics, self._offsets.get(checkpoints.LOG_STARTS)
+        if name.topic == METADATA_TOPIC:
+            starts = None  # a quorum's log starts where its newest snapshot ends
         return Known(
             clean=(self.directory / checkpoints.CLEAN_SHUTDOWN).exists(),
             running=self.running,
