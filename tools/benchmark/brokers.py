@@ -66,9 +66,11 @@ class BrokerProcess:
         """Start the process (again); returns the seconds until it answered its first request."""
         began = time.perf_counter()
         with self.log.open("ab") as output:
+            # The pipe ends when this process does, however it ends: a broker that looks there stops too.
             self._process = subprocess.Popen(
-                self._contender.at(self.port, self.data), stdout=output, stderr=output, start_new_session=True
-            )
+                self._contender.at(self.port, self.data),
+                stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
         self.started_seconds = self._until_it_answers() - began
         return self.started_seconds
 
@@ -103,6 +105,11 @@ class BrokerProcess:
         """SIGKILL."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL if that is not enough."""
@@ -112,6 +119,7 @@ class BrokerProcess:
                 self._process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
+        self._close_pipe()
 
     def __enter__(self) -> BrokerProcess:
         return self
