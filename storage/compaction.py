@@ -31,15 +31,14 @@ place of the base timestamp: the time of that cleaning and `delete.retention.ms`
 that finds nothing of its transaction.
 
 **Batches that are left empty** go, save two kinds, of which the header stays: the last one of a producer that is still
-known, since its sequence number is in there and the producer may send it again; and the last one of each rewritten
-segment, so that a segment tells by itself up to where it reaches.
+known, since its sequence number is in there and the producer may send it again; and the last one below `upto`, so that
+the cleaned part tells by itself up to where it reaches.
 
 Sources: org.apache.kafka.storage.internals.log.{LogCleanerManager.grabFilthiestCompactedLog, LogToClean, Cleaner,
 CleanedTransactionMetadata}, org.apache.kafka.common.record.MemoryRecords.filterTo; KIP-58, KIP-354, KIP-534.
 
 Departs from Kafka, on the safe side: an abort marker that no list of aborted transactions knows of stays as long as
-records of its producer stand before it, for without it they would pass for committed. Kafka keeps the last batch of a
-cleaning only, not of each segment.
+records of its producer stand before it, for without it they would pass for committed.
 """
 
 from __future__ import annotations
@@ -312,35 +311,33 @@ class Compaction:
 
     # -- the second pass -----------------------------------------------------------------------------------------------
 
-    def judge_batch(
-        self, header: BatchHeader, batch: ReadableBuffer, *, is_last: bool = False
-    ) -> ReadableBuffer | None:
+    def judge_batch(self, header: BatchHeader, batch: ReadableBuffer) -> ReadableBuffer | None:
         """What becomes of a batch: itself, the very same object; another in its place; or nothing.
 
-        `is_last`: at least its header stays. Raises KafkaError when the batch is damaged.
+        Raises KafkaError when the batch is damaged.
         """
         attributes = header[5]
         if header[0] >= self.end:
             self._look_ahead(header, batch)
             return batch
         if attributes & CONTROL:
-            return self._judge_control(header, batch, is_last)
+            return self._judge_control(header, batch)
         if self._trail.is_aborted(header):
-            return self._emptied(header, batch, is_last)
+            return self._emptied(header, batch)
         if header[0] + header[6] < self.first_dirty:
-            return self._judge_records(header, batch, is_last, None)
+            return self._judge_records(header, batch, None)
         fates, low = self._fates, self._judged
         high = self._judged = low + header[12]
         if header[0] >= self.first_dirty:
             dead = fates.count(_DIES, low, high)
             if dead == header[12]:
-                return self._emptied(header, batch, is_last)
+                return self._emptied(header, batch)
             if not dead and fates.find(_TOMBSTONE, low, high) < 0:
                 return batch
-        return self._judge_records(header, batch, is_last, fates[low:high])
+        return self._judge_records(header, batch, fates[low:high])
 
     def _judge_records(
-        self, header: BatchHeader, batch: ReadableBuffer, is_last: bool, fates: bytes | bytearray | None
+        self, header: BatchHeader, batch: ReadableBuffer, fates: bytes | bytearray | None
     ) -> ReadableBuffer | None:
         """`fates` are those of its records; None when the batch is from before the dirty part."""
         check(header, batch)
@@ -363,12 +360,12 @@ class Compaction:
                 tombstones = True
             kept.append(span)
         if not kept:
-            return self._emptied(header, batch, is_last)
+            return self._emptied(header, batch)
         if tombstones and not header[5] & DELETE_HORIZON:
             return batch_of_spans(header, data, kept, delete_horizon=self._horizon)
         return batch if len(kept) == len(spans) else batch_of_spans(header, data, kept)
 
-    def _judge_control(self, header: BatchHeader, batch: ReadableBuffer, is_last: bool) -> ReadableBuffer | None:
+    def _judge_control(self, header: BatchHeader, batch: ReadableBuffer) -> ReadableBuffer | None:
         check(header, batch)
         if not self._trail.ends_nothing(header, batch):
             return batch
@@ -377,11 +374,11 @@ class Compaction:
             return batch_of_spans(header, data, spans, delete_horizon=self._horizon)
         if header[12] and header.base_timestamp > self._now:
             return batch
-        return self._emptied(header, batch, is_last)
+        return self._emptied(header, batch)
 
-    def _emptied(self, header: BatchHeader, batch: ReadableBuffer, is_last: bool) -> ReadableBuffer | None:
+    def _emptied(self, header: BatchHeader, batch: ReadableBuffer) -> ReadableBuffer | None:
         """None, or what stays of a batch that has no records any more."""
-        if not is_last and not self._is_last_of_producer(header):
+        if header[0] + header[6] + 1 != self._upto and not self._is_last_of_producer(header):
             return None
         return emptied_batch(header) if header[12] else batch
 

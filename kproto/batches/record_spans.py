@@ -28,7 +28,7 @@ from kproto.batches.header import (
 )
 from kproto.batches.records import decompressed_records
 from kproto.errors import ErrorCode, KafkaError
-from kproto.ids import NO_TIMESTAMP
+from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP
 from kproto.primitives import varint, varlong
 
 _MIN_INT64: Final = -(2**63)
@@ -236,6 +236,22 @@ def emptied_batch(header: BatchHeader) -> bytearray:
     return _assemble(
         header._replace(
             attributes=header.attributes & ~(CODEC_MASK | DELETE_HORIZON), base_timestamp=NO_TIMESTAMP, record_count=0
+        ),
+        b"",
+    )
+
+
+def place_holder(header: BatchHeader) -> bytearray:
+    """A batch without records, producer or time, at the offsets of ``header``: where nothing else is left."""
+    return _assemble(
+        header._replace(
+            attributes=0,
+            base_timestamp=NO_TIMESTAMP,
+            max_timestamp=NO_TIMESTAMP,
+            producer_id=NO_PRODUCER_ID,
+            producer_epoch=NO_PRODUCER_EPOCH,
+            base_sequence=NO_SEQUENCE,
+            record_count=0,
         ),
         b"",
     )

@@ -9,6 +9,7 @@ One segment comes out of each group of neighbours. It is written beside them, sy
 owner to put in place (`swapping.py`). Where all batches of a single segment survive, nothing is written at all.
 
 Batches that survive as they are go from the read buffer to the file without being taken apart, neighbours in one piece.
+Where none does, an empty one holds the place: a segment of no bytes is one that is about to be written.
 
 Source: org.apache.kafka.storage.internals.log.Cleaner.{cleanSegments, cleanInto, buildOffsetMap}.
 """
@@ -21,6 +22,7 @@ from typing import Final, NamedTuple
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, read_header
+from kproto.batches.record_spans import place_holder
 from kproto.errors import KafkaError
 from storage.compaction import MAX_RELATIVE_OFFSET, Compaction, LastOfProducer, Source
 from storage.local import transaction_index
@@ -147,15 +149,16 @@ class Rewriter:
         output = _Output(self._disk, self._job, group[0].base_offset, self._pace)
         if len(group) > 1:
             output.begin()
-        last = max([number for number, source in enumerate(group) if source.size], default=0)
-        for number, source in enumerate(group):
-            size = source.size
+        last: BatchHeader | None = None
+        for source in group:
             for position, view, batches in self._read(source):
+                _, last = batches[-1]
                 for at, header in batches:
                     end = at + LOG_OVERHEAD + header[1]
                     batch = view[at:end]
-                    result = judge(header, batch, is_last=number == last and position + end == size)
-                    if result is batch:
+                    result = judge(header, batch)
+                    is_alone = len(group) == 1 and position == at == 0 and source.size == end
+                    if result is batch or (is_alone and not header[12] and header[9] < 0):
                         output.keep(header, view, at, end)
                         continue
                     if not output.begun:
@@ -165,9 +168,16 @@ class Rewriter:
                 output.flush()
         if not output.begun:
             return None
+        if not output.size and last is not None:
+            output.put(place_holder(last))
+            output.flush()
         base_offset, end_offset = group[0].base_offset, self._end_of(group)
         aborted = self._compaction.take_aborted(base_offset, end_offset)
-        return output.finish(tuple(source.base_offset for source in group), aborted)
+        modified = self._disk.modified_millis(self._path(group[-1]))
+        return output.finish(tuple(source.base_offset for source in group), aborted, modified)
+
+    def _path(self, source: Source) -> str:
+        return f"{self._job.directory}/{file_name(source.base_offset, '.log')}"
 
     def _end_of(self, group: Sequence[Source]) -> int:
         """The offset after the last one of a group."""
@@ -189,7 +199,7 @@ class Rewriter:
 
         The bytes are good until the next piece. Raises Corrupt, OSError, Stopped.
         """
-        path = f"{self._job.directory}/{file_name(source.base_offset, '.log')}"
+        path = self._path(source)
         buffer = bytearray(len(self._buffer)) if own_buffer else self._buffer
         file = self._disk.open_read(path)
         position, least = 0, source.base_offset
@@ -239,7 +249,7 @@ class _Output:
         self._parts: list[ReadableBuffer] = []
         self._run = (0, 0)  # of the buffer being kept from, the piece that has not become a part yet
         self._view = memoryview(b"")
-        self._size = self._written = self._synced = 0
+        self.size = self._written = self._synced = 0
         self._first_timestamp = -1
         self._file: File | None = None
 
@@ -277,10 +287,10 @@ class _Output:
         self._run = (0, 0)
 
     def _note(self, header: BatchHeader, size: int) -> None:
-        if not self._size:
+        if not self.size:
             self._first_timestamp = header[8]
-        self._indexes.add(self._size, header)
-        self._size += size
+        self._indexes.add(self.size, header)
+        self.size += size
 
     def flush(self) -> None:
         """Write what was put: the buffers it came from are about to be used again."""
@@ -288,22 +298,24 @@ class _Output:
         if not self._parts:
             return
         assert self._file is not None
-        if self._size > MAX_POSITION:
+        if self.size > MAX_POSITION:
             raise OSError(errno.EFBIG, "a segment would become larger than its index can tell", self._segment.path(""))
         self._file.write_all(self._written, self._parts)
         self._parts = []
-        self._pace.spend(self._size - self._written)
-        self._written = self._size
+        self._pace.spend(self.size - self._written)
+        self._written = self.size
         if self._written - self._synced >= SYNC_BYTES:
             self._file.datasync()
             self._synced = self._written
 
-    def finish(self, sources: tuple[int, ...], aborted: Sequence[CompletedTransaction]) -> Rewritten:
-        """Bring everything to the platter, the names excepted."""
+    def finish(self, sources: tuple[int, ...], aborted: Sequence[CompletedTransaction], modified: int) -> Rewritten:
+        """Bring everything to the platter, the names excepted. The file counts as `modified` when its last source was,
+        for retention goes by that where records have no time."""
         assert self._file is not None
         self._file.datasync()
         self._file.close()
         segment = self._segment
+        self._disk.set_modified_millis(segment.path(".log"), modified)
         self._indexes.finish()
         suffixes = [".index", ".timeindex"]
         if aborted:
@@ -315,7 +327,7 @@ class _Output:
             file.close()
         return Rewritten(
             sources,
-            self._size,
+            self.size,
             self._first_timestamp,
             segment.max_timestamp,
             segment.max_timestamp_offset,

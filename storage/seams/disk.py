@@ -137,6 +137,10 @@ class Disk(Protocol):
         """When a file was last written, in milliseconds since 1970. Raises FileNotFoundError."""
         ...
 
+    def set_modified_millis(self, path: str, millis: int) -> None:
+        """Let a file count as last written then. Raises FileNotFoundError."""
+        ...
+
     def is_directory(self, path: str) -> bool: ...
 
     def list_directory(self, path: str) -> list[str]:
@@ -272,6 +276,9 @@ class SystemDisk:
 
     def modified_millis(self, path: str) -> int:
         return os.stat(path).st_mtime_ns // 1_000_000
+
+    def set_modified_millis(self, path: str, millis: int) -> None:
+        os.utime(path, ns=(millis * 1_000_000, millis * 1_000_000))
 
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(path)

@@ -100,6 +100,10 @@ class FaultyDisk:
         self.check("modified_millis", path)
         return self._disk.modified_millis(path)
 
+    def set_modified_millis(self, path: str, millis: int) -> None:
+        self.check("set_modified_millis", path)
+        self._disk.set_modified_millis(path, millis)
+
     def is_directory(self, path: str) -> bool:
         return self._disk.is_directory(path)
 

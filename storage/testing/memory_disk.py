@@ -64,6 +64,10 @@ class MemoryDisk:
             raise FileNotFoundError(path)
         return 0
 
+    def set_modified_millis(self, path: str, millis: int) -> None:
+        if path not in self._files:
+            raise FileNotFoundError(path)
+
     def is_directory(self, path: str) -> bool:
         return path in self._directories
 

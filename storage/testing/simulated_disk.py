@@ -225,6 +225,9 @@ class SimulatedDisk:
     def modified_millis(self, path: str) -> int:
         return self._inode(path).modified
 
+    def set_modified_millis(self, path: str, millis: int) -> None:
+        self._inode(path).modified = millis
+
     def is_directory(self, path: str) -> bool:
         try:
             return isinstance(self._find(path), _Directory)

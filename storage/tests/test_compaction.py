@@ -170,21 +170,18 @@ def test_a_cleaning_gets_on_however_little_memory_there_is() -> None:
     assert tiny.end == 1000
 
 
-def test_the_last_batch_of_a_segment_keeps_its_header() -> None:
-    """So that the segment says where it ends."""
-    log = in_log([keyed((b"a", b"1")), keyed((b"a", b"2"))])
-    compaction = Compaction(first_dirty=0, upto=2, now=EPOCH_MS, delete_retention_ms=0)
-    for data in log:
-        compaction.learn(read_header(data), data)
-    empty = compaction.judge_batch(read_header(log[0]), log[0], is_last=True)
-    assert empty is not None
-    header = read_header(empty)
-    assert (header.base_offset, header.last_offset, header.record_count, len(empty)) == (0, 0, 0, 61)
-    assert has_valid_crc(header, empty)
-    assert list(iter_records(empty)) == []
-    again = Compaction(first_dirty=2, upto=2, now=EPOCH_MS, delete_retention_ms=0)
-    assert again.judge_batch(header, empty, is_last=True) is empty
-    assert again.judge_batch(header, empty) is None
+def test_the_last_batch_of_what_is_cleaned_keeps_its_header() -> None:
+    """So that the log says up to where it has been cleaned. The next cleaning goes further and lets it go."""
+    log = in_log([keyed((b"b", b"1")), keyed((b"a", None))])
+    noted = compacted(log, now=EPOCH_MS, delete_retention_ms=0)
+    left = compacted(noted, first_dirty=2, now=EPOCH_MS)
+    assert left[0] == log[0]
+    header = read_header(left[1])
+    assert (header.base_offset, header.last_offset, header.record_count, len(left[1])) == (1, 1, 0, 61)
+    assert has_valid_crc(header, left[1])
+    assert list(iter_records(left[1])) == []
+    assert compacted(left, first_dirty=2, now=EPOCH_MS) == left
+    assert compacted(left, first_dirty=2, upto=3, now=EPOCH_MS) == left[:1]
 
 
 # -- tombstones --------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ class Life:
         expected = self.survivors(end)
         left = [compaction.judge_batch(read_header(data), data) for data in below]
         assert left[-1:] != [] or not below
-        self.check_batches(below, left)
+        self.check_batches(below, left, stable)
         kept = [bytes(data) for data in left if data is not None]
         found = [
             Written(record.offset, record.key, record.value)
@@ -147,7 +147,7 @@ class Life:
                 assert header.delete_horizon <= known
                 self.tombstones_known[record.offset] = header.delete_horizon
 
-    def check_batches(self, before: list[bytes], after: Sequence[object]) -> None:
+    def check_batches(self, before: list[bytes], after: Sequence[object], stable: int) -> None:
         """What a batch may become."""
         for old, new in zip(before, after, strict=True):
             if isinstance(new, bytes | bytearray | memoryview):
@@ -157,7 +157,8 @@ class Life:
                     assert getattr(was, name) == getattr(now, name)
                 assert now.is_control == was.is_control
                 assert now.is_transactional == was.is_transactional
-                assert 0 < now.record_count <= was.record_count
+                assert now.record_count <= was.record_count
+                assert now.record_count or now.next_offset == stable, "only the last one may be left empty"
                 times = [record.timestamp for record in iter_records(new)]
                 assert set(times) <= {record.timestamp for record in iter_records(old)}
         markers = [data for data in before if read_header(data).is_control]

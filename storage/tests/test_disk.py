@@ -48,6 +48,16 @@ def test_bytes_at_positions(disk: SystemDisk, tmp_path: Path) -> None:
     file.close()
 
 
+def test_when_a_file_was_written(disk: SystemDisk, tmp_path: Path) -> None:
+    """Told in milliseconds, and set when a file takes the place of another."""
+    disk.write_file(f"{tmp_path}/file", b"x")
+    assert disk.modified_millis(f"{tmp_path}/file") > 1_700_000_000_000
+    disk.set_modified_millis(f"{tmp_path}/file", 1_234_567)
+    assert disk.modified_millis(f"{tmp_path}/file") == 1_234_567
+    with pytest.raises(FileNotFoundError):
+        disk.set_modified_millis(f"{tmp_path}/none", 1)
+
+
 def test_more_buffers_than_one_call_takes(disk: SystemDisk, tmp_path: Path) -> None:
     """Thousands of buffers arrive in order."""
     file = disk.open(f"{tmp_path}/file", create=True)

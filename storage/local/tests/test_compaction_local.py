@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,27 @@ async def test_where_nothing_dies_nothing_is_written(place: Place) -> None:
         assert await store.cleaner.clean_due() == 1
         assert not [path for operation, path in disk.trace if operation == "write" and "orders" in path]
         assert await found(store, log) == written
+
+
+async def test_where_nothing_is_left_an_empty_batch_holds_the_place(place: Place) -> None:
+    """A segment never has no bytes, and one that has only that batch is not written again."""
+    disk = FaultyDisk(SystemDisk())
+    async with place.open(disk) as store:
+        log = log_of(store, **{**SETTINGS, "segment_bytes": 200})
+        await fill(log, 8, keys=1)
+        written = await fill(log, 2, keys=1, text=b"last")
+        os.utime(place.file(".log"), (1000, 1000))
+        await store.cleaner.clean_due()
+        assert [segment.size for segment in log.open().segments][:2] == [61, 61]
+        assert place.file(".log").stat().st_mtime == 1000, "retention goes by that where there are no records"
+        assert await found(store, log) == newest(written, 9)
+        log.configure(same_topic(log.spec, **{**SETTINGS, "segment_bytes": 70}).config)
+        written += await fill(log, 3, keys=1, text=b"more")
+        disk.trace.clear()
+        await store.cleaner.clean_due()
+        rewritten = {path for operation, path in disk.trace if operation == "write" and "0.log.cleaned" in path}
+        assert f"{place.path}/orders-0/{0:020}.log.cleaned" not in rewritten
+        assert await found(store, log) == newest(written, 12)
 
 
 async def test_indexes_of_the_new_segments(place: Place) -> None:
