@@ -52,6 +52,38 @@ def test_two_members_share_and_one_leaves(session: Session) -> None:
 
 
 @needs("groups", "group_members")
+def test_a_crowd_comes_and_goes(session: Session) -> None:
+    """Four members that come at once share the partitions; when three leave at once, the last one gets all"""
+    topic, group = session.topic(8), session.group()
+    everything = partitions(topic, 8)
+    members = [session.member(group, [topic]) for _ in range(4)]
+    drive(members, lambda: sharing(members, everything), "all to share")
+    for member in members[1:]:
+        session.close(member)
+    drive(members[:1], lambda: members[0].assignment() == everything, "the last member to have all")
+
+
+@needs("groups", "group_members", "delete_topics", "create_topics", "recreated_topics", "no_auto_creation")
+def test_a_member_reads_a_topic_made_again(session: Session) -> None:
+    """A member whose topic is deleted and created again reads the new one from its beginning"""
+    topic, group = session.topic(1), session.group()
+    session.producer().produce(topic, [Record(b"old %d" % number) for number in range(20)])
+    consumer = session.member(group, [topic])
+    read(consumer, 20)
+    session.admin.delete_topic(topic)
+    eventually(lambda: session.admin.create_topic(topic, 1) is None, "the name to be free again")
+    producer = session.producer()
+    received: list[bytes | None] = []
+
+    def arrived() -> bool:
+        received.extend(values(consumer.poll(0.2)))
+        return b"new" in received
+
+    eventually(lambda: producer.produce(topic, [Record(b"new")]), "the new topic")
+    eventually(arrived, "the new record")
+
+
+@needs("groups", "group_members")
 def test_round_robin(session: Session) -> None:
     """Members with another assignor share several topics' partitions evenly"""
     topics, group = [session.topic(2), session.topic(2)], session.group()

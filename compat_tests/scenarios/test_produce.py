@@ -223,6 +223,22 @@ def test_pipelining(session: Session, settings: dict[str, Any]) -> None:
     assert received == [b"%06d" % number * 10 for number in range(1500)]
 
 
+@needs("assign", "stored_offsets", "partitions")
+@pytest.mark.parametrize("codec", ["none", *CODECS])
+def test_bulk(session: Session, codec: str) -> None:
+    """Thousands of records of all sizes, in several partitions, come back as they were"""
+    topic = session.topic(3)
+    chance = random.Random(codec)
+    values = [b"%d:" % number + b"ottla " * chance.choice((0, 1, 5, 40, 400)) for number in range(3000)]
+    settings = {"linger_ms": 5, "batch_bytes": 200_000, "idempotent": "idempotence" not in session.cannot}
+    producer = session.producer(codec=codec, **settings)
+    stored = producer.produce(topic, [Record(value, partition=number // 1000) for number, value in enumerate(values)])
+    received = read(session.reader(*(TopicPartition(topic, number) for number in range(3))), 3000)
+    assert {(record.partition, record.offset): record.value for record in received} == {
+        (place.partition, place.offset): value for place, value in zip(stored, values, strict=True)
+    }
+
+
 @needs("stored_offsets", "partitions")
 def test_many_producers_at_once(session: Session) -> None:
     """Producers writing the same partition at the same time get offsets of their own"""

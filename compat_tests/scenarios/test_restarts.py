@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from compat_tests.clients.contract import Committed, Record, Stored, TopicPartition
 from compat_tests.scenarios import needs
-from compat_tests.session import Session, eventually, read, values
+from compat_tests.scenarios.test_groups import sharing
+from compat_tests.session import Session, drive, eventually, read, values
 
 
 def restart_killed(session: Session) -> None:
@@ -13,17 +14,19 @@ def restart_killed(session: Session) -> None:
     session.owned_broker.start()
 
 
-@needs("assign", "stored_offsets", "describe_configs")
+@needs("assign", "stored_offsets", "describe_configs", "describe_cluster")
 def test_a_graceful_restart_keeps_everything(owned: Session) -> None:
     """Records, their offsets and a topic's settings are there after a graceful restart"""
     topic = owned.topic(2, {"retention.ms": "7200000"})
     records = [Record(b"%d" % number, b"k", partition=number % 2) for number in range(20)]
     owned.producer(idempotent=True).produce(topic, records)
+    cluster = owned.admin.cluster()
     owned.owned_broker.shut_down()
     owned.owned_broker.start()
     received = read(owned.reader(TopicPartition(topic, 1)), 10)
     assert [(record.offset, record.value) for record in received] == [(n, b"%d" % (2 * n + 1)) for n in range(10)]
     assert owned.admin.describe_configs("topic", topic)["retention.ms"].value == "7200000"
+    assert owned.admin.cluster() == cluster
 
 
 @needs("reconnects", "idempotence", "stored_offsets", "assign")
@@ -85,6 +88,49 @@ def test_a_group_outlives_a_killed_broker(owned: Session) -> None:
     eventually(lambda: not newcomer.poll(0.1) and newcomer.assignment(), "the next member to have its share")
     found = newcomer.committed([partition])[partition]
     assert found is not None and found.offset == 6
+
+
+@needs("reconnects", "groups", "group_members")
+def test_two_members_outlive_a_killed_broker(owned: Session) -> None:
+    """The broker killed under two members of a group: they share again, and one gets all when the other leaves"""
+    topic, group = owned.topic(4), owned.group()
+    everything = {TopicPartition(topic, number) for number in range(4)}
+    members = [owned.member(group, [topic]) for _ in range(2)]
+    drive(members, lambda: sharing(members, everything), "both to share")
+    restart_killed(owned)
+    producer = owned.producer()
+    eventually(lambda: producer.produce(topic, [Record(b"after")] * 4), "the broker to be back")
+    received = []
+
+    def read_all() -> bool:
+        for member in members:
+            received.extend(member.poll(0.1))
+        return len(received) >= 4
+
+    eventually(read_all, "the records after the restart")
+    drive(members, lambda: sharing(members, everything), "both to share again")
+    owned.close(members[1])
+    drive(members[:1], lambda: members[0].assignment() == everything, "the first member to have all")
+
+
+@needs("reconnects", "assign")
+def test_a_waiting_consumer_outlives_a_killed_broker(owned: Session) -> None:
+    """The broker killed under a consumer that waits: it goes on where it was"""
+    partition = owned.partition()
+    owned.producer().produce(partition.topic, [Record(b"before")])
+    consumer = owned.reader(partition, max_wait_ms=5000)
+    read(consumer, 1)
+    consumer.poll(0.1)
+    restart_killed(owned)
+    eventually(lambda: owned.producer().produce(partition.topic, [Record(b"after")]), "the broker to be back")
+    received = []
+
+    def arrived() -> bool:
+        received.extend(consumer.poll(0.2))
+        return bool(received)
+
+    eventually(arrived, "the record after the restart")
+    assert set(values(received)) == {b"after"}
 
 
 @needs("create_topics", "delete_topics", "list_topics")
