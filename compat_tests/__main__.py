@@ -4,6 +4,7 @@
     python -m compat_tests run [pytest's words ...]  all clients on one broker; prints the matrix
     python -m compat_tests page FILE                 all clients on Ottla and, if a command for it is known, on Apache
                                                      Kafka; writes the matrix of both as Markdown
+    python -m compat_tests page FILE --from JSON ... the same page from what --outcomes wrote in earlier runs
 
 The scenarios themselves are pytest's: `pytest compat_tests` runs them, with the options that README.md tells.
 """
@@ -47,6 +48,12 @@ def run(words: Sequence[str]) -> int:
     return subprocess.run(command, cwd=HERE.parent, check=False).returncode
 
 
+def page_from(path: Path, saved: Sequence[Path]) -> int:
+    """Write the page from earlier runs, those on the same broker as one."""
+    path.write_text(matrix.page(matrix.merged(map(matrix.Run.load, saved))), encoding="utf-8")
+    return 0
+
+
 def page(path: Path, words: Sequence[str]) -> int:
     """Run on each broker there is, write the page; the exit status says whether all scenarios passed."""
     brokers = ["ottla", "kafka"] if os.environ.get("OTTLA_KAFKA_COMMAND") else ["ottla"]
@@ -70,10 +77,13 @@ def main(words: Sequence[str] | None = None) -> int:
     commands.add_parser("run", help="all clients on one broker; further words go to pytest", add_help=False)
     writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
     writing.add_argument("file", type=Path)
+    writing.add_argument("--from", type=Path, nargs="+", dest="saved", metavar="JSON", help="what --outcomes wrote")
     chosen, rest = parser.parse_known_args(words)
     if chosen.command == "prepare":
         return prepare(chosen.clients)
-    return run(rest) if chosen.command == "run" else page(chosen.file, rest)
+    if chosen.command == "run":
+        return run(rest)
+    return page_from(chosen.file, chosen.saved) if chosen.saved else page(chosen.file, rest)
 
 
 if __name__ == "__main__":

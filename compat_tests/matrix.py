@@ -57,6 +57,14 @@ class Run:
         return cls(saved["broker"], [Outcome(**outcome) for outcome in saved["outcomes"]])
 
 
+def merged(runs: Iterable[Run]) -> list[Run]:
+    """One run for each broker, in order of first appearance."""
+    outcomes: dict[str, list[Outcome]] = {}
+    for run in runs:
+        outcomes.setdefault(run.broker, []).extend(run.outcomes)
+    return [Run(broker, found) for broker, found in outcomes.items()]
+
+
 def entry(cells: Sequence[Outcome | None]) -> str:
     """The entry for one scenario and client: what all brokers' cells say, or each broker's own."""
     marks = [MARKS[cell.result] if cell else "" for cell in cells]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compat_tests.matrix import Outcome, Result, Run, markdown, terminal
+from compat_tests.matrix import Outcome, Result, Run, markdown, merged, terminal
 
 
 def outcome(scenario: str, client: str, result: Result, reason: str = "") -> Outcome:
@@ -28,6 +28,15 @@ def test_brokers_that_agree_share_an_entry() -> None:
     assert "| The promise of one | yes / **no** |" in lines
     assert "| The promise of two | - |" in lines
     assert lines[-1] == "* **a**: it cannot."
+
+
+def test_runs_on_one_broker_are_merged() -> None:
+    """Clients that were run one after the other stand side by side."""
+    one, two = outcome("one", "a", "pass"), outcome("one", "b", "pass")
+    assert merged([Run("Ottla", [one]), Run("Kafka", [one]), Run("Ottla", [two])]) == [
+        Run("Ottla", [one, two]),
+        Run("Kafka", [one]),
+    ]
 
 
 def test_a_run_is_saved_and_loaded(tmp_path: Path) -> None:
