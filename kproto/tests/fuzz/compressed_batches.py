@@ -38,7 +38,8 @@ def fuzz_compressed_batches(data: bytes) -> None:
     codecs = list(Codec) if rules.compact else [codec for codec in Codec if codec != Codec.NONE]
     verdicts = [verdict(batch_of(compressed(codec, payload), codec, count), rules) for codec in codecs]
     if rules.compact and verdicts[0] != verdicts[1]:
-        # Only inside compressed batches do offsets have to count up (Kafka does not look at them elsewhere), and that is
+        # Only inside compressed batches do offsets have to count up (Kafka does not look at them elsewhere), and
+        # that is
         # looked at before a topic's rules are.
         assert verdicts[1] is ErrorCode.INVALID_RECORD
         assert [record.offset for record in iter_records(batch_of(payload, 0, count))] != list(range(count))
