@@ -21,7 +21,7 @@ run: setup
 	$(VENV)/bin/ottla serve --port 9092 --data ottla-data
 
 test: setup
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 # The scenarios with clients in other languages, as far as this machine has Java, Node.js and Go for them.
 compat: setup

@@ -7,6 +7,8 @@ kill). It runs once for each client. `@needs(...)` names what only some clients 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import gc
 import inspect
 import os
 import warnings
@@ -25,6 +27,7 @@ from compat_tests.session import Session
 
 HERE = Path(__file__).parent
 OUTCOMES = pytest.StashKey[list[matrix.Outcome]]()
+SCENARIO = "scenario"
 # What a scenario's own broker says in addition to what every one of them does.
 GAP = "gap: "
 
@@ -50,6 +53,22 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make `@needs` known."""
     config.addinivalue_line("markers", "needs(*capabilities): what only some clients can do")
     config.stash[OUTCOMES] = []
+    config.pluginmanager.register(Collector(config.stash[OUTCOMES]))
+
+
+class Collector:
+    """Gathers the outcomes from the reports of all the processes that a run is split into."""
+
+    def __init__(self, outcomes: list[matrix.Outcome]) -> None:
+        self._outcomes = outcomes
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Reports travel between processes as JSON."""
+        for name, value in report.user_properties:
+            if name == SCENARIO:
+                assert isinstance(value, dict)
+                self._outcomes.append(matrix.Outcome(**value))
+        report.user_properties = [each for each in report.user_properties if each[0] != SCENARIO]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -163,6 +182,13 @@ def drivers() -> Iterator[Drivers]:
     opened.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _leftovers() -> Iterator[None]:
+    """What the client libraries leave open is found here, not in the midst of somebody else's test."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture
 def connect(
     request: pytest.FixtureRequest, subject: Client, brokers: Brokers, drivers: Drivers
@@ -252,9 +278,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             promise = (inspect.getdoc(item.function) or item.originalname).split("\n\n")[0].replace("\n", " ")
             theme = (inspect.getdoc(item.module) or "").partition("\n")[0].rstrip(".:")
             name = item.originalname.removeprefix("test_").replace("_", " ")
-            item.config.stash[OUTCOMES].append(
-                matrix.Outcome(theme, name, promise.rstrip("."), subject.name, result, reason.removeprefix(GAP))
-            )
+            outcome = matrix.Outcome(theme, name, promise.rstrip("."), subject.name, result, reason.removeprefix(GAP))
+            report.user_properties.append((SCENARIO, dataclasses.asdict(outcome)))
     return report
 
 

@@ -369,8 +369,16 @@ class KafkaPythonAdmin(Admin):
         self._client.close()
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        with translating():
-            return call(*arguments, **named)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with translating():
+                    return call(*arguments, **named)
+            except Failed as failed:
+                # The admin client forgets every node when the broker goes, and says so until it has found it again.
+                if not isinstance(failed.__cause__, kafka.errors.NodeNotReadyError) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
 
     def _raise_any(self, outcomes: Mapping[Any, type[BaseException]]) -> None:
         for error in outcomes.values():

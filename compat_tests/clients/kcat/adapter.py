@@ -161,7 +161,7 @@ class Reader:
             threading.Thread(target=self._read, args=(self._process.stdout,), name="kcat records", daemon=True),
             threading.Thread(target=self._listen, args=(self._process.stderr,), name="kcat words", daemon=True),
         ]
-        for thread in self._threads:
+        for thread in reversed(self._threads):  # the first waits for the second
             thread.start()
 
     def _read(self, output: IO[bytes]) -> None:
@@ -217,7 +217,7 @@ class KcatConsumer(Consumer):
         self._readers: list[Reader] = []
         self._positions: dict[TopicPartition, Reader] = {}
         self._options = {
-            "auto.offset.reset": settings.reset,
+            "auto.offset.reset": "error" if settings.reset == "none" else settings.reset,
             "isolation.level": "read_committed" if settings.read_committed else "read_uncommitted",
             "message.max.bytes": min(settings.fetch_max_bytes, 1_000_000),
             "fetch.max.bytes": settings.fetch_max_bytes,
