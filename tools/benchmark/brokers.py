@@ -63,7 +63,10 @@ class BrokerProcess:
         self.start()
 
     def start(self) -> float:
-        """Start the process (again); returns the seconds until it answered its first request."""
+        """Start the process (again); returns the seconds until it answered its first request.
+
+        `accepted_seconds` are those until it accepted the connection of that request.
+        """
         began = time.perf_counter()
         with self.log.open("ab") as output:
             # The pipe ends when this process does, however it ends: a broker that looks there stops too.
@@ -71,18 +74,20 @@ class BrokerProcess:
                 self._contender.at(self.port, self.data),
                 stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
-        self.started_seconds = self._until_it_answers() - began
+        accepted, answered = self._until_it_answers()
+        self.accepted_seconds, self.started_seconds = accepted - began, answered - began
         return self.started_seconds
 
-    def _until_it_answers(self) -> float:
+    def _until_it_answers(self) -> tuple[float, float]:
         deadline = time.perf_counter() + START_SECONDS
         while True:
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self.name} stopped while starting:\n{self.log.read_text()[-2000:]}")
             try:
                 with WireClient(self.port, timeout=START_SECONDS) as client:
+                    accepted = time.perf_counter()
                     client.call(ApiVersionsRequest(client_software_name="bench", client_software_version="1"), 3)
-                return time.perf_counter()
+                return accepted, time.perf_counter()
             except (OSError, ProtocolError):
                 if time.perf_counter() > deadline:
                     raise

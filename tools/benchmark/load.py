@@ -14,6 +14,7 @@ from typing import Any
 
 from kproto.batches.records import RecordData, build_batch
 from kproto.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from kproto.messages.delete_topics import DeleteTopicsRequest
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
@@ -23,8 +24,10 @@ from tools.wire_client import WireClient
 PRODUCE_VERSION = 9
 FETCH_VERSION = 12
 CREATE_VERSION = 5
+DELETE_VERSION = 5
 LIST_OFFSETS_VERSION = 6
 RECEIVE_BYTES = 4 << 20
+DELETE_DELAY_MS = 100
 _LENGTH = Struct(">i")
 
 
@@ -63,6 +66,7 @@ class Measured:
 
 def create_topic(broker: BrokerProcess, name: str, partitions: int, **configs: str) -> None:
     """Create a topic and wait until it can be written (Kafka answers before that is so)."""
+    configs.setdefault("file_delete_delay_ms", str(DELETE_DELAY_MS))
     entries = [CreatableTopicConfig(name=key.replace("_", "."), value=value) for key, value in configs.items()]
     topic = CreatableTopic(name=name, num_partitions=partitions, replication_factor=1, configs=entries)
     with WireClient(broker.port) as client:
@@ -71,6 +75,13 @@ def create_topic(broker: BrokerProcess, name: str, partitions: int, **configs: s
         for partition in range(partitions):
             while client_error(client, name, partition):
                 pause(0.02)
+
+
+def delete_topic(broker: BrokerProcess, name: str) -> None:
+    """Delete a topic with its files, so that one measurement does not fill the page cache of the next."""
+    with WireClient(broker.port) as client:
+        reply: Any = client.call(DeleteTopicsRequest(topic_names=[name], timeout_ms=30_000), DELETE_VERSION)
+        assert reply.responses[0].error_code == 0, reply
 
 
 def client_error(client: WireClient, topic: str, partition: int) -> int:
