@@ -50,10 +50,8 @@ def read_request_head(frame: memoryview) -> RequestHead:
     end = _FIXED_SIZE + length
     if end > len(frame):
         raise Truncated("the client id ends beyond the request")
-    try:
-        client_id = str(frame[_FIXED_SIZE:end], "utf-8")
-    except UnicodeDecodeError as error:
-        raise Malformed("the client id is not UTF-8") from error
+    # A name for people: bytes that are no text become marks, as in Kafka, and the request is answered.
+    client_id = str(frame[_FIXED_SIZE:end], "utf-8", "replace")
     return RequestHead(api_key, api_version, correlation_id, client_id, end)
 
 

@@ -15,6 +15,12 @@ from kproto.headers import (
 )
 
 
+def test_a_client_id_that_is_no_text_is_read_with_marks_in_it() -> None:
+    """It names a client to people; Kafka answers such a request too."""
+    data = write_request_header(3, 12, 77, "ab", False).replace(b"ab", b"a\xff")
+    assert read_request_head(memoryview(data)).client_id == "a\N{REPLACEMENT CHARACTER}"
+
+
 @pytest.mark.parametrize("client_id", [None, "", "client", "ü"])
 @pytest.mark.parametrize("flexible", [False, True])
 def test_a_request_header_is_read_as_it_was_written(client_id: str | None, flexible: bool) -> None:

@@ -145,10 +145,6 @@ EXPLAINED: list[Explanation] = [
         "each batch is written and answered; of two for one partition Kafka forgets the first",
     ),
     Explanation(
-        "Heartbeat/headers: a client id that is no text", "",
-        "text that is not UTF-8 is no text; Kafka puts marks in it", ours=CLOSED,
-    ),
-    Explanation(
         "Heartbeat/headers: a client id of length -2", "",
         "null is -1 and nothing else; to Kafka it is every length below zero", ours=CLOSED,
     ),
