@@ -50,6 +50,7 @@ CAPABILITIES = {
     "list_topics": "list topics",
     "create_topics": "create a topic",
     "default_partitions": "leave the number of partitions to the broker",
+    "no_partitions": "ask for a topic of no partitions",
     "delete_topics": "delete a topic",
     "create_partitions": "grow a topic",
     "describe_configs": "describe a topic's or a broker's configuration",

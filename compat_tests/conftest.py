@@ -26,7 +26,8 @@ from compat_tests.clients.kafka_tools.adapter import Tools, missing
 from compat_tests.session import Session
 
 HERE = Path(__file__).parent
-OUTCOMES = pytest.StashKey[list[matrix.Outcome]]()
+Placed = tuple[tuple[str, int, int], matrix.Outcome]
+OUTCOMES = pytest.StashKey[list[Placed]]()
 SCENARIO = "scenario"
 # What a scenario's own broker says in addition to what every one of them does.
 GAP = "gap: "
@@ -47,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--all-clients", action="store_true", help="also the clients that have to be prepared first")
     group.addoption("--matrix", metavar="FILE", help="write the matrix of clients and scenarios as Markdown")
     group.addoption("--outcomes", metavar="FILE", help="write every outcome as JSON")
+    group.addoption("--called", metavar="NAME", help="what the matrix calls the broker")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,17 +59,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Collector:
-    """Gathers the outcomes from the reports of all the processes that a run is split into."""
+    """Gathers the outcomes from the reports of all the processes that a run is split into, and where they belong."""
 
-    def __init__(self, outcomes: list[matrix.Outcome]) -> None:
+    def __init__(self, outcomes: list[Placed]) -> None:
         self._outcomes = outcomes
+        self._clients = [client(folder).name for folder in (*CLIENTS, TOOLS)]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Reports travel between processes as JSON."""
         for name, value in report.user_properties:
             if name == SCENARIO:
                 assert isinstance(value, dict)
-                self._outcomes.append(matrix.Outcome(**value))
+                outcome = matrix.Outcome(**value)
+                path, line, _ = report.location
+                self._outcomes.append(((path, line or 0, self._clients.index(outcome.client)), outcome))
         report.user_properties = [each for each in report.user_properties if each[0] != SCENARIO]
 
 
@@ -285,15 +290,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the matrix, and write it where the options say."""
-    outcomes = config.stash[OUTCOMES]
+    # In the order of the sources, however the run was split.
+    placed = config.stash[OUTCOMES]
+    outcomes = [outcome for _, outcome in sorted(placed, key=lambda each: each[0])]
     if not outcomes:
         return
-    name = config.getoption("--bootstrap") or {"ottla": "Ottla", "kafka": "Apache Kafka"}[config.getoption("--launch")]
-    run = matrix.Run(name, outcomes)
+    launched = {"ottla": "Ottla", "kafka": "Apache Kafka"}[config.getoption("--launch")]
+    name = config.getoption("--called") or config.getoption("--bootstrap") or launched
+    seen = {outcome.client for outcome in outcomes}
+    present = [each for each in map(client, (*CLIENTS, TOOLS)) if each.name in seen]
+    run = matrix.Run(name, outcomes, {each.name: each.version() for each in present})
     terminalreporter.section(f"scenarios on {name}")
     for line in matrix.terminal(run):
         terminalreporter.line(line)
     if path := config.getoption("--matrix"):
-        Path(path).write_text(matrix.markdown([run]))
+        Path(path).write_text(matrix.markdown([run]), encoding="utf-8")
     if path := config.getoption("--outcomes"):
         run.save(Path(path))

@@ -1,21 +1,22 @@
 """What became of every scenario with every client, as a table on the terminal, in Markdown or in JSON.
 
-A cell is `pass`, `FAIL`, `gap` (the client cannot, with the reason from its folder) or `skip` (this machine or broker
-cannot). The JSON of several runs, one for each broker, makes the page docs/compatibility.md.
+A cell is `pass`, `FAIL`, `gap` (the client cannot, with the reason from its folder), `skip` (this machine or broker
+cannot) or `part` (some of the scenario's variants pass, and there are others that the client cannot run). The JSON of
+several runs, one for each broker, makes the page docs/compatibility.md.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Result = Literal["pass", "FAIL", "gap", "skip"]
-# The worst of a scenario's variants is what its cell shows.
-WORST_FIRST: tuple[Result, ...] = ("FAIL", "gap", "skip", "pass")
-MARKS: Mapping[str, str] = {"pass": "yes", "FAIL": "**no**", "gap": "-", "skip": "?"}
+RESULTS: tuple[Result, ...] = ("pass", "gap", "skip", "FAIL")
+Cell = Literal["pass", "FAIL", "gap", "skip", "part"]
+MARKS: Mapping[Cell, str] = {"pass": "yes", "FAIL": "**no**", "gap": "-", "skip": "?", "part": "partly"}
 
 
 @dataclass(frozen=True)
@@ -32,42 +33,58 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Run:
-    """All outcomes against one broker, named for people."""
+    """All outcomes against one broker, named for people, and the versions of the clients."""
 
     broker: str
     outcomes: Sequence[Outcome]
+    versions: Mapping[str, str] = field(default_factory=dict)
 
-    def cells(self) -> dict[tuple[str, str], Outcome]:
-        """(scenario, client) to the worst of its outcomes."""
-        worst: dict[tuple[str, str], Outcome] = {}
+    def cells(self) -> dict[tuple[str, str], Cell]:
+        """(scenario, client) to what all of its outcomes come to."""
+        found: dict[tuple[str, str], set[Result]] = {}
         for outcome in self.outcomes:
-            key = (outcome.scenario, outcome.client)
-            if key not in worst or WORST_FIRST.index(outcome.result) < WORST_FIRST.index(worst[key].result):
-                worst[key] = outcome
-        return worst
+            found.setdefault((outcome.scenario, outcome.client), set()).add(outcome.result)
+        return {key: together(results) for key, results in found.items()}
+
+    def counts(self, client: str) -> dict[Result, int]:
+        """How many of a client's runs came to what; a variant of a scenario is a run."""
+        results = [outcome.result for outcome in self.outcomes if outcome.client == client]
+        return {result: results.count(result) for result in RESULTS}
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps({"broker": self.broker, "outcomes": [asdict(each) for each in self.outcomes]}))
+        saved = {"broker": self.broker, "versions": dict(self.versions)}
+        path.write_text(json.dumps({**saved, "outcomes": [asdict(each) for each in self.outcomes]}), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Run:
         """Read what `save` wrote."""
-        saved = json.loads(path.read_text())
-        return cls(saved["broker"], [Outcome(**outcome) for outcome in saved["outcomes"]])
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return cls(saved["broker"], [Outcome(**outcome) for outcome in saved["outcomes"]], saved["versions"])
+
+
+def together(results: set[Result]) -> Cell:
+    """What the variants of a scenario come to: one failure is one too many."""
+    if "FAIL" in results:
+        return "FAIL"
+    if "pass" in results:
+        return "part" if len(results) > 1 else "pass"
+    return "gap" if "gap" in results else "skip"
 
 
 def merged(runs: Iterable[Run]) -> list[Run]:
     """One run for each broker, in order of first appearance."""
     outcomes: dict[str, list[Outcome]] = {}
+    versions: dict[str, dict[str, str]] = {}
     for run in runs:
         outcomes.setdefault(run.broker, []).extend(run.outcomes)
-    return [Run(broker, found) for broker, found in outcomes.items()]
+        versions.setdefault(run.broker, {}).update(run.versions)
+    return [Run(broker, found, versions[broker]) for broker, found in outcomes.items()]
 
 
-def entry(cells: Sequence[Outcome | None]) -> str:
+def entry(cells: Sequence[Cell | None]) -> str:
     """The entry for one scenario and client: what all brokers' cells say, or each broker's own."""
-    marks = [MARKS[cell.result] if cell else "" for cell in cells]
+    marks = [MARKS[cell] if cell else "" for cell in cells]
     return marks[0] if len(set(marks)) == 1 else " / ".join(mark or "?" for mark in marks)
 
 
@@ -85,7 +102,7 @@ def terminal(run: Run) -> list[str]:
     lines = [" ".join([f"{'scenario':<{first}}", *clients])]
     for scenario in scenarios:
         row = [cells.get((scenario, client)) for client in clients]
-        marks = [f"{cell.result if cell else '':<{len(client)}}" for cell, client in zip(row, clients, strict=True)]
+        marks = [f"{cell or '':<{len(client)}}" for cell, client in zip(row, clients, strict=True)]
         lines.append(" ".join([f"{scenario:<{first}}", *marks]).rstrip())
     return lines
 
@@ -99,10 +116,25 @@ def page(runs: Sequence[Run]) -> str:
 What real, unmodified clients do with a running broker, over sockets: the scenarios of `compat_tests`, on {brokers}.
 Generated by `python -m compat_tests page docs/compatibility.md`; do not edit.
 
-**yes**: it does as the sentence says. **-**: the client cannot, with its reason below. **?**: not run here.
-**no**: it does not.{both}
+**yes**: it does as the sentence says. **-**: the client cannot, with its reason below. **partly**: it does, but there
+are variants, such as single codecs, that the client cannot. **?**: not run here. **no**: it does not.{both}
 
+{numbers(runs)}
 {markdown(runs)}"""
+
+
+def numbers(runs: Sequence[Run]) -> str:
+    """A table of the clients, their versions, and how many runs came to what on each broker."""
+    everybody = unique(outcome.client for run in runs for outcome in run.outcomes)
+    heads = "".join(f" {run.broker}: yes | - | ? | no |" for run in runs)
+    lines = ["## Clients", "", f"| client | version |{heads}", "| --- | --- |" + " ---: |" * (4 * len(runs))]
+    for client in everybody:
+        version = next((run.versions[client] for run in runs if run.versions.get(client)), "")
+        counts = "".join(f" {count} |" for run in runs for count in run.counts(client).values())
+        lines.append(f"| {client} | {version} |{counts}")
+    totals = [sum(run.counts(client)[result] for client in everybody) for run in runs for result in RESULTS]
+    lines.append("| all | |" + "".join(f" {total} |" for total in totals))
+    return "\n".join([*lines, ""])
 
 
 def markdown(runs: Sequence[Run]) -> str:

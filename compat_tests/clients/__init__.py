@@ -40,6 +40,13 @@ class Client:
         except ImportError as error:
             raise Missing(f"{self.needs} is not here ({error})") from error
 
+    def version(self) -> str:
+        """The version of it that is here; nothing when it is not."""
+        try:
+            return str(import_module(f"{__name__}.{self.folder}.adapter").version())
+        except (ImportError, OSError):
+            return ""
+
 
 def client(folder: str) -> Client:
     """The client in a folder."""

@@ -129,7 +129,8 @@ def test_offsets_are_told(tools: Tools) -> None:
     """kafka-get-offsets tells the first, the next and the largest timestamp's offset"""
     topic = filled(tools, "one", "two", "three")
     for time, offset in (("-1", "3"), ("-2", "0"), ("-3", "[012]")):
-        assert re.search(f"{topic}:0:{offset}", tools.run("kafka-get-offsets", "--topic", topic, "--time", time))
+        said = tools.run("kafka-get-offsets", "--topic", topic, "--time", time)
+        assert re.search(rf"^{topic}:0:{offset}$", said, re.MULTILINE), said
 
 
 def test_records_are_deleted(tools: Tools, tmp_path: Path) -> None:

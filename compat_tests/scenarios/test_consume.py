@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -157,7 +158,11 @@ def test_beyond_the_end_is_reported(session: Session) -> None:
     consumer = session.reader(filled(session), at=500, reset="none")
     with pytest.raises((Refused, Failed)) as raised:
         eventually_raising(consumer)
-    assert getattr(raised.value, "code", OFFSET_OUT_OF_RANGE) == OFFSET_OUT_OF_RANGE
+    if isinstance(raised.value, Refused):
+        assert raised.value.code == OFFSET_OUT_OF_RANGE
+    else:
+        # Some clients have an error of their own for it, whose words say the same.
+        assert re.search(r"out.?of.?range", str(raised.value), re.IGNORECASE), raised.value
 
 
 def eventually_raising(consumer: Consumer) -> None:
@@ -199,8 +204,10 @@ def test_small_fetches(session: Session) -> None:
 def test_a_fetch_waits_for_enough(session: Session) -> None:
     """With fetch.min.bytes a fetch waits for more, and is answered when its time is over"""
     partition = filled(session, 3)
-    consumer = session.reader(partition, min_bytes=1_000_000, max_wait_ms=300)
+    begun = time.monotonic()
+    consumer = session.reader(partition, min_bytes=1_000_000, max_wait_ms=800)
     assert values(read(consumer, 3)) == numbers(0, 1, 2)
+    assert time.monotonic() - begun > 0.75
 
 
 @needs("assign", "read_committed")

@@ -125,7 +125,12 @@ def test_a_static_member_returns_to_its_partitions(session: Session) -> None:
     shares = [member.assignment() for member in members]
     session.close(members[1])
     members[1] = session.member(group, [topic], **settings[1])
-    drive(members, lambda: members[1].assignment(), "the member that came back to have its share")
+
+    def back() -> bool:
+        assert members[0].assignment() == shares[0]
+        return bool(members[1].assignment())
+
+    drive(members, back, "the member that came back to have its share")
     assert [member.assignment() for member in members] == shares
 
 

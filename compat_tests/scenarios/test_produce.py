@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from compat_tests.clients.contract import Failed, Record, Refused, Stored, TopicPartition
 from compat_tests.scenarios import needs
-from compat_tests.session import MESSAGE_TOO_LARGE, Session, read, values
+from compat_tests.session import INVALID_RECORD, MESSAGE_TOO_LARGE, Session, read, values
 
+Others = Callable[..., list[Session]]
 CODECS = [pytest.param(codec, marks=needs(codec)) for codec in ("gzip", "snappy", "lz4", "zstd")]
+
+
+@pytest.fixture
+def size_of(session: Session, others: Others) -> Callable[[str], int]:
+    """Tells how many bytes of the broker's disk a topic of one partition takes, if some client here can ask for it."""
+    able = [each for each in (session, *others("log_sizes")) if "log_sizes" not in each.cannot]
+    if not able:
+        pytest.skip("no client here asks for the sizes of logs")
+    return lambda topic: able[0].admin.log_sizes()[TopicPartition(topic, 0)]
 
 
 def read_all(session: Session, topic: str, count: int, **settings: Any) -> list[tuple[bytes | None, bytes | None]]:
@@ -26,10 +37,13 @@ def read_all(session: Session, topic: str, count: int, **settings: Any) -> list[
 def test_records_come_back_in_order(session: Session) -> None:
     """Records come back in the order they were sent, at the offsets that were acknowledged"""
     topic = session.topic()
+    begun = int(time.time() * 1000)
     stored = session.producer().produce(topic, [Record(b"%d" % number) for number in range(20)])
+    ended = int(time.time() * 1000)
     assert stored == [Stored(0, number) for number in range(20)]
     received = read(session.reader(TopicPartition(topic, 0)), 20)
     assert [(record.offset, record.value) for record in received] == [(n, b"%d" % n) for n in range(20)]
+    assert all(begun <= record.timestamp <= ended for record in received)
 
 
 @needs("assign", "binary_keys")
@@ -86,23 +100,26 @@ def test_headers_without_value(session: Session) -> None:
 
 @needs("assign")
 @pytest.mark.parametrize("codec", CODECS)
-def test_codecs(session: Session, codec: str) -> None:
-    """Compressed records come back as they were"""
+def test_codecs(session: Session, codec: str, size_of: Callable[[str], int]) -> None:
+    """Compressed records come back as they were, and are stored compressed"""
     topic = session.topic()
     noise = random.Random(1).randbytes(2000).hex().encode()
     expected = [b"%d " % number * 100 for number in range(50)] + [noise]
     session.producer(codec=codec, linger_ms=20).produce(topic, [Record(value) for value in expected])
     assert [value for _, value in read_all(session, topic, 51)] == expected
+    assert size_of(topic) < sum(map(len, expected)) / 2
 
 
 @needs("assign", "gzip", "create_topics")
 @pytest.mark.parametrize("codec", ["uncompressed", *CODECS])
-def test_the_topic_chooses_the_codec(session: Session, codec: str) -> None:
-    """A topic's compression.type does not change what comes back"""
+def test_the_topic_chooses_the_codec(session: Session, codec: str, size_of: Callable[[str], int]) -> None:
+    """A topic's compression.type decides how records are stored, and does not change what comes back"""
     topic = session.topic(1, {"compression.type": codec})
     expected = [b"%d " % number * 50 for number in range(20)]
     session.producer(codec="gzip", linger_ms=20).produce(topic, [Record(value) for value in expected])
     assert [value for _, value in read_all(session, topic, 20)] == expected
+    plain = sum(map(len, expected))
+    assert size_of(topic) > plain if codec == "uncompressed" else size_of(topic) < plain / 2
 
 
 @needs("assign")
@@ -251,14 +268,17 @@ def test_many_producers_at_once(session: Session) -> None:
     assert sorted(place.offset for place in places if isinstance(place, Stored)) == list(range(150))
 
 
-@needs("create_topics")
+@needs("create_topics", "assign")
 def test_a_compacted_topic_wants_keys(session: Session) -> None:
     """A record without a key is refused by a compacted topic; one with a key is stored"""
     topic = session.topic(1, {"cleanup.policy": "compact"})
     producer = session.producer(timeout=5.0)
     producer.produce(topic, [Record(b"v", b"k")])
-    with pytest.raises((Refused, Failed)):
+    with pytest.raises((Refused, Failed)) as refused:
         producer.produce(topic, [Record(b"no key")])
+    assert getattr(refused.value, "code", INVALID_RECORD) == INVALID_RECORD
+    producer.produce(topic, [Record(b"w", b"k")])
+    assert [value for _, value in read_all(session, topic, 2)] == [b"v", b"w"]
 
 
 @needs("stored_offsets")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compat_tests.matrix import Outcome, Result, Run, markdown, merged, terminal
+from compat_tests.matrix import Outcome, Result, Run, markdown, merged, page, terminal
 
 
 def outcome(scenario: str, client: str, result: Result, reason: str = "") -> Outcome:
@@ -16,6 +16,22 @@ def test_a_cell_shows_the_worst_variant() -> None:
     """A scenario that failed with one codec has failed."""
     run = Run("Ottla", [outcome("codecs", "a", "pass"), outcome("codecs", "a", "FAIL"), outcome("codecs", "a", "gap")])
     assert terminal(run) == ["scenario a", "codecs   FAIL"]
+
+
+def test_a_client_that_lacks_a_variant_does_partly() -> None:
+    """One codec that a client does not have hides neither the others nor itself."""
+    run = Run("Ottla", [outcome("codecs", "a", "pass"), outcome("codecs", "a", "gap", "no such codec")])
+    assert terminal(run) == ["scenario a", "codecs   part"]
+    assert "| The promise of codecs | partly |" in markdown([run]).splitlines()
+
+
+def test_runs_are_counted() -> None:
+    """The page counts what became of every run, with the versions of the clients."""
+    outcomes = [outcome("one", "a", "pass"), outcome("two", "a", "pass"), outcome("one", "b", "gap", "it cannot")]
+    lines = page([Run("Ottla", outcomes, {"a": "1.0"})]).splitlines()
+    assert "| a | 1.0 | 2 | 0 | 0 | 0 |" in lines
+    assert "| b |  | 0 | 1 | 0 | 0 |" in lines
+    assert "| all | | 2 | 1 | 0 | 0 |" in lines
 
 
 def test_brokers_that_agree_share_an_entry() -> None:

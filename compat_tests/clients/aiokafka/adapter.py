@@ -446,9 +446,15 @@ class Aiokafka(Driver):
             except Failed:
                 if time.monotonic() > deadline:
                     raise
+            time.sleep(0.05)
 
     def close(self) -> None:
         self._loop.close()
+
+
+def version() -> str:
+    """The library's."""
+    return str(aiokafka.__version__)
 
 
 def open_driver() -> Driver:

@@ -5,6 +5,7 @@ from __future__ import annotations
 NAME = "confluent-kafka"
 NEEDS = "the package confluent-kafka"
 CANNOT = {
+    "no_partitions": "librdkafka checks the number of partitions by itself",
     "delete_group_offsets": "AdminClient does not offer librdkafka's DeleteConsumerGroupOffsets",
     "log_sizes": "librdkafka does not have DescribeLogDirs",
 }

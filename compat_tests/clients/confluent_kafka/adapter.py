@@ -383,6 +383,11 @@ class Confluent(Driver):
         return ConfluentAdmin(bootstrap)
 
 
+def version() -> str:
+    """The library's, and that of librdkafka in it."""
+    return f"{confluent_kafka.__version__} (librdkafka {confluent_kafka.libversion()[0]})"
+
+
 def open_driver() -> Driver:
     """The driver of this client."""
     return Confluent()

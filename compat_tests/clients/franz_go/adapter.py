@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,12 @@ def prepare() -> None:
     """Build the worker. Raises FileNotFoundError, CalledProcessError."""
     PROGRAM.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["go", "build", "-o", str(PROGRAM), "."], cwd=SOURCE, check=True)
+
+
+def version() -> str:
+    """That of the module which the worker is built with."""
+    found = re.search(r"github.com/twmb/franz-go v(\S+)", (SOURCE / "go.mod").read_text(encoding="utf-8"))
+    return found[1] if found else ""
 
 
 def open_driver() -> Driver:

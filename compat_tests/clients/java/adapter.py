@@ -7,6 +7,7 @@ file.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,6 +33,20 @@ def prepare() -> None:
 def class_path() -> str:
     """The jars and the compiled worker."""
     return os.pathsep.join([os.environ.get("OTTLA_KAFKA_JARS") or str(JARS / "*"), str(CLASSES)])
+
+
+def version() -> str:
+    """That of the client's jar."""
+    return jar_version(class_path(), "kafka-clients")
+
+
+def jar_version(where: str, artifact: str) -> str:
+    """The version in the name of an artifact's jar on a class path, of jars and `folder/*`."""
+    for entry in map(Path, where.split(os.pathsep)):
+        for jar in entry.parent.glob("*.jar") if entry.name == "*" else [entry]:
+            if found := re.fullmatch(rf"{artifact}-(\d[\w.]*)\.jar", jar.name):
+                return found[1]
+    return ""
 
 
 def open_driver() -> Driver:

@@ -420,6 +420,11 @@ class KafkaPython(Driver):
             return KafkaPythonAdmin(bootstrap)
 
 
+def version() -> str:
+    """The library's."""
+    return str(kafka.__version__)
+
+
 def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when a codec's package is missing."""
     for here_is in (kafka.codec.has_snappy, kafka.codec.has_lz4, kafka.codec.has_zstd):

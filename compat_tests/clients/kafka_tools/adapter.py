@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from compat_tests.clients.java.adapter import jar_version
 from compat_tests.clients.worker import BUILT
 
 JARS = BUILT / "kafka_tools" / "jars"
@@ -52,8 +53,13 @@ class Tools:
         command = [*java, "--bootstrap-server", self._bootstrap, *words]
         done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=90, check=False)
         said = done.stdout + done.stderr
-        assert fails or done.returncode == 0, f"{tool} ended with {done.returncode}:\n{said[-2000:]}"
+        assert fails == (done.returncode != 0), f"{tool} ended with {done.returncode}:\n{said[-2000:]}"
         return said
+
+
+def version() -> str:
+    """That of the tools' jar."""
+    return jar_version(class_path(), "kafka-tools")
 
 
 def class_path() -> str:

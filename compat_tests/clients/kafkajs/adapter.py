@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,6 +20,12 @@ def prepare() -> None:
     shutil.copy(HERE / "package.json", MODULES)
     quietly = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
     subprocess.run(["npm", "install", *quietly], cwd=MODULES, check=True)
+
+
+def version() -> str:
+    """The package's."""
+    described = json.loads((MODULES / "node_modules" / "kafkajs" / "package.json").read_text(encoding="utf-8"))
+    return str(described["version"])
 
 
 def open_driver() -> Driver:

@@ -400,6 +400,13 @@ class Kcat(Driver):
         return KcatAdmin(bootstrap)
 
 
+def version() -> str:
+    """The command's, and that of librdkafka in it."""
+    said = subprocess.run(["kcat", "-V"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"Version (\S+).*librdkafka ([\d.]+)", said)
+    return f"{found[1]} (librdkafka {found[2]})" if found else ""
+
+
 def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when the command is not there."""
     if shutil.which("kcat") is None:
