@@ -11,7 +11,9 @@ or by recovery. Files and directories with news since then are handed out by `ta
 **Rolling.** A new segment begins when the batch would make this one larger than `segment.bytes`, when its timestamp is
 `segment.ms` after the first one's, when an index is full, or when its offset would not fit into the index's 32 bits.
 The old segment's indexes are completed, and the producers are written to a snapshot at the boundary, so that an opening
-log need not replay from the beginning.
+log need not replay from the beginning. What of it has not been synced yet is synced now, whoever waits for it (as in
+Kafka): were the power to go much later, the disk might have the new segment and not the end of the old one, and a log
+with a hole is damaged.
 
 The list of segments is replaced whole, never changed in place: readers may be at work in other threads.
 
@@ -78,7 +80,7 @@ class Log:
     __slots__ = (
         "_around", "_expire_at", "_new_directories", "_new_indexes", "_roll_after", "_rolled", "_transactional",
         "aborted", "config", "directory", "end", "epoch", "epochs", "failure", "layout", "on_create", "on_failure",
-        "producers", "snapshots", "start", "synced_end", "unsynced_records", "used",
+        "on_roll", "producers", "snapshots", "start", "synced_end", "unsynced_records", "used",
     )  # fmt: skip
 
     def __init__(self, around: Surroundings, directory: str, config: LogConfig) -> None:
@@ -97,6 +99,8 @@ class Log:
         self.failure: str | None = None
         self.on_failure: Callable[[str], None] | None = None
         """Called when the disk answers a write with an error that will not pass."""
+        self.on_roll: Callable[[], None] | None = None
+        """Called when a segment with unsynced bytes is written no more."""
         self.on_create: Callable[[], None] | None = None
         """Called when the first append has made the log's directory."""
         self.unsynced_records = 0
@@ -299,6 +303,8 @@ class Log:
             if old.synced_size < old.size:
                 self._rolled.append(old)
         self.set_segments([*self.segments, segment])
+        if self._rolled and self.on_roll is not None:
+            self.on_roll()
         return segment
 
     def write_snapshot(self) -> None:

@@ -111,6 +111,7 @@ class LocalLog:
             self._fail(f"{self.spec.topic}-{self.spec.partition}: {error}")
         else:
             self.opened = log
+            log.on_roll = partial(self.store.upkeep.rolled, self)
             if log.synced_end < log.end:
                 self._become_dirty()
             return log

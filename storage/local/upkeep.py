@@ -1,6 +1,7 @@
 """Upkeep: what happens by itself while a store is open. Nothing is lost without it.
 
-* what nobody waited for is synced, about once a minute, as soon as `flush.ms` says, or when too many files are open;
+* what nobody waited for is synced, about once a minute, as soon as `flush.ms` says, at once when its log begins another
+  segment, or when too many files are open;
 * the checkpoints are written, so that a start after a crash has little to read;
 * logs that nobody used for a minute or two are let go of;
 * what was deleted is removed, files after `file.delete.delay.ms`;
@@ -68,6 +69,11 @@ class Upkeep:
         if log.spec.config.flush_ms < NEVER and log not in self._flush_due:
             self._flush_due[log] = trio.current_time() + log.spec.config.flush_ms / 1000
             self._news.set()
+
+    def rolled(self, log: LocalLog) -> None:
+        """`log` has begun another segment, and the old one is not synced."""
+        self._flush_due[log] = trio.current_time()
+        self._news.set()
 
     def on_synced(self, log: object) -> None:
         """The flusher has synced what `log` had when it began."""

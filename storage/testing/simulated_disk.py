@@ -11,6 +11,9 @@ directory it stands in. What happened since then is *pending*. A power cut keeps
 * of each file's writes: none, all, a prefix, or a prefix whose last write is torn at a sector; or the size of all with
   zeros where the bytes should be. With `reorder`, also any subset: what disks without barriers do.
 
+`fates` narrows that down to some of the words above; with ("none",) alone, nothing that was not synced survives, names
+included: the hardest cut for who relies on something that happens to be there.
+
 Syncing a file does not make its name durable, nor a directory's own name its parent's; renaming does not make the bytes
 durable. That is stricter than most file systems, and what the manual promises.
 
@@ -23,7 +26,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from kproto.batches.buffers import ReadableBuffer, WritableBuffer
 from storage.seams.disk import File, InUse, Lock, Space
@@ -81,10 +84,10 @@ class _Inode:
         self.durable = bytes(self.data)
         self.pending.clear()
 
-    def after_power_cut(self, chance: Chance, reorder: bool) -> _Inode:
+    def after_power_cut(self, chance: Chance, fates: Sequence[str]) -> _Inode:
         twin = _Inode()
         twin.data = bytearray(self.durable)
-        fate = chance.choice(("none", "all", "prefix", "torn", "zeros", "subset" if reorder else "prefix"))
+        fate = chance.choice(fates)
         if fate == "zeros":
             _resize(twin.data, max(len(twin.data), len(self.data)))
         elif fate != "none":
@@ -122,16 +125,16 @@ class _Directory:
         self.pending.clear()
 
     def after_power_cut(
-        self, chance: Chance, reorder: bool, seen: dict[int, _Directory | _Inode]
+        self, chance: Chance, fates: Sequence[str], seen: dict[int, _Directory | _Inode]
     ) -> _Directory:
         twin = _Directory()
-        moments = [self.durable, *self.pending]
+        moments = [self.durable, *(self.pending if tuple(fates) != ("none",) else ())]
         for name, node in moments[chance.randrange(len(moments))].items():
             if id(node) not in seen:
                 if isinstance(node, _Inode):
-                    seen[id(node)] = node.after_power_cut(chance, reorder)
+                    seen[id(node)] = node.after_power_cut(chance, fates)
                 else:
-                    seen[id(node)] = node.after_power_cut(chance, reorder, seen)
+                    seen[id(node)] = node.after_power_cut(chance, fates, seen)
             twin.names[name] = seen[id(node)]
         twin.sync()
         return twin
@@ -148,10 +151,14 @@ class SimulatedDisk:
         self.operations = 0
         self.stop_after = stop_after
 
-    def after_power_cut(self, chance: Chance, *, reorder: bool = False) -> SimulatedDisk:
+    def after_power_cut(
+        self, chance: Chance, *, reorder: bool = False, fates: Sequence[str] | None = None
+    ) -> Self:
         """The disk that is found when the power is back."""
-        found = SimulatedDisk()
-        found._root = self._root.after_power_cut(chance, reorder, {})
+        if fates is None:
+            fates = ("none", "all", "prefix", "torn", "zeros", "subset" if reorder else "prefix")
+        found = type(self)()
+        found._root = self._root.after_power_cut(chance, fates, {})
         return found
 
     def step(self) -> None:
