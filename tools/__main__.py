@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
     "bench": Verb("tools.benchmark.command:main", "measure the broker, side by side with Apache Kafka"),
     "bench-compaction": Verb("tools.benchmark.compaction:main", "measure compaction, and what producers feel of it"),
     "kill-test": Verb("tools.kill_test.command:main", "kill the broker again and again, check every acknowledgement"),
+    "crash-test": Verb("tools.crash_test.command:main", "play power cuts, disk errors, rot, and count what is lost"),
     "fuzz": Verb("tools.fuzz.command:main", "attack the decoders with mutated bytes, guided by coverage"),
     "codec-benchmark": Verb("tools.codec_benchmark:main", "time the decoder against kafka-python's"),
 }
