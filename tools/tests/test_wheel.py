@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -60,27 +60,49 @@ def test_the_wheel_has_the_layers_and_not_their_tests(wheel: Path) -> None:
     assert {"ottla/__init__.py", "ottla/__main__.py", "ottla/process.py", "ottla/py.typed"} <= shipped
 
 
-def test_the_installed_broker_runs_beside_packages_of_the_same_names(site_packages: Path, tmp_path: Path) -> None:
-    """In a project with its own `broker`, `storage` and `tools`, `ottla.Broker` and the installed command work."""
+# What a user's project might do with its own packages of these names, and with the broker.
+PROJECT = """
+import os
+
+import broker, kproto, storage, tools
+import kafka
+import ottla
+
+assert {each.OURS for each in (broker, kproto, storage, tools)} == {"the user's"}
+with ottla.Broker() as running:
+    print(os.path.dirname(ottla.__file__), flush=True)
+    producer = kafka.KafkaProducer(bootstrap_servers=running.bootstrap_servers)
+    producer.send("orders", b"one of two").get(timeout=30)
+    producer.close()
+    consumer = kafka.KafkaConsumer(
+        "orders", bootstrap_servers=running.bootstrap_servers, group_id="shop", auto_offset_reset="earliest"
+    )
+    print(next(consumer).value.decode(), flush=True)
+    consumer.close()
+"""
+
+
+def test_the_installed_broker_is_used_beside_packages_of_the_same_names(site_packages: Path, tmp_path: Path) -> None:
+    """In a project with its own `broker`, `storage` and `tools`, a client uses `ottla.Broker`; the command works."""
     for name in LAYERS:
-        (tmp_path / f"{name}.py").write_text("import sys\nif 'serve' in sys.argv: sys.exit('a decoy was imported')\n")
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(
+            "import sys\nif 'serve' in sys.argv: sys.exit('a decoy was imported')\nOURS = \"the user's\"\n"
+        )
     folders = {str(Path(module.__path__[0]).parent) for module in (trio, crc32c, structlog, cramjam)}
+    client = importlib.util.find_spec("kafka")
+    assert client is not None and client.origin is not None
+    folders.add(str(Path(client.origin).parents[1]))
     (site_packages / "dependencies.pth").write_text("\n".join(folders))
     binaries = site_packages.parents[2] / "bin" if os.name != "nt" else site_packages.parents[1] / "Scripts"
-    script = (
-        "import broker, ottla, os\n"
-        "with ottla.Broker() as running:\n"
-        "    print(os.path.dirname(ottla.__file__), running.host, running.port, flush=True)\n"
-        "    input()\n"
+    project = tmp_path / "project.py"
+    project.write_text(PROJECT)
+    done = subprocess.run(
+        [binaries / "python", project], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
-    with subprocess.Popen(
-        [binaries / "python", "-c", script], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdout is not None
-        where, host, port = child.stdout.readline().split()
-        assert Path(where) == site_packages / "ottla"
-        socket.create_connection((host, int(port)), timeout=10).close()
-        child.communicate("\n", timeout=30)
-        assert child.returncode == 0
+    assert done.returncode == 0, done.stderr
+    where, received = done.stdout.splitlines()
+    assert Path(where) == site_packages / "ottla"
+    assert received == "one of two"
     help_text = subprocess.run([binaries / "ottla", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "serve" in help_text.stdout
