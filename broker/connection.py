@@ -11,7 +11,8 @@ requests in flight are appended one after the other and share one fsync. Where t
 has been answered: Kafka's own rule, which it keeps by muting the channel.
 
 Bounds: at most `MAX_QUEUED` replies wait; then the reader stops reading, and TCP slows the peer. A frame grows only as
-its bytes arrive (kproto/framing.py). `overdue` is asked now and then and names what has taken too long: an idle
+its bytes arrive (kproto/framing.py), and a large one only when all connections' requests together leave room for it
+(request_memory.py). `overdue` is asked now and then and names what has taken too long: an idle
 connection, a request that does not finish arriving, a reply that is not read.
 """
 
@@ -37,6 +38,7 @@ READS_BEFORE_YIELD = 8
 FRAME_GRACE_SECONDS = 30
 FRAME_BYTES_PER_SECOND = 64 * 1024
 WRITE_STALL_SECONDS = 60
+BUFFER_KEPT_SECONDS = 5
 
 
 class Connection:
@@ -49,6 +51,8 @@ class Connection:
         self._transport = transport
         self._dispatcher = dispatcher
         self._protocol = ServerConnection(SERVED_VERSIONS, max_frame=services.config.socket_request_max_bytes)
+        self._memory = services.request_memory
+        self._taken = 0  # of that memory, for the large request under way
         self._idle_seconds = services.config.connections_max_idle_ms / 1000
         self._queue: deque[tuple[ReceivedRequest, Handler | None, Any]] = deque()
         self._queued = trio.Event()
@@ -70,6 +74,7 @@ class Connection:
             known, faults = group.split((ProtocolError, CloseConnection, OSError, trio.ClosedResourceError))
             self._tell(known, faults)
         finally:
+            self._memory.give_back(self._taken)
             for _, _, waiting in self._queue:
                 if isinstance(waiting, CoroutineType):
                     waiting.close()
@@ -88,6 +93,11 @@ class Connection:
         elif known is not None and not isinstance(reason := leaf(known), OSError | trio.ClosedResourceError):
             get_logger(__name__).warning(f"connection closed: {reason}", **who)
 
+    @property
+    def buffered(self) -> int:
+        """Bytes of memory that the receive buffer takes."""
+        return self._protocol.capacity
+
     async def quiet(self) -> None:
         """Return when no reply is being sent and no acknowledgement waits for the disk; parked Fetches do not count."""
         while self._sending or any(request.api_key != FETCH for request, _, _ in self._queue):
@@ -105,6 +115,8 @@ class Connection:
             return "the peer does not read its replies"
         if self._handling:
             return None  # what has arrived behind the request at hand waits for its turn
+        if still > BUFFER_KEPT_SECONDS:
+            self._protocol.shrink()
         if arrived:
             allowed = FRAME_GRACE_SECONDS + arrived / FRAME_BYTES_PER_SECOND
             return "a request did not finish arriving" if still > allowed else None
@@ -127,11 +139,21 @@ class Connection:
             protocol.received(count)
             self._handling = True
             await self._handle_received(nursery)
+            if protocol.claimed() != self._taken:
+                await self._take_memory(protocol.claimed())
             self._handling = False
             reads += 1
             if reads == READS_BEFORE_YIELD:
                 reads = 0
                 await trio.lowlevel.checkpoint()
+
+    async def _take_memory(self, size: int) -> None:
+        """Give back what the last large request took; take what the next one claims."""
+        self._memory.give_back(self._taken)
+        self._taken = 0
+        if size:
+            await self._memory.take(size)
+            self._taken = size
 
     async def _handle_received(self, nursery: trio.Nursery) -> None:
         """Dispatch every request that is complete; replies that are ready leave together."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from broker.coordinators.groups import GroupCoordinator
     from broker.fetching.sessions import FetchSessions
     from broker.partitions import Partitions
+    from broker.request_memory import RequestMemory
     from storage.engine import LogStore
     from storage.seams.clock import Clock, Instant
     from storage.seams.entropy import Entropy
@@ -55,6 +56,7 @@ class Services:
     groups: GroupCoordinator
     partitions: Partitions
     fetch_sessions: FetchSessions
+    request_memory: RequestMemory
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ from broker.dispatch import Dispatcher
 from broker.fetching.sessions import FetchSessions
 from broker.listener import SYSTEM_CHOOSES, Listener, ListenError, SocketTransport, descriptor_limit
 from broker.partitions import Partitions
+from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError, ProtocolError
 from storage.engine import LogStore, StoreError
 from storage.seams import logging
@@ -202,6 +203,7 @@ async def _start_services(
         groups=groups,
         partitions=partitions,
         fetch_sessions=FetchSessions(entropy, config.max_incremental_fetch_session_cache_slots),
+        request_memory=RequestMemory(config.queued_max_request_bytes),
     )
 
     def follow(change: ClusterChange) -> None:

@@ -75,7 +75,7 @@ def _load_decoder(api_key: int, api_version: int) -> tuple[Decoder, bool, bool]:
 class ServerConnection:
     """The broker's end. `served` maps each API key to its (lowest, highest) version."""
 
-    __slots__ = ("_budget", "_frames", "_served", "received", "window")
+    __slots__ = ("_budget", "_frames", "_served", "claimed", "received", "shrink", "window")
 
     def __init__(
         self,
@@ -89,11 +89,18 @@ class ServerConnection:
         self._frames = frames = FrameReader(max_frame)
         self.window = frames.window
         self.received = frames.received
+        self.claimed = frames.claimed
+        self.shrink = frames.shrink
 
     @property
     def pending(self) -> int:
         """Bytes received of a request that is not complete yet."""
         return self._frames.pending
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of buffer held now."""
+        return self._frames.capacity
 
     def next_request(self) -> ReceivedRequest | None:
         """The next complete request, or None until more bytes are received. Raises ProtocolError.

@@ -60,6 +60,17 @@ class FrameReader:
         """Bytes of buffer held now."""
         return len(self._buffer)
 
+    def claimed(self) -> int:
+        """What a large frame under way will take of memory, by its own account; 0 if none is, or a small one."""
+        size = self._frame_end - self._start  # negative while no length is known
+        return size if size > SMALL_WINDOW else 0
+
+    def shrink(self) -> None:
+        """Give back what the buffer has grown by, unless bytes of a frame are in it."""
+        if self._start == self._end and len(self._buffer) > SMALL_WINDOW:
+            self._start = self._end = 0
+            self._replace(SMALL_WINDOW)
+
     def window(self) -> memoryview:
         """Where the next bytes belong. Never empty. All frames given out before must be done with (or detached)."""
         start, end = self._start, self._end

@@ -52,7 +52,7 @@ KEYS: Final = (
     ConfigKey("num.io.threads", INT, "8", at_least(1), CLUSTER_WIDE),
     ConfigKey("num.network.threads", INT, "3", at_least(1), CLUSTER_WIDE),
     ConfigKey("producer.purgatory.purge.interval.requests", INT, "1000"),
-    ConfigKey("queued.max.request.bytes", LONG, "-1", None, READ_ONLY, LATER),
+    ConfigKey("queued.max.request.bytes", LONG, "-1", None, READ_ONLY, ACTS),
     ConfigKey("queued.max.requests", INT, "500", at_least(1)),
     ConfigKey("request.timeout.ms", INT, "30000"),
     ConfigKey("socket.connection.setup.timeout.max.ms", LONG, "30000"),

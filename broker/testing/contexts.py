@@ -23,6 +23,7 @@ from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.fetching.sessions import FetchSessions
 from broker.handlers import handler
 from broker.partitions import Partitions
+from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError
 from kproto.schema.compile import decode, encode
 from kproto.schema.declare import Request
@@ -103,6 +104,7 @@ async def world(
             groups=cast(Any, None),
             partitions=Partitions(store, cluster, cluster.config),
             fetch_sessions=FetchSessions(entropy, 1000),
+            request_memory=RequestMemory(-1),
         )
 
         def follow(change: ClusterChange) -> None:

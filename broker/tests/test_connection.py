@@ -11,12 +11,13 @@ import pytest
 import trio
 import trio.testing
 
-from broker.connection import FRAME_GRACE_SECONDS, MAX_QUEUED, WRITE_STALL_SECONDS, Connection
+from broker.connection import BUFFER_KEPT_SECONDS, FRAME_GRACE_SECONDS, MAX_QUEUED, WRITE_STALL_SECONDS, Connection
 from broker.context import CloseConnection, FirstPhase, Peer
 from broker.handlers import Handler
+from broker.request_memory import RequestMemory
 from broker.testing.transports import MemoryTransport
 from kproto.connection import ReceivedRequest
-from kproto.framing import frame_prefix
+from kproto.framing import SMALL_WINDOW, frame_prefix
 from kproto.messages.api_versions import ApiVersionsResponse
 
 IDLE_SECONDS = 600
@@ -60,11 +61,13 @@ class Script:
 
 
 @asynccontextmanager
-async def connected(script: Script, **options: Any) -> AsyncIterator[tuple[MemoryTransport, Connection]]:
+async def connected(
+    script: Script, memory: RequestMemory | None = None, max_frame: int = 1000, **options: Any
+) -> AsyncIterator[tuple[MemoryTransport, Connection]]:
     """A connection being served; at the end the peer leaves and the connection must end too."""
     transport = MemoryTransport(**options)
-    config = SimpleNamespace(socket_request_max_bytes=1000, connections_max_idle_ms=IDLE_SECONDS * 1000)
-    services: Any = SimpleNamespace(config=config)
+    config = SimpleNamespace(socket_request_max_bytes=max_frame, connections_max_idle_ms=IDLE_SECONDS * 1000)
+    services: Any = SimpleNamespace(config=config, request_memory=memory or RequestMemory(-1))
     dispatcher: Any = script
     connection = Connection(transport, Peer("192.0.2.1", 50_000), services, dispatcher)
     async with trio.open_nursery() as nursery:
@@ -212,6 +215,88 @@ async def test_a_peer_that_sends_without_reading_replies_is_slowed_down() -> Non
         later.set()
 
 
+LARGE = 200_000
+
+
+def large_request(number: int) -> bytes:
+    """ApiVersions v0 in a frame of LARGE bytes: those behind its last field are passed over."""
+    small = request(number)[4:]
+    return frame_prefix(LARGE - 4) + small + bytes(LARGE - 4 - len(small))
+
+
+async def test_large_requests_wait_for_memory() -> None:
+    """C10: what is taken is bounded; whoever finds nothing left does not read, and goes on when there is room."""
+    memory = RequestMemory(LARGE)
+    script = Script()
+    async with connected(script, memory, LARGE) as (first, _), connected(script, memory, LARGE) as (second, _):
+        first.deliver(large_request(1)[:1000])
+        await settle()
+        assert memory.taken == LARGE
+        second.deliver(large_request(2))
+        await settle()
+        assert (memory.taken, memory.waiting, script.begun) == (LARGE, 1, [])
+        first.deliver(large_request(1)[1000:])
+        await settle()
+        assert sorted(script.begun) == [1, 2]
+        assert (memory.taken, memory.waiting) == (0, 0)
+
+
+async def test_small_requests_do_not_wait_for_memory() -> None:
+    """A heartbeat passes while bulk waits."""
+    memory = RequestMemory(LARGE)
+    await memory.take(LARGE)
+    async with connected(Script(), memory, LARGE) as (transport, _):
+        transport.deliver(request(1))
+        await settle()
+        assert replies(transport) == [1]
+
+
+async def test_a_peer_that_leaves_gives_its_memory_back() -> None:
+    """Half a large request, and one that still waits for memory, hold nothing once their connections are gone."""
+    memory = RequestMemory(LARGE)
+    async with connected(Script(), memory, LARGE) as (holder, _):
+        holder.deliver(large_request(1)[:1000])
+        await settle()
+        async with connected(Script(), memory, LARGE) as (waiter, connection):
+            waiter.deliver(large_request(2)[:1000])
+            await settle()
+            assert memory.waiting == 1
+            connection.scope.cancel()
+            await settle()
+            assert (memory.taken, memory.waiting) == (LARGE, 0)
+    assert memory.taken == 0
+
+
+async def test_waiting_for_memory_is_not_the_peers_fault(autojump_clock: trio.testing.MockClock) -> None:
+    """A request that may not be read yet is not overdue."""
+    memory = RequestMemory(LARGE)
+    await memory.take(LARGE)
+    async with connected(Script(), memory, LARGE) as (transport, connection):
+        transport.deliver(large_request(1))
+        await settle()
+        assert connection.overdue(trio.current_time()) is None
+        await trio.sleep(IDLE_SECONDS + 1)
+        assert connection.overdue(trio.current_time()) is None
+        memory.give_back(LARGE)
+        await settle()
+        assert replies(transport) == [1]
+
+
+async def test_a_still_connection_does_not_keep_a_grown_buffer(autojump_clock: trio.testing.MockClock) -> None:
+    """What large requests needed is given back after BUFFER_KEPT_SECONDS without any."""
+    async with connected(Script(), max_frame=LARGE) as (transport, connection):
+        transport.deliver(large_request(1))
+        await settle()
+        assert connection.buffered > LARGE // 2
+        connection.overdue(trio.current_time())
+        await trio.sleep(BUFFER_KEPT_SECONDS + 1)
+        connection.overdue(trio.current_time())
+        assert connection.buffered <= SMALL_WINDOW
+        transport.deliver(large_request(2))
+        await settle()
+        assert replies(transport) == [1, 2]
+
+
 async def test_an_idle_connection_is_overdue(autojump_clock: trio.testing.MockClock) -> None:
     """connections.max.idle.ms counts from the last request."""
     async with connected(Script()) as (_, connection):
@@ -285,7 +370,7 @@ async def test_stopping_does_not_wait_for_a_peer_that_has_gone() -> None:
     """An acknowledgement that nobody is there to read any more holds up no stop."""
     transport = MemoryTransport()
     config = SimpleNamespace(socket_request_max_bytes=1000, connections_max_idle_ms=IDLE_SECONDS * 1000)
-    services: Any = SimpleNamespace(config=config)
+    services: Any = SimpleNamespace(config=config, request_memory=RequestMemory(-1))
     script: Any = Script(_1=after(trio.Event()))
     connection = Connection(transport, Peer("192.0.2.1", 50_000), services, script)
     async with trio.open_nursery() as nursery:
