@@ -2,10 +2,15 @@
 
 The records are those of Kafka's KRaft controller (`kproto.internal_topics.cluster_metadata`), in the order in which it
 writes them: a topic is TopicRecord, its ConfigRecords, one PartitionRecord for each partition; RemoveTopicRecord takes
-all of it away again. A block of producer ids is a ProducerIdsRecord with the first id *after* the block. Records that
-mean nothing on one node (registrations of brokers, changes of in-sync replicas) are passed over, so that a log written
-by Kafka can be read. Leader epochs are kept: Kafka raises them by one with each PartitionChangeRecord that names a
-leader (PartitionRegistration.merge).
+all of it away again. A block of producer ids is a ProducerIdsRecord with the first id *after* the block. Leader epochs
+are kept: Kafka raises them by one with each PartitionChangeRecord that names a leader (PartitionRegistration.merge).
+
+A log that Kafka wrote says more: where replicas lie (`placements.py`), who is registered and who may do what
+(`kept_records.py`), which nodes vote (control records). None of it has a meaning on one node; all of it is kept for the
+snapshots that take the place of the log's beginning (`snapshots.py`). A record of a kind, or a version, that this
+release does not know is refused: nobody could say whether a snapshot without it would be the same cluster. What Kafka
+itself passes over (NoOpRecord, ZkMigrationStateRecord) is passed over. Records between a BeginTransactionRecord and
+its EndTransactionRecord count when that is reached, or never (KIP-868).
 
 State is kept twice: mutable dicts that `replay` changes in constant time, and the immutable `ClusterImage` that readers
 get, brought up to date by `advance` for just what has changed since.
@@ -16,16 +21,23 @@ What may be decided is in the modules beside this one: `topics.py`, `configs.py`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from broker.coordinators.cluster.image import ClusterChange, ClusterImage, ResourceType, Topic, difference
+from broker.coordinators.cluster.kept_records import KeptRecords
+from broker.coordinators.cluster.placements import NO_LEADER_CHANGE, Placement, TopicPlacements, placement_of
 from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
-from kproto.batches.records import RecordData
+from kproto.batches.records import ControlRecordType, RecordData, control_record_type
 from kproto.errors import UnsupportedVersion
 from kproto.ids import Uuid
 from kproto.internal_topics.cluster_metadata import (
+    AbortTransactionRecord,
+    BeginTransactionRecord,
+    ClearElrRecord,
     ConfigRecord,
+    EndTransactionRecord,
     FeatureLevelRecord,
     PartitionChangeRecord,
     PartitionRecord,
@@ -35,13 +47,11 @@ from kproto.internal_topics.cluster_metadata import (
     decode_record,
     encode_record,
 )
+from kproto.internal_topics.metadata_snapshot import Quorum
 from kproto.schema.declare import Record
 from storage.seams.clock import Instant
 
 ClusterDecision = Decision[Record]
-
-NO_LEADER_CHANGE: Final = -2
-"""What a PartitionChangeRecord says that is about something else; -1 means that there is no leader for now."""
 
 _NO_CONFIGS: Final[Mapping[str, str]] = {}
 
@@ -49,13 +59,25 @@ _NO_CONFIGS: Final[Mapping[str, str]] = {}
 class _TopicState:
     """What `replay` changes; readers get a Topic made from it."""
 
-    __slots__ = ("leader_epochs", "name", "partition_count", "topic_id")
+    __slots__ = ("leader_epochs", "name", "partition_count", "placements", "topic_id")
 
     def __init__(self, name: str, topic_id: Uuid) -> None:
         self.name = name
         self.topic_id = topic_id
         self.partition_count = 0
         self.leader_epochs: dict[int, int] | None = None  # where they are not 0
+        self.placements = TopicPlacements()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCapture:
+    """Everything that a machine knew at one moment, and that nobody changes any more: what a snapshot is made of."""
+
+    image: ClusterImage
+    placements: Mapping[Uuid, TopicPlacements]
+    next_producer_id: int
+    kept: KeptRecords
+    quorum: Quorum
 
 
 class ClusterMachine:
@@ -73,6 +95,10 @@ class ClusterMachine:
         self._collisions: dict[str, set[str]] = {}
         self._configs: dict[tuple[int, str], dict[str, str]] = {}
         self._features: dict[str, int] = {}
+        self._kept = KeptRecords()
+        self._quorum = Quorum()
+        self._shared_placements: dict[Placement, Placement] = {}
+        self._transaction: list[Record] | None = None
         self._image = ClusterImage()
         self._stale_topics: dict[Uuid, None] = {}
         self._stale_resources: dict[tuple[int, str], None] = {}
@@ -117,19 +143,47 @@ class ClusterMachine:
         """Resources with overrides."""
         return len(self._configs)
 
+    @property
+    def in_transaction(self) -> bool:
+        """True when the log ends inside a transaction of Kafka's controller, which must be aborted before anything else
+        is written."""
+        return self._transaction is not None
+
     # --- the fold
 
     def replay(self, record: Record) -> None:
         """Apply one record."""
         match record:
+            case BeginTransactionRecord():
+                assert self._transaction is None, "a transaction begins inside another one"
+                self._transaction = []
+            case EndTransactionRecord() | AbortTransactionRecord():
+                assert self._transaction is not None, "a transaction ends that has not begun"
+                records, self._transaction = self._transaction, None
+                if isinstance(record, EndTransactionRecord):
+                    for held_back in records:
+                        self._apply(held_back)
+            case _ if self._transaction is not None:
+                self._transaction.append(record)
+            case _:
+                self._apply(record)
+
+    def _apply(self, record: Record) -> None:
+        match record:
             case TopicRecord():
                 self._add_topic(record.name, record.topic_id)
             case PartitionRecord():
-                self._add_partition(record.topic_id, record.partition_id)
+                self._add_partition(record)
                 if record.leader_epoch > 0:
                     self._raise_leader_epoch(record.topic_id, record.partition_id, record.leader_epoch)
-            case PartitionChangeRecord(leader=leader) if leader != NO_LEADER_CHANGE:
-                self._raise_leader_epoch(record.topic_id, record.partition_id, 1)
+            case PartitionChangeRecord():
+                self._topics[record.topic_id].placements.change(record)
+                if record.leader != NO_LEADER_CHANGE:
+                    self._raise_leader_epoch(record.topic_id, record.partition_id, 1)
+            case ClearElrRecord():
+                for state in self._topics.values():
+                    if record.topic_name in ("", state.name):
+                        state.placements.clear_elr(range(state.partition_count))
             case RemoveTopicRecord():
                 self._remove_topic(record.topic_id)
             case ConfigRecord():
@@ -139,7 +193,19 @@ class ClusterMachine:
             case FeatureLevelRecord():
                 self._set_feature(record.name, record.feature_level)
             case _:
-                pass
+                self._kept.replay(record)
+
+    def replay_control(self, record: RecordData) -> None:
+        """Apply a control record of the quorum. What a new leader says of itself means nothing here."""
+        kind = control_record_type(record.key)
+        if kind == ControlRecordType.KRAFT_VERSION:
+            self._quorum = self._quorum._replace(kraft_version=record.value)
+        elif kind == ControlRecordType.KRAFT_VOTERS:
+            self._quorum = self._quorum._replace(voters=record.value)
+
+    def adopt_quorum(self, quorum: Quorum) -> None:
+        """What a snapshot says about the quorum."""
+        self._quorum = quorum
 
     def _add_topic(self, name: str, topic_id: Uuid) -> None:
         assert name not in self._ids and topic_id not in self._topics, f"the topic {name} was created twice"
@@ -149,10 +215,14 @@ class ClusterMachine:
             self._collisions.setdefault(collision_key(name), set()).add(name)
         self._stale_topics[topic_id] = None
 
-    def _add_partition(self, topic_id: Uuid, partition: int) -> None:
+    def _add_partition(self, record: PartitionRecord) -> None:
+        topic_id, partition = record.topic_id, record.partition_id
         state = self._topics[topic_id]
         assert partition == state.partition_count, f"partition {partition} of {state.name} is out of sequence"
         state.partition_count += 1
+        placement = placement_of(record)
+        shared = self._shared_placements.setdefault(placement, placement)
+        state.placements.add(partition, shared, record.partition_epoch)
         self.partition_count += 1
         self._stale_topics[topic_id] = None
 
@@ -245,6 +315,17 @@ class ClusterMachine:
         self._features_stale = False
         return new, change
 
+    def capture(self) -> ClusterCapture:
+        """The state of now, for a snapshot. Costs a few copies of references for each topic and each thing kept."""
+        assert not self.changed and not self.in_transaction, "a snapshot is of an image that readers can have"
+        return ClusterCapture(
+            image=self._image,
+            placements={topic_id: state.placements.copy() for topic_id, state in self._topics.items()},
+            next_producer_id=self.next_producer_id,
+            kept=self._kept.copy(),
+            quorum=self._quorum,
+        )
+
     # --- the rest of the machine contract
 
     def loaded(self, now: Instant) -> None:
@@ -263,13 +344,13 @@ class ClusterMachine:
         return RecordData(0, now.wall, None, encode_record(record), ())
 
     def decode(self, data: RecordData) -> Record | None:
-        """The other way; kinds that this release does not know are passed over."""
+        """The other way. Raises UnsupportedVersion for what this release does not know, ProtocolError for damage."""
         if data.value is None:
             return None
         try:
             return decode_record(data.value)
-        except UnsupportedVersion:
-            return None
+        except UnsupportedVersion as error:
+            raise UnsupportedVersion(f"offset {data.offset} has {error}, which only a newer release can read") from None
 
     def check(self) -> None:
         """Assert that the dicts agree with each other, and the image with them."""

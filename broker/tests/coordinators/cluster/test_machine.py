@@ -24,7 +24,7 @@ from broker.coordinators.cluster.topics import (
 )
 from broker.coordinators.machine import Promise
 from broker.topic_configs import check_topic_configs
-from kproto.errors import ErrorCode, KafkaError
+from kproto.errors import ErrorCode, KafkaError, UnsupportedVersion
 from kproto.internal_topics.cluster_metadata import (
     ConfigRecord,
     NoOpRecord,
@@ -358,11 +358,18 @@ def test_the_same_records_make_the_same_cluster() -> None:
 
 
 def test_records_of_no_meaning_here_are_passed_over() -> None:
-    """A log may hold what Kafka's controller writes beside topics; unknown kinds are skipped."""
+    """A log may hold what Kafka's controller writes to stay awake."""
     machine = ClusterMachine()
     machine.replay(NoOpRecord())
     machine.check()
-    assert machine.decode(machine.encode(NoOpRecord(), NOW)._replace(value=b"\x01\xff\x7f\x00")) is None
+
+
+@pytest.mark.parametrize("value", [b"\x01\xff\x7f\x00", b"\x01\x02\x63\x00", b"\x09\x02\x00"])
+def test_records_that_only_a_newer_release_knows_are_refused(value: bytes) -> None:
+    """A kind, a version or a frame: a snapshot without it would be another cluster."""
+    machine = ClusterMachine()
+    with pytest.raises(UnsupportedVersion, match="offset 7 has .*, which only a newer release can read"):
+        machine.decode(machine.encode(NoOpRecord(), NOW)._replace(offset=7, value=value))
 
 
 def test_leader_epochs_of_a_log_written_by_kafka_are_kept() -> None:
