@@ -10,8 +10,7 @@ Opening may happen in worker threads, closing happens in the event loop only (`t
 
 from __future__ import annotations
 
-import contextlib
-from collections import deque
+from collections import OrderedDict
 from typing import Protocol
 
 MOST_TURNS = 64
@@ -36,16 +35,16 @@ class Descriptors:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._ring: deque[Holder] = deque()
+        self._ring: OrderedDict[Holder, None] = OrderedDict()  # each once, however often it has been opened
 
     def opened(self, holder: Holder) -> None:
         """`holder` holds a file from now on. Safe in any thread."""
-        self._ring.append(holder)
+        self._ring[holder] = None
 
     def forget(self, holder: Holder) -> None:
-        """`holder` is not going to be used again: its file is closed when the last one who reads it lets go."""
-        with contextlib.suppress(ValueError):
-            self._ring.remove(holder)
+        """`holder` holds no file any more, or is not going to be used again: its file is closed when the last one who
+        reads it lets go. Safe in any thread."""
+        self._ring.pop(holder, None)
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -55,9 +54,9 @@ class Descriptors:
         turns = MOST_TURNS
         while len(self._ring) > self.limit and turns > 0:
             turns -= 1
-            holder = self._ring.popleft()
+            holder, _ = self._ring.popitem(last=False)
             if holder.used:
                 holder.used = False
-                self._ring.append(holder)
+                self._ring[holder] = None
             elif not holder.release():
-                self._ring.append(holder)
+                self._ring[holder] = None

@@ -171,6 +171,7 @@ class Segment:
     def put_away(self) -> None:
         """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""
         self._file = None
+        self._descriptors.forget(self)
 
     def remove_files(self) -> None:
         """Remove the segment from the disk."""

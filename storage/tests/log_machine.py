@@ -21,6 +21,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -607,6 +608,10 @@ class PowerCutMachine(LocalMachine):
         super().__init__()
         self.disk = SimulatedDisk()
 
+    @property
+    def root(self) -> str:
+        return "/data"
+
     @precondition(lambda self: self.model.complete)
     @rule(number=st.integers(0, 1 << 30))
     def power_cut(self, number: int) -> None:
@@ -706,10 +711,9 @@ def main() -> int:
                 live(MACHINES[name], lives=20 if name == "memory" else 60, steps=options.steps, database=None,
                      phases=PHASES if options.shrink else PHASES[:1])  # fmt: skip
     except Exception as error:
-        print("".join(f"{note}\n" for note in getattr(error, "__notes__", ())), file=sys.stderr)
-        import traceback
-
-        traceback.print_exc()
+        print("".join(f"{note}\n" for note in getattr(error, "__notes__", ())))
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+        print("".join(traceback.format_list(frames)), *traceback.format_exception_only(error))
         status = 1
     for what, count in sorted(COUNTED.items()):
         print(f"{count:12,}  {what}")
