@@ -32,6 +32,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from kproto.batches.header import BatchHeader
 from kproto.errors import KafkaError
 from storage.log_config import LogConfig
+from storage.quorum_files import QuorumFiles
 
 
 class Batch(NamedTuple):
@@ -303,6 +304,10 @@ class LogStore(Protocol):
 
     def log(self, spec: LogSpec) -> PartitionLog:
         """The log of `spec`, the same object each time. It is created, empty, by its first append if need be."""
+        ...
+
+    def quorum_files(self, spec: LogSpec) -> QuorumFiles:
+        """What the log of `spec` has beside its records; for the cluster's own log, which alone has such files."""
         ...
 
     def existing(self) -> Collection[tuple[str, int]]:

@@ -33,6 +33,7 @@ from storage.local.flusher import Flusher
 from storage.local.index_file import DamagedIndex, WouldWait
 from storage.local.log import Log, Surroundings
 from storage.local.partition_log import LocalLog, own
+from storage.local.quorum_files import LocalQuorumFiles
 from storage.local.reading import answer, answer_and_warm, rebuild_written
 from storage.local.segment import Corrupt
 from storage.local.upkeep import Upkeep
@@ -239,6 +240,9 @@ class LocalStore:
     def logs(self) -> list[LocalLog]:
         """Every log that somebody has asked for."""
         return list(self._logs.values())
+
+    def quorum_files(self, spec: LogSpec) -> LocalQuorumFiles:
+        return LocalQuorumFiles(self, spec)
 
     def existing(self) -> Collection[tuple[str, int]]:
         return self.data.present.keys()

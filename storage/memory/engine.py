@@ -46,6 +46,7 @@ from storage.engine import (
     WrongEnd,
 )
 from storage.log_config import LogConfig
+from storage.memory.quorum_files import MemoryQuorumFiles
 from storage.producers import EXPIRATION_MS, AbortedTransactions, LogProducers, end_marker
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
@@ -359,6 +360,7 @@ class MemoryStore:
         self.producer_expiration = producer_expiration
         self._taken = 0
         self._logs: dict[tuple[str, bytes, int], MemoryLog] = {}
+        self._quorum_files: dict[tuple[str, int], MemoryQuorumFiles] = {}
         self._cluster_id = format_uuid(entropy.uuid())
 
     async def open(self) -> None:
@@ -380,6 +382,9 @@ class MemoryStore:
         if log is None:
             log = self._logs[key] = MemoryLog(self, spec)
         return log
+
+    def quorum_files(self, spec: LogSpec) -> MemoryQuorumFiles:
+        return self._quorum_files.setdefault((spec.topic, spec.partition), MemoryQuorumFiles())
 
     def existing(self) -> Collection[tuple[str, int]]:
         return {(log.spec.topic, log.spec.partition) for log in self._logs.values() if log.exists}

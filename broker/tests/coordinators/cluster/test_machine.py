@@ -368,7 +368,7 @@ def test_records_of_no_meaning_here_are_passed_over() -> None:
 def test_records_that_only_a_newer_release_knows_are_refused(value: bytes) -> None:
     """A kind, a version or a frame: a snapshot without it would be another cluster."""
     machine = ClusterMachine()
-    with pytest.raises(UnsupportedVersion, match="offset 7 has .*, which only a newer release can read"):
+    with pytest.raises(UnsupportedVersion, match=r"offset 7 has .*, which only a newer release can read"):
         machine.decode(machine.encode(NoOpRecord(), NOW)._replace(offset=7, value=value))
 
 
