@@ -36,7 +36,7 @@ def prepare(names: Sequence[str]) -> int:
             if work is not None:
                 work()
                 print(f"{client(name).name}: ready")
-        except (ImportError, FileNotFoundError, subprocess.CalledProcessError) as error:
+        except (ImportError, OSError, subprocess.SubprocessError) as error:
             print(f"{client(name).name}: {error}", file=sys.stderr)
             status = 1
     return status

@@ -20,7 +20,7 @@ import pytest
 from compat_tests import matrix
 from compat_tests.brokers import Broker, Kafka, LaunchedBroker, Ottla, RunningBroker, Unable
 from compat_tests.capabilities import CAPABILITIES
-from compat_tests.clients import CLIENTS, DEFAULT, TOOLS, Client, Missing, client
+from compat_tests.clients import AT_HAND, CLIENTS, TOOLS, Client, Missing, client
 from compat_tests.clients.contract import Driver
 from compat_tests.clients.kafka_tools.adapter import Tools, missing
 from compat_tests.session import Session
@@ -29,6 +29,8 @@ HERE = Path(__file__).parent
 Placed = tuple[tuple[str, int, int], matrix.Outcome]
 OUTCOMES = pytest.StashKey[list[Placed]]()
 SCENARIO = "scenario"
+# Apache Kafka does not let a killed broker in again before its last session is over, by default 9 seconds later.
+OWNED = {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "300"}
 # What a scenario's own broker says in addition to what every one of them does.
 GAP = "gap: "
 
@@ -45,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="starts Apache Kafka in the foreground: '... {port} {dir} {settings}'",
     )
     group.addoption("--client", action="append", choices=(*CLIENTS, TOOLS), help="only this client; may be repeated")
-    group.addoption("--all-clients", action="store_true", help="also the clients that have to be prepared first")
+    group.addoption("--all-clients", action="store_true", help="also Kafka's command-line tools")
     group.addoption("--matrix", metavar="FILE", help="write the matrix of clients and scenarios as Markdown")
     group.addoption("--outcomes", metavar="FILE", help="write every outcome as JSON")
     group.addoption("--called", metavar="NAME", help="what the matrix calls the broker")
@@ -79,8 +81,7 @@ class Collector:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One run for each client."""
     if "subject" in metafunc.fixturenames:
-        everybody = CLIENTS if metafunc.config.getoption("--all-clients") else DEFAULT
-        chosen = [name for name in metafunc.config.getoption("--client") or everybody if name != TOOLS]
+        chosen = [name for name in metafunc.config.getoption("--client") or CLIENTS if name != TOOLS]
         metafunc.parametrize("subject", [client(folder) for folder in chosen], ids=chosen, scope="session")
     elif "tools" in metafunc.fixturenames:
         metafunc.parametrize("tool_subject", [client(TOOLS)], ids=[TOOLS], scope="session")
@@ -156,7 +157,7 @@ class Drivers:
 
     def topic_maker(self, subject: Client) -> Driver:
         """The client itself, or the first that can create topics and is here."""
-        for candidate in [subject, *map(client, DEFAULT)]:
+        for candidate in [subject, *map(client, AT_HAND)]:
             if "create_topics" not in candidate.cannot and "list_topics" not in candidate.cannot:
                 try:
                     return self.get(candidate)
@@ -229,11 +230,11 @@ def session(connect: Callable[..., Session]) -> Session:
 
 @pytest.fixture
 def others(subject: Client, connect: Callable[..., Session], drivers: Drivers) -> Callable[..., list[Session]]:
-    """The default clients beside the one under test that are here and can do what is asked for."""
+    """The clients at hand beside the one under test that are here and can do what is asked for."""
 
     def capable(*capabilities: str) -> list[Session]:
         found = []
-        for each in map(client, DEFAULT):
+        for each in map(client, AT_HAND):
             if each != subject and not each.cannot.keys() & set(capabilities):
                 with contextlib.suppress(Missing):
                     drivers.get(each)
@@ -246,7 +247,7 @@ def others(subject: Client, connect: Callable[..., Session], drivers: Drivers) -
 @pytest.fixture
 def owned(connect: Callable[..., Session]) -> Session:
     """The client under test on a broker that scenarios stop, kill and start again; it runs now."""
-    session = connect("owned")
+    session = connect("owned", **OWNED)
     if not session.owned_broker.accepts():
         session.owned_broker.start()
     return session

@@ -12,9 +12,10 @@ from typing import cast
 
 from compat_tests.clients.contract import Driver
 
-# In the order of the matrix. The first ones need nothing but Python packages, or one command; they are the default.
-DEFAULT = ("kafka_python", "confluent_kafka", "aiokafka", "kcat")
-CLIENTS = (*DEFAULT, "java", "kafkajs", "franz_go")
+# In the order of the matrix. The first ones need nothing but Python packages, or one command: they are the others where
+# a scenario has its client meet some.
+AT_HAND = ("kafka_python", "confluent_kafka", "aiokafka", "kcat")
+CLIENTS = (*AT_HAND, "java", "kafkajs", "franz_go")
 # Not a client in the sense of the contract: a folder of programs with scenarios of their own.
 TOOLS = "kafka_tools"
 

@@ -63,6 +63,16 @@ from compat_tests.clients.contract import (
 
 # Where `python -m compat_tests prepare` puts what it downloads and builds.
 BUILT = Path(__file__).parents[2] / ".compat"
+# Each command of it may take this long, in seconds.
+PREPARING = 180.0
+
+
+def built_from(product: Path, *sources: Path) -> None:
+    """Raise ImportError when what `prepare` makes is not there, or older than what it is made from."""
+    if not product.exists():
+        raise ImportError("it is not prepared")
+    if any(source.stat().st_mtime > product.stat().st_mtime for source in sources):
+        raise ImportError("it has changed since it was prepared")
 
 
 # A worker that has not answered a call by then hangs; the calls themselves give up earlier.

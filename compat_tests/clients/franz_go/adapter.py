@@ -7,16 +7,16 @@ import subprocess
 from pathlib import Path
 
 from compat_tests.clients.contract import Driver
-from compat_tests.clients.worker import BUILT, WorkerDriver
+from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built_from
 
 SOURCE = Path(__file__).parent / "worker"
 PROGRAM = BUILT / "franz_go" / "worker"
 
 
 def prepare() -> None:
-    """Build the worker. Raises FileNotFoundError, CalledProcessError."""
+    """Build the worker. Raises OSError, SubprocessError."""
     PROGRAM.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["go", "build", "-o", str(PROGRAM), "."], cwd=SOURCE, check=True)
+    subprocess.run(["go", "build", "-o", str(PROGRAM), "."], cwd=SOURCE, check=True, timeout=PREPARING)
 
 
 def version() -> str:
@@ -27,6 +27,5 @@ def version() -> str:
 
 def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when it is not built."""
-    if not PROGRAM.exists():
-        raise ImportError("the worker is not built")
+    built_from(PROGRAM, *SOURCE.glob("*.go"), SOURCE / "go.mod")
     return WorkerDriver([str(PROGRAM)])

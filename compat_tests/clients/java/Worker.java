@@ -42,6 +42,7 @@ import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.TimeoutException;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -435,8 +436,11 @@ public class Worker {
                     for (var described : admin.describeTopics(names).topicNameValues().values()) {
                         try {
                             found.put(wait(described).name(), wait(described).partitions().size());
-                        } catch (ExecutionException gone) {
-                            // Deleted between the two questions.
+                        } catch (ExecutionException error) {
+                            // Unless it was deleted between the two questions.
+                            if (!(error.getCause() instanceof UnknownTopicOrPartitionException)) {
+                                throw error;
+                            }
                         }
                     }
                     yield found;

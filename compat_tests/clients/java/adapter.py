@@ -13,21 +13,21 @@ import subprocess
 from pathlib import Path
 
 from compat_tests.clients.contract import Driver
-from compat_tests.clients.worker import BUILT, WorkerDriver
+from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built_from
 
 HERE = Path(__file__).parent
 JARS, CLASSES = BUILT / "java" / "jars", BUILT / "java" / "classes"
 
 
 def prepare() -> None:
-    """Fetch the jars and compile the worker. Raises FileNotFoundError, CalledProcessError."""
+    """Fetch the jars and compile the worker. Raises OSError, SubprocessError."""
     CLASSES.mkdir(parents=True, exist_ok=True)
     if "OTTLA_KAFKA_JARS" not in os.environ:
         pom = str(HERE / "pom.xml")
         words = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={JARS}"]
-        subprocess.run(["mvn", "--batch-mode", "--quiet", "-f", pom, *words], check=True)
+        subprocess.run(["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", pom, *words], check=True, timeout=PREPARING)
     compiler = ["javac", "-nowarn", "-cp", class_path(), "-d", str(CLASSES)]
-    subprocess.run([*compiler, str(HERE / "Worker.java")], check=True)
+    subprocess.run([*compiler, str(HERE / "Worker.java")], check=True, timeout=PREPARING)
 
 
 def class_path() -> str:
@@ -53,7 +53,6 @@ def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when something is not there."""
     if shutil.which("java") is None:
         raise ImportError("no java on the path")
-    if not (CLASSES / "Worker.class").exists():
-        raise ImportError("the worker is not compiled")
+    built_from(CLASSES / "Worker.class", HERE / "Worker.java")
     where = ["-cp", class_path(), "Worker"]
     return WorkerDriver(["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *where])

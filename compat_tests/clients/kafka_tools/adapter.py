@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from compat_tests.clients.java.adapter import jar_version
-from compat_tests.clients.worker import BUILT
+from compat_tests.clients.worker import BUILT, PREPARING
 
 JARS = BUILT / "kafka_tools" / "jars"
 # The classes behind the familiar scripts.
@@ -33,11 +33,11 @@ CLASSES = {
 
 
 def prepare() -> None:
-    """Fetch the jars. Raises FileNotFoundError, CalledProcessError."""
+    """Fetch the jars. Raises OSError, SubprocessError."""
     if "OTTLA_KAFKA_TOOLS_JARS" not in os.environ:
         pom = str(Path(__file__).parent / "pom.xml")
         words = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={JARS}"]
-        subprocess.run(["mvn", "--batch-mode", "--quiet", "-f", pom, *words], check=True)
+        subprocess.run(["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", pom, *words], check=True, timeout=PREPARING)
 
 
 class Tools:

@@ -8,18 +8,18 @@ import subprocess
 from pathlib import Path
 
 from compat_tests.clients.contract import Driver
-from compat_tests.clients.worker import BUILT, WorkerDriver
+from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built_from
 
 HERE = Path(__file__).parent
 MODULES = BUILT / "kafkajs"
 
 
 def prepare() -> None:
-    """Install the packages. Raises FileNotFoundError, CalledProcessError."""
+    """Install the packages. Raises OSError, SubprocessError."""
     MODULES.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "package.json", MODULES)
     quietly = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
-    subprocess.run(["npm", "install", *quietly], cwd=MODULES, check=True)
+    subprocess.run(["npm", "install", *quietly], cwd=MODULES, check=True, timeout=PREPARING)
 
 
 def version() -> str:
@@ -32,8 +32,7 @@ def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when something is not there."""
     if shutil.which("node") is None:
         raise ImportError("no node on the path")
-    if not (MODULES / "node_modules" / "kafkajs").exists():
-        raise ImportError("its packages are not installed")
+    built_from(MODULES / "node_modules" / "kafkajs")
     # Partitioner and timeout warnings are of no use here.
     environment = {
         "NODE_PATH": str(MODULES / "node_modules"),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -106,6 +107,9 @@ func (administering *Administering) Call(method string, request *Request) (any, 
 		return nil, err
 	case "group_offsets":
 		responses, err := admin.FetchOffsets(limit, request.Group)
+		if err == nil {
+			err = responses.Error()
+		}
 		found := []any{}
 		responses.Each(func(each kadm.OffsetResponse) {
 			found = append(found, []any{each.Topic, each.Partition, each.At, each.Metadata})
@@ -146,6 +150,7 @@ func (administering *Administering) Call(method string, request *Request) (any, 
 		described, err := admin.DescribeAllLogDirs(limit, nil)
 		found := []any{}
 		described.Each(func(folder kadm.DescribedLogDir) {
+			err = errors.Join(err, folder.Err)
 			folder.Topics.Each(func(each kadm.DescribedLogDirPartition) {
 				size := each.Size
 				found = append(found, Number{Partition{each.Topic, each.Partition}, &size})
