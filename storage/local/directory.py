@@ -16,9 +16,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from kproto.batches.crc32c import crc32c
 from kproto.ids import ZERO_UUID, format_uuid
 from storage.engine import StoreError
-from storage.local import checkpoints, partition_metadata
+from storage.local import checkpoints, dirty_logs, partition_metadata
+from storage.local.dirty_logs import DirtyLogs
 from storage.seams.disk import Disk, Lock
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
@@ -36,6 +38,7 @@ _KNOWN_FILES = frozenset(
         checkpoints.META_PROPERTIES,
         checkpoints.CLEAN_SHUTDOWN,
         checkpoints.LOCK,
+        dirty_logs.NAME,
         "bootstrap.checkpoint",
     }
 )
@@ -62,6 +65,12 @@ class DataDirectory:
         self.log_starts: dict[Key, int] = {}
         self.clean_offsets: dict[Key, int] = {}
         """Up to where each compacted log is clean."""
+        self.dirty_logs = DirtyLogs(disk, self.path)
+        self.checksum = 0
+        """Of the recovery-point file, as it was last written or read."""
+        self.listed: set[Key] | None = None
+        """After an unclean stop: the logs that may have grown since their recovery points were written, those of them
+        that are there; None when nobody knows."""
         self.leftovers: list[str] = []
         """Directories of logs that an earlier run has deleted and not yet removed."""
 
@@ -83,6 +92,8 @@ class DataDirectory:
         names = disk.list_directory(path)
         self._identify(names)
         self.recovery_points = self._read_checkpoint(checkpoints.RECOVERY_POINTS)
+        self.checksum = crc32c(disk.read_file(f"{path}/{checkpoints.RECOVERY_POINTS}") or b"")
+        listed = self.dirty_logs.read(self.checksum)
         self.log_starts = self._read_checkpoint(checkpoints.LOG_STARTS)
         self.clean_offsets = self._read_checkpoint(checkpoints.CLEANER_OFFSETS)
         clean = checkpoints.CLEAN_SHUTDOWN in names
@@ -94,12 +105,16 @@ class DataDirectory:
                     self.leftovers.append(f"{path}/{name}")
             elif name not in _KNOWN_FILES and not name.endswith(".tmp"):
                 self._log.warning("left alone: nothing of ours", path=f"{path}/{name}")
+        offsets = (*self.recovery_points, *self.log_starts, *self.clean_offsets)
+        self.drop_offsets([key for key in offsets if key not in self.present])
+        if not clean and self.present:
+            self.listed = None if listed is None else listed & self.present.keys()
+            return False
+        self.replace_dirty_logs(set())
         if clean:
             disk.remove(f"{path}/{checkpoints.CLEAN_SHUTDOWN}")
             disk.sync_directory(path)
-        offsets = (*self.recovery_points, *self.log_starts, *self.clean_offsets)
-        self.drop_offsets([key for key in offsets if key not in self.present])
-        return clean or not self.present
+        return True
 
     def _make_durably(self, path: str) -> None:
         """Make a directory and those above it, so that their names survive a power cut."""
@@ -118,6 +133,7 @@ class DataDirectory:
 
     def mark_clean(self) -> None:
         """Every log is synced to its end and the recovery points say so: the next start may believe them."""
+        self.dirty_logs.remove()
         self._disk.write_file_atomically(f"{self.path}/{checkpoints.CLEAN_SHUTDOWN}", checkpoints.CLEAN_SHUTDOWN_TEXT)
 
     def _identify(self, names: list[str]) -> None:
@@ -258,8 +274,17 @@ class DataDirectory:
     def write_recovery_points(self) -> None:
         """Bring the recovery points to disk. With one copy of the data they are also the high watermarks."""
         text = checkpoints.encode_offsets(list(self.recovery_points.items()))
+        self.checksum = crc32c(text)
+        self.dirty_logs.expect(self.checksum)
         for name in (checkpoints.RECOVERY_POINTS, checkpoints.HIGH_WATERMARKS):
             self._disk.write_file_atomically(f"{self.path}/{name}", text)
+
+    def replace_dirty_logs(self, keys: set[Key]) -> None:
+        """Begin another list of dirty logs, with these. It is not worth an error: without one a start is slow."""
+        try:
+            self.dirty_logs.replace(keys, self.checksum)
+        except OSError as error:
+            self._log.warning("the list of dirty logs could not be written", reason=str(error))
 
     def write_log_starts(self) -> None:
         """Bring the starts of logs to disk."""

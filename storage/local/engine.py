@@ -6,9 +6,12 @@ This is the face of the folder. `LocalStore` brings the parts together: the dire
 in memory happen in the event loop, where they cost microseconds.
 
 **Start.** Take the lock; read whose directory it is; list it once. After a clean stop that is all, however many logs
-there are. Otherwise every log is recovered in worker threads (`recovery.py`), and what is damaged stays offline.
+there are. Otherwise those that may have grown since the last checkpoint (`dirty_logs.py`) are recovered in worker
+threads (`recovery.py`), and what is damaged stays offline. The others are *unverified*: each is held against its
+recovery point when it is first opened.
 
-**Stop.** Sync everything, complete indexes and snapshots, write the checkpoints, and last of all the marker.
+**Stop.** Sync everything, complete indexes and snapshots, write the checkpoints, and last of all the marker; unless
+there is damage, or logs are left that nobody has verified: then the next start is one after a crash, and as quick.
 
 **Failure.** A sync that fails, or a write that fails for another reason than a full disk, stops the directory: appends
 are refused with KAFKA_STORAGE_ERROR until the broker is started anew, reads go on, and no clean marker is written.
@@ -50,8 +53,12 @@ RETENTION_CHECK_MS: Final = 5 * 60 * 1000
 """Kafka's default of `log.retention.check.interval.ms`."""
 
 DEFAULT_OPEN_FILES: Final = 1000
-RECOVERY_CHUNK: Final = 32
+RECOVERY_CHUNK: Final = 8
 RECOVERY_THREADS: Final = 4
+SYNC_CHUNK: Final = 32
+VERIFY_CHUNK: Final = 64
+VERIFY_AT_STOP_MS: Final = 2000
+"""How long a stop may take to verify what is left, so that it is a clean one."""
 
 
 class LocalStore:
@@ -98,6 +105,8 @@ class LocalStore:
         self._failure: str | None = None
         self._logs: dict[tuple[str, bytes, int], LocalLog] = {}
         self._recovered: dict[Key, Log | recovery.Damaged] = {}
+        self.unverified: set[Key] = set()
+        """After an unclean stop: logs that should end at their recovery points, but nobody has looked."""
         self._checkpointing = trio.Lock()
 
     # -- opening and closing -------------------------------------------------------------------------------------------
@@ -118,12 +127,16 @@ class LocalStore:
             raise
         self.upkeep.remove_later(self.data.leftovers)
         if not clean:
-            await self._recover_all()
+            listed = self.data.listed
+            if listed is not None:
+                self.unverified = self.data.present.keys() - listed
+            await self._recover(list(self.data.present if listed is None else listed))
+            await self.offload.run(self.data.replace_dirty_logs, set(self._recovered))
+        self.data.dirty_logs.finish(set(self._recovered))
 
-    async def _recover_all(self) -> None:
-        """After an unclean stop: look at every log, in a few threads."""
-        keys = list(self.data.present)
-        self._log.warning("unclean stop: recovering logs", logs=len(keys))
+    async def _recover(self, keys: list[Key]) -> None:
+        """After an unclean stop: recover these logs, in a few threads."""
+        self._log.warning("unclean stop: recovering logs", logs=len(keys), of=len(self.data.present))
         chunks = [keys[first : first + RECOVERY_CHUNK] for first in range(0, len(keys), RECOVERY_CHUNK)]
         chunks.reverse()
         started = self._clock.monotonic_millis()
@@ -154,7 +167,7 @@ class LocalStore:
         config = LogConfig()
         for key in keys:
             try:
-                log = self._load(key, config, clean=False, now=now)
+                log = self._load(key, config, recovery.Trust.NONE, now)
             except recovery.Damaged as error:
                 self._recovered[key] = error
             except (OSError, Corrupt, DamagedIndex) as error:
@@ -168,8 +181,8 @@ class LocalStore:
     async def sync_recovered(self) -> None:
         """Sync the logs that were recovered and that nobody has asked for since."""
         waiting = [(key, log) for key, log in self._recovered.items() if isinstance(log, Log)]
-        for first in range(0, len(waiting), RECOVERY_CHUNK):
-            part = waiting[first : first + RECOVERY_CHUNK]
+        for first in range(0, len(waiting), SYNC_CHUNK):
+            part = waiting[first : first + SYNC_CHUNK]
             for key, log in part:
                 if self._recovered.get(key) is log:
                     log.finish()
@@ -185,6 +198,24 @@ class LocalStore:
                     self.data.recovery_points[key] = log.end
                     self.checkpoints_changed = True
 
+    async def verify_rest(self, millis: int) -> None:
+        """Hold logs that nobody has opened since an unclean stop against their recovery points; no longer than that."""
+        keys = list(self.unverified)
+        deadline = self._clock.monotonic_millis() + millis
+        for first in range(0, len(keys), VERIFY_CHUNK):
+            if self._clock.monotonic_millis() > deadline:
+                return
+            part = [key for key in keys[first : first + VERIFY_CHUNK] if key in self.unverified]
+            for key, sound in zip(part, await self.offload.run(self._end_where_they_should, part), strict=True):
+                if sound:
+                    self.unverified.discard(key)
+                else:
+                    self.data.dirty_logs.add(key)  # so that the next start looks at it, wherever it ends now
+
+    def _end_where_they_should(self, keys: list[Key]) -> list[bool]:
+        data = self.data
+        return [recovery.ends_at(self._around, data.path_of(key), data.recovery_points.get(key, 0)) for key in keys]
+
     async def close(self) -> None:
         if not self.data.is_held:
             return
@@ -194,12 +225,12 @@ class LocalStore:
             await self.offload.run(self._finish_logs)
             await self.sync_recovered()
             if not self.has_stopped:
-                self.note_recovery_points()
                 await self.write_recovery_points()
                 await self._write_log_starts()
+                await self.verify_rest(VERIFY_AT_STOP_MS)
             await self.upkeep.remove_doomed(float("inf"))
             damaged = any(isinstance(found, recovery.Damaged) for found in self._recovered.values())
-            if not self.has_stopped and not damaged and not self.upkeep.dirty:
+            if not self.has_stopped and not damaged and not self.upkeep.dirty and not self.unverified:
                 await self.offload.run(self.data.mark_clean)
         except OSError as error:
             self._log.error("the stop is not clean", reason=str(error))
@@ -253,6 +284,7 @@ class LocalStore:
         key = spec.topic, spec.partition
         if self.data.belongs_to_another(key, spec.topic_id):
             self._recovered.pop(key, None)
+            self.unverified.discard(key)
             self.data.set_aside(key)
         log = self._recovered.get(key)
         if isinstance(log, recovery.Damaged):
@@ -261,7 +293,9 @@ class LocalStore:
             del self._recovered[key]
             log.configure(spec.config)
         else:
-            log = self._load(key, spec.config, clean=True, now=self._clock.monotonic_millis())
+            trust = recovery.Trust.VERIFY if key in self.unverified else recovery.Trust.CLEAN
+            log = self._load(key, spec.config, trust, self._clock.monotonic_millis())
+            self.unverified.discard(key)
         log.on_failure = self.stop
         log.failure = log.failure or self._failure
         log.on_create = partial(self.data.note_topic, key, spec.topic_id)
@@ -269,12 +303,12 @@ class LocalStore:
             self.data.note_topic(key, spec.topic_id)
         return log
 
-    def _load(self, key: Key, config: LogConfig, *, clean: bool, now: int) -> Log:
+    def _load(self, key: Key, config: LogConfig, trust: recovery.Trust, now: int) -> Log:
         return recovery.load(
             self._around,
             self.data.path_of(key),
             config,
-            clean=clean,
+            trust=trust,
             recovery_point=self.data.recovery_points.get(key),
             log_start=self.data.log_starts.get(key, 0),
             now=now,
@@ -310,6 +344,7 @@ class LocalStore:
         for key, _ in doomed:
             self.data.present.pop(key, None)
             self._recovered.pop(key, None)
+            self.unverified.discard(key)
         self.upkeep.remove_later([path for _, path in doomed])
 
     async def move_log_starts(self, starts: Sequence[tuple[LocalLog, int]]) -> None:
@@ -344,10 +379,20 @@ class LocalStore:
                 self.data.recovery_points[log.key] = log.opened.synced_end
 
     async def write_recovery_points(self) -> None:
-        """Bring the recovery points to disk. Raises OSError."""
+        """Bring the recovery points to disk, and begin another list of dirty logs. Raises OSError."""
         self.checkpoints_changed = False
         async with self._checkpointing:  # one after the other, so that the newest is what remains
-            await self.offload.run(self.data.write_recovery_points)
+            # From here on it is remembered which logs are touched. Of the others those that are synced end where their
+            # recovery points, noted now or later, say.
+            self.data.dirty_logs.begin()
+            self.note_recovery_points()
+            dirty = {log.key for log in self.upkeep.dirty} | self._recovered.keys()
+            await self.offload.run(self._write_recovery_points, dirty)
+            self.data.dirty_logs.finish(dirty)
+
+    def _write_recovery_points(self, dirty: set[Key]) -> None:
+        self.data.write_recovery_points()
+        self.data.replace_dirty_logs(dirty)
 
     async def write_clean_offsets(self) -> None:
         """Bring to disk up to where logs are clean. Raises OSError."""

@@ -1,10 +1,14 @@
-"""Opening a log: at once after a clean stop, with proof after an unclean one.
+"""Opening a log: at once if it ends where it should, with proof if not.
 
 **After a clean stop** every log ends at its recovery point. Opening one lists its directory, reads the last index
 entries, the few batch headers behind them and the newest producer snapshot. If what is found disagrees with the
 recovery point, the stop was not as clean as the marker says, and the log is recovered.
 
-**After an unclean stop**, in this order, for each log:
+**After an unclean stop** the logs that may have grown are known (`dirty_logs.py`) and recovered at the start. Any other
+is opened as after a clean stop, when somebody wants it. That needs no trust in the list: a log that ends, batch behind
+batch, exactly at its recovery point has nothing but bytes that were synced, and one that does not is recovered then.
+
+**Recovery** is, in this order:
 
 1. What lies below the recovery point was synced; it is not read. Indexes are trusted as far as they prove themselves.
 2. From the recovery point on, every batch is checked: magic, length, offsets that grow, CRC. The indexes of what was
@@ -28,13 +32,15 @@ from __future__ import annotations
 import contextlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Final
 
 from kproto.batches.crc32c import crc32c
 from kproto.batches.header import ATTRIBUTES_OFFSET, CONTROL, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader
 from kproto.errors import KafkaError
 from storage.local import leader_epochs, producer_snapshot, transaction_index
+from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex
 from storage.local.leader_epochs import LeaderEpochs
 from storage.local.log import Log, Surroundings
@@ -58,21 +64,32 @@ class Damaged(Exception):
     """The log cannot be opened without losing what was promised to be there. The message is one sentence."""
 
 
+class Trust(Enum):
+    """How a log is opened."""
+
+    CLEAN = "after a clean stop: checked against its recovery point if there is one"
+    VERIFY = "after an unclean one: it must end at its recovery point, else it is recovered"
+    NONE = "it is recovered"
+
+
 def load(
     around: Surroundings,
     directory: str,
     config: LogConfig,
     *,
-    clean: bool,
+    trust: Trust,
     recovery_point: int | None,
     log_start: int,
     now: int,
+    scanned: Callable[[int], None] | None = None,
 ) -> Log:
     """Open the log in `directory`, which may be absent or empty. Raises Damaged, OSError. Safe in any thread.
 
     `recovery_point` is None when no checkpoint names the log; `log_start` is where it was moved to, or 0. `now` is
-    monotonic time: the producers found count as seen then.
+    monotonic time: the producers found count as seen then. `scanned` is told, now and then, of so many bytes checked.
     """
+    if trust is not Trust.CLEAN and recovery_point is None:
+        recovery_point = 0
     log = Log(around, directory, config)
     try:
         names = around.disk.list_directory(directory)
@@ -89,6 +106,7 @@ def load(
         log.start = log.end = log.synced_end = log_start
         return log
     log.start = max(log_start, segments[0].base_offset)
+    clean = trust is not Trust.NONE
     if clean:
         try:
             end = _end_of_closed_segment(segments[-1], config)
@@ -101,10 +119,10 @@ def load(
         log.end = log.synced_end = end
     else:
         least = recovery_point or 0
-        scanned = _recover(segments, least, config)
-        log.end = scanned.end
+        found = _recover(segments, least, config, scanned)
+        log.end = found.end
         log.synced_end = least
-        for segment, position in scanned.unsynced:
+        for segment, position in found.unsynced:
             segment.synced_size = min(position, segment.size)
     log.set_segments(segments)
     log.mark_unsynced()
@@ -114,7 +132,7 @@ def load(
     log.epochs = _restore_epochs(log, around)
     log.epoch = log.epochs.latest or 0
     if not clean:
-        scanned.cut(around.disk, directory)
+        found.cut(around.disk, directory)
         for segment in segments:
             segment.put_away()
     return log
@@ -188,6 +206,34 @@ def _end_by_indexes(segment: Segment) -> int:
     return end
 
 
+def ends_at(around: Surroundings, directory: str, recovery_point: int) -> bool:
+    """Whether a log that nobody has open ends, batch behind batch, at its recovery point; False if in doubt.
+
+    Changes nothing, and may be asked in a thread while the log is being opened: then its answer is worth nothing.
+    """
+    try:
+        matches = [_NAME.match(name) for name in around.disk.list_directory(directory)]
+        files = [match for match in matches if match is not None]
+        if any(match[3] for match in files):
+            return False  # something was under way
+        base_offset = max([int(match[1]) for match in files if match[2] == "log"], default=None)
+        if base_offset is None:
+            return recovery_point == 0
+        size = around.disk.file_size(f"{directory}/{file_name(base_offset, '.log')}") or 0
+        segment = Segment(around.disk, Descriptors(0), directory, base_offset, size)
+        if not size:
+            return base_offset == recovery_point
+        try:
+            *_, (_, last) = segment.headers_from(recovery_point - 1)
+        except DamagedIndex:
+            if size > MOST_SKIMMED:
+                return False
+            *_, (_, last) = segment.headers(0)
+        return last[0] + last[6] + 1 == recovery_point
+    except (OSError, Corrupt, ValueError):
+        return False
+
+
 # -- after an unclean stop ---------------------------------------------------------------------------------------------
 
 
@@ -216,7 +262,9 @@ class _Scanned:
                 disk.sync_directory(directory)
 
 
-def _recover(segments: list[Segment], recovery_point: int, config: LogConfig) -> _Scanned:
+def _recover(
+    segments: list[Segment], recovery_point: int, config: LogConfig, scanned: Callable[[int], None] | None
+) -> _Scanned:
     """Check all batches from the recovery point on; leave out a torn end. Changes `segments`. Raises Damaged."""
     found = _Scanned()
     first = max(0, bisect_right([segment.base_offset for segment in segments], recovery_point) - 1)
@@ -235,7 +283,7 @@ def _recover(segments: list[Segment], recovery_point: int, config: LogConfig) ->
         builder.skim()
         position = start
         least = segment.base_offset
-        for position, header in _checked_batches(segment, start):
+        for position, header in _checked_batches(segment, start, scanned):
             builder.add(position, header)
             if not position:
                 segment.first_timestamp = header[8]
@@ -272,7 +320,9 @@ def _start_of_scan(segment: Segment, recovery_point: int) -> int:
         return 0
 
 
-def _checked_batches(segment: Segment, position: int) -> Iterator[tuple[int, BatchHeader]]:
+def _checked_batches(
+    segment: Segment, position: int, scanned: Callable[[int], None] | None = None
+) -> Iterator[tuple[int, BatchHeader]]:
     """(position, header) of each valid batch from `position`; ends at the first that is not."""
     file, size, least = segment.file, segment.size, segment.base_offset
     farthest = least + MAX_RELATIVE_OFFSET
@@ -297,6 +347,8 @@ def _checked_batches(segment: Segment, position: int) -> Iterator[tuple[int, Bat
             offset += length
         view.release()
         position += offset
+        if scanned is not None:
+            scanned(offset)
         if offset == 0:
             if got < HEADER_SIZE or position + length > size:
                 return
@@ -489,6 +541,14 @@ def _restore_epochs(log: Log, around: Surroundings) -> LeaderEpochs:
     if epochs is not None and (epochs.entries or log.end == log.start):
         epochs.truncate_end(max(log.end, 1))
         return epochs
+    epochs = _read_epochs(log)
+    with contextlib.suppress(OSError):
+        around.disk.write_file(f"{log.directory}/{leader_epochs.NAME}", epochs.encode())
+    return epochs
+
+
+def _read_epochs(log: Log) -> LeaderEpochs:
+    """The leader epochs that the batches bear."""
     epochs = LeaderEpochs()
     filled = [segment for segment in log.segments if segment.size]
     if filled:  # mostly there has been one epoch only, and the two ends show it

@@ -36,6 +36,10 @@ CHECKPOINT_INTERVAL: Final = 60.0
 
 RETENTION_CHUNK: Final = 100
 
+LIST_DELAY: Final = 10.0
+"""Seconds until a new line of the list of dirty logs is synced. What it tells of lies in memory for half a minute until
+the system (Linux) writes it out by itself."""
+
 
 class Upkeep:
     """The upkeep of one store."""
@@ -50,14 +54,21 @@ class Upkeep:
         self._doomed: list[tuple[float, str]] = []  # when, and which file or directory is to be removed
         self._retention_due: dict[Key, int] = {}  # before that time (wall clock) there is nothing to expire
         self._crowded = False
+        self._list_due: float = NEVER  # when the list of dirty logs is to be synced
         self._news = trio.Event()
 
     # -- what the store tells ------------------------------------------------------------------------------------------
 
     def became_dirty(self, log: LocalLog) -> None:
         """`log` has bytes that are not synced."""
-        self._retention_due.pop(log.key, None)
+        key = log.key
+        self._retention_due.pop(key, None)
         self.dirty[log] = None
+        dirty_logs = self._store.data.dirty_logs
+        dirty_logs.add(key)
+        if dirty_logs.has_news and self._list_due == NEVER:
+            self._list_due = trio.current_time() + LIST_DELAY
+            self._news.set()
         descriptors = self._store.descriptors
         descriptors.trim()
         if len(descriptors) > descriptors.limit and not self._crowded:
@@ -108,10 +119,13 @@ class Upkeep:
         next_retention = trio.current_time() + self._retention_check_ms / 1000
         while True:
             self._news = trio.Event()
-            due = min([next_checkpoint, next_retention, *self._flush_due.values(), *[when for when, _ in self._doomed]])
+            doomed = [when for when, _ in self._doomed]
+            due = min([next_checkpoint, next_retention, self._list_due, *self._flush_due.values(), *doomed])
             with trio.move_on_at(due):
                 await self._news.wait()
             now = trio.current_time()
+            if now >= self._list_due:
+                await self._sync_list()
             await self._flush_late(now)
             if self._crowded:
                 await self.sync_dirty()
@@ -125,6 +139,13 @@ class Upkeep:
             if now >= next_checkpoint:
                 next_checkpoint = now + CHECKPOINT_INTERVAL
                 await self._checkpoint()
+
+    async def _sync_list(self) -> None:
+        self._list_due = NEVER
+        try:
+            await self._store.offload.run(self._store.data.dirty_logs.sync)
+        except OSError as error:
+            self._log.warning("the list of dirty logs could not be synced", reason=str(error))
 
     async def _flush_late(self, now: float) -> None:
         late = [log for log, when in self._flush_due.items() if when <= now]
@@ -143,7 +164,6 @@ class Upkeep:
             await store.sync_recovered()
             await self.learn_timestamps()
             self._close_idle()
-            store.note_recovery_points()
             if store.checkpoints_changed and not store.has_stopped:
                 await store.write_recovery_points()
         except OSError as error:

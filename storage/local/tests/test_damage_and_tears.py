@@ -7,7 +7,7 @@ from kproto.batches.records import RecordData, build_batch
 from storage.local.descriptors import Descriptors
 from storage.local.log import Log, Surroundings
 from storage.local.offset_index import LAYOUT as OFFSETS
-from storage.local.recovery import load
+from storage.local.recovery import Trust, load
 from storage.local.segment import Corrupt, file_name
 from storage.local.time_index import LAYOUT as TIMES
 from storage.log_config import LogConfig
@@ -22,7 +22,8 @@ FIRST, SECOND = f"orders-0/{file_name(0, '.log')}", f"orders-0/{file_name(4, '.l
 def opened(disk: MemoryDisk, recovery_point: int, *, clean: bool = False) -> Log:
     """The log on this disk."""
     around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), 86_400_000)
-    return load(around, "orders-0", LogConfig(), clean=clean, recovery_point=recovery_point, log_start=0, now=0)
+    trust = Trust.CLEAN if clean else Trust.NONE
+    return load(around, "orders-0", LogConfig(), trust=trust, recovery_point=recovery_point, log_start=0, now=0)
 
 
 def test_a_torn_end_stays_if_the_log_is_damaged_elsewhere() -> None:

@@ -21,7 +21,7 @@ from kproto.batches.crc32c import crc32c
 from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
-from storage.local.recovery import load
+from storage.local.recovery import Trust, load
 from storage.local.segment import file_name
 from storage.log_config import LogConfig
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, batch
@@ -41,7 +41,7 @@ BELIEVED: Final = (".txnindex", ".snapshot", leader_epochs.NAME)
 def pristine() -> tuple[dict[str, bytes], int]:
     """The files of a log after a clean stop, and where it ends."""
     disk = MemoryDisk()
-    log = load(around(disk), DIRECTORY, CONFIG, clean=False, recovery_point=None, log_start=0, now=0)
+    log = load(around(disk), DIRECTORY, CONFIG, trust=Trust.NONE, recovery_point=None, log_start=0, now=0)
     producer, other = ScriptedProducer(7), ScriptedProducer(8, epoch=3)
     parts = [
         *(batch(b"%d" % number * 40, timestamps=[EPOCH_MS + number]) for number in range(5)),
@@ -99,7 +99,8 @@ def check(path: str, suffix: str, content: bytes, clean: bool) -> None:
 def opened(files: dict[str, bytes], end: int, *, clean: bool) -> Log:
     """The log in these files; of an unclean stop, nothing below the second segment is read again."""
     point = end if clean else 5
-    return load(around(MemoryDisk(files)), DIRECTORY, CONFIG, clean=clean, recovery_point=point, log_start=0, now=0)
+    trust = Trust.CLEAN if clean else Trust.NONE
+    return load(around(MemoryDisk(files)), DIRECTORY, CONFIG, trust=trust, recovery_point=point, log_start=0, now=0)
 
 
 def is_whole(suffix: str, content: bytes) -> bool:

@@ -28,7 +28,7 @@ from kproto.tests.fuzz.bounds import measured
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex
 from storage.local.log import Log, Surroundings
-from storage.local.recovery import Damaged, load
+from storage.local.recovery import Damaged, Trust, load
 from storage.local.segment import MAX_RELATIVE_OFFSET, Corrupt, file_name
 from storage.log_config import LogConfig
 from storage.seams.clock import VirtualClock
@@ -49,7 +49,8 @@ def around(disk: MemoryDisk) -> Surroundings:
 
 def recovered(disk: MemoryDisk, point: int | None, *, clean: bool = False, config: LogConfig = CONFIG) -> Log:
     """The log as an opening store finds it."""
-    return load(around(disk), DIRECTORY, config, clean=clean, recovery_point=point, log_start=0, now=0)
+    trust = Trust.CLEAN if clean else Trust.NONE
+    return load(around(disk), DIRECTORY, config, trust=trust, recovery_point=point, log_start=0, now=0)
 
 
 @contextmanager
