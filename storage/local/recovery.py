@@ -549,6 +549,14 @@ def _restore_epochs(log: Log, around: Surroundings) -> LeaderEpochs:
 
 def _read_epochs(log: Log) -> LeaderEpochs:
     """The leader epochs that the batches bear."""
+    epochs = _read_epochs(log)
+    with contextlib.suppress(OSError):
+        around.disk.write_file(f"{log.directory}/{leader_epochs.NAME}", epochs.encode())
+    return epochs
+
+
+def _read_epochs(log: Log) -> LeaderEpochs:
+    """The leader epochs that the batches bear."""
     epochs = LeaderEpochs()
     filled = [segment for segment in log.segments if segment.size]
     if filled:  # mostly there has been one epoch only, and the two ends show it
