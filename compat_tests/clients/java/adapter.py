@@ -25,7 +25,8 @@ def prepare() -> None:
     if "OTTLA_KAFKA_JARS" not in os.environ:
         pom = str(HERE / "pom.xml")
         words = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={JARS}"]
-        subprocess.run(["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", pom, *words], check=True, timeout=PREPARING)
+        maven = ["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", pom]
+        subprocess.run([*maven, *words], check=True, timeout=PREPARING)
     compiler = ["javac", "-nowarn", "-cp", class_path(), "-d", str(CLASSES)]
     subprocess.run([*compiler, str(HERE / "Worker.java")], check=True, timeout=PREPARING)
 

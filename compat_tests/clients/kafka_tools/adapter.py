@@ -37,7 +37,8 @@ def prepare() -> None:
     if "OTTLA_KAFKA_TOOLS_JARS" not in os.environ:
         pom = str(Path(__file__).parent / "pom.xml")
         words = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={JARS}"]
-        subprocess.run(["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", pom, *words], check=True, timeout=PREPARING)
+        maven = ["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", pom]
+        subprocess.run([*maven, *words], check=True, timeout=PREPARING)
 
 
 class Tools:
