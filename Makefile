@@ -5,7 +5,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 CLIENTS := .compat/.prepared
 
-.PHONY: setup run test portable compat lint wheel
+.PHONY: setup run test portable kafka-tools compat lint wheel
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -34,7 +34,11 @@ $(CLIENTS): $(STAMP) $(wildcard $(addprefix compat_tests/clients/*/,pom.xml *.ja
 	@$(VENV)/bin/python -m compat_tests prepare || echo "the scenarios skip these clients"
 	@mkdir -p $(@D) && touch $@
 
-# All scenarios, with Kafka's own command-line tools too, and the matrix.
+# The scenarios of Kafka's own command-line tools, which `test` leaves out.
+kafka-tools: setup $(CLIENTS)
+	$(VENV)/bin/python -m pytest -q compat_tests/scenarios --client kafka_tools
+
+# All scenarios, those of the tools too, and the matrix.
 compat: setup $(CLIENTS)
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile -q compat_tests/scenarios --all-clients
 
