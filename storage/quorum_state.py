@@ -1,4 +1,4 @@
-"""`quorum-state`: who leads the quorum of a log, and in which epoch, as Kafka's controllers write it down for themselves.
+"""`quorum-state`: who leads the quorum of a log, and in which epoch, as Kafka's controllers note it for themselves.
 
 One line of JSON, in one of two versions, told by `data_version`. Version 0 belongs to quorums whose voters are named in
 their configuration (`kraft.version` 0), version 1 to those that know them from their log (1, KIP-853):

@@ -2,7 +2,8 @@
 
 A machine (see `machine.py`) is pure. What is impure about a coordinator happens here, once for all of them:
 
-**Load.** The log is replayed from its start to its end into a new machine, which is then told that it is `loaded`.
+**Load.** The log is replayed from its start to its end into a new machine, which is then told that it is `loaded`. A
+log whose beginning is in a snapshot is replayed from there, into the machine that `restore` has made of the snapshot.
 
 **Decide.** `begin` takes a decision at once, synchronously: the machine says which records and replies, the records
 are encoded as *one* batch (so that a crash keeps a decision whole or not at all) and given to the log with
@@ -32,7 +33,7 @@ the broker.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import trio
@@ -86,9 +87,15 @@ class Runtime(Generic[MachineT]):
         lost_error: ErrorCode = ErrorCode.NOT_COORDINATOR,
         max_decision_bytes: int = MAX_DECISION_BYTES,
         on_loaded: Callable[[MachineT], None] | None = None,
+        restore: Callable[[], Awaitable[tuple[MachineT, int]]] | None = None,
+        replay_control: Callable[[MachineT, RecordData], None] | None = None,
     ) -> None:
         """`loading_error` is what decisions get while there is no machine, `lost_error` what waiters get when it is
-        dropped; `on_loaded` is called with each newly loaded machine, before its first decision."""
+        dropped; `on_loaded` is called with each newly loaded machine, before its first decision.
+
+        `restore` gives a machine to replay into and the offset from which on, instead of a new one and the start of the
+        log; `replay_control` is told the control records of the log, which otherwise nobody looks at.
+        """
         self._log = log
         self._store = store
         self._new_machine = new_machine
@@ -97,10 +104,14 @@ class Runtime(Generic[MachineT]):
         self._lost_error = lost_error
         self._max_decision_bytes = max_decision_bytes
         self._on_loaded = on_loaded
+        self._restore = restore
+        self._replay_control = replay_control
         self._logger = get_logger(__name__).bind(topic=log.spec.topic, partition=log.spec.partition)
 
         self._machine: MachineT | None = None
         self._end = 0
+        self._replayed_bytes = 0
+        self._last_timestamp = -1
         self._pending: deque[_Pending] = deque()
         self._outstanding: dict[Promise[Any], None] = {}  # a set that keeps its order
         self._nursery: trio.Nursery | None = None
@@ -117,6 +128,16 @@ class Runtime(Generic[MachineT]):
     def end_offset(self) -> int:
         """The offset that the next record will get: every record below it is part of the state."""
         return self._end
+
+    @property
+    def replayed_bytes(self) -> int:
+        """Bytes of the batches that were loaded or appended since the last load began."""
+        return self._replayed_bytes
+
+    @property
+    def last_timestamp(self) -> int:
+        """Of the last batch loaded or appended; -1 if there was none."""
+        return self._last_timestamp
 
     # --- deciding
 
@@ -215,8 +236,12 @@ class Runtime(Generic[MachineT]):
                 ErrorCode.RECORD_LIST_TOO_LARGE,
                 f"the change takes {len(data)} bytes, more than {self._max_decision_bytes} at once",
             )
+        header = read_header(data)
         try:
-            return self._log.begin_append([Batch(read_header(data), memoryview(data))], expected_end=self._end)
+            append = self._log.begin_append([Batch(header, memoryview(data))], expected_end=self._end)
+            self._replayed_bytes += len(data)
+            self._last_timestamp = header.max_timestamp
+            return append
         except WrongEnd as error:
             self._lose(str(error))
         except KafkaError as error:
@@ -329,8 +354,11 @@ class Runtime(Generic[MachineT]):
         is changed.
         """
         assert self._machine is None, "there is a machine in charge already"
-        machine = self._new_machine()
-        position = self._log.log_start_offset
+        self._replayed_bytes, self._last_timestamp = 0, -1
+        if self._restore is None:
+            machine, position = self._new_machine(), self._log.log_start_offset
+        else:
+            machine, position = await self._restore()
         while position < self._log.log_end_offset:
             question = Read(self._log, position, LOAD_CHUNK, self._log.log_end_offset)
             [found] = await self._store.read_many([question], LOAD_CHUNK)
@@ -339,7 +367,7 @@ class Runtime(Generic[MachineT]):
             records = found.records
             data = records if isinstance(records, bytes | memoryview) else records.read()
             try:
-                reached = _replay_batches(machine, memoryview(data), position)
+                reached = self._replay_batches(machine, memoryview(data), position)
             except (KafkaError, ProtocolError):
                 raise
             except Exception as error:
@@ -363,25 +391,30 @@ class Runtime(Generic[MachineT]):
         self._sleeping_until = None
         self._deadline_moved.set()
 
+    def _replay_batches(self, machine: MachineT, data: memoryview, position: int) -> int:
+        """Replay the whole batches in `data` from offset `position` on; returns the offset after them.
 
-def _replay_batches(machine: Machine[Any], data: memoryview, position: int) -> int:
-    """Replay the whole batches in `data` from offset `position` on; returns the offset after them.
-
-    Raises KafkaError(CORRUPT_MESSAGE) for a batch that does not match its CRC: state is not built on damage.
-    """
-    cursor = 0
-    while len(data) - cursor >= HEADER_SIZE:
-        header = read_header(data, cursor)
-        size = LOG_OVERHEAD + header.batch_length
-        if len(data) - cursor < size:
-            break
-        if header.last_offset >= position:
-            if not has_valid_crc(header, data, cursor):
-                raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"the batch at offset {header.base_offset} is damaged")
-            if not header.is_control:
-                for record in iter_records(data[cursor : cursor + size]):
-                    if record.offset >= position and (decoded := machine.decode(record)) is not None:
-                        machine.replay(decoded)
-            position = header.last_offset + 1
-        cursor += size
-    return position
+        Raises KafkaError(CORRUPT_MESSAGE) for a batch that does not match its CRC: state is not built on damage.
+        """
+        cursor = 0
+        while len(data) - cursor >= HEADER_SIZE:
+            header = read_header(data, cursor)
+            size = LOG_OVERHEAD + header.batch_length
+            if len(data) - cursor < size:
+                break
+            if header.last_offset >= position:
+                if not has_valid_crc(header, data, cursor):
+                    raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"the batch at offset {header.base_offset} is damaged")
+                if not header.is_control:
+                    for record in iter_records(data[cursor : cursor + size]):
+                        if record.offset >= position and (decoded := machine.decode(record)) is not None:
+                            machine.replay(decoded)
+                elif self._replay_control is not None:
+                    for record in iter_records(data[cursor : cursor + size]):
+                        if record.offset >= position:
+                            self._replay_control(machine, record)
+                position = header.last_offset + 1
+                self._replayed_bytes += size
+                self._last_timestamp = header.max_timestamp
+            cursor += size
+        return position

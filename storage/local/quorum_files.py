@@ -8,8 +8,8 @@
 =================================  ==================================================================================
 
 **Writing**: the bytes go to `.part` and are synced; the file is renamed; the directory is synced. Cut short anywhere,
-there is either no snapshot of that name or a whole one. An error takes the `.part` away again, if the disk lets it; what
-remains is removed when the next snapshot is written.
+there is either no snapshot of that name or a whole one. An error takes the `.part` away again, if the disk lets it;
+what remains is removed when the next snapshot is written.
 
 **Reading** ends in a whole snapshot or in an error, and never in a removal. It syncs the directory first: a name that
 another process was about to make durable when it was killed must not vanish after the log has been cut behind it.

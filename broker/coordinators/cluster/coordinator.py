@@ -15,6 +15,9 @@ in the coordinator's own tasks, also if the client that asked for it has gone.
 
 **After a crash** between the record and the files: missing logs are made by their first append; logs of topics whose
 removal is in the log are deleted at the start. A log of which the cluster log says nothing is left alone.
+
+**The log stays short** by snapshots of what it adds up to (`snapshot_keeper.py`), which also say what Kafka's records
+say of things that Ottla does not have.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from broker.coordinators.cluster.image import (
 from broker.coordinators.cluster.internal_topics import internal_topic
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.cluster.producer_ids import decide_block
+from broker.coordinators.cluster.snapshot_keeper import Captured, SnapshotKeeper, SnapshotRules
 from broker.coordinators.cluster.topics import (
     NewPartitions,
     NewTopic,
@@ -49,11 +53,13 @@ from broker.coordinators.cluster.topics import (
     decide_deletion,
     decide_growth,
 )
-from broker.coordinators.machine import Promise
+from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
 from broker.topic_configs import check_topic_configs, log_config
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import METADATA_TOPIC_ID, Uuid
+from kproto.internal_topics.cluster_metadata import AbortTransactionRecord
+from kproto.internal_topics.metadata_snapshot import SnapshotId
 from storage.engine import LogSpec, LogStore
 from storage.log_config import LogConfig
 from storage.seams.logging import get_logger
@@ -96,14 +102,19 @@ class ClusterCoordinator:
         self._config = config
         self._entropy = entropy
         self._max_partitions = max_partitions
+        self._metadata_log = store.log(METADATA_LOG._replace(config=_metadata_log_config(config)))
+        files = store.quorum_files(METADATA_LOG)
+        self._snapshots = SnapshotKeeper(self._metadata_log, files, _snapshot_rules(config), clock)
         self._runtime = Runtime(
-            store.log(METADATA_LOG),
+            self._metadata_log,
             store,
             ClusterMachine,
             clock,
             loading_error=ErrorCode.NOT_CONTROLLER,
             lost_error=ErrorCode.NOT_CONTROLLER,
             on_loaded=self._adopt,
+            restore=self._snapshots.restore,
+            replay_control=ClusterMachine.replay_control,
         )
         self._image = ClusterImage()
         self._subscribers: list[Callable[[ClusterChange], None]] = []
@@ -112,6 +123,7 @@ class ClusterCoordinator:
         self._being_made: dict[str, trio.Event] = {}
         self._being_removed: dict[str, trio.Event] = {}
         self._left_over: list[Topic] = []
+        self._removal_failed = False
         self._producer_ids = iter(range(0))
         self._block_lock = trio.Lock()
         self._logger = get_logger(__name__)
@@ -150,29 +162,56 @@ class ClusterCoordinator:
 
         Raises KafkaError or ProtocolError when the log cannot be read or is damaged.
         """
-        start = self._store.log(METADATA_LOG).log_start_offset
-        if start > 0:
-            # Replaying the rest would make a cluster that has forgotten its topics, and take their logs for strays.
-            raise KafkaError(
-                ErrorCode.KAFKA_STORAGE_ERROR,
-                f"it begins at offset {start}; what came before is in a snapshot that Apache Kafka made, and those "
-                "are not read",
-            )
         self._nursery = nursery
         await self._runtime.load()
         await self._remove_left_over_logs()
         self._started = True
         await nursery.start(self._runtime.run)
+        machine = self._runtime.machine
+        if machine is not None and machine.in_transaction:
+            await self._runtime.wait(self._settle(_decide_abort))
         if not self._image.features:
-            await self._runtime.wait(self._bootstrapped())
+            min_insync_replicas = str(self._config.get("min.insync.replicas"))
+            await self._runtime.wait(
+                self._settle(lambda machine, own: decide_bootstrap(machine, min_insync_replicas, own))
+            )
+        machine = self._runtime.machine
+        await self._snapshots.note_leader(self.node_id, 0 if machine is None else machine.kraft_version)
+        nursery.start_soon(self._snapshots.run, self)
 
-    def _bootstrapped(self) -> Promise[None]:
-        min_insync_replicas = str(self._config.get("min.insync.replicas"))
-        promise: Promise[None] | KafkaError = self._begin(
-            lambda machine, own: decide_bootstrap(machine, min_insync_replicas, own)
-        )
+    def _settle(self, decide: Callable[[ClusterMachine, Promise[None]], ClusterDecision]) -> Promise[None]:
+        """A decision of the start."""
+        promise: Promise[None] | KafkaError = self._begin(decide)
         assert isinstance(promise, Promise), "the machine has just been loaded"
         return promise
+
+    # --- what snapshots are made of
+
+    def capture(self) -> Captured | None:
+        """The state of now, for a snapshot; None while it is being loaded."""
+        machine = self._runtime.machine
+        if machine is None or machine.in_transaction or self._removal_failed:
+            return None  # a snapshot would forget what the next start has yet to remove
+        durable = trio.Event()
+        self._runtime.when_durable(durable.set)
+        waited_for = [durable, *self._being_removed.values()]
+
+        async def settled() -> None:
+            for event in waited_for:
+                await event.wait()
+
+        snapshot_id = SnapshotId(self._runtime.end_offset, self._metadata_log.leader_epoch)
+        return Captured(snapshot_id, self._runtime.last_timestamp, machine.capture(), settled)
+
+    @property
+    def replayed_bytes(self) -> int:
+        """Bytes of the cluster log loaded or appended since the last load began."""
+        return self._runtime.replayed_bytes
+
+    @property
+    def end_offset(self) -> int:
+        """Where the cluster log ends."""
+        return self._runtime.end_offset
 
     # --- topics
 
@@ -258,9 +297,11 @@ class ClusterCoordinator:
         assert machine is not None
         if machine.changed:
             self._runtime.when_durable(partial(self._publish, *machine.advance()))
+        self._snapshots.grown(self)
         return promise
 
     def _decide_block(self, machine: ClusterMachine, now: Instant, promise: Promise[range]) -> ClusterDecision:
+        self._snapshots.grown(self)
         return decide_block(machine, self.node_id, promise)
 
     async def _reply(self, promise: Promise[T] | KafkaError) -> T | KafkaError:
@@ -395,6 +436,7 @@ class ClusterCoordinator:
             try:
                 await self._store.delete_logs(specs)
             except KafkaError as error:
+                self._removal_failed = True
                 self._logger.error("logs not deleted", topics=[topic.name for topic in topics], reason=str(error))
 
     async def _remove_left_over_logs(self) -> None:
@@ -461,6 +503,33 @@ class ClusterCoordinator:
         if isinstance(result, Exception):
             raise result
         return result
+
+
+def _metadata_log_config(config: BrokerConfig) -> LogConfig:
+    """How the cluster log rolls; what is removed of it is the snapshots' business."""
+    segment_bytes = config.get("internal.metadata.log.segment.bytes") or config.get("metadata.log.segment.bytes")
+    segment_ms = config.get("metadata.log.segment.ms")
+    assert isinstance(segment_bytes, int) and isinstance(segment_ms, int)
+    return LogConfig(delete=False, segment_bytes=segment_bytes, segment_ms=segment_ms)
+
+
+def _snapshot_rules(config: BrokerConfig) -> SnapshotRules:
+    def number(key: str) -> int:
+        value = config.get(key)
+        assert isinstance(value, int), f"{key} is a number"
+        return value
+
+    return SnapshotRules(
+        number("metadata.log.max.record.bytes.between.snapshots"),
+        number("metadata.log.max.snapshot.interval.ms"),
+        number("metadata.max.retention.bytes"),
+        number("metadata.max.retention.ms"),
+    )
+
+
+def _decide_abort(machine: ClusterMachine, promise: Promise[None]) -> ClusterDecision:
+    """End a transaction that a controller of Kafka's has left open (KIP-868), as its next one would."""
+    return Decision([AbortTransactionRecord(reason="the broker was started anew")], [(promise, None)])
 
 
 def _creation(

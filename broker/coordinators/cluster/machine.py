@@ -30,6 +30,7 @@ from broker.coordinators.cluster.placements import NO_LEADER_CHANGE, Placement, 
 from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
 from kproto.batches.records import ControlRecordType, RecordData, control_record_type
+from kproto.control_records import KRaftVersionRecord
 from kproto.errors import UnsupportedVersion
 from kproto.ids import Uuid
 from kproto.internal_topics.cluster_metadata import (
@@ -48,6 +49,7 @@ from kproto.internal_topics.cluster_metadata import (
     encode_record,
 )
 from kproto.internal_topics.metadata_snapshot import Quorum
+from kproto.schema.compile import decode
 from kproto.schema.declare import Record
 from storage.seams.clock import Instant
 
@@ -202,6 +204,12 @@ class ClusterMachine:
             self._quorum = self._quorum._replace(kraft_version=record.value)
         elif kind == ControlRecordType.KRAFT_VOTERS:
             self._quorum = self._quorum._replace(voters=record.value)
+
+    @property
+    def kraft_version(self) -> int:
+        """The quorum's `kraft.version`: 1 if its voters are in its log, 0 if they are in its configuration."""
+        value = self._quorum.kraft_version
+        return 0 if value is None else decode(KRaftVersionRecord, 0, value).k_raft_version
 
     def adopt_quorum(self, quorum: Quorum) -> None:
         """What a snapshot says about the quorum."""

@@ -54,10 +54,10 @@ def snapshot_records(capture: ClusterCapture) -> Iterator[Record]:
     for name in sorted(features, key=lambda name: (name != METADATA_VERSION, name)):
         yield FeatureLevelRecord(name=name, feature_level=features[name])
     yield from capture.kept.of(CLUSTER)
-    for topic in capture.image.topics.values():
+    for topic in sorted(capture.image.topics.values(), key=lambda topic: topic.name):
         yield TopicRecord(name=topic.name, topic_id=topic.topic_id)
         yield from _partitions(capture, topic)
-    for (kind, resource), configs in capture.image.configs.items():
+    for (kind, resource), configs in sorted(capture.image.configs.items(), key=lambda item: item[0]):
         for name, value in configs.items():
             yield ConfigRecord(resource_type=kind, resource_name=resource, name=name, value=value)
     yield from capture.kept.of(QUOTAS)
