@@ -17,7 +17,8 @@ batch, exactly at its recovery point has nothing but bytes that were synced, and
    this file or in a later one: bytes that were being written when the power went. They are cut off; nobody was ever
    told that they were durable. Anything else is *damage*: `Damaged` is raised, the partition stays offline, and nothing
    is touched, because a person may still save what a program would cut.
-4. Producers are restored from the newest snapshot inside the log and replayed from there.
+4. Producers are restored from the newest snapshot inside the log and replayed from there. What step 2 has read is not
+   read again, if it was not too much to keep.
 5. Leader epochs beyond the end are forgotten.
 
 What was read here is in memory, not for certain on the platter: the log counts as durable only up to its recovery
@@ -32,7 +33,7 @@ from __future__ import annotations
 import contextlib
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Final
 
@@ -54,6 +55,9 @@ from storage.seams.logging import get_logger
 SCAN_BUFFER: Final = 1 << 20
 REFILL_BYTES: Final = 256 << 10
 """Read backwards from a snapshot to complete the producers' windows."""
+
+MOST_KEPT: Final = 20_000
+"""Headers of producers' batches that recovery keeps of one log, so that they need not be read again."""
 
 _NAME = re.compile(r"(\d{20})(?:-[^.]*)?\.(log|index|timeindex|txnindex|snapshot)((?:\.[a-z]+)*)\Z")
 _unpack_header = HEADER.unpack_from
@@ -128,7 +132,7 @@ def load(
     log.mark_unsynced()
     if log.start > log.end:
         raise Damaged(f"{directory} ends at offset {log.end}, but its start had been moved to {log.start}")
-    _restore_producers(log, around, files["snapshot"], {*files["txnindex"]}, now)
+    _restore_producers(log, around, files["snapshot"], {*files["txnindex"]}, now, None if clean else found)
     log.epochs = _restore_epochs(log, around)
     log.epoch = log.epochs.latest or 0
     if not clean:
@@ -237,14 +241,26 @@ def ends_at(around: Surroundings, directory: str, recovery_point: int) -> bool:
 # -- after an unclean stop ---------------------------------------------------------------------------------------------
 
 
+Numbered = tuple[Segment, int, BatchHeader]
+"""A batch that has a producer id: where it is, and its header."""
+
+
 class _Scanned:
     """What recovery has found: where the log ends, which bytes have yet to be synced, and what is torn."""
 
     def __init__(self) -> None:
+        self.begin = 1 << 63  # every batch from this offset on was looked at
         self.end = 0
+        self.numbered: list[Numbered] = []  # batches of producers with ids, of those looked at
         self.unsynced: list[tuple[Segment, int]] = []
         self.torn: Segment | None = None
         self.empty: list[Segment] = []  # behind the torn one
+
+    def numbered_from(self, offset: int) -> list[Numbered] | None:
+        """Every batch from `offset` on that has a producer id, if all of them are at hand."""
+        if offset < self.begin or len(self.numbered) > MOST_KEPT:
+            return None
+        return [batch for batch in self.numbered if batch[2][0] >= offset]
 
     def cut(self, disk: Disk, directory: str) -> None:
         """Cut the torn end off its file, and take away the empty segments behind it; durably, for what is appended from
@@ -274,11 +290,13 @@ def _recover(
         if segment.base_offset < found.end:
             raise Damaged(f"{segment.path('.log')} begins below offset {found.end}, where the segment before it ends")
         found.end = segment.base_offset
+        start = _start_of_scan(segment, recovery_point) if number == first and segment.size else 0
+        if number == first and not start:
+            found.begin = segment.base_offset
         if not segment.size:
             segment.offset_index.file.start_empty()
             segment.time_index.file.start_empty()
             continue
-        start = _start_of_scan(segment, recovery_point) if number == first else 0
         builder = IndexBuilder(segment, config.index_interval_bytes, start)
         builder.skim()
         position = start
@@ -287,6 +305,10 @@ def _recover(
             builder.add(position, header)
             if not position:
                 segment.first_timestamp = header[8]
+            elif position == start:
+                found.begin = header[0]
+            if header[9] >= 0 and len(found.numbered) <= MOST_KEPT:
+                found.numbered.append((segment, position, header))
             least = header[0] + header[6] + 1
             position += LOG_OVERHEAD + header[1]
         if position < segment.size:
@@ -412,7 +434,12 @@ def _leave_out(segments: list[Segment], number: int, position: int, found: _Scan
 
 
 def _restore_producers(
-    log: Log, around: Surroundings, snapshots: list[int], indexed_segments: set[int], now: int
+    log: Log,
+    around: Surroundings,
+    snapshots: list[int],
+    indexed_segments: set[int],
+    now: int,
+    scanned: _Scanned | None,
 ) -> None:
     """Make the log know its producers and aborted transactions again."""
     for offset in [offset for offset in snapshots if offset > log.end]:
@@ -436,10 +463,10 @@ def _restore_producers(
     known = aborted[-1].last_offset if aborted else -1
     news: list[CompletedTransaction] = []
     if begin < log.end:
-        for header, completed in _replay(log, log.producers, begin, now):
-            if completed is not None and completed.aborted and completed.last_offset > known:
+        batches = None if scanned is None else scanned.numbered_from(begin)
+        for completed in _replay(log.producers, batches if batches is not None else _numbered(log, begin), now):
+            if completed.aborted and completed.last_offset > known:
                 news.append(completed)
-            del header
     spans = [*(aborted or ()), *news]
     if unreadable or (not usable and len(log.producers)):
         # At once: the batches from which the producers have just been replayed may be deleted before the next roll.
@@ -453,26 +480,29 @@ def _restore_producers(
         log.has_transactions()
 
 
-def _replay(
-    log: Log, producers: LogProducers, begin: int, now: int
-) -> Iterator[tuple[BatchHeader, CompletedTransaction | None]]:
-    """Apply every batch from offset `begin` on."""
+def _replay(producers: LogProducers, batches: Iterable[Numbered], now: int) -> Iterator[CompletedTransaction]:
+    """Let the producers have sent these batches; the transactions that ended meanwhile."""
+    for segment, position, header in batches:
+        if not header[5] & CONTROL:
+            producers.apply(header, header[0], now)
+            continue
+        try:
+            marker = end_marker(header, segment.read_batch(position, header))
+        except KafkaError:
+            continue
+        if marker is not None:
+            completed = producers.apply_marker(header, marker, header[0], now)
+            if completed is not None:
+                yield completed
+
+
+def _numbered(log: Log, begin: int) -> Iterator[Numbered]:
+    """Every batch from offset `begin` on that has a producer id."""
     bases, segments = log.layout
     for segment in segments[max(0, bisect_right(bases, begin) - 1) :]:
         for position, header in _headers_from(log, segment, begin):
-            if header[0] < begin or header[9] < 0:
-                continue
-            completed = None
-            if header[5] & CONTROL:
-                try:
-                    marker = end_marker(header, segment.read_batch(position, header))
-                except KafkaError:
-                    marker = None
-                if marker is not None:
-                    completed = producers.apply_marker(header, marker, header[0], now)
-            else:
-                producers.apply(header, header[0], now)
-            yield header, completed
+            if header[0] >= begin and header[9] >= 0:
+                yield segment, position, header
 
 
 def _headers_from(log: Log, segment: Segment, offset: int) -> Iterator[tuple[int, BatchHeader]]:
@@ -541,14 +571,6 @@ def _restore_epochs(log: Log, around: Surroundings) -> LeaderEpochs:
     if epochs is not None and (epochs.entries or log.end == log.start):
         epochs.truncate_end(max(log.end, 1))
         return epochs
-    epochs = _read_epochs(log)
-    with contextlib.suppress(OSError):
-        around.disk.write_file(f"{log.directory}/{leader_epochs.NAME}", epochs.encode())
-    return epochs
-
-
-def _read_epochs(log: Log) -> LeaderEpochs:
-    """The leader epochs that the batches bear."""
     epochs = _read_epochs(log)
     with contextlib.suppress(OSError):
         around.disk.write_file(f"{log.directory}/{leader_epochs.NAME}", epochs.encode())

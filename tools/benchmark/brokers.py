@@ -20,7 +20,7 @@ from kproto.errors import ProtocolError
 from kproto.messages.api_versions import ApiVersionsRequest
 from tools.wire_client import WireClient
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.002
 
@@ -105,6 +105,16 @@ class BrokerProcess:
     def resident_bytes(self) -> int:
         """Memory held now."""
         return sum(each.memory_info().rss for each in self.processes())
+
+    def descriptors(self) -> int:
+        """Files, sockets and the like that are open now."""
+        return sum(each.num_fds() for each in self.processes())
+
+    def stop_gracefully(self, patience: float = 120.0) -> None:
+        """SIGTERM; raises if that does not end it in `patience` seconds."""
+        os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait(patience)
+        self._close_pipe()
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -1,16 +1,23 @@
-"""`ottla bench`: the measurements of `suite.py`, side by side with Apache Kafka if it is told how to start one."""
+"""`ottla bench`: the measurements of `suite.py`, side by side with Apache Kafka if it is told how to start one.
+
+Two more take minutes and gigabytes, and run only when they are asked for: `ottla bench partitions` and `ottla bench
+recovery`, each with options of its own (--help tells them).
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tools.benchmark import load, suite
 from tools.benchmark.brokers import BrokerProcess, Contender, kafka, ottla, pause
+
+LONG = {"partitions": "tools.benchmark.partitions", "recovery": "tools.benchmark.recovery"}
 
 SETTLING_SECONDS = 1.5
 """Between two measurements: until both brokers have removed the files of the last."""
@@ -18,6 +25,9 @@ SETTLING_SECONDS = 1.5
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; 1 if a target is missed."""
+    if arguments and arguments[0] in LONG:
+        long_one: Callable[[Sequence[str]], int] = importlib.import_module(LONG[arguments[0]]).main
+        return long_one(arguments[1:])
     options = parse(arguments)
     contenders = [ottla()]
     if options.kafka:
