@@ -210,8 +210,13 @@ class Consuming {
     // The special numbers of Kafka's for both ends mean to kafkajs: wherever fromBeginning says.
     const offset = typeof position === 'number'
       ? position : (await this.watermarks([[topic, partition]], position === 'end' ? 'high' : 'low'))[0][2]
-    this.client.seek({ topic, partition, offset: String(offset) })
     this.next.set(keyOf(topic, partition), String(offset))
+    try {
+      this.client.seek({ topic, partition, offset: String(offset) })
+    } catch (error) {
+      // A consumer that starts again after a crash has no group to seek in; having joined, it seeks to what is next.
+      if (!/not initialized/.test(error.message)) throw error
+    }
     this.queue = this.queue.filter(each => each.topic !== topic || each.partition !== partition)
   }
 
