@@ -82,7 +82,8 @@ def acknowledged(base_offset: int = 0, port: int = 5000) -> str:
     """An answer to Produce leaves."""
     part = PartitionProduceResponse(index=0, error_code=0, base_offset=base_offset)
     response = ProduceResponse(responses=[TopicProduceResponse(name="orders", partition_responses=[part])])
-    body = bytes(4) + b"\0" + b"".join(bytes(chunk) for chunk in encode(response, PRODUCE_VERSION))
+    chunks = encode(response, PRODUCE_VERSION)
+    body = bytes(4) + b"\0" + b"".join(chunk for chunk in chunks if isinstance(chunk, bytes | bytearray))
     frame = len(body).to_bytes(4, "big") + body
     return f'1 sendto(9<TCP:[127.0.0.1:9092->127.0.0.1:{port}]>, "{hexed(frame)}", {len(frame)}, 0, NULL, 0) = 9'
 
