@@ -269,8 +269,9 @@ class LogModel:
         closed = []
         for number, base in enumerate(self.bases[:-1]):
             segment = self.segment(number)
-            if self.bases[number + 1] <= first_dirty:
+            if base < first_dirty:  # as in Kafka, a segment that is clean in part counts with both
                 clean += sum(batch.size for batch in segment)
+            if self.bases[number + 1] <= first_dirty:
                 continue
             closed.append((base, segment))
             newest = max((batch.header.max_timestamp for batch in segment), default=0)

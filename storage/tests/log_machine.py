@@ -4,24 +4,12 @@ A machine draws a life: appends of every kind, records deleted, retention, compa
 kills, power cuts, and what may happen to files meanwhile. Every step is done to an engine and to `LogModel`, and after
 each of them everything that can be asked of a log is asked of both.
 
-For longer than the test suite has time for:
-
-    .venv/bin/python -m storage.tests.log_machine --seconds 1200
-
-It stops at the first life that ends in a difference and prints its steps (`--shrink` looks for the shortest such
-life), and in any case says how much was done.
+`log_lives.py` has the machines for particular disks, and lets them live as long as one likes.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
-import shutil
-import sys
-import tempfile
-import time
-import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -29,14 +17,13 @@ from typing import Any, TypeVar
 
 import trio
 import trio.testing
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Batch, EpochEnd, LogStore, PartitionLog, Read, WrongEnd
-from storage.local import checkpoints
+from storage.local import checkpoints, dirty_logs
 from storage.local.cleaner import CleanerSettings
 from storage.local.engine import LocalStore
 from storage.log_config import NEVER, LogConfig
@@ -44,18 +31,15 @@ from storage.memory.engine import MemoryStore
 from storage.seams.clock import Instant
 from storage.seams.disk import Disk
 from storage.seams.entropy import SeededEntropy
-from storage.seams.logging import process_lines
 from storage.seams.offload import InlineOffload
 from storage.testing.log_builder import as_batch, content, spec, whole_batches
-from storage.testing.log_model import LogModel, Refused, Repeated, all_placed, described, known_producers
+from storage.testing.log_model import LogModel, Refused, Repeated, all_placed
 from storage.testing.memory_disk import MemoryDisk
-from storage.testing.simulated_disk import SimulatedDisk
 
 Result = TypeVar("Result")
 
 BEGIN: int = 1_700_000_000_000
 OPEN_FILES = 3
-PHASES = (Phase.generate, Phase.shrink)
 EVERYTHING = 1 << 30
 ROUND_SECONDS = 61
 """Long enough for a round of upkeep."""
@@ -86,7 +70,9 @@ CONFIGS = st.builds(
     ack_fsync=st.booleans(),
 )
 CACHES = (".index", ".timeindex", ".snapshot", ".txnindex", "leader-epoch-checkpoint", "partition.metadata")
-CHECKPOINTS = (checkpoints.RECOVERY_POINTS, checkpoints.HIGH_WATERMARKS, checkpoints.CLEANER_OFFSETS)
+CHECKPOINTS = (
+    checkpoints.RECOVERY_POINTS, checkpoints.HIGH_WATERMARKS, checkpoints.CLEANER_OFFSETS, dirty_logs.NAME,
+)  # fmt: skip
 ACCIDENTS = st.lists(
     st.tuples(
         st.sampled_from(CACHES + CHECKPOINTS),
@@ -442,13 +428,13 @@ class LocalMachine(LogMachine):
         super().__init__()
         self.disk: Disk = MemoryDisk()
         self.older: dict[str, bytes] = {}
-        self.memory = 1 << 20
+        self.indexes_are_small = False
 
     def make(self) -> LogStore:
         return LocalStore(
             self.root, node_id=1, disk=self.disk, clock=self.clock, entropy=SeededEntropy(1), offload=InlineOffload(),
             open_files=OPEN_FILES, retention_check_ms=1 << 40,
-            cleaner=CleanerSettings(enable=False, memory=self.memory),
+            cleaner=CleanerSettings(enable=False, memory=1 << 20),
         )  # fmt: skip
 
     @property
@@ -471,11 +457,12 @@ class LocalMachine(LogMachine):
 
     def appended(self, base: int, must_roll: bool) -> None:
         model = self.model
+        if model.config.segment_index_bytes < 1 << 20:
+            self.indexes_are_small = True  # one that is full stays so, whatever the settings are later
         found = self.bases_on_disk()
         if found != model.bases:
             assert found == [*model.bases, base], "a new segment begins with the new records"
-            index_full = model.config.segment_index_bytes < 1 << 20
-            assert must_roll or index_full, "a segment is not left before it has had enough"
+            assert must_roll or self.indexes_are_small, "a segment is not left before it has had enough"
             model.bases = found
         else:
             assert not must_roll, "this segment has had enough"
@@ -499,12 +486,12 @@ class LocalMachine(LogMachine):
     @rule()
     def upkeep(self) -> None:
         """A round of it: what is not synced is, checkpoints are written, idle logs let go, deleted files removed."""
-        self.run(self._upkeep)
+        self.run(self._upkeep, ROUND_SECONDS)
         self.model.durable = self.model.end
         self.look()
 
-    async def _upkeep(self) -> None:
-        with trio.move_on_after(ROUND_SECONDS):
+    async def _upkeep(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
             await self.store.maintain()
 
     @rule()
@@ -599,127 +586,5 @@ class LocalMachine(LogMachine):
         COUNTED[f"files garbled: {suffix}"] += 1
 
 
-class PowerCutMachine(LocalMachine):
-    """On a disk that forgets, in a power cut, what was not synced."""
-
-    engine = "local, on a simulated disk"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.disk = SimulatedDisk()
-
-    @property
-    def root(self) -> str:
-        return "/data"
-
-    @precondition(lambda self: self.model.complete)
-    @rule(number=st.integers(0, 1 << 30))
-    def power_cut(self, number: int) -> None:
-        """What was acknowledged as durable is there, and nothing that was not appended."""
-        assert isinstance(self.disk, SimulatedDisk)
-        model = self.model
-        self.disk = self.disk.after_power_cut(random.Random(number))
-        self.older = {}
-        self.store = self.make()
-        self.run(self.store.open)
-        end = self.run(self._end)
-        model.cut(end)
-        model.bases = self.bases_on_disk()
-        model.durable = min(model.durable, model.end)
-        for writer in self.writers:
-            if writer.producer_id in known_producers(model.history):
-                known = described(model.history, writer.producer_id)
-                writer.epoch, writer.sequence = known.producer_epoch, known.last_sequence + 1
-            else:
-                writer.epoch = writer.sequence = 0
-        self.look()
-
-    async def _end(self) -> int:
-        return self.log.log_end_offset
-
-
-class DirectoryMachine(LocalMachine):
-    """In a real directory."""
-
-    engine = "local, in a directory"
-
-    def __init__(self) -> None:
-        super().__init__()
-        from storage.local.tests.local_lab import HurriedDisk
-
-        self.path = tempfile.mkdtemp(prefix="log-machine-")
-        self.disk = HurriedDisk()
-
-    @property
-    def root(self) -> str:
-        return f"{self.path}/data"
-
-    async def _look(self) -> None:
-        await super()._look()
-        if not os.path.isdir("/proc/self/fd"):
-            return
-        opened = 0
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                opened += os.readlink(f"/proc/self/fd/{name}").startswith(self.path)
-            except OSError:
-                continue
-        assert opened <= len(self.store.descriptors) + 1, "no more files are open than are counted, and the lock"
-
-    def teardown(self) -> None:
-        if self.store is not None:
-            self.store.data.give_up()
-        shutil.rmtree(self.path, ignore_errors=True)
-
-
-MACHINES: dict[str, type[LogMachine]] = {
-    "memory": LogMachine,
-    "local": LocalMachine,
-    "power-cuts": PowerCutMachine,
-    "directory": DirectoryMachine,
-}
-
-
 def _shown(data: bytes) -> str:
     return " ".join(f"{header.base_offset}-{header.last_offset}" for header, _ in whole_batches(data)) or "nothing"
-
-
-def live(machine: type[LogMachine], *, lives: int, steps: int, **more: Any) -> None:
-    """So many lives of so many steps each. Raises what the machine raises."""
-    chosen = settings(
-        max_examples=lives, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False, **more,
-    )
-    run_state_machine_as_test(machine, settings=chosen)  # type: ignore[no-untyped-call]  # Hypothesis has no types here
-
-
-def main() -> int:
-    """Live until the time is up, the engines in turns."""
-    parser = argparse.ArgumentParser(prog="python -m storage.tests.log_machine", description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=1200.0, help="how long (default 1200)")
-    parser.add_argument("--steps", type=int, default=60, help="steps of a life at most (default 60)")
-    parser.add_argument("--shrink", action="store_true", help="look for the shortest life that differs (takes minutes)")
-    parser.add_argument("--engine", choices=[*MACHINES, "all"], default="all")
-    options = parser.parse_args()
-    process_lines().configure(level="error")
-    chosen = list(MACHINES) if options.engine == "all" else [options.engine]
-    deadline = time.monotonic() + options.seconds
-    status = 0
-    try:
-        while time.monotonic() < deadline:
-            for name in chosen:
-                live(MACHINES[name], lives=20 if name == "memory" else 60, steps=options.steps, database=None,
-                     phases=PHASES if options.shrink else PHASES[:1])  # fmt: skip
-    except Exception as error:
-        print("".join(f"{note}\n" for note in getattr(error, "__notes__", ())))
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
-        print("".join(traceback.format_list(frames)), *traceback.format_exception_only(error))
-        status = 1
-    for what, count in sorted(COUNTED.items()):
-        print(f"{count:12,}  {what}")
-    print("a difference was found" if status else "no difference")
-    return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

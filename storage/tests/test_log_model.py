@@ -1,0 +1,144 @@
+"""Every engine is what the naive model of a log is, whatever is done to it; and the model notices if one is not.
+
+The machines are in `log_machine.py`; `log_lives.py` runs them for as long as one likes. Here each of them lives a few
+lives. Then mistakes are planted in the local engine, one at a time, and each has to be found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import Phase
+
+from kproto.errors import KafkaError
+from storage import producers
+from storage.compaction import Compaction
+from storage.engine import TimestampOffset
+from storage.local import log, recovery
+from storage.local.offset_index import Indexed, OffsetIndex
+from storage.local.partition_log import LocalAppend
+from storage.producers import LogProducers, ProducerState
+from storage.retention import Verdict, judge
+from storage.seams.logging import process_lines
+from storage.tests.log_lives import MACHINES, live
+from storage.timestamps import first_record_at
+
+STEPS = 25
+DIES = 1
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Thousands of kills need not be told of."""
+    lines = process_lines()
+    levels = lines.levels()
+    lines.set_levels({"root": "error"})
+    yield
+    lines.set_levels(levels)
+
+
+@pytest.mark.parametrize(("engine", "lives"), [("memory", 8), ("local", 20), ("power-cuts", 12), ("directory", 5)])
+def test_an_engine_is_what_the_model_is(engine: str, lives: int) -> None:
+    """Content, offsets, look-ups by offset and time, producers and transactions agree after every step."""
+    live(MACHINES[engine], lives=lives, steps=STEPS, database=None, phases=(Phase.generate,))
+
+
+def a_start_that_is_one_off_after_a_restart(patch: pytest.MonkeyPatch) -> None:
+    right = recovery.load
+
+    def wrong(*arguments: Any, log_start: int, **more: Any) -> Any:
+        return right(*arguments, log_start=max(0, log_start - 1), **more)
+
+    patch.setattr(recovery, "load", wrong)
+
+
+def an_index_that_points_past(patch: pytest.MonkeyPatch) -> None:
+    right = OffsetIndex.lookup
+
+    def wrong(self: OffsetIndex, offset: int, *, wait: bool = True) -> Indexed | None:
+        return right(self, offset + 2, wait=wait)
+
+    patch.setattr(OffsetIndex, "lookup", wrong)
+
+
+def a_compaction_that_drops_the_newest_record_of_a_key(patch: pytest.MonkeyPatch) -> None:
+    right = Compaction.learn
+
+    def wrong(self: Compaction, *arguments: Any) -> bool:
+        learned = right(self, *arguments)
+        self._fates[-1:] = bytes([DIES]) if self._fates else b""
+        return learned
+
+    patch.setattr(Compaction, "learn", wrong)
+
+
+def a_snapshot_without_one_producer(patch: pytest.MonkeyPatch) -> None:
+    right = LogProducers.snapshot
+
+    def wrong(self: LogProducers) -> list[ProducerState]:
+        states = right(self)
+        return [state for state in states if state.producer_id != states[-1].producer_id]
+
+    patch.setattr(LogProducers, "snapshot", wrong)
+
+
+def a_window_of_four_batches(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(producers, "WINDOW", 4)
+
+
+def the_batch_instead_of_the_record_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    right = first_record_at
+
+    def wrong(batch: Any, timestamp: int, start: int) -> TimestampOffset | None:
+        return right(batch, 0, start) if right(batch, timestamp, start) else None
+
+    patch.setattr(log, "first_record_at", wrong)
+
+
+def retention_of_one_segment_too_many(patch: pytest.MonkeyPatch) -> None:
+    def wrong(segments: Any, size: int, *more: Any) -> Verdict:
+        segments = list(segments)
+        expired, again = judge(segments, size, *more)
+        return Verdict(min(expired + 1, len(segments)) if expired else 0, again)
+
+    patch.setattr(log, "judge", wrong)
+
+
+def stable_data_that_ends_where_the_log_ends(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(log.Log, "stable", property(lambda self: self.end))
+
+
+def a_marker_that_aborts_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(producers.AbortedTransactions, "add", lambda self, completed: None)
+
+
+def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
+    async def wrong(self: LocalAppend) -> None:
+        return
+
+    patch.setattr(LocalAppend, "wait_durable", wrong)
+    patch.setattr(LocalAppend, "durable", property(lambda self: True))
+
+
+@pytest.mark.parametrize(
+    ("plant", "engine"),
+    [
+        (a_start_that_is_one_off_after_a_restart, "local"),
+        (an_index_that_points_past, "local"),
+        (a_compaction_that_drops_the_newest_record_of_a_key, "local"),
+        (a_snapshot_without_one_producer, "local"),
+        (a_window_of_four_batches, "local"),
+        (the_batch_instead_of_the_record_at_a_time, "local"),
+        (retention_of_one_segment_too_many, "local"),
+        (stable_data_that_ends_where_the_log_ends, "local"),
+        (a_marker_that_aborts_nothing, "local"),
+        (acknowledged_before_it_is_durable, "power-cuts"),
+    ],
+)
+def test_a_planted_mistake_is_found(plant: Any, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model can fail: an engine with this mistake does not live long."""
+    plant(monkeypatch)
+    with pytest.raises((AssertionError, KafkaError)):
+        live(MACHINES[engine], lives=400, steps=40, database=None, derandomize=True, phases=(Phase.generate,))
