@@ -254,13 +254,18 @@ class _Scanned:
         self.numbered: list[Numbered] = []  # batches of producers with ids, of those looked at
         self.unsynced: list[tuple[Segment, int]] = []
         self.torn: Segment | None = None
-        self.empty: list[Segment] = []  # behind the torn one
+        self.empty: list[Segment] = []  # without valid batches, behind what is torn or lost
 
     def numbered_from(self, offset: int) -> list[Numbered] | None:
         """Every batch from `offset` on that has a producer id, if all of them are at hand."""
         if offset < self.begin or len(self.numbered) > MOST_KEPT:
             return None
         return [batch for batch in self.numbered if batch[2][0] >= offset]
+
+    def leave_out(self, segments: list[Segment], number: int) -> None:
+        """Go on without segment `number` and those behind it."""
+        self.empty = segments[number:]
+        del segments[number:]
 
     def cut(self, disk: Disk, directory: str) -> None:
         """Cut the torn end off its file, and take away the empty segments behind it; durably, for what is appended from
@@ -272,10 +277,10 @@ class _Scanned:
             )
             file.truncate(size)
             file.datasync()
-            for segment in self.empty:
-                segment.remove_files()
-            if self.empty:
-                disk.sync_directory(directory)
+        for segment in self.empty:
+            segment.remove_files()
+        if self.empty:
+            disk.sync_directory(directory)
 
 
 def _recover(
@@ -289,6 +294,13 @@ def _recover(
         segment = segments[number]
         if segment.base_offset < found.end:
             raise Damaged(f"{segment.path('.log')} begins below offset {found.end}, where the segment before it ends")
+        before = found.end
+        # Bytes in front of this one were lost, up to the end of a batch? Without valid batches it goes with them, as it
+        # would behind torn ones: the log would have a hole.
+        behind_a_hole = number > first and before < segment.base_offset > recovery_point
+        if behind_a_hole and not any(later.size for later in segments[number:]):
+            found.leave_out(segments, number)
+            break
         found.end = segment.base_offset
         start = _start_of_scan(segment, recovery_point) if number == first and segment.size else 0
         if number == first and not start:
@@ -313,6 +325,10 @@ def _recover(
             position += LOG_OVERHEAD + header[1]
         if position < segment.size:
             _judge_torn(segments, number, position, least, recovery_point)
+            if behind_a_hole and not position:
+                found.end = before
+                found.leave_out(segments, number)
+                break
             _leave_out(segments, number, position, found)
             builder.finish()
             found.end = max(least, found.end)
@@ -426,8 +442,8 @@ def _leave_out(segments: list[Segment], number: int, position: int, found: _Scan
     segment = segments[number]
     segment.size = position
     segment.warm_from = min(segment.warm_from, position)
-    found.torn, found.empty = segment, segments[number + 1 :]
-    del segments[number + 1 :]
+    found.torn = segment
+    found.leave_out(segments, number + 1)
 
 
 # -- producers and epochs ----------------------------------------------------------------------------------------------

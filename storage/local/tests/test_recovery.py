@@ -108,6 +108,16 @@ async def test_a_torn_tail_in_an_earlier_segment(place: Place) -> None:
     await expect(killed, 4)
 
 
+async def test_a_lost_tail_in_an_earlier_segment(place: Place) -> None:
+    """Of a segment that was rolled the last batches may be lost whole: the empty one behind it goes too. Else there
+    would be a hole, and readers would wait in it."""
+    killed = await filled(place, count=5, segment_bytes=1 << 20)
+    log = killed.file(".log")
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 5 * 3])
+    killed.file(".log", offset=5).write_bytes(b"")
+    await expect(killed, 3)
+
+
 async def damaged(place: Place, damage: Callable[[Place], object]) -> None:
     """After this the partition is offline, its files are as they were, and others go on."""
     async with place.open() as store:
