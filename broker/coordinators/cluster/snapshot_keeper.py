@@ -164,17 +164,13 @@ class SnapshotKeeper:
 
     def grown(self, source: Source) -> None:
         """Something was appended: is it time for a snapshot? Quick."""
-        if source.replayed_bytes - self._covered_bytes >= self._rules.max_bytes:
+        if self._wanted(source):
             self._due.set()
 
     async def run(self, source: Source) -> None:
         """Make snapshots and remove old ones, for ever."""
         self._made_at = self._clock.monotonic_millis()
-        self.grown(source)
         while True:
-            with trio.move_on_after(self._wait_seconds()):
-                await self._due.wait()
-            self._due = trio.Event()
             try:
                 if self._wanted(source):
                     await self._make(source)
@@ -185,13 +181,16 @@ class SnapshotKeeper:
                 self._failed = True
                 self._logger.error("no snapshot, or old ones not removed", reason=error.message)
                 await trio.sleep(CHECK_SECONDS)
+                continue
+            with trio.move_on_after(self._wait_seconds()):
+                await self._due.wait()
+            self._due = trio.Event()
 
     def _wait_seconds(self) -> float:
-        seconds = CHECK_SECONDS
-        if self._rules.interval_ms:
-            elapsed = self._clock.monotonic_millis() - self._made_at
-            seconds = min(seconds, max(self._rules.interval_ms - elapsed, 100) / 1000)
-        return seconds
+        """Until something may be due by itself; what becomes due by an append wakes the task (`grown`)."""
+        now = self._clock.monotonic_millis()
+        moments = [self._clean_at, self._made_at + self._rules.interval_ms]
+        return max(1, min((moment for moment in moments if moment > now), default=now + CLEAN_MS) - now) / 1000
 
     def _wanted(self, source: Source) -> bool:
         if source.end_offset <= self._covered_offset:
