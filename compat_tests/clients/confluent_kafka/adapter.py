@@ -334,7 +334,7 @@ class ConfluentAdmin(Admin):
         for at in answer.topic_partitions:
             if at.error:
                 raise translated(at.error)
-        # Not the metadata: librdkafka copies it without the zero at its end, and what is read runs on into other memory.
+        # Not the metadata: librdkafka copies it without the zero at its end, and reading runs on into other memory.
         return {here(at): Committed(at.offset, "") for at in answer.topic_partitions}
 
     def alter_group_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
