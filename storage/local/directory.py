@@ -19,8 +19,9 @@ from typing import Final
 from kproto.batches.crc32c import crc32c
 from kproto.ids import ZERO_UUID, format_uuid
 from storage.engine import StoreError
-from storage.local import checkpoints, dirty_logs, partition_metadata
+from storage.local import checkpoints, dirty_logs, partition_metadata, reserve
 from storage.local.dirty_logs import DirtyLogs
+from storage.local.reserve import Reserve
 from storage.seams.disk import Disk, Lock
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
@@ -39,6 +40,7 @@ _KNOWN_FILES = frozenset(
         checkpoints.CLEAN_SHUTDOWN,
         checkpoints.LOCK,
         dirty_logs.NAME,
+        reserve.NAME,
         "bootstrap.checkpoint",
     }
 )
@@ -66,6 +68,7 @@ class DataDirectory:
         self.clean_offsets: dict[Key, int] = {}
         """Up to where each compacted log is clean."""
         self.dirty_logs = DirtyLogs(disk, self.path)
+        self.reserve = Reserve(disk, self.path)
         self.checksum = 0
         """Of the recovery-point file, as it was last written or read."""
         self.listed: set[Key] | None = None
@@ -91,6 +94,7 @@ class DataDirectory:
         self._lock = disk.lock(f"{path}/{checkpoints.LOCK}")
         names = disk.list_directory(path)
         self._identify(names)
+        self.reserve.make()
         self.recovery_points = self._read_checkpoint(checkpoints.RECOVERY_POINTS)
         self.checksum = crc32c(disk.read_file(f"{path}/{checkpoints.RECOVERY_POINTS}") or b"")
         listed = self.dirty_logs.read(self.checksum)
@@ -277,7 +281,7 @@ class DataDirectory:
         self.checksum = crc32c(text)
         self.dirty_logs.expect(self.checksum)
         for name in (checkpoints.RECOVERY_POINTS, checkpoints.HIGH_WATERMARKS):
-            self._disk.write_file_atomically(f"{self.path}/{name}", text)
+            self._write(name, text)
 
     def replace_dirty_logs(self, keys: set[Key]) -> None:
         """Begin another list of dirty logs, with these. It is not worth an error: without one a start is slow."""
@@ -289,9 +293,14 @@ class DataDirectory:
     def write_log_starts(self) -> None:
         """Bring the starts of logs to disk."""
         text = checkpoints.encode_offsets(list(self.log_starts.items()))
-        self._disk.write_file_atomically(f"{self.path}/{checkpoints.LOG_STARTS}", text)
+        self._write(checkpoints.LOG_STARTS, text)
 
     def write_clean_offsets(self) -> None:
         """Bring the cleaner's offsets to disk."""
         text = checkpoints.encode_offsets(list(self.clean_offsets.items()))
-        self._disk.write_file_atomically(f"{self.path}/{checkpoints.CLEANER_OFFSETS}", text)
+        self._write(checkpoints.CLEANER_OFFSETS, text)
+
+    def _write(self, name: str, text: bytes) -> None:
+        """Replace a checkpoint: without some of them nothing can be deleted, and a full disk stays full."""
+        path = f"{self.path}/{name}"
+        self.reserve.help(lambda: self._disk.write_file_atomically(path, text))

@@ -38,13 +38,14 @@ from storage.local.log import Log, Surroundings
 from storage.local.partition_log import LocalLog, own
 from storage.local.quorum_files import LocalQuorumFiles
 from storage.local.reading import answer, answer_and_warm, rebuild_written
+from storage.local.reserve import is_internal
 from storage.local.segment import Corrupt
 from storage.local.upkeep import Upkeep
 from storage.log_config import LogConfig
 from storage.producers import EXPIRATION_MS
 from storage.seams.apart import Apart, ThreadApart
 from storage.seams.clock import Clock
-from storage.seams.disk import Disk, InUse
+from storage.seams.disk import PASSING_ERRORS, Disk, InUse
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
 from storage.seams.offload import Offload
@@ -171,6 +172,9 @@ class LocalStore:
             except recovery.Damaged as error:
                 self._recovered[key] = error
             except (OSError, Corrupt, DamagedIndex) as error:
+                if isinstance(error, OSError) and error.errno in PASSING_ERRORS:
+                    self.unverified.add(key)  # who opens it may have more luck
+                    continue
                 self._recovered[key] = recovery.Damaged(f"{self.data.path_of(key)}: {error}")
             else:
                 if log.synced_end < log.end:
@@ -297,6 +301,8 @@ class LocalStore:
             log = self._load(key, spec.config, trust, self._clock.monotonic_millis())
             self.unverified.discard(key)
         log.on_failure = self.stop
+        if is_internal(spec.topic):
+            log.on_full = self.data.reserve.spend
         log.failure = log.failure or self._failure
         log.on_create = partial(self.data.note_topic, key, spec.topic_id)
         if log.segments and self.data.topic_id_of(key) is None:
@@ -418,6 +424,11 @@ class LocalStore:
         for log in self._logs.values():
             if log.opened is not None:
                 log.opened.failure = self._failure
+
+    def full(self) -> KafkaError:
+        """The refusal of a producer while the reserve is spent; the upkeep is told to look for room."""
+        self.upkeep.look_for_room()
+        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the disk is full")
 
     def _stopped(self) -> KafkaError:
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the log directory has stopped because of a disk error")

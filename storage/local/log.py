@@ -36,6 +36,7 @@ from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex, read
 from storage.local.leader_epochs import LeaderEpochs
+from storage.local.reserve import NO_ROOM
 from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_name
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, AppendedBatch, CompletedTransaction, LogProducers, end_marker
@@ -80,7 +81,7 @@ class Log:
     __slots__ = (
         "_around", "_expire_at", "_new_directories", "_new_indexes", "_roll_after", "_rolled", "_transactional",
         "aborted", "config", "directory", "end", "epoch", "epochs", "failure", "layout", "on_create", "on_failure",
-        "on_roll", "producers", "snapshots", "start", "synced_end", "unsynced_records", "used",
+        "on_full", "on_roll", "producers", "snapshots", "start", "synced_end", "unsynced_records", "used",
     )  # fmt: skip
 
     def __init__(self, around: Surroundings, directory: str, config: LogConfig) -> None:
@@ -99,6 +100,8 @@ class Log:
         self.failure: str | None = None
         self.on_failure: Callable[[str], None] | None = None
         """Called when the disk answers a write with an error that will not pass."""
+        self.on_full: Callable[[], bool] | None = None
+        """Called when there is no room on the disk for a log that has to go on; True if there is now."""
         self.on_roll: Callable[[], None] | None = None
         """Called when a segment with unsynced bytes is written no more."""
         self.on_create: Callable[[], None] | None = None
@@ -140,7 +143,7 @@ class Log:
         try:
             segment.file.write(position, data)
         except OSError as error:
-            raise self._take_back(segment, position, error) from error
+            self._write_again(segment, position, [data], error)
         self.end = base_offset + header[6] + 1  # before the segment's size: see `read`
         segment.note(header, base_offset, position, config.index_interval_bytes, config.segment_index_bytes)
         if position == 0:
@@ -175,7 +178,7 @@ class Log:
         try:
             segment.file.write_all(position, [data for _, data in batches])
         except OSError as error:
-            raise self._take_back(segment, start, error) from error
+            self._write_again(segment, start, [data for _, data in batches], error)
         self.end = offset
         offset = base_offset
         config = self.config
@@ -220,6 +223,11 @@ class Log:
         try:
             return self.roll()
         except OSError as error:
+            if not self._makes_room(error):
+                raise self._refused(error) from error
+        try:
+            return self.roll()
+        except OSError as error:
             raise self._refused(error) from error
 
     def _begin_segment(self, segment: Segment, base_offset: int) -> None:
@@ -238,6 +246,20 @@ class Log:
             chance = int.from_bytes(self._around.entropy.bytes(4), "big")
             wait -= chance % (min(config.segment_jitter_ms, wait) + 1)
         self._roll_after = segment.first_timestamp + wait
+
+    def _makes_room(self, error: OSError) -> bool:
+        """Whether what failed for want of room may be tried once more."""
+        return error.errno in NO_ROOM and self.on_full is not None and self.on_full()
+
+    def _write_again(self, segment: Segment, position: int, data: Sequence[memoryview], error: OSError) -> None:
+        """A write failed. Take it back; try again if room can be made. Raises KafkaError."""
+        refusal = self._take_back(segment, position, error)
+        if self.failure is not None or not self._makes_room(error):
+            raise refusal from error
+        try:
+            segment.file.write_all(position, data)
+        except OSError as second:
+            raise self._take_back(segment, position, second) from second
 
     def _take_back(self, segment: Segment, size: int, error: OSError) -> KafkaError:
         """A write failed: cut what may have arrived. Returns the refusal to raise."""

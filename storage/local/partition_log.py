@@ -30,6 +30,7 @@ from storage.local import recovery
 from storage.local.directory import Key
 from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
+from storage.local.reserve import is_internal
 from storage.local.segment import Corrupt, FileSlice
 from storage.log_config import LogConfig
 from storage.seams.disk import PASSING_ERRORS
@@ -153,6 +154,8 @@ class LocalLog:
 
     def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
         log = self.opened or self.open()
+        if self.store.data.reserve.spent and not is_internal(self.spec.topic):
+            raise self.store.full()
         base_offset = log.end
         if expected_end is not None and expected_end != base_offset:
             raise WrongEnd(expected_end, base_offset)

@@ -35,6 +35,8 @@ CHECKPOINT_INTERVAL: Final = 60.0
 """Seconds between two rounds, as in Kafka (log.flush.offset.checkpoint.interval.ms)."""
 
 RETENTION_CHUNK: Final = 100
+ROOM_INTERVAL: Final = 0.25
+"""Seconds between two looks for room on a full disk, as long as somebody wants to append."""
 
 LIST_DELAY: Final = 10.0
 """Seconds until a new line of the list of dirty logs is synced. What it tells of lies in memory for half a minute until
@@ -54,6 +56,7 @@ class Upkeep:
         self._doomed: list[tuple[float, str]] = []  # when, and which file or directory is to be removed
         self._retention_due: dict[Key, int] = {}  # before that time (wall clock) there is nothing to expire
         self._crowded = False
+        self._room_due = float("inf")
         self._list_due: float = NEVER  # when the list of dirty logs is to be synced
         self._news = trio.Event()
 
@@ -85,6 +88,12 @@ class Upkeep:
         """`log` has begun another segment, and the old one is not synced."""
         self._flush_due[log] = trio.current_time()
         self._news.set()
+
+    def look_for_room(self) -> None:
+        """Somebody wants to append, and the disk is full."""
+        if self._room_due == float("inf"):
+            self._room_due = trio.current_time() + ROOM_INTERVAL
+            self._news.set()
 
     def on_synced(self, log: object) -> None:
         """The flusher has synced what `log` had when it began."""
@@ -119,14 +128,17 @@ class Upkeep:
         next_retention = trio.current_time() + self._retention_check_ms / 1000
         while True:
             self._news = trio.Event()
-            doomed = [when for when, _ in self._doomed]
-            due = min([next_checkpoint, next_retention, self._list_due, *self._flush_due.values(), *doomed])
+            others = [*self._flush_due.values(), *[when for when, _ in self._doomed]]
+            due = min([next_checkpoint, next_retention, self._list_due, self._room_due, *others])
             with trio.move_on_at(due):
                 await self._news.wait()
             now = trio.current_time()
             if now >= self._list_due:
                 await self._sync_list()
             await self._flush_late(now)
+            if now >= self._room_due:
+                self._room_due = float("inf")
+                await self._store.offload.run(self._store.data.reserve.make)
             if self._crowded:
                 await self.sync_dirty()
                 self._crowded = False

@@ -129,6 +129,10 @@ class Disk(Protocol):
         """Replace a small file durably: after a power cut at any moment it holds the old bytes or the new ones."""
         ...
 
+    def allocate(self, path: str, size: int) -> None:
+        """Make a file that takes `size` bytes of the disk, whatever is in it. A disk that is never full need not."""
+        ...
+
     def file_size(self, path: str) -> int | None:
         """Bytes of a file; None if there is none."""
         ...
@@ -267,6 +271,13 @@ class SystemDisk:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         self.sync_directory(os.path.dirname(path) or ".")
+
+    def allocate(self, path: str, size: int) -> None:
+        with open(path, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.write(bytes(size))
 
     def file_size(self, path: str) -> int | None:
         try:

@@ -92,6 +92,10 @@ class FaultyDisk:
         self.check("write_file_atomically", path)
         self._disk.write_file_atomically(path, data)
 
+    def allocate(self, path: str, size: int) -> None:
+        self.check("allocate", path)
+        self._disk.allocate(path, size)
+
     def file_size(self, path: str) -> int | None:
         self.check("file_size", path)
         return self._disk.file_size(path)

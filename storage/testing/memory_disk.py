@@ -55,6 +55,9 @@ class MemoryDisk:
     def write_file_atomically(self, path: str, data: bytes) -> None:
         self.write_file(path, data)
 
+    def allocate(self, path: str, size: int) -> None:
+        """This disk is never full."""
+
     def file_size(self, path: str) -> int | None:
         data = self._files.get(path)
         return None if data is None else len(data)

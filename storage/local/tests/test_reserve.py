@@ -1,0 +1,101 @@
+"""A full disk can be emptied: found by filling one, on which DeleteRecords was refused for want of a few bytes."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from kproto.errors import ErrorCode
+from storage.local.reserve import NAME, Reserve
+from storage.local.tests.local_lab import Place, append, log_of
+from storage.local.upkeep import ROOM_INTERVAL
+from storage.seams.disk import Space, SystemDisk
+from storage.testing.faulty_disk import FaultyDisk
+from storage.testing.lab import refused
+from storage.testing.log_builder import batch
+
+
+class SmallDisk(SystemDisk):
+    """Says how much room there is."""
+
+    usable = 64 << 20
+
+    def space(self, path: str) -> Space:
+        return Space(64 << 20, self.usable)
+
+
+async def test_records_can_be_deleted_on_a_full_disk(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    """The checkpoint that this takes uses the reserve. Producers are refused from then on, coordinators are not; when
+    there is room again everybody is welcome, without a restart."""
+    place, small = Place(tmp_path / "data"), SmallDisk()
+    disk = FaultyDisk(small)
+    async with place.open(disk) as store, trio.open_nursery() as nursery:
+        nursery.start_soon(store.maintain)
+        log, coordinators = log_of(store), log_of(store, "__consumer_offsets")
+        await append(log, batch(b"a"), batch(b"b"))
+        assert (place.path / NAME).stat().st_size == 1 << 20
+        small.usable = 0
+        disk.fail("write_file_atomically", errno.ENOSPC, times=1)
+        assert await log.delete_before(1) == 1
+        assert not (place.path / NAME).exists()
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            log.begin_append([batch(b"refused")])
+        await append(coordinators, batch(b"goes on"))
+        await trio.sleep(10 * ROOM_INTERVAL)
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            log.begin_append([batch(b"still refused")])
+        small.usable = 3 << 20
+        await trio.sleep(2 * ROOM_INTERVAL)
+        assert await append(log, batch(b"c")) == 2
+        assert (place.path / NAME).stat().st_size == 1 << 20
+        nursery.cancel_scope.cancel()
+
+
+async def test_coordinators_have_the_reserve_and_producers_have_not(tmp_path: Path) -> None:
+    """A coordinator's append finds room where a producer's is refused: a topic's deletion has to be written down."""
+    place = Place(tmp_path / "data")
+    disk = FaultyDisk(SmallDisk())
+    async with place.open(disk) as store:
+        log, coordinators = log_of(store), log_of(store, "__cluster_metadata")
+        await append(log, batch(b"a"))
+        await append(coordinators, batch(b"a"))
+        disk.fail("write", errno.ENOSPC, times=1, short=7)
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            log.begin_append([batch(b"b")])
+        assert not store.data.reserve.spent
+        disk.fail("write", errno.ENOSPC, times=1, short=7)
+        assert await append(coordinators, batch(b"b")) == 1
+        assert store.data.reserve.spent
+        disk.fail("write", errno.ENOSPC, times=1, short=7)
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            coordinators.begin_append([batch(b"c")])
+
+
+async def test_a_new_segment_uses_the_reserve_too(tmp_path: Path) -> None:
+    """A disk may run out of files before it runs out of bytes; the reserve is one."""
+    disk = FaultyDisk(SmallDisk())
+    async with Place(tmp_path / "data").open(disk) as store:
+        coordinators = log_of(store, "__cluster_metadata", segment_bytes=100)
+        await append(coordinators, batch(b"a"))
+        disk.fail("create", errno.ENOSPC, path=".log", times=1)
+        assert await append(coordinators, batch(b"b")) == 1
+
+
+@pytest.mark.parametrize(("usable", "spent"), [(1 << 20, True), (2 << 20, False)])
+def test_room_twice_over(tmp_path: Path, usable: int, spent: bool) -> None:
+    """The reserve is made where producers keep as much as it takes. One that is there stays."""
+    disk = SmallDisk()
+    disk.usable = usable
+    reserve = Reserve(disk, str(tmp_path))
+    reserve.make()
+    assert reserve.spent is spent
+    assert (tmp_path / NAME).exists() is not spent
+    if not spent:
+        disk.usable = 0
+        again = Reserve(disk, str(tmp_path))
+        again.make()
+        assert not again.spent
