@@ -139,6 +139,7 @@ def _store(config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offloa
         from storage.memory.engine import MemoryStore
 
         return MemoryStore(clock, entropy, producer_expiration=config.producer_id_expiration_ms)
+    from broker.recovery_bar import recovery_progress
     from storage.local.engine import LocalStore
     from storage.seams.apart import ProcessApart, ThreadApart
     from storage.seams.disk import SystemDisk
@@ -154,6 +155,7 @@ def _store(config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offloa
         retention_check_ms=config.log_retention_check_interval_ms,
         cleaner=cleaner_settings(config),
         apart=ProcessApart(ThreadApart(offload)),
+        progress=recovery_progress(config.ottla_log_format),
     )
 
 

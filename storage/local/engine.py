@@ -36,6 +36,7 @@ from storage.local.flusher import Flusher
 from storage.local.index_file import DamagedIndex, WouldWait
 from storage.local.log import Log, Surroundings
 from storage.local.partition_log import LocalLog, own
+from storage.local.progress import LoggedProgress, Progress, Recovered
 from storage.local.quorum_files import LocalQuorumFiles
 from storage.local.reading import answer, answer_and_warm, rebuild_written
 from storage.local.reserve import is_internal
@@ -56,6 +57,7 @@ RETENTION_CHECK_MS: Final = 5 * 60 * 1000
 DEFAULT_OPEN_FILES: Final = 1000
 RECOVERY_CHUNK: Final = 8
 RECOVERY_THREADS: Final = 4
+PROGRESS_SECONDS: Final = 0.2
 SYNC_CHUNK: Final = 32
 VERIFY_CHUNK: Final = 64
 VERIFY_AT_STOP_MS: Final = 2000
@@ -67,8 +69,8 @@ class LocalStore:
 
     `open_files` bounds the descriptors of segments; `producer_expiration` and `retention_check_ms` are Kafka's
     `producer.id.expiration.ms` and `log.retention.check.interval.ms`; `cleaner` says how logs are compacted, `apart`
-    where that is done. With `cluster_id`, a directory of another cluster is refused and a new one belongs to this one;
-    without, a new one gets a random id.
+    where that is done; `progress` is shown how far recovery is. With `cluster_id`, a directory of another cluster is
+    refused and a new one belongs to this one; without, a new one gets a random id.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class LocalStore:
         retention_check_ms: int = RETENTION_CHECK_MS,
         cleaner: CleanerSettings | None = None,
         apart: Apart | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.disk = disk
         self.offload = offload
@@ -101,6 +104,7 @@ class LocalStore:
         for since the start. Without it, at the others only."""
         self.checkpoints_changed = False
         self._clock = clock
+        self._progress = progress or LoggedProgress()
         self._around = Surroundings(disk, clock, entropy, Descriptors(open_files), producer_expiration)
         self._log = get_logger("storage")
         self._failure: str | None = None
@@ -141,34 +145,52 @@ class LocalStore:
         chunks = [keys[first : first + RECOVERY_CHUNK] for first in range(0, len(keys), RECOVERY_CHUNK)]
         chunks.reverse()
         started = self._clock.monotonic_millis()
-        done = 0
+        done = checked = 0
+
+        def scanned(size: int) -> None:
+            nonlocal checked
+            checked += size  # in threads, where an addition may get lost: nobody counts on it
+
+        def so_far() -> Recovered:
+            return Recovered(done, len(keys), checked, self._clock.monotonic_millis() - started)
 
         async def recover_some() -> None:
             nonlocal done
             while chunks:
                 chunk = chunks.pop()
-                await self.offload.run(self._recover_chunk, chunk, started)
-                before, done = done, done + len(chunk)
-                if before * 10 // len(keys) != done * 10 // len(keys):
-                    self._log.info("recovering logs", done=done, of=len(keys))
+                await self.offload.run(self._recover_chunk, chunk, started, scanned)
+                done += len(chunk)
 
-        async with trio.open_nursery() as nursery:
-            for _ in range(RECOVERY_THREADS):
-                nursery.start_soon(recover_some)
+        async def show() -> None:
+            while True:
+                await trio.sleep(PROGRESS_SECONDS)
+                self._progress.show(so_far())
+
+        try:
+            async with trio.open_nursery() as showing:
+                showing.start_soon(show)
+                async with trio.open_nursery() as nursery:
+                    for _ in range(RECOVERY_THREADS):
+                        nursery.start_soon(recover_some)
+                showing.cancel_scope.cancel()
+        finally:
+            self._progress.close()
         damaged = [str(found) for found in self._recovered.values() if isinstance(found, recovery.Damaged)]
         for reason in damaged:
             self._log.error("partition offline", reason=reason)
+        end = so_far()
         self._log.warning(
-            "recovered", logs=len(keys), offline=len(damaged), millis=self._clock.monotonic_millis() - started
-        )
+            "recovered",
+            logs=len(keys), offline=len(damaged), checked_mb=end.checked_bytes // 1_000_000, millis=end.millis,
+        )  # fmt: skip
         self.checkpoints_changed = True
 
-    def _recover_chunk(self, keys: list[Key], now: int) -> None:
+    def _recover_chunk(self, keys: list[Key], now: int, scanned: Callable[[int], None]) -> None:
         """Recover these logs; keep those with something left to do. In a thread."""
         config = LogConfig()
         for key in keys:
             try:
-                log = self._load(key, config, recovery.Trust.NONE, now)
+                log = self._load(key, config, recovery.Trust.NONE, now, scanned)
             except recovery.Damaged as error:
                 self._recovered[key] = error
             except (OSError, Corrupt, DamagedIndex) as error:
@@ -309,7 +331,14 @@ class LocalStore:
             self.data.note_topic(key, spec.topic_id)
         return log
 
-    def _load(self, key: Key, config: LogConfig, trust: recovery.Trust, now: int) -> Log:
+    def _load(
+        self,
+        key: Key,
+        config: LogConfig,
+        trust: recovery.Trust,
+        now: int,
+        scanned: Callable[[int], None] | None = None,
+    ) -> Log:
         return recovery.load(
             self._around,
             self.data.path_of(key),
@@ -318,6 +347,7 @@ class LocalStore:
             recovery_point=self.data.recovery_points.get(key),
             log_start=self.data.log_starts.get(key, 0),
             now=now,
+            scanned=scanned,
         )
 
     async def create_logs(self, specs: Sequence[LogSpec]) -> None:

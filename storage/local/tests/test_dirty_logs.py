@@ -19,7 +19,9 @@ from kproto.batches.crc32c import crc32c
 from kproto.errors import ErrorCode
 from storage.local import dirty_logs
 from storage.local.dirty_logs import decode, encode
+from storage.local.progress import Recovered
 from storage.local.tests.local_lab import HurriedDisk, Place, append, log_of, read_all, values_of
+from storage.seams.offload import InlineOffload
 from storage.testing.faulty_disk import FaultyDisk
 from storage.testing.lab import refused
 from storage.testing.log_builder import batch, batches, joined, spec
@@ -101,7 +103,7 @@ def test_a_list_is_whole_or_none() -> None:
 
 
 async def test_a_start_after_a_crash_visits_what_has_grown(place: Place) -> None:
-    """L14: one listing of the directory and one of each log on the list; the others when somebody wants them."""
+    """L17: one listing of the directory and one of each log on the list; the others when somebody wants them."""
     left = await killed(place)
     assert listed(left) == {("orders", partition) for partition in BUSY}
     disk = FaultyDisk(HurriedDisk())
@@ -156,7 +158,7 @@ WRONG = [without_its_last_line, naming_nothing, naming_the_wrong_ones]
 
 @pytest.mark.parametrize("spoil", SPOILED)
 async def test_without_a_list_every_log_is_visited(place: Place, spoil: Callable[[Place], None]) -> None:
-    """L14: a list that is missing, cut, garbled or of another time is none."""
+    """L17: a list that is missing, cut, garbled or of another time is none."""
     left = await killed(place)
     spoil(left)
     disk = FaultyDisk(HurriedDisk())
@@ -169,7 +171,7 @@ async def test_without_a_list_every_log_is_visited(place: Place, spoil: Callable
 
 @pytest.mark.parametrize("spoil", [*SPOILED, *WRONG])
 async def test_whatever_the_list_says_the_logs_say_the_same(place: Place, spoil: Callable[[Place], None]) -> None:
-    """L14: a log that has grown and is not on the list is recovered when it is opened."""
+    """L17: a log that has grown and is not on the list is recovered when it is opened."""
     left = await killed(place)
     spoil(left)
     await expect(left)
@@ -203,6 +205,28 @@ async def test_recovery_may_be_cut_short(place: Place) -> None:
         store.data.give_up()
         assert (listed(left) or set()) >= {("orders", partition) for partition in BUSY}
     await expect(left)
+
+
+async def test_progress_is_shown_while_logs_are_recovered(
+    place: Place, autojump_clock: trio.testing.MockClock
+) -> None:
+    """How many logs are done of how many, and how many bytes were checked; the end is told, however it ends."""
+    left = await killed(place)
+    shown: list[Recovered | None] = []
+
+    class Watcher:
+        def show(self, now: Recovered) -> None:
+            shown.append(now)
+
+        def close(self) -> None:
+            shown.append(None)
+
+    async with left.open(offload=InlineOffload(delay=lambda: 0.5), progress=Watcher()):
+        pass
+    *during, end = shown
+    assert end is None
+    assert [now.of for now in during if now is not None] == [len(BUSY)] * len(during)
+    assert len(during) >= 2
 
 
 # -- while the broker runs ---------------------------------------------------------------------------------------------
@@ -321,6 +345,7 @@ async def test_a_deleted_log_is_forgotten(place: Place) -> None:
 WRITER = """
 import sys, trio
 from pathlib import Path
+from storage.local.progress import Recovered
 from storage.local.tests.local_lab import Place, append, log_of
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import ThreadOffload

@@ -57,7 +57,7 @@ async def contents(disk: SimulatedDisk) -> list[list[bytes | None] | str]:
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_the_list_never_changes_what_is_found(seed: int) -> None:
-    """L14, at every operation."""
+    """L17, at every operation."""
     counting = SimulatedDisk()
     await play(counting, seed, {})
     visited_less = 0
