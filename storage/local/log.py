@@ -397,6 +397,11 @@ class Log:
         self.segments[-1].finish()
         self.write_snapshot()
 
+    def abandon(self) -> None:
+        """Nobody is going to ask this object for anything: its files are closed when the last who reads them lets go."""
+        for segment in self.segments:
+            self._around.descriptors.forget(segment)
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     @property

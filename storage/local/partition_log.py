@@ -209,7 +209,9 @@ class LocalLog:
     def deleted(self) -> None:
         """Be gone: take nothing, show nothing. Slices that somebody has read stay readable."""
         self._deleted = True
-        self.opened = None
+        if self.opened is not None:
+            self.opened.abandon()
+            self.opened = None
 
     # -- looking -------------------------------------------------------------------------------------------------------
 

@@ -216,6 +216,7 @@ class Upkeep:
                 continue
             opened.finish()
             self._store.data.recovery_points[log.key] = opened.end
+            opened.abandon()
             log.opened = None
 
     async def remove_doomed(self, now: float) -> None:

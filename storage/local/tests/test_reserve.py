@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,28 @@ def test_room_twice_over(tmp_path: Path, usable: int, spent: bool) -> None:
         again = Reserve(disk, str(tmp_path))
         again.make()
         assert not again.spent
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux")
+async def test_a_deleted_log_gives_its_room_back(tmp_path: Path) -> None:
+    """Its files stayed open, and so on the disk, until a thousand others had been opened."""
+    place = Place(tmp_path / "data")
+    async with place.open() as store:
+        log = log_of(store, segment_bytes=100)
+        await append(log, batch(b"a"))
+        await append(log, batch(b"b"))
+        await append(log_of(store, "others"), batch(b"c"))
+        before = len(store.descriptors)
+        await store.delete_logs([log.spec])
+        assert len(store.descriptors) == before - 2
+        await store.upkeep.remove_doomed(float("inf"))
+        assert not [path for path in open_files() if str(place.path) in path and "orders" in path]
+
+
+def open_files() -> list[str]:
+    """What this process has open."""
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+    return found
