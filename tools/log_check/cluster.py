@@ -1,7 +1,7 @@
 """What the cluster's metadata says about topics: their ids, and whether they are compacted.
 
-Read from `__cluster_metadata-0` in the same directory, newest snapshot and then the log behind it. Whatever cannot be
-read there is passed over: the check of that log says so, and here it only means knowing less.
+Read from `__cluster_metadata-0` in the same directory, newest whole snapshot and then the log behind it. Whatever
+cannot be read there is passed over: the check of that log says so, and here it only means knowing less.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from kproto.batches.records import iter_records
 from kproto.errors import KafkaError, ProtocolError
 from kproto.internal_topics.cluster_metadata import ConfigRecord, RemoveTopicRecord, TopicRecord, decode_record
+from kproto.internal_topics.metadata_snapshot import DamagedSnapshot, read_snapshot
 from kproto.schema.declare import Record
 from storage.seams.disk import SystemDisk
 from tools.log_files.batches import Stored, walk
@@ -51,7 +52,7 @@ def read_topics(data: Path) -> Topics | None:
     topics = Topics({}, {}, "delete")
     names: dict[bytes, str] = {}
     begin = 0
-    for offset, path in snapshots[-1:]:
+    for offset, path in [found for found in snapshots if _is_whole(found[1])][-1:]:
         begin = offset
         for record in _records(path, -1):
             topics = _apply(topics, names, record)
@@ -59,6 +60,14 @@ def read_topics(data: Path) -> Topics | None:
         for record in _records(path, begin):
             topics = _apply(topics, names, record)
     return topics
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_snapshot(path.read_bytes())
+    except DamagedSnapshot:
+        return False
+    return True
 
 
 def _apply(topics: Topics, names: dict[bytes, str], record: Record) -> Topics:

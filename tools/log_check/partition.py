@@ -11,6 +11,7 @@ from storage.local import leader_epochs, partition_metadata
 from storage.local.checkpoints import CLEANER_OFFSETS, HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS
 from storage.local.segment import file_name
 from tools.log_check.findings import Finding, Findings, Known, plural
+from tools.log_check.quorum import quorum_findings
 from tools.log_check.segments import LogScan, SegmentFiles
 from tools.log_check.witnesses import (
     ANEW,
@@ -83,6 +84,9 @@ class PartitionCheck:
             self._swapping = True
             words = "a compaction was interrupted while it replaced segments; the next start brings it to its end"
             yield Finding(path, words, note=not self._known.clean)
+        elif named.kind is Kind.METADATA_SNAPSHOT:
+            how = "was about to be removed" if ".deleted" in named.state else "did not get to its end"
+            yield Finding(path, f"a snapshot that {how}; it goes when the next one is written", note=True)
         elif named.state:
             left = "removed segment" if ".deleted" in named.state else "compaction that did not get to its end"
             yield Finding(path, f"it is left of a {left}; the next start, or time, removes it", note=True)
@@ -148,6 +152,7 @@ class PartitionCheck:
             yield from self._bounds(scan.end)
         elif not bases and known.recovery_point:
             yield Finding(self.directory, f"it holds no segments, but {known.recovery_point} offsets had been synced")
+        yield from quorum_findings(self.directory, names, bases, scan.end, known)
         size = sum(segment.size for segment in segments)
         self.counted = Counted(1, len(segments), scan.batches, scan.records, size)
 

@@ -38,6 +38,7 @@ from kproto.batches.header import BatchHeader
 from kproto.batches.records import iter_records
 from kproto.errors import KafkaError
 from kproto.ids import format_uuid
+from kproto.internal_topics.metadata_snapshot import DamagedSnapshot, read_snapshot
 from storage.local import (
     checkpoints,
     leader_epochs,
@@ -71,8 +72,18 @@ def of_file(path: Path, *, records: bool = False) -> Iterator[Line]:
     yield first
     if name.kind in (Kind.SEGMENT, Kind.METADATA_SNAPSHOT):
         yield from _batches(path, size, owner.topic if owner is not None else "", records)
+        if name.kind is Kind.METADATA_SNAPSHOT and name.offset is not None:
+            yield from _wholeness(path)
     else:
         yield from _READERS[name.kind](path.read_bytes(), name.offset or 0)
+
+
+def _wholeness(path: Path) -> Iterator[Line]:
+    """What the batches of a snapshot cannot tell one by one."""
+    try:
+        read_snapshot(path.read_bytes())
+    except DamagedSnapshot as error:
+        yield {"type": "wrong", "sentence": f"it is no whole snapshot: {error}"}
 
 
 def is_wrong(line: Line) -> bool:

@@ -18,9 +18,9 @@ name                                    kind                                    
 `.lock`                                 empty
 ======================================  ==========================================  =================================
 
-The names that belong to an offset may carry `.deleted`, `.cleaned`, `.swap` behind them: the same contents on their way
-out or in. A partition's directory is `<topic>-<partition>`; with `.<32 hex digits>-delete`, `-future` or `-stray`
-behind that, it is on its way too.
+The names that belong to an offset may carry `.deleted`, `.cleaned`, `.swap`, `.part` behind them: the same contents on
+their way out or in. A partition's directory is `<topic>-<partition>`; with `.<32 hex digits>-delete`, `-future` or
+`-stray` behind that, it is on its way too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ QUORUM_STATE: Final = "quorum-state"
 METADATA_TOPIC: Final = "__cluster_metadata"
 
 _OF_OFFSET = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)((?:\.[a-z]+)*)\Z")
-_METADATA_SNAPSHOT = re.compile(r"(\d{20})-(\d{10})\.checkpoint((?:\.[a-z]+)*)\Z")
+_METADATA_SNAPSHOT = re.compile(r"(\d{20})-(\d{10})(?:-\d+)?\.checkpoint((?:\.[a-z]+)*)\Z")
 _DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249}?)-(\d{1,10})(?:\.[0-9a-f]{32}-(delete|future|stray))?\Z")
 
 
