@@ -19,7 +19,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
-from storage.seams.disk import Disk, File
+from storage.seams.disk import PASSING_ERRORS, Disk, File
 
 FLUSH_ENTRIES: Final = 512
 """Entries collected before they are written: one page of the offset index."""
@@ -153,8 +153,16 @@ class IndexFile:
         """Make the file hold exactly `entries`."""
         pack = self._layout.pack
         data = b"".join([pack(*entry) for entry in entries])
-        self._disk.write_file(self._path, data)
-        self._state = (len(entries), bytearray())
+        try:
+            self._disk.write_file(self._path, data)
+        except OSError as error:
+            if error.errno not in PASSING_ERRORS:
+                raise
+            with contextlib.suppress(OSError):
+                self._disk.remove(self._path)
+            self._state = (0, bytearray(data))  # a full disk: they can wait, as those of `append` do
+        else:
+            self._state = (len(entries), bytearray())
         self._last = entries[-1] if entries else None
 
     def search(self, goes_right: Callable[[tuple[int, ...]], bool], wait: bool) -> tuple[int, ...] | None:

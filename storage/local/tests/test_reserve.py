@@ -14,7 +14,7 @@ import trio.testing
 
 from kproto.errors import ErrorCode
 from storage.local.reserve import NAME, Reserve
-from storage.local.tests.local_lab import Place, append, log_of
+from storage.local.tests.local_lab import HurriedDisk, Place, append, log_of, values_of
 from storage.local.upkeep import ROOM_INTERVAL
 from storage.seams.disk import Space, SystemDisk
 from storage.testing.faulty_disk import FaultyDisk
@@ -127,3 +127,26 @@ def open_files() -> list[str]:
         with contextlib.suppress(FileNotFoundError):  # that of the listing itself
             found.append(os.readlink(f"/proc/self/fd/{number}"))
     return found
+
+
+async def test_a_start_on_a_full_disk_serves(tmp_path: Path) -> None:
+    """Recovery makes indexes anew, which a full disk has no room for: they stay in memory, and the log is read."""
+    place = Place(tmp_path / "data")
+    async with place.open() as store:
+        log = log_of(store, index_interval_bytes=100)
+        for number in range(20):
+            await append(log, batch(b"%d" % number * 50))
+        killed = place.as_killed()
+    disk = FaultyDisk(HurriedDisk())
+    for operation in ("write_file", "write_file_atomically", "allocate"):
+        disk.fail(operation, errno.ENOSPC)
+    async with killed.open(disk) as store:
+        log = log_of(store, index_interval_bytes=100)
+        assert len(await values_of(store, log)) == 20
+        assert len(await values_of(store, log)) == 20
+        disk.heal()
+        store.data.reserve.make()
+        await append(log, batch(b"more"))
+    assert killed.file(".index").stat().st_size > 0
+    async with killed.open() as store:
+        assert len(await values_of(store, log_of(store))) == 21
