@@ -216,6 +216,9 @@ class Judge:
             outcome.require(original.offsets[first] >= recovery_point, words)
             outcome.require(not any(sound[first:]), f"{told}: cut, though sound batches follow")
             return
+        if where == "unread" and kept in (damage.data[: original.positions[number]] for number in after_middle(sound)):
+            outcome.count("unread: cut behind the middle, and left to the reader's checksum before it")
+            return
         if not outcome.require(kept == damage.data, f"{told}: was changed, and not by cutting the damage off"):
             return
         hidden = [number for number, right in enumerate(sound) if not right and self.is_not_covered(kept, number)]
@@ -280,6 +283,11 @@ class Judge:
             outcome.require(error.code is ErrorCode.KAFKA_STORAGE_ERROR, words)
             outcome.require(disk.read_file(f"data/{PATH}") == damage.data, f"{damage.what}: offline, and changed")
         await store.close()
+
+
+def after_middle(sound: list[bool]) -> list[int]:
+    """Damaged batches from the middle on with nothing sound behind: where a cut is right whatever lies before."""
+    return [number for number in range(BATCHES // 2, BATCHES) if not any(sound[number:])]
 
 
 def open_store(directory: str, disk: MemoryDisk | SystemDisk) -> LocalStore:
