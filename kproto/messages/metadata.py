@@ -28,7 +28,7 @@ class MetadataResponseBroker(Struct):
     rack: String | None = field("1+", default=None, ignorable=True)
 
 
-class MetadataResponsePartition(Struct):
+class MetadataResponsePartition(Struct, shared=True):
     error_code: Int16 = field("0+")
     partition_index: Int32 = field("0+")
     leader_id: Int32 = field("0+")

@@ -29,7 +29,7 @@ constructor is generated when a class is first called, and fields are resolved w
 a message costs next to nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from inspect import get_annotations
@@ -162,6 +162,20 @@ Records: TypeAlias = Annotated[Any, _RECORDS]
 Array: TypeAlias = Annotated[list[_T], _ARRAY]
 
 
+class SharedArray(list[_T]):
+    """An array that is part of many messages of one kind: what it encodes to is kept, by version.
+
+    Neither it nor its elements may change once it has been encoded. Only arrays of structs declared with
+    ``shared=True`` are kept; any other is encoded each time.
+    """
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, elements: Iterable[_T] = ()) -> None:
+        super().__init__(elements)
+        self.encoded: dict[int, bytes] = {}
+
+
 class _New:
     """Stands for a default that each message gets its own copy of: an empty list, a struct of defaults."""
 
@@ -253,9 +267,12 @@ class Struct(metaclass=StructType):
     _declared: ClassVar[dict[str, _Declared]]
     _decoders: ClassVar[dict[int, Any]]
     _encoders: ClassVar[dict[int, Any]]
+    shared: ClassVar[bool] = False
+    """Whether encoders look for a :class:`SharedArray` where there is an array of these."""
 
-    def __init_subclass__(cls, *, kafka_name: str | None = None) -> None:
+    def __init_subclass__(cls, *, kafka_name: str | None = None, shared: bool = False) -> None:
         cls.kafka_name = kafka_name or cls.__name__
+        cls.shared = shared
 
     def __init__(self, **values: Any) -> None:
         cls = type(self)

@@ -9,7 +9,7 @@ from typing import Any
 
 from kproto.ids import ZERO_UUID
 from kproto.primitives import MAX_STRING, ONE_BYTE, uvarint
-from kproto.schema.declare import NEW, Field, FieldType, Struct, fields_of
+from kproto.schema.declare import NEW, Field, FieldType, SharedArray, Struct, fields_of
 from kproto.schema.writer import Writer
 
 
@@ -19,6 +19,7 @@ class EncoderWriter(Writer):
     def write(self) -> tuple[str, dict[str, Any]]:
         self.names |= {
             "LayoutError": LayoutError,
+            "SharedArray": SharedArray,
             "ZERO_UUID": ZERO_UUID,
             "not_nullable": _not_nullable,
             "one_byte": ONE_BYTE,
@@ -230,6 +231,9 @@ class EncoderWriter(Writer):
         elif element.size:
             self.emit(f"add(pack(f'>{{len({value})}}{element.code}', *{value}))")
         else:
+            shared = element.struct is not None and element.struct.shared and not self.holds_records(element.struct)
+            if shared:
+                self.begin_shared(value)
             item = self.variable("o")
             self.emit(f"for {item} in {value}:")
             self.depth += 1
@@ -242,6 +246,20 @@ class EncoderWriter(Writer):
             if len(self.lines) == before:
                 self.emit("pass")
             self.depth -= 1
+            if shared:
+                self.end_shared()
+
+    def begin_shared(self, value: str) -> None:
+        """If the array has been encoded before, take those bytes and leave nothing to do; else note where it begins."""
+        self.emit(
+            "keep = None",
+            f"if {value}.__class__ is SharedArray:",
+            f"    if {self.version} in {value}.encoded: add({value}.encoded[{self.version}]); {value} = ()",
+            f"    else: keep, mark = {value}.encoded, len(out)",
+        )
+
+    def end_shared(self) -> None:
+        self.emit(f"if keep is not None: keep[{self.version}] = b''.join(out[mark:])")
 
 
 # What generated code calls.

@@ -2,9 +2,9 @@
 
 So many gigabytes in batches of sixteen 1,000-byte records are produced, acks=1, over so many partitions. Then
 the broker is killed, and the recovery points that it may have written meanwhile are removed, so that all of it counts
-as never synced, however long the writing took. Everything is in the page cache. The start that follows has to check every
-byte. It is killed again after its first checkpoint and a batch more in each of a few logs: the case with little to
-check. In the end every partition is asked where it ends.
+as never synced, however long the writing took. Everything is in the page cache. The start that follows has to check
+every byte. It is killed again after its first checkpoint and a batch more in each of a few logs: the case with little
+to check. In the end every partition is asked where it ends.
 
 The machine needs memory for all of it: a start that reads from the disk measures the disk.
 """
