@@ -1,7 +1,13 @@
-"""Whether Kafka's tool and `ottla dump-log` say the same of the same files, number by number."""
+"""Whether Kafka's tool and `ottla dump-log` say the same of the same files, number by number.
+
+Records of the internal topics are read by both, too: each field that Kafka's tool shows has to have that value here.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -18,6 +24,7 @@ READ_BY_KAFKA: Final = (
 )  # fmt: skip
 INDEXES: Final = (Kind.OFFSET_INDEX, Kind.TIME_INDEX)
 
+_WORD: Final = re.compile(r"(?<!^)([A-Z])")
 _BATCH: Final = (
     "base_offset", "last_offset", "count", "position", "size", "crc", "crc_valid", "codec", "timestamp_type",
     "max_timestamp", "leader_epoch", "producer_id", "producer_epoch", "base_sequence", "last_sequence",
@@ -59,6 +66,28 @@ class Agreement:
         self.counted["file"] = len(files)
         for path in files:
             yield from self._file(path, deep)
+        for topic in kafka_dump.DECODERS:
+            yield from self._records(topic)
+
+    def _records(self, topic: str) -> Iterator[str]:
+        """The records of an internal topic."""
+        files = [path for path in files_of(self._data, (Kind.SEGMENT,)) if path.parent.name.rpartition("-")[0] == topic]
+        files = [path for path in files if path.stat().st_size]
+        if not files:
+            return
+        told, complaints = kafka_dump.decoded(self._tool, topic, files)
+        yield from complaints
+        for path in files:
+            ours = {line["offset"]: line for line in lines.of_file(path, records=True) if line["type"] == "record"}
+            theirs = told.get(str(path), [])
+            if len(ours) != len(theirs):
+                yield f"{path}: dump-log reads {len(ours)} records, Kafka's tool {len(theirs)}"
+            for record in theirs:
+                self.counted["decoded record"] = self.counted.get("decoded record", 0) + 1
+                line = ours.get(record.offset)
+                if line is None or not (says(record.key, line["key"]) and says(record.value, line["value"])):
+                    yield f"{path}: dump-log says {line}, Kafka's tool says {record}"
+                    break
 
     def _file(self, path: Path, dump: KafkaDump) -> Iterator[str]:
         if str(path) not in dump.files:
@@ -82,6 +111,32 @@ def _unless_compacted(dump: KafkaDump) -> Iterator[str]:
         known = known_of(Path(file).parent)
         if not (known.compacted or known.cleaner_offset):
             yield f"{file}: {words}, says Kafka's tool, and the log is not compacted"
+
+
+def says(theirs: Any, ours: Any) -> bool:
+    """Whether a key or value, in both cases named by its kind, has everything that Kafka's tool shows of it."""
+    if theirs is None or ours is None:
+        return ours is None or (theirs is None and isinstance(ours, str))  # a key where the tool shows none
+    if not isinstance(ours, dict) or len(ours) != 1:
+        return False
+    [(name, fields)] = ours.items()
+    kind = theirs.get("type", "")
+    return (kind.isdigit() or kind.replace("_", "").lower() in ("", name.lower())) and agrees(theirs["data"], fields)
+
+
+def agrees(theirs: Any, ours: Any) -> bool:
+    """Whether each field that Kafka's tool shows is so here; bytes it shows in base64."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        return all(agrees(value, ours.get(_WORD.sub(r"_\1", name).lower())) for name, value in theirs.items())
+    if isinstance(theirs, list) and isinstance(ours, list):
+        return len(theirs) == len(ours) and all(map(agrees, theirs, ours))
+    if theirs == ours:
+        return True
+    try:
+        data = base64.b64decode(theirs, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        return False
+    return data == (bytes.fromhex(ours["hex"]) if isinstance(ours, dict) else str(ours).encode())
 
 
 def in_common(line: Line) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tools.wire_client import WireClient
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
+OFTEN = "log.retention.check.interval.ms=2000"
 
 
 class BrokerFailed(Exception):
@@ -55,17 +56,18 @@ class Kind:
 
 def ottla() -> Kind:
     """This Ottla, run by this interpreter."""
-    return Kind("Ottla", (sys.executable, "-m", "ottla", "serve", "--port", "{port}", "--data", "{dir}"))
+    command = (sys.executable, "-m", "ottla", "serve", "--port", "{port}", "--data", "{dir}")
+    return Kind("Ottla", (*command, "--set", OFTEN))
 
 
 def kafka(command: str) -> Kind:
     """Apache Kafka, run by `command`, with a quorum of its own making."""
-    return Kind("Kafka", tuple(shlex.split(command)))
+    return Kind("Kafka", tuple(shlex.split(command)), (OFTEN,))
 
 
 def kafka_with_fixed_voter(command: str) -> Kind:
     """Apache Kafka where nothing but its configuration says that it is the only voter of its quorum."""
-    fixed = ("controller.quorum.bootstrap.servers=", "controller.quorum.voters=1@127.0.0.1:{controller}")
+    fixed = (OFTEN, "controller.quorum.bootstrap.servers=", "controller.quorum.voters=1@127.0.0.1:{controller}")
     return Kind("Kafka", tuple(shlex.split(command)), fixed)
 
 

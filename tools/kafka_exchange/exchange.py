@@ -4,7 +4,7 @@
 step                  what has to hold
 ====================  ==============================================================================================
 written               the writer's directory is sound by `check-log`; Kafka's tool reads every file without a complaint
-                      and prints what `dump-log` prints
+                      and prints what `dump-log` prints (Ottla is killed in between, and started again)
 partitions moved      logs taken out of one broker's directory and put into the other's, under topics of the same name:
                       every record, offset, time and transaction is told as before; looking changes no file; an
                       idempotent producer goes on where it was
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from storage.local import checkpoints, partition_metadata
-from tools.kafka_exchange import brokers, load, sequences
+from tools.kafka_exchange import brokers, load, sequences, stored_transactions
 from tools.kafka_exchange.agreement import Agreement
 from tools.kafka_exchange.brokers import Site
 from tools.kafka_exchange.listing import Listing, differences, listing
@@ -81,11 +81,18 @@ class Exchange:
         """Let a broker fill a directory of its own."""
         site = self._site(kind, "writes")
         site.prepare()
+        begun = 0
+        if kind.name == "Ottla":
+            with site.running(kill=True) as port:
+                begun = load.begin(port, self._records // 4)
+            self._say(f"Ottla was killed after {begun:,} records")
+        with site.running() as port, self._checking(kind.name, site.data):
+            load.write(port, self._records, begun)
+        if not stored_transactions.are_in(site.data):
+            stored_transactions.write(site.data, self._records // 20)
         with site.running() as port:
-            with self._checking(kind.name, site.data):
-                load.write(port, self._records)
             producer = sequences.begin(port)
-            told = listing(port)
+            told = self._listing(port, kind)
         records = sum(len(partition.records) for partition in told.partitions.values())
         self._say(f"{kind.name} has written {records:,} records that clients read")
         self._sound(f"what {kind.name} wrote", site.data)
@@ -101,7 +108,7 @@ class Exchange:
             load.create_topics(port, frozen=True)
         move_partitions(written.site.data, site.data, clean=clean)
         with site.running() as port:
-            self._compare(how, written.listing, listing(port), group=False)
+            self._compare(how, written.listing, self._listing(port, target), group=False)
         if clean:
             self._report(how, changed_files(written.site.data, site.data))
         with site.running() as port:
@@ -119,16 +126,16 @@ class Exchange:
             # Ottla's metadata do not name the voters of a quorum, so the configuration has to.
             site.kind = brokers.kafka_with_fixed_voter(self._commands.kafka)
         with site.running() as port:
-            self._compare(how, written.listing, listing(port))
+            self._compare(how, written.listing, self._listing(port, target))
             self._report(how, sequences.go_on(port, written.producer, target.name))
-            told = listing(port)
+            told = self._listing(port, target)
         self._sound(how, site.data)
         again = f"{how} and back under {back.name}"
         home = self._site(back, f"serves-{target.name}s-directory-again")
         home.prepare()
         home.put(site.data)
         with home.running() as port:
-            self._compare(again, told, listing(port))
+            self._compare(again, told, self._listing(port, back))
         self._sound(again, home.data)
         killed = f"{again}, which is killed, and under {target.name}"
         with home.running(kill=True):
@@ -136,13 +143,16 @@ class Exchange:
         self._check(killed, home.data)
         site.put(home.data)
         with site.running() as port:
-            self._compare(killed, told, listing(port))
+            self._compare(killed, told, self._listing(port, target))
         self._sound(killed, site.data)
 
     # -- their parts ---------------------------------------------------------------------------------------------------
 
     def _site(self, kind: brokers.Kind, purpose: str) -> Site:
         return Site(kind, self._folder / f"{kind.name.lower()}-{purpose}".lower())
+
+    def _listing(self, port: int, kind: brokers.Kind) -> Listing:
+        return listing(port, by_kafka=kind.name == "Kafka")
 
     def _compare(self, how: str, before: Listing, after: Listing, *, group: bool = True) -> None:
         found = differences(before, after, group=group)

@@ -10,16 +10,24 @@ compacted, where the batch with the largest timestamp has lost all of its record
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 CLASS: Final = "org.apache.kafka.tools.DumpLogSegments"
 TIMEOUT_SECONDS: Final = 300
 FILES_AT_A_TIME: Final = 200
+DECODERS: Final = {
+    "__cluster_metadata": "--cluster-metadata-decoder",
+    "__consumer_offsets": "--offsets-decoder",
+    "__transaction_state": "--transaction-log-decoder",
+    "__share_group_state": "--share-group-state-decoder",
+}
+"""The option that has the tool read what the records of an internal topic say."""
 
 _BATCH = re.compile(
     r"baseOffset: (?P<base_offset>\d+) lastOffset: (?P<last_offset>\d+) count: (?P<count>\d+) "
@@ -34,6 +42,10 @@ _RECORD = re.compile(
     r"\| offset: (?P<offset>\d+) (?:CreateTime|LogAppendTime): (?P<timestamp>-?\d+) keySize: (?P<key_size>-?\d+) "
     r"valueSize: (?P<value_size>-?\d+) sequence: (?P<sequence>-?\d+) headerKeys: \[(?P<headers>[^\]]*)\]"
     r"(?: (?P<control>\S.*))?\Z"
+)
+_DECODED = re.compile(
+    r"\| offset: (?P<offset>\d+) (?:CreateTime|LogAppendTime): -?\d+ keySize: -?\d+ valueSize: -?\d+ "
+    r"sequence: -?\d+ headerKeys: \[[^\]]*\](?: key: (?P<key>.*?))? payload: (?P<value>.*)\Z"
 )
 _OFFSET_ENTRY = re.compile(r"offset: (?P<offset>\d+) position: (?P<position>\d+)\Z")
 _TIME_ENTRY = re.compile(r"timestamp: (?P<timestamp>-?\d+) offset: (?P<offset>\d+)\Z")
@@ -75,6 +87,14 @@ class KafkaDump(NamedTuple):
     complaints: list[str]
 
 
+class Decoded(NamedTuple):
+    """A record of an internal topic as the tool understands it: two values of JSON, None where there is nothing."""
+
+    offset: int
+    key: Any
+    value: Any
+
+
 class ToolFailed(Exception):
     """The tool did not run; the message says how it ended."""
 
@@ -82,6 +102,40 @@ class ToolFailed(Exception):
 def run(command: str, files: Sequence[Path], *options: str) -> KafkaDump:
     """Dump `files` with the tool that `command CLASS ...` runs. Raises ToolFailed."""
     dump = KafkaDump({}, [], [], [])
+    for output in _outputs(command, files, options):
+        understood = understand(output)
+        dump.files.update(understood.files)
+        dump.gaps.extend(understood.gaps)
+        dump.hollow.extend(understood.hollow)
+        dump.complaints.extend(understood.complaints)
+    return dump
+
+
+def decoded(command: str, topic: str, files: Sequence[Path]) -> tuple[dict[str, list[Decoded]], list[str]]:
+    """What the tool reads out of the records of an internal topic, by file, and its complaints. Raises ToolFailed."""
+    found: dict[str, list[Decoded]] = {}
+    complaints = []
+    for output in _outputs(command, files, (DECODERS[topic],)):
+        current: list[Decoded] = []
+        for text in output:
+            if match := _DUMPING.match(text):
+                current = found.setdefault(match[1], [])
+            elif match := _DECODED.match(text):
+                try:
+                    current.append(Decoded(int(match["offset"]), _json(match["key"]), _json(match["value"])))
+                except ValueError:
+                    complaints.append(text)
+            elif not _BATCH.match(text) and not _RECORD.match(text) and text.strip() and not _HARMLESS.match(text):
+                complaints.append(text)
+    return found, complaints
+
+
+def _json(text: str | None) -> Any:
+    return None if text in (None, "<DELETE>") else json.loads(text)
+
+
+def _outputs(command: str, files: Sequence[Path], options: Sequence[str]) -> Iterator[list[str]]:
+    """The tool's output, for some files at a time. Raises ToolFailed."""
     for first in range(0, len(files), FILES_AT_A_TIME):
         chosen = ",".join(map(str, files[first : first + FILES_AT_A_TIME]))
         words = [*shlex.split(command), CLASS, *options, "--files", chosen]
@@ -91,12 +145,7 @@ def run(command: str, files: Sequence[Path], *options: str) -> KafkaDump:
             raise ToolFailed(str(error)) from error
         if done.returncode:
             raise ToolFailed(f"{words[0]} ended with status {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
-        understood = understand(done.stdout.splitlines() + done.stderr.splitlines())
-        dump.files.update(understood.files)
-        dump.gaps.extend(understood.gaps)
-        dump.hollow.extend(understood.hollow)
-        dump.complaints.extend(understood.complaints)
-    return dump
+        yield done.stdout.split("\n") + done.stderr.splitlines()
 
 
 def understand(output: Sequence[str]) -> KafkaDump:

@@ -7,8 +7,10 @@ codecs          every codec by an idempotent producer each, headers, keys, nulls
 stamped         LogAppendTime
 compacted       `cleanup.policy=compact`: few keys, many values, tombstones
 trimmed         records deleted up to the middle of a segment
+expired         `retention.bytes`: the oldest segments are gone
 unnumbered      producers without idempotence, acks 0 and 1
-transactions    two producers in turns, every other transaction aborted (only where the broker has transactions)
+transactions    two producers in turns, every other transaction aborted (where the broker has no transactions, its
+                storage writes them: `stored_transactions.py`)
 sequences       batches whose producer goes on, or repeats itself, after the move (`sequences.py`)
 ==============  ====================================================================================================
 
@@ -31,8 +33,11 @@ GROUP: Final = "exchange"
 WAIT_SECONDS: Final = 60.0
 BEGIN_MS: Final = 1_700_000_000_000
 CLEANING_SECONDS: Final = 90.0
-FROZEN: Final = {"min.compaction.lag.ms": str(1 << 40)}
-"""What stops compaction of records that are there already, so that two brokers can be compared."""
+FROZEN: Final = {
+    "compacted": {"min.compaction.lag.ms": str(1 << 40)},
+    "expired": {"retention.bytes": "-1"},
+}
+"""What stops compaction and retention of records that are there already, so that two brokers can be compared."""
 KEEP: Final = {"retention.ms": "-1"}
 SMALL_SEGMENTS: Final = KEEP | {"segment.bytes": "1048576", "index.interval.bytes": "2048"}
 TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
@@ -40,30 +45,33 @@ TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
     "stamped": (1, SMALL_SEGMENTS | {"message.timestamp.type": "LogAppendTime"}),
     "compacted": (1, SMALL_SEGMENTS | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"}),
     "trimmed": (1, SMALL_SEGMENTS),
+    "expired": (1, SMALL_SEGMENTS | {"retention.bytes": "100000", "segment.ms": "60000"}),
     "unnumbered": (1, KEEP),
     "transactions": (1, SMALL_SEGMENTS),
     "sequences": (1, KEEP),
 }
 
 
-def write(port: int, records: int, *, seed: int = 1) -> None:
-    """Fill the topics, `records` records for each codec and topic, and wait until some have been compacted.
+def begin(port: int, records: int) -> int:
+    """Create the topics and write the first records, which a broker may be killed after. Returns how many.
+
+    Raises KafkaException, TimeoutError.
+    """
+    create_topics(port, frozen=False)
+    return _write_codecs({"bootstrap.servers": f"127.0.0.1:{port}"}, random.Random(0), records, 0)
+
+
+def write(port: int, records: int, written: int = 0, *, seed: int = 1) -> None:
+    """Fill the topics, `records` records for each codec and topic, and wait until some have been compacted and some
+    have expired. `written`: what `begin` has said.
 
     Raises KafkaException, TimeoutError.
     """
     client = {"bootstrap.servers": f"127.0.0.1:{port}"}
-    create_topics(port, frozen=False)
+    if not written:
+        create_topics(port, frozen=False)
     chance = random.Random(seed)
-    counted = 0
-    for codec in CODECS:
-        producer = _producer(client, **{"compression.type": codec, "enable.idempotence": True, "linger.ms": 5})
-        for number in range(records):
-            for topic in ("codecs", "codecs", "stamped", "compacted", "compacted", "trimmed"):
-                counted += 1
-                producer.produce(topic, **_record(chance, codec, number, counted))
-            if number % 50 == 0:
-                _flush(producer)
-        _flush(producer)
+    counted = _write_codecs(client, chance, records, written)
     for acks in ("0", "1"):
         producer = _producer(client, **{"acks": acks, "linger.ms": 1})
         for number in range(records // 10):
@@ -74,8 +82,22 @@ def write(port: int, records: int, *, seed: int = 1) -> None:
         _write_transactions(client, chance, records // 20)
     _delete_records(port)
     _commit(client)
-    _wait_for_compaction(client)
+    _wait_until_begins_later(client, "compacted")
+    _wait_until_begins_later(client, "expired")
     _freeze(port)
+
+
+def _write_codecs(client: dict[str, Any], chance: random.Random, records: int, counted: int) -> int:
+    for codec in CODECS:
+        producer = _producer(client, **{"compression.type": codec, "enable.idempotence": True, "linger.ms": 5})
+        for number in range(records):
+            for topic in ("codecs", "codecs", "stamped", "compacted", "compacted", "trimmed", "expired"):
+                counted += 1
+                producer.produce(topic, **_record(chance, codec, number, counted))
+            if number % 50 == 0:
+                _flush(producer)
+        _flush(producer)
+    return counted
 
 
 def types() -> Any:
@@ -99,40 +121,42 @@ def create_topics(port: int, *, frozen: bool) -> None:
     """All topics, with their settings; `frozen`: what is compacted stays as it is."""
     topics = []
     for name, (count, config) in TOPICS.items():
-        more = FROZEN if frozen and "cleanup.policy" in config else {}
+        more = FROZEN.get(name, {}) if frozen else {}
         topics.append(types().NewTopic(name, count, 1, config=config | more))
     client = admin(port)  # what it promises ends with it
     for done in client.create_topics(topics).values():
         done.result(WAIT_SECONDS)
 
 
-def _wait_for_compaction(client: dict[str, Any]) -> None:
-    """Until the first record of `compacted`, of which there are later ones, is gone."""
+def _wait_until_begins_later(client: dict[str, Any], topic: str) -> None:
+    """Until the first record of a topic is gone: compacted away, or expired."""
     from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
     consumer = Consumer(client | {"group.id": "nobody", "enable.auto.commit": False})
     deadline = time.monotonic() + CLEANING_SECONDS
     try:
         while time.monotonic() < deadline:
-            consumer.assign([TopicPartition("compacted", 0, OFFSET_BEGINNING)])
+            consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
             message = consumer.poll(WAIT_SECONDS)
             if message is not None and message.error() is None and (message.offset() or 0) > 0:
                 return
             time.sleep(1)
     finally:
         consumer.close()
-    raise TimeoutError(f"nothing of the topic was compacted within {CLEANING_SECONDS:g} s")
+    raise TimeoutError(f"nothing of {topic} went away within {CLEANING_SECONDS:g} s")
 
 
 def _freeze(port: int) -> None:
     kinds = types()
-    entries = [
-        kinds.ConfigEntry(name, value, incremental_operation=kinds.AlterConfigOpType.SET)
-        for name, value in FROZEN.items()
-    ]
-    resource = kinds.ConfigResource(kinds.ConfigResource.Type.TOPIC, "compacted", incremental_configs=entries)
+    resources = []
+    for topic, config in FROZEN.items():
+        entries = [
+            kinds.ConfigEntry(name, value, incremental_operation=kinds.AlterConfigOpType.SET)
+            for name, value in config.items()
+        ]
+        resources.append(kinds.ConfigResource(kinds.ConfigResource.Type.TOPIC, topic, incremental_configs=entries))
     client = admin(port)
-    for done in client.incremental_alter_configs([resource]).values():
+    for done in client.incremental_alter_configs(resources).values():
         done.result(WAIT_SECONDS)
 
 

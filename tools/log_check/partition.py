@@ -173,7 +173,9 @@ class PartitionCheck:
         path = self.directory / file_name(base, ".log")
         size = path.stat().st_size
         if not size and not newest:
-            yield Finding(path, "it is empty, although it is not the newest segment")
+            # Kafka leaves such a one where it has compacted all of it away (FORMAT.md, "A compacted log").
+            compacted = bool(self._known.compacted or self._known.cleaner_offset)
+            yield Finding(path, "it is empty, although it is not the newest segment", note=compacted)
         witnesses: list[Witness] = []
         kinds = ((OffsetIndexWitness, ".index"), (TimeIndexWitness, ".timeindex"))
         for kind, suffix in kinds:

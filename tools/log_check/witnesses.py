@@ -237,6 +237,8 @@ class SnapshotWitness:
         state = self._wanted.pop(header.last_offset, None)
         if state is None or self._complaint is not None:
             return
+        if header.producer_id < 0 and not header.record_count:
+            return  # compaction has left nothing of this segment but a place holder, which tells nothing of producers
         says = (state.producer_id, state.producer_epoch, state.last_sequence)
         last_sequence = header.last_sequence
         # An epoch that ended without data leaves the batch of the one before, and a marker its own newer epoch.

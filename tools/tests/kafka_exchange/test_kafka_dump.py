@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tools.kafka_exchange import kafka_dump
 from tools.kafka_exchange.agreement import Agreement, files_of, in_common
-from tools.kafka_exchange.kafka_dump import KafkaDump, ToolFailed, understand
+from tools.kafka_exchange.kafka_dump import Decoded, KafkaDump, ToolFailed, understand
 from tools.log_files import lines
 from tools.tests.log_files.data_directory import write
 
@@ -108,6 +109,39 @@ def as_kafka_says(data: Path, changed: dict[str, Any] | None = None) -> KafkaDum
     return dump
 
 
+def in_kafkas_words(line: dict[str, Any]) -> Decoded:
+    """A record of an internal topic as Kafka's tool tells of it."""
+
+    def named(value: dict[str, Any] | str | None) -> Any:
+        if not isinstance(value, dict):
+            return None
+        [(kind, found)] = value.items()
+        data = {re.sub("_(.)", lambda match: match[1].upper(), name): field for name, field in found.items()}
+        return {"type": re.sub("(?<!^)(?=[A-Z])", "_", kind).upper(), "version": 0, "data": data}
+
+    return Decoded(line["offset"], named(line["key"]), named(line["value"]))
+
+
+def test_records_of_internal_topics(tmp_path: Path) -> None:
+    """The tool reads out what they say; what it cannot read is a complaint."""
+    head = "CreateTime: 5 keySize: 24 valueSize: 51 sequence: -1 headerKeys: []"
+    lines_told = [
+        "Dumping logs/__consumer_offsets-3/0.log",
+        "Log starting offset: 0",
+        f'| offset: 0 {head} key: {{"type":"1","data":{{"group":"a key: b"}}}} payload: {{"version":"4","data":{{}}}}',
+        f'| offset: 1 {head} key: {{"type":"1","data":{{"group":"g"}}}} payload: <DELETE>',
+        "Error at offset 2, skipping. Unknown record type",
+    ]
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\ncat <<'.'\n" + "\n".join(lines_told) + "\n.\n")
+    tool.chmod(0o755)
+    found, complaints = kafka_dump.decoded(str(tool), "__consumer_offsets", [tmp_path / "a.log"])
+    assert complaints == ["Error at offset 2, skipping. Unknown record type"]
+    key = {"type": "1", "data": {"group": "g"}}
+    assert found["logs/__consumer_offsets-3/0.log"][1] == Decoded(1, key, None)
+    assert found["logs/__consumer_offsets-3/0.log"][0].key["data"] == {"group": "a key: b"}
+
+
 def test_agreement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One different number anywhere is told; so are gaps in a log that is not compacted."""
     data = tmp_path / "data"
@@ -117,11 +151,27 @@ def test_agreement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(_: str, files: object, *options: str) -> KafkaDump:
         return dump if "--deep-iteration" in options else KafkaDump({}, [], [], [])
 
+    def decoded(_: str, topic: str, files: list[Path]) -> tuple[dict[str, list[Decoded]], list[str]]:
+        found = {str(path): [in_kafkas_words(line) for line in lines.of_file(path, records=True)
+                             if line["type"] == "record"] for path in files}  # fmt: skip
+        if topic == wrong:
+            path, records = next(iter(found.items()))
+            found[path] = [Decoded(0, records[0].key, {"type": "", "data": {"wrong": 1}}), *records[1:]]
+        return found, []
+
+    wrong = ""
     monkeypatch.setattr(kafka_dump, "run", run)
+    monkeypatch.setattr(kafka_dump, "decoded", decoded)
     sound = Agreement(data, "tool")
     assert list(sound.complaints()) == []
     assert sound.counted["batch"] > 100
-    assert {"file", "batch", "record", "control", "entry", "aborted", "producer"} == set(sound.counted)
+    assert {"file", "batch", "record", "control", "entry", "aborted", "producer", "decoded record"} == set(
+        sound.counted
+    )
+    for wrong in ("__cluster_metadata", "__consumer_offsets"):
+        [complaint] = Agreement(data, "tool").complaints()
+        assert wrong in complaint
+    wrong = ""
     dump = as_kafka_says(data, {"crc": 1})
     assert len(list(Agreement(data, "tool").complaints())) == 1
     dump = as_kafka_says(data)

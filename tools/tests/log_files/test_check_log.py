@@ -10,16 +10,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from kproto.batches.header import compute_crc, read_header
 from kproto.errors import ErrorCode
 from storage.local import leader_epochs, partition_metadata, producer_snapshot, transaction_index
 from storage.local.leader_epochs import EpochStart, LeaderEpochs
-from storage.local.tests.local_lab import Place
+from storage.local.tests.local_lab import Place, append
+from storage.testing.keyed_batches import produced
 from storage.testing.lab import refused
-from storage.testing.log_builder import spec
+from storage.testing.log_builder import ScriptedProducer, spec
 from tools.commands.check_log import main
 from tools.log_check.directory import lock_holder
 
@@ -569,3 +572,39 @@ async def test_what_recovery_refuses_is_what_the_check_finds(data: Path, check: 
         with refused(ErrorCode.KAFKA_STORAGE_ERROR):
             _ = store.log(spec("orders")).log_end_offset
         assert store.log(spec("orders", 1)).log_end_offset == 97
+
+
+def rewritten(tmp_path: Path) -> Path:
+    """A directory with a log of one key, a producer's batch to a segment, that has been compacted and stopped."""
+
+    async def write(place: Place) -> None:
+        async with place.open() as store:
+            settings: dict[str, Any] = {"segment_bytes": 400, "compact": True, "min_cleanable_dirty_ratio": 0.0}
+            log, producer = store.log(spec("compacted", **settings)), ScriptedProducer(5)
+            for number in range(9):
+                await append(log, produced(producer, (b"the key", b"%d" % number * 300)))
+            assert await store.cleaner.clean_due() == 1
+
+    trio.run(write, Place(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def test_a_place_holder_says_nothing_of_producers(tmp_path: Path, check: Callable[..., Checked]) -> None:
+    """Found by moving data: where compaction has left nothing but a place holder at a producer's offsets, its snapshot
+    was accused of telling of another producer's batch."""
+    data = rewritten(tmp_path)
+    segments = sorted((data / "compacted-0").glob("*.log"))
+    held = [header for header in (read_header(path.read_bytes()) for path in segments) if header.producer_id < 0]
+    assert held, "there is a place holder"
+    assert (check(data).status, check(data).wrong) == (0, [])
+
+
+def test_a_segment_that_kafka_has_compacted_away(tmp_path: Path, check: Callable[..., Checked]) -> None:
+    """Found by moving data: Kafka leaves an empty segment where all of it was compacted; elsewhere that is damage."""
+    data = rewritten(tmp_path)
+    first = min((data / "compacted-0").glob("*.log"))
+    for suffix in (".log", ".index", ".timeindex"):
+        first.with_suffix(suffix).write_bytes(b"")
+    check(data).notes_only(first, "it is empty")
+    (data / "cleaner-offset-checkpoint").unlink()
+    assert (first, "it is empty, although it is not the newest segment") in check(data).wrong
