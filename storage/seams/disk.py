@@ -261,7 +261,13 @@ class SystemDisk:
 
     def write_file(self, path: str, data: bytes) -> None:
         with open(path, "wb") as file:
-            file.write(data)
+            try:
+                file.write(data)
+                file.flush()
+            except OSError:  # rather none than one that is empty or cut, for want of room
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                raise
 
     def write_file_atomically(self, path: str, data: bytes) -> None:
         temporary = path + ".tmp"

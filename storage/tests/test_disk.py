@@ -117,6 +117,21 @@ def test_replacing_a_file(disk: SystemDisk, tmp_path: Path) -> None:
     assert disk.list_directory(str(tmp_path)) == ["checkpoint"]
 
 
+def test_a_file_for_which_there_is_no_room(disk: SystemDisk, tmp_path: Path) -> None:
+    """Nothing is left of it, rather than a part; found by filling a disk: a torn snapshot lay about."""
+    resource = pytest.importorskip("resource")
+    path = f"{tmp_path}/caches"
+    disk.write_file(path, b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, limits[1]))
+    try:
+        with pytest.raises(OSError):
+            disk.write_file(path, b"too long")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert disk.read_file(path) is None
+
+
 def test_a_lock(disk: SystemDisk, tmp_path: Path) -> None:
     """One holder at a time; free again when released."""
     path = f"{tmp_path}/.lock"
