@@ -5,8 +5,8 @@ The data directory lies on a tmpfs of its own, which only root may mount. A cycl
 1. **Fill.** Batches of 16 KiB, acks=all and acks=1, several requests in flight, to several logs, until appends are
    refused with KAFKA_STORAGE_ERROR again and again. Any other refusal is a violation.
 2. **While it is full** everything acknowledged can be read, and is what was sent; so it is all through the filling.
-3. **Free**, in turns: a file that is nobody's is removed; the records of a topic are deleted; a topic is deleted. The
-   broker has to be able to do both of the latter on a full disk, or nobody can help it.
+3. **Free**, in turns: the records of a topic are deleted; files that are nobody's are removed; a topic is deleted. The
+   broker has to be able to do what it is asked to on a full disk, or nobody can help it.
 4. **Go on.** The same process acknowledges again, within `RESUME_SECONDS`.
 
 Every fourth cycle the broker is killed while the disk is full, and has to start on it. For every fifth cycle there is
@@ -44,7 +44,7 @@ from tools.crash_test.outcome import CannotTry, Outcome, Plan
 from tools.kill_test import wire
 from tools.wire_client import WireClient
 
-SHORT_BYTES, FULL_BYTES = 8 << 20, 64 << 20
+SHORT_BYTES, FULL_BYTES = 4 << 20, 64 << 20
 """Size of the disk, for up to two cycles, and for more."""
 
 BATCH_BYTES: Final = 16 << 10
@@ -61,7 +61,8 @@ INODES: Final = 170
 INODES_BYTES: Final = 2 << 20
 """On a disk that has no more inodes: what its segments, 64 KiB each, hold by then."""
 
-FREED_BY: Final = ("files that are nobody's", "DeleteRecords", "DeleteTopics")
+DELETE_RECORDS, FOREIGN_FILES, DELETE_TOPICS = "DeleteRecords", "files that are nobody's", "DeleteTopics"
+FREED_BY: Final = (DELETE_RECORDS, FOREIGN_FILES, DELETE_TOPICS)
 
 
 @contextmanager
@@ -117,10 +118,12 @@ class Cycles:
         settings = dict(setting.split("=", 1) for setting in plan.settings)
         self.broker = Broker(data=disk / "data", config={"group.initial.rebalance.delay.ms": 0, **settings})
         self.client: WireClient
+        self._connected = contextlib.ExitStack()
 
     def connect(self) -> None:
         """A connection, the only one."""
-        self.client = WireClient(self.broker.port)
+        self._connected.close()
+        self.client = self._connected.enter_context(WireClient(self.broker.port))
 
     def create(self, topic: str, partitions: int) -> None:
         """A topic with small segments, whose files go at once when they are deleted."""
@@ -129,7 +132,7 @@ class Cycles:
 
     def run(self) -> None:
         """All cycles, and the last look."""
-        with self.broker:
+        with self.broker, self._connected:
             self.connect()
             self.create(KEEP, 2)
             self.create(PURGE, 2)
@@ -139,11 +142,9 @@ class Cycles:
                     return
                 self.plan.say(f"{number + 1} cycles")
             self.compare("at the end")
-            self.client.socket.close()
             self.broker.restart()
             self.connect()
             self.compare("after a clean stop")
-            self.client.socket.close()
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             check_log.main([str(self.disk / "data"), "--quiet"])
@@ -156,27 +157,26 @@ class Cycles:
         outcome, how = self.outcome, FREED_BY[number % 3]
         drop = f"full-drop-{number}"
         ballast = self.disk / "ballast"
-        if how == FREED_BY[0]:
+        if how == FOREIGN_FILES:
             self.occupy(ballast)
-        if how == FREED_BY[2]:
+        if how == DELETE_TOPICS:
             self.create(drop, 2)
         pid = self.broker.pid
-        if not self.fill(number, drop if how == FREED_BY[2] else PURGE):
+        if not self.fill(number, drop if how == DELETE_TOPICS else PURGE):
             return False
         outcome.count("cycles")
         self.compare("while it is full", outcome_of="records read while it was full")
         if number % 4 == 3:
             outcome.count("kills, and starts on a full disk")
-            self.client.socket.close()
             self.broker.kill()
             self.broker.start()
             self.connect()
             pid = self.broker.pid
             self.compare("started while it is full")
         try:
-            if how == FREED_BY[0]:
+            if how == FOREIGN_FILES:
                 shutil.rmtree(ballast)
-            elif how == FREED_BY[1]:
+            elif how == DELETE_RECORDS:
                 self.purge()
             else:
                 wire.delete_topic(self.client, drop)
