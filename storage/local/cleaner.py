@@ -34,7 +34,7 @@ import trio
 from kproto.errors import KafkaError
 from storage.compaction import LastOfProducer, SegmentState, Source, Verdict, group_segments, judge
 from storage.engine import LogSpec
-from storage.local.directory import Key
+from storage.local.directory import Key, segments_of
 from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
 from storage.local.partition_log import LocalLog
@@ -335,15 +335,6 @@ def survey(log: Log, clean_upto: int | None, stable: int, now: int) -> Verdict:
                 oldest = next((header[8] for _, header in segment.headers(0)), 0)
         states.append(SegmentState(bases[number], segment.size, newest, oldest))
     return judge(states, clean_upto=clean_upto, start=log.start, stable=stable, config=config, now=now)
-
-
-def segments_of(disk: Disk, directory: str) -> list[int]:
-    """Base offsets of the segments in a log's directory, those that are being exchanged included."""
-    try:
-        names = disk.list_directory(directory)
-    except FileNotFoundError:
-        return []
-    return [int(name[:20]) for name in names if name[:20].isdecimal() and name[20:] in (".log", ".log.swap")]
 
 
 def _index_size(disk: Disk, segment: Segment) -> int:

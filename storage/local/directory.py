@@ -304,3 +304,12 @@ class DataDirectory:
         """Replace a checkpoint: without some of them nothing can be deleted, and a full disk stays full."""
         path = f"{self.path}/{name}"
         self.reserve.help(lambda: self._disk.write_file_atomically(path, text))
+
+
+def segments_of(disk: Disk, directory: str) -> list[int]:
+    """Base offsets of the segments in a log's directory, those that are being exchanged included."""
+    try:
+        names = disk.list_directory(directory)
+    except FileNotFoundError:
+        return []
+    return [int(name[:20]) for name in names if name[:20].isdecimal() and name[20:] in (".log", ".log.swap")]

@@ -301,6 +301,11 @@ class LocalStore:
     def quorum_files(self, spec: LogSpec) -> LocalQuorumFiles:
         return LocalQuorumFiles(self, spec)
 
+    def is_open(self, spec: LogSpec) -> bool:
+        """Whether somebody has this log open."""
+        log = self._logs.get((spec.topic, spec.topic_id, spec.partition))
+        return log is not None and log.opened is not None
+
     def existing(self) -> Collection[tuple[str, int]]:
         return self.data.present.keys()
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from kproto.errors import KafkaError
-from storage.local.directory import Key
+from storage.engine import LogSpec
+from storage.local.directory import Key, segments_of
 from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
 from storage.local.partition_log import LocalLog
@@ -235,17 +236,50 @@ class Upkeep:
         if store.has_stopped:
             return
         now = store.wall_millis()
-        if store.every_log is not None:
-            specs = [spec for spec in store.every_log() if self._may_expire((spec.topic, spec.partition), now)]
-            faces = [store.log(spec) for spec in specs]
-        else:
-            faces = [face for face in store.logs() if self._may_expire(face.key, now)]
-        for first in range(0, len(faces), RETENTION_CHUNK):
-            logs = []
-            for face in faces[first : first + RETENTION_CHUNK]:
-                with contextlib.suppress(KafkaError):  # one that cannot be opened is offline, and says so elsewhere
-                    logs.append((face, face.open()))
-            await self._expire(logs, now)
+        chunk: list[LogSpec] = []
+        every = (face.spec for face in store.logs()) if store.every_log is None else store.every_log()
+        for number, spec in enumerate(every):
+            if number % 1000 == 0:  # there may be a hundred thousand
+                await trio.lowlevel.checkpoint()
+            if self._may_expire((spec.topic, spec.partition), now):
+                chunk.append(spec)
+            if len(chunk) == RETENTION_CHUNK:
+                await self._apply_retention_to(chunk, now)
+                chunk = []
+        await self._apply_retention_to(chunk, now)
+
+    async def _apply_retention_to(self, specs: list[LogSpec], now: int) -> None:
+        """The same for some logs. Those that nobody has open are opened for as long as it takes, if they hold anything.
+        """
+        store = self._store
+        closed = [spec for spec in specs if not store.is_open(spec)]
+        keys = [(spec.topic, spec.partition) for spec in closed]
+        bases = await store.offload.run(_all_segments, store.disk, [store.data.path_of(key) for key in keys])
+        empty = {key for key, found in zip(keys, bases, strict=True) if not found}
+        ours = set(keys) - empty
+        logs = []
+        for spec in specs:
+            key = spec.topic, spec.partition
+            if key in empty and not store.is_open(spec):
+                self._retention_due[key] = NEVER  # until something is appended
+                continue
+            with contextlib.suppress(KafkaError):  # one that cannot be opened is offline, and says so elsewhere
+                face = store.log(spec)
+                already = face.opened
+                logs.append((face, face.open()))
+                if already is None and face.opened is not None:
+                    face.opened.used = False
+        await self._expire(logs, now)
+        for face, log in logs:
+            if (
+                face.key in ours
+                and face.opened is log
+                and not (log.used or log.failure or face in self.dirty or store.cleaner.is_cleaning(face))
+                and log.synced_end == log.end
+            ):
+                store.data.recovery_points[face.key] = log.end
+                log.abandon()
+                face.opened = None
 
     def _may_expire(self, key: Key, now: int) -> bool:
         return key in self._store.data.present and self._retention_due.get(key, 0) <= now
@@ -288,6 +322,11 @@ class Upkeep:
         for segment in segments:
             self._store.descriptors.forget(segment)
         self.remove_later(paths, config.file_delete_delay_ms)
+
+
+def _all_segments(disk: Disk, directories: list[str]) -> list[list[int]]:
+    """Base offsets of the segments in each of these. In a thread."""
+    return [segments_of(disk, directory) for directory in directories]
 
 
 def _judge_all(logs: list[Log], now: int) -> list[tuple[int, int] | Exception]:

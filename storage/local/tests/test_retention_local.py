@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from kproto.errors import ErrorCode
-from storage.local.tests.local_lab import Place, append, log_of, read_all, values_of
+from storage.local.tests.local_lab import HurriedDisk, Place, append, log_of, read_all, values_of
+from storage.testing.faulty_disk import FaultyDisk
 from storage.testing.lab import refused
 from storage.testing.log_builder import EPOCH_MS, batch, spec
 
@@ -132,3 +133,27 @@ async def test_logs_that_nobody_has_asked_for(place: Place) -> None:
         await store.apply_retention()
         for partition in range(3):
             assert log_of(store, partition=partition).log_start_offset == 1
+
+
+async def test_logs_that_nobody_uses_are_not_kept_open(place: Place) -> None:
+    """Retention opens a log for as long as it looks at it, and one without segments not at all."""
+    async with place.open() as store:
+        await store.create_logs([spec("empty", partition) for partition in range(20)])
+        await append(log_of(store), batch(b"x"))
+    disk = FaultyDisk(HurriedDisk())
+    async with place.open(disk) as store:
+        store.every_log = lambda: [
+            spec("orders", 0, retention_ms=DAY), *[spec("empty", partition) for partition in range(20)]
+        ]  # fmt: skip
+        await store.apply_retention()
+        assert [face for face in store.logs() if face.opened is not None] == []
+        assert len(store.logs()) == 1
+        asked = disk.calls["list_directory"]
+        await store.apply_retention()
+        assert disk.calls["list_directory"] == asked, "nothing has changed, so nothing is asked again"
+        await append(log_of(store, "empty", 3), batch(b"y"))
+        place.clock.advance(DAY * 30)
+        store.every_log = lambda: [spec("empty", 3, retention_ms=DAY)]
+        log_of(store, "empty", 3).configure(spec("empty", 3, retention_ms=DAY).config)
+        await store.apply_retention()
+        assert log_of(store, "empty", 3).log_start_offset == 1
