@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.kafka_exchange import cluster_log
 from tools.kafka_exchange.brokers import BrokerFailed
 from tools.kafka_exchange.exchange import Commands, Exchange
 from tools.kafka_exchange.kafka_dump import ToolFailed
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     exchange = Exchange(commands, folder, options.records, say)
     try:
         exchange.run()
+        exchange.wrong += cluster_log.run(commands.kafka, folder, say)
     except (BrokerFailed, ToolFailed, TimeoutError) as error:
         print(f"ottla exchange-test: {error}\nfiles are in {folder}", file=sys.stderr)
         return 2
