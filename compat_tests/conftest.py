@@ -57,7 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make `@needs` known."""
     config.addinivalue_line("markers", "needs(*capabilities): what only some clients can do")
     config.stash[OUTCOMES] = []
-    config.pluginmanager.register(Collector(config.stash[OUTCOMES]))
+    # Not in a process that runs a part for another one: its reports go there with all that they have.
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Collector(config.stash[OUTCOMES]))
 
 
 class Collector:

@@ -74,7 +74,7 @@ class KcatProducer(Producer):
             }
         )
         self._work: queue.SimpleQueue[tuple[str, list[Record], list[Outcome]] | None] = queue.SimpleQueue()
-        self._pending: list[list[Outcome]] = []
+        self._pending: list[tuple[list[int], list[Outcome]]] = []
         self._expected = 0
         self._settled = threading.Condition()
         self._running: subprocess.Popen[bytes] | None = None
@@ -82,20 +82,26 @@ class KcatProducer(Producer):
         self._worker.start()
 
     def send(self, topic: str, records: Sequence[Record]) -> None:
-        for _, alike in itertools.groupby(records, lambda record: (kind(record), record.partition, record.headers)):
+        order = list(range(len(records)))
+        if all(record.partition is not None for record in records):
+            # Between partitions there is no order to keep, and a process for each run of records is slow.
+            order.sort(key=lambda number: records[number].partition or 0)
+        for _, alike in itertools.groupby(order, lambda number: likeness(records[number])):
             run = list(alike)
             outcomes: list[Outcome] = []
-            self._pending.append(outcomes)
-            self._expected += len(run)
-            self._work.put((topic, run, outcomes))
+            self._pending.append(([self._expected + number for number in run], outcomes))
+            self._work.put((topic, [records[number] for number in run], outcomes))
+        self._expected += len(records)
 
     def outcomes(self, within: float = PATIENCE) -> list[Outcome]:
         with self._settled:
-            self._settled.wait_for(lambda: sum(map(len, self._pending)) == self._expected, within)
-        settled = [outcome for outcomes in self._pending for outcome in outcomes]
-        missing = [Failed("no answer in time")] * (self._expected - len(settled))
+            self._settled.wait_for(lambda: sum(len(found) for _, found in self._pending) == self._expected, within)
+        settled: list[Outcome] = [Failed("no answer in time")] * self._expected
+        for places, found in self._pending:
+            for place, outcome in zip(places, found, strict=False):
+                settled[place] = outcome
         self._pending, self._expected = [], 0
-        return settled + missing
+        return settled
 
     def _send_all(self) -> None:
         while work := self._work.get():
@@ -133,9 +139,9 @@ class KcatProducer(Producer):
         self._worker.join(5)
 
 
-def kind(record: Record) -> tuple[bool, bool]:
-    """What decides the form of the input."""
-    return record.key is None, record.value is None
+def likeness(record: Record) -> object:
+    """What one process is told for all of its records: the form of its input, the partition, the headers."""
+    return record.key is None, record.value is None, record.partition, record.headers
 
 
 def wire(record: Record) -> bytes:
