@@ -29,7 +29,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -87,6 +88,18 @@ class Damage(NamedTuple):
     data: bytes
 
 
+class Accident(NamedTuple):
+    """One that has not happened yet: there are a hundred thousand, of 64 KiB each."""
+
+    what: str
+    kind: str
+    happen: Callable[[], bytes]
+
+    def damage(self) -> Damage:
+        """Let it happen."""
+        return Damage(self.what, self.kind, self.happen())
+
+
 def build(seed: int) -> Original:
     """A segment of about 64 KiB. Its payload is noise, so that every bit of it matters."""
     chance = random.Random(seed)
@@ -118,44 +131,61 @@ def load(disk: MemoryDisk, recovery_point: int) -> Log:
                          recovery_point=recovery_point, log_start=0, now=0)  # fmt: skip
 
 
-def damages(original: Original, seed: int) -> Iterator[Damage]:
+def accidents(original: Original, seed: int) -> Iterator[Accident]:
     """Every one there is."""
     data, size = original.data, len(original.data)
     for number, position in enumerate(original.positions[:-1]):
         for bit in range(8 * HEADER_SIZE):
-            yield flipped(data, position + bit // 8, bit % 8, f"header of batch {number}", "header bits")
+            yield flip(data, position + bit // 8, bit % 8, f"header of batch {number}", "header bits")
     bit = 0
     for start, end in zip(original.positions, original.positions[1:], strict=False):
         for position in range(start + HEADER_SIZE, end):
-            yield flipped(data, position, bit, "payload", "payload bits")
+            yield flip(data, position, bit, "payload", "payload bits")
             bit = (bit + 3) % 8
     for length in range(size):
-        yield Damage(f"cut to {length} bytes", "truncations", data[:length])
+        yield Accident(f"cut to {length} bytes", "truncations", partial(cut, data, length))
     stale = build(seed + 1).data.ljust(size, b"\0")
     chance = random.Random(seed)
     for block in BLOCKS:
         starts = range(0, size - block + 1, block)
         for start in starts:
-            yield overwritten(data, start, bytes(block), "zeroed")
-            yield overwritten(data, start, stale[start : start + block], "stale")
+            yield overwrite(data, {start: bytes(block)}, "zeroed")
+            yield overwrite(data, {start: stale[start : start + block]}, "stale")
         pairs = [(one, other) for one in starts for other in starts if one != other]
         for one, other in pairs if len(pairs) <= PAIRS else chance.sample(pairs, PAIRS):
-            yield overwritten(data, other, data[one : one + block], "doubled")
-            swapped = overwritten(data, other, data[one : one + block], "swapped").data
-            yield overwritten(swapped, one, data[other : other + block], "swapped")
+            first, second = data[one : one + block], data[other : other + block]
+            yield overwrite(data, {other: first}, "doubled")
+            yield overwrite(data, {other: first, one: second}, "swapped")
 
 
-def flipped(data: bytes, position: int, bit: int, where: str, kind: str) -> Damage:
+def flip(data: bytes, position: int, bit: int, where: str, kind: str) -> Accident:
     """One bit of one byte."""
+    return Accident(f"bit {bit} of byte {position} ({where})", kind, partial(flipped, data, position, bit))
+
+
+def flipped(data: bytes, position: int, bit: int) -> bytes:
     changed = bytearray(data)
     changed[position] ^= 1 << bit
-    return Damage(f"bit {bit} of byte {position} ({where})", kind, bytes(changed))
+    return bytes(changed)
 
 
-def overwritten(data: bytes, position: int, block: bytes, how: str) -> Damage:
-    """One block has other bytes."""
-    changed = data[:position] + block + data[position + len(block) :]
-    return Damage(f"{len(block)} bytes at {position} {how}", f"blocks {how}", changed)
+def cut(data: bytes, length: int) -> bytes:
+    """The file ends there."""
+    return data[:length]
+
+
+def overwrite(data: bytes, blocks: dict[int, bytes], how: str) -> Accident:
+    """Blocks have other bytes, by position."""
+    size = len(next(iter(blocks.values())))
+    what = f"{size} bytes at {' and '.join(map(str, blocks))} {how}"
+    return Accident(what, f"blocks {how}", partial(overwritten, data, blocks))
+
+
+def overwritten(data: bytes, blocks: dict[int, bytes]) -> bytes:
+    changed = bytearray(data)
+    for position, block in blocks.items():
+        changed[position : position + len(block)] = block
+    return bytes(changed)
 
 
 # -- judging -----------------------------------------------------------------------------------------------------------
@@ -310,12 +340,13 @@ def try_damages(plan: Plan, outcome: Outcome) -> None:
     """All damages to a segment, or about `plan.count` cases of them."""
     original = build(plan.seed)
     judge = Judge(original, outcome)
-    total = sum(1 for _ in damages(original, plan.seed)) if plan.count else 0
+    total = sum(1 for _ in accidents(original, plan.seed)) if plan.count else 0
     step = max(1, total * 2 // plan.count) if plan.count else 1
-    for number, damage in enumerate(damages(original, plan.seed)):
+    for number, accident in enumerate(accidents(original, plan.seed)):
         if number % step:
             continue
         number //= step
+        damage = accident.damage()
         for where in ("above", "below", "unread") if number % UNREAD_EVERY == 0 else ("above", "below"):
             judge.try_one(damage, where, number)
             if number % STORE_EVERY == 0:

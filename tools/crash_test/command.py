@@ -30,10 +30,10 @@ class Tier(NamedTuple):
 
 TIERS: dict[str, Tier] = {
     "kills": Tier("tools.crash_test.kills:run", "kills", 2, 500, "SIGKILL of a broker under load"),
-    "syscalls": Tier("tools.crash_test.syscalls:run", "cases", 24, None, "kill, EIO and ENOSPC at the Nth system call"),
-    "sync-order": Tier("tools.crash_test.sync_order:run", "requests", 150, 6000, "no answer before the sync"),
-    "power-cuts": Tier("tools.crash_test.power_cuts:run", "cuts", 100, 2000, "the power goes, on a disk in memory"),
-    "bit-rot": Tier("tools.crash_test.bit_rot:run", "cases", 1500, None, "flipped bits, cut files, wrong blocks"),
+    "syscalls": Tier("tools.crash_test.syscalls:run", "cases", 9, None, "kill, EIO and ENOSPC at the Nth system call"),
+    "sync-order": Tier("tools.crash_test.sync_order:run", "requests", 100, 6000, "no answer before the sync"),
+    "power-cuts": Tier("tools.crash_test.power_cuts:run", "cuts", 60, 2000, "the power goes, on a disk in memory"),
+    "bit-rot": Tier("tools.crash_test.bit_rot:run", "cases", 300, None, "flipped bits, cut files, wrong blocks"),
     "disk-full": Tier("tools.crash_test.disk_full:run", "cycles", 1, 50, "full, freed, going on without a restart"),
 }
 
