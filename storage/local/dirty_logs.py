@@ -77,6 +77,15 @@ def decode(data: bytes, checkpoint: int) -> set[Key] | None:
     return keys
 
 
+def any_checkpoint(data: bytes) -> int:
+    """The checksum of recovery points that a list goes with: for whoever wants to see the list and not to use it."""
+    found = data[_FIRST_SLOT : _FIRST_SLOT + _SLOT_SIZE].rpartition(b" ")[2].strip()
+    try:
+        return int(found, 16)
+    except ValueError:
+        return -1
+
+
 class DirtyLogs:
     """The list in one directory. `add`, `begin` and `finish` belong to the event loop, the others to any thread."""
 

@@ -75,6 +75,10 @@ class DirectoryCheck:
                 for (topic, partition), offset in offsets.items():
                     if offset < 0:
                         yield Finding(path, f"it has offset {offset} for {topic}-{partition}")
+        elif named is not None and named.kind is Kind.DIRTY_LOGS:
+            for line in of_file(path):
+                if line["type"] == "unreadable":
+                    yield Finding(path, f"it is unreadable: {line['reason']}", note=True)
         elif named is not None and named.kind in (Kind.META_PROPERTIES, Kind.CLEAN_SHUTDOWN, Kind.LOCK):
             for line in of_file(path):
                 if line["type"] == "unreadable":

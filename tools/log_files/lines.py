@@ -41,6 +41,7 @@ from kproto.ids import format_uuid
 from kproto.internal_topics.metadata_snapshot import DamagedSnapshot, read_snapshot
 from storage.local import (
     checkpoints,
+    dirty_logs,
     leader_epochs,
     offset_index,
     partition_metadata,
@@ -257,6 +258,15 @@ def _json(data: bytes, _: int) -> Iterator[Line]:
     yield {"type": "values", "values": values}
 
 
+def _dirty_logs(data: bytes, _: int) -> Iterator[Line]:
+    listed = dirty_logs.decode(data, dirty_logs.any_checkpoint(data))
+    if listed is None:
+        yield _unreadable("no whole list of dirty logs; the next start after a crash will visit every log")
+        return
+    for topic, partition in sorted(listed):
+        yield {"type": "dirty_log", "topic": topic, "partition": partition}
+
+
 def _lock(data: bytes, _: int) -> Iterator[Line]:
     if data:
         yield _unreadable(f"{len(data)} bytes in a file that is always empty")
@@ -272,6 +282,7 @@ _READERS: Final[Mapping[Kind, Callable[[bytes, int], Iterator[Line]]]] = {
     Kind.PARTITION_METADATA: _partition_metadata,
     Kind.META_PROPERTIES: _meta_properties,
     Kind.CLEAN_SHUTDOWN: _json,
+    Kind.DIRTY_LOGS: _dirty_logs,
     Kind.QUORUM_STATE: _json,
     Kind.LOCK: _lock,
 }

@@ -15,6 +15,7 @@ name                                    kind                                    
 `*-offset-checkpoint`                   offsets of many logs                        storage.local.checkpoints
 `meta.properties`                       whose directory                             storage.local.checkpoints
 `.kafka_cleanshutdown`, `quorum-state`  JSON
+`ottla-dirty-logs`                      logs that may have grown                    storage.local.dirty_logs
 `.lock`                                 empty
 ======================================  ==========================================  =================================
 
@@ -30,7 +31,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from storage.local import checkpoints, leader_epochs, partition_metadata
+from storage.local import checkpoints, dirty_logs, leader_epochs, partition_metadata
 
 QUORUM_STATE: Final = "quorum-state"
 METADATA_TOPIC: Final = "__cluster_metadata"
@@ -54,6 +55,7 @@ class Kind(Enum):
     OFFSETS = "offset checkpoint"
     META_PROPERTIES = "meta properties"
     CLEAN_SHUTDOWN = "clean shutdown marker"
+    DIRTY_LOGS = "dirty logs"
     QUORUM_STATE = "quorum state"
     LOCK = "lock"
 
@@ -76,6 +78,7 @@ _BY_NAME: Final = {
     checkpoints.CLEANER_OFFSETS: Kind.OFFSETS,
     checkpoints.META_PROPERTIES: Kind.META_PROPERTIES,
     checkpoints.CLEAN_SHUTDOWN: Kind.CLEAN_SHUTDOWN,
+    dirty_logs.NAME: Kind.DIRTY_LOGS,
     QUORUM_STATE: Kind.QUORUM_STATE,
     checkpoints.LOCK: Kind.LOCK,
 }

@@ -171,7 +171,7 @@ async def test_without_a_list_every_log_is_visited(place: Place, spoil: Callable
 
 @pytest.mark.parametrize("spoil", [*SPOILED, *WRONG])
 async def test_whatever_the_list_says_the_logs_say_the_same(place: Place, spoil: Callable[[Place], None]) -> None:
-    """L17: a log that has grown and is not on the list is recovered when it is opened."""
+    """E12: a log that has grown and is not on the list is recovered when it is opened."""
     left = await killed(place)
     spoil(left)
     await expect(left)

@@ -17,6 +17,7 @@ from kproto.internal_topics.share_group_state import ShareSnapshotKey, ShareSnap
 from kproto.internal_topics.transaction_state import TransactionLogKey, TransactionLogValue
 from kproto.schema.compile import encode
 from kproto.schema.declare import Data
+from storage.local import dirty_logs
 from storage.testing.log_builder import EPOCH_MS
 from tools.commands.dump_log import main
 from tools.log_files.names import DirectoryName, FileName, Kind, directory_named, file_named
@@ -51,10 +52,21 @@ def test_every_file_of_a_directory(sound: Path, dump: Callable[..., list[Line]])
     files = of_type(dump(sound, "--records", "--index-check"), "file")
     assert sorted(line["file"] for line in files) == sorted(str(path) for path in sound.rglob("*") if path.is_file())
     kinds = {line["kind"] for line in files}
-    absent = {Kind.METADATA_SNAPSHOT, Kind.QUORUM_STATE}
+    absent = {Kind.METADATA_SNAPSHOT, Kind.QUORUM_STATE, Kind.DIRTY_LOGS}
     assert kinds == {kind.value for kind in Kind if kind not in absent}
     [txnindex] = [line for line in files if line["kind"] == "transaction index" and line["topic"] == "orders"][:1]
     assert txnindex.items() >= {"partition": 0, "size": 68}.items()
+
+
+def test_the_list_of_dirty_logs(tmp_path: Path, dump: Callable[..., list[Line]]) -> None:
+    """Which logs a start after a crash would look at; one that it would not believe is unreadable."""
+    path = tmp_path / dirty_logs.NAME
+    path.write_bytes(dirty_logs.encode([("b", 3), ("a", 12)], 77))
+    assert of_type(dump(path), "dirty_log") == [
+        {"type": "dirty_log", "topic": "a", "partition": 12}, {"type": "dirty_log", "topic": "b", "partition": 3}
+    ]  # fmt: skip
+    path.write_bytes(path.read_bytes()[:-3])
+    assert of_type(dump(path, status=1), "unreadable")
 
 
 def test_batches(sound: Path, dump: Callable[..., list[Line]]) -> None:
