@@ -558,11 +558,16 @@ class Log:
     def drop_segments(self) -> list[Segment]:
         """Take the segments that lie wholly before the log's start out of the log; the caller removes their files.
 
-        A log always keeps one to write: if all is before the start, a new one is begun. Raises OSError.
+        A log always keeps one to write: if all is before the start, a new one is begun. On a full disk the last one
+        stays instead, for without the others there will be room. Raises OSError.
         """
         segments = self.segments
         if segments and self.start == self.end and segments[-1].size:
-            self.roll()
+            try:
+                self.roll()
+            except OSError as error:
+                if error.errno not in PASSING_ERRORS:
+                    raise
             segments = self.segments
         bases = self.layout[0]
         count = max(0, bisect_right(bases, self.start) - 1)

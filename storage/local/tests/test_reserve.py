@@ -150,3 +150,20 @@ async def test_a_start_on_a_full_disk_serves(tmp_path: Path) -> None:
     assert killed.file(".index").stat().st_size > 0
     async with killed.open() as store:
         assert len(await values_of(store, log_of(store))) == 21
+
+
+async def test_records_go_though_no_segment_can_be_begun(tmp_path: Path) -> None:
+    """To delete everything a log begins a new segment. Where no file can be made, it keeps the last one instead."""
+    place, disk = Place(tmp_path / "data"), FaultyDisk(HurriedDisk())
+    async with place.open(disk) as store:
+        log = log_of(store, segment_bytes=100)
+        for value in (b"a", b"b", b"c"):
+            await append(log, batch(value))
+        disk.fail("create", errno.ENOSPC, path=".log")
+        assert await log.delete_before(3) == 3
+        assert [name for name in place.names() if name.endswith(".log")] == ["00000000000000000002.log"]
+        disk.heal()
+        assert await append(log, batch(b"d")) == 3
+        assert await values_of(store, log) == [b"d"]
+    async with place.as_killed().open() as store:
+        assert await values_of(store, log_of(store)) == [b"d"]
