@@ -97,6 +97,7 @@ _RENDERERS: Final[Mapping[str, Callable[[Line], str]]] = {
     "producer": _values,
     "epoch": _values,
     "offset": lambda line: f"  {line['topic']}-{line['partition']} {line['offset']}",
+    "dirty_log": lambda line: f"  {line['topic']}-{line['partition']}",
     "topic_id": _values,
     "identity": _values,
     "values": lambda line: f"  {_quoted(line['values'])}",

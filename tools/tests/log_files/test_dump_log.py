@@ -58,13 +58,17 @@ def test_every_file_of_a_directory(sound: Path, dump: Callable[..., list[Line]])
     assert txnindex.items() >= {"partition": 0, "size": 68}.items()
 
 
-def test_the_list_of_dirty_logs(tmp_path: Path, dump: Callable[..., list[Line]]) -> None:
+def test_the_list_of_dirty_logs(
+    tmp_path: Path, dump: Callable[..., list[Line]], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Which logs a start after a crash would look at; one that it would not believe is unreadable."""
     path = tmp_path / dirty_logs.NAME
     path.write_bytes(dirty_logs.encode([("b", 3), ("a", 12)], 77))
     assert of_type(dump(path), "dirty_log") == [
         {"type": "dirty_log", "topic": "a", "partition": 12}, {"type": "dirty_log", "topic": "b", "partition": 3}
     ]  # fmt: skip
+    assert main([str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["  a-12", "  b-3"]
     path.write_bytes(path.read_bytes()[:-3])
     assert of_type(dump(path, status=1), "unreadable")
 
