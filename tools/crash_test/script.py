@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import socket
 import sys
 import tempfile
@@ -227,7 +228,7 @@ def _child(what: str, directory: str, orders: socket.socket, waiting: int) -> No
     try:
         # Any process of this user may trace this one: where only parents may, strace is not one.
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
-        os.read(waiting, 1)
+        select.select([waiting], [], [])  # and no read: the first one is the script's
         script = Script(directory, tell)
         trio.run(script.play if what == "play" else script.recover)
         status = 0
