@@ -398,7 +398,7 @@ class Log:
         self.write_snapshot()
 
     def abandon(self) -> None:
-        """Nobody is going to ask this object for anything: its files are closed when the last who reads them lets go."""
+        """Nobody is going to ask this object for anything: its files are closed when their last reader lets go."""
         for segment in self.segments:
             self._around.descriptors.forget(segment)
 
