@@ -115,6 +115,13 @@ class BrokerConfig:
     log_retention_bytes: int
     log_retention_ms: int
     log_retention_check_interval_ms: int
+    internal_metadata_log_segment_bytes: int | None
+    metadata_log_max_record_bytes_between_snapshots: int
+    metadata_log_max_snapshot_interval_ms: int
+    metadata_log_segment_bytes: int
+    metadata_log_segment_ms: int
+    metadata_max_retention_bytes: int
+    metadata_max_retention_ms: int
     log_roll_ms: int
     log_roll_jitter_ms: int
     log_segment_bytes: int

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from broker.config_keys.definition import (
+    ACTS,
     BOOLEAN,
     CLUSTER_WIDE,
     DOUBLE,
@@ -35,7 +36,7 @@ KEYS: Final = (
         None, READ_ONLY, LATER, True,
     ),
     ConfigKey("internal.metadata.delete.delay.millis", LONG, "60000", None, READ_ONLY, NOTHING, True),
-    ConfigKey("internal.metadata.log.segment.bytes", INT, None, None, READ_ONLY, NOTHING, True),
+    ConfigKey("internal.metadata.log.segment.bytes", INT, None, None, READ_ONLY, ACTS, True),
     ConfigKey("internal.metadata.max.batch.size.in.bytes", INT, "8388608", None, READ_ONLY, NOTHING, True),
     ConfigKey("log.initial.task.delay.ms", LONG, "30000", at_least(0), READ_ONLY, NOTHING, True),
     ConfigKey("producer.id.expiration.check.interval.ms", INT, "600000", at_least(1), READ_ONLY, NOTHING, True),

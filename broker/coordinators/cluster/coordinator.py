@@ -507,23 +507,16 @@ class ClusterCoordinator:
 
 def _metadata_log_config(config: BrokerConfig) -> LogConfig:
     """How the cluster log rolls; what is removed of it is the snapshots' business."""
-    segment_bytes = config.get("internal.metadata.log.segment.bytes") or config.get("metadata.log.segment.bytes")
-    segment_ms = config.get("metadata.log.segment.ms")
-    assert isinstance(segment_bytes, int) and isinstance(segment_ms, int)
-    return LogConfig(delete=False, segment_bytes=segment_bytes, segment_ms=segment_ms)
+    segment_bytes = config.internal_metadata_log_segment_bytes or config.metadata_log_segment_bytes
+    return LogConfig(delete=False, segment_bytes=segment_bytes, segment_ms=config.metadata_log_segment_ms)
 
 
 def _snapshot_rules(config: BrokerConfig) -> SnapshotRules:
-    def number(key: str) -> int:
-        value = config.get(key)
-        assert isinstance(value, int), f"{key} is a number"
-        return value
-
     return SnapshotRules(
-        number("metadata.log.max.record.bytes.between.snapshots"),
-        number("metadata.log.max.snapshot.interval.ms"),
-        number("metadata.max.retention.bytes"),
-        number("metadata.max.retention.ms"),
+        config.metadata_log_max_record_bytes_between_snapshots,
+        config.metadata_log_max_snapshot_interval_ms,
+        config.metadata_max_retention_bytes,
+        config.metadata_max_retention_ms,
     )
 
 
