@@ -16,20 +16,24 @@ from typing import Final
 from broker.coordinators.cluster.image import Topic
 from broker.coordinators.cluster.kept_records import CLUSTER, QUOTAS, SECURITY
 from broker.coordinators.cluster.machine import ClusterCapture
+from broker.coordinators.cluster.placements import Placement, TopicPlacements
 from kproto.internal_topics.cluster_metadata import (
     ConfigRecord,
     FeatureLevelRecord,
-    PartitionRecord,
     ProducerIdsRecord,
     RegisterBrokerRecord,
     TopicRecord,
     encode_record,
 )
 from kproto.internal_topics.metadata_snapshot import write_snapshot
-from kproto.schema.declare import Record
 
 METADATA_VERSION: Final = "metadata.version"
 ELR_VERSION: Final = "eligible.leader.replicas.version"
+
+NUMBER_AT: Final = 3
+"""Where a PartitionRecord has its partition's number: behind the frame's version, the kind and the record's version."""
+
+BEHIND_NUMBER: Final = NUMBER_AT + 4
 
 
 def snapshot_batches(capture: ClusterCapture, epoch: int, last_timestamp: int, now: int) -> Iterator[bytearray]:
@@ -38,36 +42,41 @@ def snapshot_batches(capture: ClusterCapture, epoch: int, last_timestamp: int, n
 
 
 def _values(capture: ClusterCapture) -> Iterator[bytes]:
-    elr = capture.image.features.get(ELR_VERSION, 0) > 0
-    for record in snapshot_records(capture):
-        version = None
-        if isinstance(record, PartitionRecord):
-            version = 2 if elr or record.eligible_leader_replicas or record.last_known_elr else 1
-        elif isinstance(record, RegisterBrokerRecord):
-            version = 3 if record.cordoned_log_dirs is None else 4
-        yield encode_record(record, version)
-
-
-def snapshot_records(capture: ClusterCapture) -> Iterator[Record]:
-    """The records that make the state captured, in Kafka's order."""
+    """The records that make the state captured, in Kafka's order, as values."""
     features = capture.image.features
     for name in sorted(features, key=lambda name: (name != METADATA_VERSION, name)):
-        yield FeatureLevelRecord(name=name, feature_level=features[name])
-    yield from capture.kept.of(CLUSTER)
+        yield encode_record(FeatureLevelRecord(name=name, feature_level=features[name]))
+    for record in capture.kept.of(CLUSTER):
+        cordons = isinstance(record, RegisterBrokerRecord) and record.cordoned_log_dirs is not None
+        yield encode_record(record, 3 if isinstance(record, RegisterBrokerRecord) and not cordons else None)
+    knows_elr = features.get(ELR_VERSION, 0) > 0
     for topic in sorted(capture.image.topics.values(), key=lambda topic: topic.name):
-        yield TopicRecord(name=topic.name, topic_id=topic.topic_id)
-        yield from _partitions(capture, topic)
+        yield encode_record(TopicRecord(name=topic.name, topic_id=topic.topic_id))
+        yield from _partitions(capture.placements[topic.topic_id], topic, knows_elr)
     for (kind, resource), configs in sorted(capture.image.configs.items(), key=lambda item: item[0]):
         for name, value in configs.items():
-            yield ConfigRecord(resource_type=kind, resource_name=resource, name=name, value=value)
-    yield from capture.kept.of(QUOTAS)
+            yield encode_record(ConfigRecord(resource_type=kind, resource_name=resource, name=name, value=value))
+    for record in capture.kept.of(QUOTAS):
+        yield encode_record(record)
     if capture.next_producer_id > 0:
-        yield ProducerIdsRecord(broker_id=-1, broker_epoch=-1, next_producer_id=capture.next_producer_id)
-    yield from capture.kept.of(SECURITY)
+        yield encode_record(
+            ProducerIdsRecord(broker_id=-1, broker_epoch=-1, next_producer_id=capture.next_producer_id)
+        )
+    for record in capture.kept.of(SECURITY):
+        yield encode_record(record)
 
 
-def _partitions(capture: ClusterCapture, topic: Topic) -> Iterator[Record]:
-    placements = capture.placements[topic.topic_id]
+def _partitions(placements: TopicPlacements, topic: Topic, knows_elr: bool) -> Iterator[bytes]:
+    """The PartitionRecords of a topic. Those that differ in nothing but the partition's number, which stands first in
+    the body, are encoded once."""
+    alike: dict[tuple[Placement, int, int], tuple[bytes, bytes]] = {}
     for partition in topic.partitions:
-        placement, epoch = placements.of(partition), placements.partition_epoch(partition)
-        yield placement.record(topic.topic_id, partition, topic.leader_epoch(partition), epoch)
+        placement = placements.of(partition)
+        key = placement, topic.leader_epoch(partition), placements.partition_epoch(partition)
+        found = alike.get(key)
+        if found is None:
+            elr = knows_elr or placement.eligible_leader_replicas or placement.last_known_elr
+            value = encode_record(placement.record(topic.topic_id, 0, key[1], key[2]), 2 if elr else 1)
+            assert value[NUMBER_AT:BEHIND_NUMBER] == bytes(4)
+            found = alike[key] = value[:NUMBER_AT], value[BEHIND_NUMBER:]
+        yield found[0] + partition.to_bytes(4, "big") + found[1]
