@@ -364,7 +364,7 @@ def _checked_batches(
     """(position, header) of each valid batch from `position`; ends at the first that is not."""
     file, size, least = segment.file, segment.size, segment.base_offset
     farthest = least + MAX_RELATIVE_OFFSET
-    buffer = bytearray(SCAN_BUFFER)
+    buffer = bytearray(min(SCAN_BUFFER, size - position))
     while position < size:
         got = file.read_into(position, memoryview(buffer)[: min(len(buffer), size - position)])
         view = memoryview(buffer)[:got]
