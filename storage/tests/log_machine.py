@@ -32,6 +32,7 @@ from storage.seams.clock import Instant
 from storage.seams.disk import Disk
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
+from storage.testing.lab import refused
 from storage.testing.log_builder import as_batch, content, spec, whole_batches
 from storage.testing.log_model import LogModel, Refused, Repeated, all_placed
 from storage.testing.memory_disk import MemoryDisk
@@ -161,7 +162,9 @@ class LogMachine(RuleBasedStateMachine):
             made[0] = made[0]._replace(headers=[("h", b"1"), ("n", None)])
         return as_batch(build_batch(made, **fields))
 
-    def send(self, batches: list[Batch], *, durable: bool, expected_end: int | None = None) -> bool:
+    def send(
+        self, batches: list[Batch], *, durable: bool, expected_end: int | None = None, look: bool = True
+    ) -> bool:
         """Append to both; whether they were new."""
         expected = self.model.expect_append(batches)
         rolls = self.model.must_roll(batches)
@@ -188,7 +191,8 @@ class LogMachine(RuleBasedStateMachine):
             self.appended(base, rolls)
             if durable and self.model.config.ack_fsync:
                 self.model.durable = self.model.end
-        self.look()
+        if look:
+            self.look()
         return expected is None
 
     def appended(self, base: int, must_roll: bool) -> None:
@@ -260,6 +264,21 @@ class LogMachine(RuleBasedStateMachine):
         if self.send([batch], durable=durable):
             self.sent(self.writers[who], batch)
 
+    @rule(count=st.integers(4, 16), size=st.integers(1, 150), who=PRODUCERS, transactional=st.booleans())
+    def burst(self, count: int, size: int, who: int, transactional: bool) -> None:
+        """Many batches of few keys, every other one with a number; looked at when they are there."""
+        for number in range(count):
+            key = b"abcd"[number % 4 : number % 4 + 1]
+            value = None if number % 7 == 3 else (size * (number + 1)) % 190
+            records: list[tuple[bytes | None, int | None, int]] = [(key, value, 100 * number), (b"a", size, -number)]
+            if number % 2:
+                self.send([self.build(records, compression=number % 5)], durable=False, look=False)
+                continue
+            batch = self.numbered(self.writers[who], records, transactional, 0, 0)
+            if self.send([batch], durable=False, look=False):
+                self.sent(self.writers[who], batch)
+        self.look()
+
     @rule(who=PRODUCERS, back=st.integers(0, 6))
     def repeat(self, who: int, back: int) -> None:
         """A batch that was sent before comes once more."""
@@ -285,32 +304,19 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(share=st.floats(0, 1))
     def delete_records(self, share: float) -> None:
-        """DeleteRecords, up to anywhere in the log."""
+        """DeleteRecords, up to anywhere in the log; neither below zero nor beyond the end."""
+        for wrong in (-1, self.model.end + 1):
+            with refused(ErrorCode.OFFSET_OUT_OF_RANGE):
+                self.run(self._delete_before, wrong)
         offset = self.model.start + round((self.model.end - self.model.start) * share)
-
-        async def delete() -> int:
-            return await self.log.delete_before(offset)
-
-        assert self.run(delete) == offset
+        assert self.run(self._delete_before, offset) == offset
         if offset > self.model.start:
             self.model.durable = max(self.model.durable, offset)
             self.model.move_start(offset)
         self.look()
 
-    @rule(off=st.sampled_from([-1, 1]))
-    def delete_records_out_of_range(self, off: int) -> None:
-        """Neither below zero nor beyond the end."""
-
-        async def delete() -> None:
-            try:
-                await self.log.delete_before(-1 if off < 0 else self.model.end + off)
-            except KafkaError as error:
-                assert error.code is ErrorCode.OFFSET_OUT_OF_RANGE
-            else:
-                raise AssertionError("accepted")
-
-        self.run(delete)
-        self.look()
+    async def _delete_before(self, offset: int) -> int:
+        return await self.log.delete_before(offset)
 
     @rule(millis=st.sampled_from([1, 700, 2500, 20_000]))
     def time_passes(self, millis: int) -> None:

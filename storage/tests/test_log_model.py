@@ -25,7 +25,7 @@ from storage.seams.logging import process_lines
 from storage.tests.log_lives import MACHINES, live
 from storage.timestamps import first_record_at
 
-STEPS = 25
+STEPS = 20
 DIES = 1
 
 
@@ -39,7 +39,7 @@ def quiet() -> Iterator[None]:
     lines.set_levels(levels)
 
 
-@pytest.mark.parametrize(("engine", "lives"), [("memory", 8), ("local", 20), ("power-cuts", 12), ("directory", 5)])
+@pytest.mark.parametrize(("engine", "lives"), [("memory", 6), ("local", 15), ("power-cuts", 10), ("directory", 5)])
 def test_an_engine_is_what_the_model_is(engine: str, lives: int) -> None:
     """Content, offsets, look-ups by offset and time, producers and transactions agree after every step."""
     live(MACHINES[engine], lives=lives, steps=STEPS, database=None, phases=(Phase.generate,))
@@ -84,8 +84,8 @@ def a_snapshot_without_one_producer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LogProducers, "snapshot", wrong)
 
 
-def a_window_of_four_batches(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(producers, "WINDOW", 4)
+def a_window_of_one_batch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(producers, "WINDOW", 1)
 
 
 def the_batch_instead_of_the_record_at_a_time(patch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
         (an_index_that_points_past, "local"),
         (a_compaction_that_drops_the_newest_record_of_a_key, "local"),
         (a_snapshot_without_one_producer, "local"),
-        (a_window_of_four_batches, "local"),
+        (a_window_of_one_batch, "local"),
         (the_batch_instead_of_the_record_at_a_time, "local"),
         (retention_of_one_segment_too_many, "local"),
         (stable_data_that_ends_where_the_log_ends, "local"),
@@ -141,4 +141,4 @@ def test_a_planted_mistake_is_found(plant: Any, engine: str, monkeypatch: pytest
     """The model can fail: an engine with this mistake does not live long."""
     plant(monkeypatch)
     with pytest.raises((AssertionError, KafkaError)):
-        live(MACHINES[engine], lives=400, steps=40, database=None, derandomize=True, phases=(Phase.generate,))
+        live(MACHINES[engine], lives=400, steps=30, database=None, derandomize=True, phases=(Phase.generate,))

@@ -19,6 +19,7 @@ from tools.wire_client import WireClient
 TOPIC = "sequences"
 BATCHES = 4
 RECORDS = 3
+WAIT_SECONDS = 60.0
 
 
 class Numbered(NamedTuple):
@@ -34,7 +35,12 @@ class Numbered(NamedTuple):
 def begin(port: int) -> Numbered:
     """Write the first batches of a new producer."""
     with WireClient(port) as client:
-        answer = client.call(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000), 4)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            answer = client.call(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000), 4)
+            if answer.error_code != ErrorCode.COORDINATOR_LOAD_IN_PROGRESS or time.monotonic() > deadline:
+                break  # Kafka has no numbers to give out yet, right after its start
+            time.sleep(0.2)
         if answer.error_code:
             raise ConnectionError(f"InitProducerId was answered with error {answer.error_code}")
         producer = Numbered(answer.producer_id, answer.producer_epoch, BATCHES, int(time.time() * 1000))
