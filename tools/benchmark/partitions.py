@@ -262,8 +262,12 @@ def answers_all(broker: BrokerProcess, partitions: Sequence[tuple[str, int]]) ->
         for topic, partition in partitions:
             topics.setdefault(topic, []).append(ListOffsetsPartition(partition_index=partition, timestamp=-1))
         asked = [ListOffsetsTopic(name=name, partitions=wanted) for name, wanted in topics.items()]
-        reply: Any = client.call(ListOffsetsRequest(replica_id=-1, topics=asked), LIST_OFFSETS_VERSION)
-    found = [partition for topic in reply.topics for partition in topic.partitions]
+        while True:
+            reply: Any = client.call(ListOffsetsRequest(replica_id=-1, topics=asked), LIST_OFFSETS_VERSION)
+            found = [partition for topic in reply.topics for partition in topic.partitions]
+            if not any(partition.error_code in RETRIABLE for partition in found):
+                break
+            pause(0.1)  # Kafka answers before it leads its partitions again
     return len(found) == len(partitions) and all(part.error_code == 0 and part.offset > 0 for part in found)
 
 
