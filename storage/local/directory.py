@@ -280,8 +280,14 @@ class DataDirectory:
         text = checkpoints.encode_offsets(list(self.recovery_points.items()))
         self.checksum = crc32c(text)
         self.dirty_logs.expect(self.checksum)
-        for name in (checkpoints.RECOVERY_POINTS, checkpoints.HIGH_WATERMARKS):
-            self._write(name, text)
+        self._write(checkpoints.RECOVERY_POINTS, text)
+        try:
+            self._write(checkpoints.HIGH_WATERMARKS, text)
+        except OSError as error:
+            if error.errno not in reserve.NO_ROOM:
+                raise
+            # Nobody but Kafka reads it, and works without: not worth a deletion that would make room.
+            self._log.warning("disk full: checkpoint not written", file=checkpoints.HIGH_WATERMARKS)
 
     def replace_dirty_logs(self, keys: set[Key]) -> None:
         """Begin another list of dirty logs, with these. It is not worth an error: without one a start is slow."""

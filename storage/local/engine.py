@@ -380,7 +380,8 @@ class LocalStore:
             async with self.reshaping, self._checkpointing:
                 await self.offload.run(self.data.rename_all, doomed)
         except OSError as error:
-            self.stop(f"{self.data.path}: {error}")
+            if error.errno not in PASSING_ERRORS:
+                self.stop(f"{self.data.path}: {error}")
             raise self._refused(error) from error
         for key, _ in doomed:
             self.data.present.pop(key, None)

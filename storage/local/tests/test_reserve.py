@@ -167,3 +167,30 @@ async def test_records_go_though_no_segment_can_be_begun(tmp_path: Path) -> None
         assert await values_of(store, log) == [b"d"]
     async with place.as_killed().open() as store:
         assert await values_of(store, log_of(store)) == [b"d"]
+
+
+async def test_a_full_disk_does_not_stop_the_directory(tmp_path: Path) -> None:
+    """A deletion for which there was no room, not even with the reserve, was taken for a broken disk."""
+    disk = FaultyDisk(HurriedDisk())
+    async with Place(tmp_path / "data").open(disk) as store:
+        log, other = log_of(store), log_of(store, "others")
+        await append(log, batch(b"a"))
+        await append(other, batch(b"a"))
+        disk.fail("write_file_atomically", errno.ENOSPC, path="recovery-point-offset-checkpoint")
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            await store.delete_logs([log.spec])
+        assert not store.has_stopped
+        disk.heal()
+        store.data.reserve.make()
+        assert await append(other, batch(b"b")) == 1
+
+
+async def test_kafkas_high_watermarks_can_wait(tmp_path: Path) -> None:
+    """A log is deleted though there is no room for the checkpoint that only Kafka reads."""
+    disk = FaultyDisk(HurriedDisk())
+    async with Place(tmp_path / "data").open(disk) as store:
+        log = log_of(store)
+        await append(log, batch(b"a"))
+        disk.fail("write_file_atomically", errno.ENOSPC, path="replication-offset-checkpoint")
+        await store.delete_logs([log.spec])
+        assert ("orders", 0) not in store.existing()
