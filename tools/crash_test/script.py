@@ -192,8 +192,8 @@ class Script:
 
     async def _delete_log(self, store: LocalStore) -> None:
         self._tell(f"deleting {GONE}")
-        await store.delete_logs([spec_of(GONE, self._generation)])
-        self._generation += 1
+        self._generation += 1  # whatever comes of it: a broker has written down that the topic is gone
+        await store.delete_logs([spec_of(GONE, self._generation - 1)])
         self._tell(f"deleted {GONE}")
 
 

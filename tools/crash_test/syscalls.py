@@ -82,7 +82,6 @@ class Ledger:
     starting: int = 0
     started: int = 0
     deleting: bool = False
-    deleted: bool = False
     dead: str = ""
     status: int = 0
 
@@ -101,10 +100,8 @@ class Ledger:
                 self.starting = int(offset)
             case "started", _, offset:
                 self.started = int(offset)
-            case "deleting", _:
+            case "deleting", _:  # from here on there is another topic of that name, whatever has become of the files
                 self.deleting = True
-            case "deleted", _:
-                self.deleted = True
                 self.acknowledged.pop(GONE, None)
                 self.refused.pop(GONE, None)
             case "died:", *_:
@@ -290,7 +287,7 @@ async def compare(directory: Path, ledger: Ledger) -> list[str]:
     wrong: list[str] = []
     try:
         for name in (*PLAIN, KEYED, GONE):
-            generation = 2 if name == GONE and ledger.deleted else 1
+            generation = 2 if name == GONE and ledger.deleting else 1
             try:
                 found, start = await contents(store, name, generation)
             except KafkaError as error:
@@ -338,8 +335,6 @@ def judge(name: str, found: Found, start: int, ledger: Ledger) -> list[str]:
     if name == PLAIN[0] and not ledger.started <= start <= max(ledger.starting, ledger.started):
         wrong.append(f"{name}: starts at {start}, was moved to {ledger.started} (asked for: {ledger.starting})")
     there = {offset: (step, index) for offset, _, step, index in found}
-    if name == GONE and ledger.deleting and not ledger.deleted and not found:
-        return wrong
     for step, base in acknowledged.items():
         for index in range(records_of(step)):
             if base + index >= start and there.get(base + index) != (step, index):
