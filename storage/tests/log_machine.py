@@ -277,6 +277,8 @@ class LogMachine(RuleBasedStateMachine):
             batch = self.numbered(self.writers[who], records, transactional, 0, 0)
             if self.send([batch], durable=False, look=False):
                 self.sent(self.writers[who], batch)
+        for batch_sent in self.writers[who].sent[-6:]:
+            self.send([as_batch(batch_sent)], durable=False, look=False)
         self.look()
 
     @rule(who=PRODUCERS, back=st.integers(0, 6))
@@ -480,8 +482,8 @@ class LocalMachine(LogMachine):
         on_disk = b"".join(self.disk.read_file(f"{self.directory}/{name}") or b"" for name in self.names(".log"))
         assert on_disk == b"".join(batch.data for batch in model.batches), "the files hold the batches, and only these"
         assert log.statistics().size == len(on_disk)
-        self.store.descriptors.trim()
-        self.store.descriptors.trim()
+        for _ in range(3 + len(self.store.descriptors) // 20):  # each time it asks so many and no more
+            self.store.descriptors.trim()
         opened = log.opened  # type: ignore[attr-defined]  # the local engine's
         unsynced = [segment for segment in opened.segments if segment.synced_size < segment.size]
         assert len(self.store.descriptors) <= max(OPEN_FILES, len(unsynced)), "files are open that need not be"
