@@ -265,14 +265,11 @@ class DataDirectory:
     def drop_offsets(self, keys: Iterable[Key]) -> None:
         """Forget the offsets of logs that are gone, durably."""
         keys = list(keys)
-        known = [key for key in keys if key in self.recovery_points or key in self.log_starts]
         if [key for key in keys if self.clean_offsets.pop(key, None) is not None]:
             self.write_clean_offsets()
-        for key in known:
-            self.recovery_points.pop(key, None)
-            self.log_starts.pop(key, None)
-        if known:
+        if [key for key in keys if self.recovery_points.pop(key, None) is not None]:
             self.write_recovery_points()
+        if [key for key in keys if self.log_starts.pop(key, None) is not None]:
             self.write_log_starts()
 
     def write_recovery_points(self) -> None:
