@@ -5,6 +5,7 @@ Adding one means a folder and a line in `CLIENTS`. `__init__.py` of a client's f
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -44,7 +45,10 @@ class Client:
     def version(self) -> str:
         """The version of it that is here; nothing when it is not."""
         try:
-            return str(import_module(f"{__name__}.{self.folder}.adapter").version())
+            # A library's warnings are its own; where reports are only gathered nobody has imported it yet.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return str(import_module(f"{__name__}.{self.folder}.adapter").version())
         except (ImportError, OSError):
             return ""
 
