@@ -264,8 +264,11 @@ class LogMachine(RuleBasedStateMachine):
         if self.send([batch], durable=durable):
             self.sent(self.writers[who], batch)
 
-    @rule(count=st.integers(4, 16), size=st.integers(1, 150), who=PRODUCERS, transactional=st.booleans())
-    def burst(self, count: int, size: int, who: int, transactional: bool) -> None:
+    @rule(
+        count=st.integers(4, 16), size=st.integers(1, 150), who=PRODUCERS, transactional=st.booleans(),
+        end=st.sampled_from([None, True, False]),
+    )  # fmt: skip
+    def burst(self, count: int, size: int, who: int, transactional: bool, end: bool | None) -> None:
         """Many batches of few keys, every other one with a number; looked at when they are there."""
         for number in range(count):
             key = b"abcd"[number % 4 : number % 4 + 1]
@@ -279,7 +282,10 @@ class LogMachine(RuleBasedStateMachine):
                 self.sent(self.writers[who], batch)
         for batch_sent in self.writers[who].sent[-6:]:
             self.send([as_batch(batch_sent)], durable=False, look=False)
-        self.look()
+        if end is None:
+            self.look()
+        else:
+            self.end_transaction(who, end, 0)
 
     @rule(who=PRODUCERS, back=st.integers(0, 6))
     def repeat(self, who: int, back: int) -> None:
