@@ -18,7 +18,7 @@ SCENARIOS = ROOT / "compat_tests" / "scenarios"
 def test_all_outcomes_are_gathered(split: list[str], tmp_path: Path) -> None:
     """Two modules' outcomes come from two processes, and stand in the order of the sources."""
     # What kcat cannot do starts no broker.
-    chosen = ["--client", "kcat", "-W", "error", "-k", "old_records_go or too_many_records_go or unknown_group or configs_are_told"]
+    chosen = ["--client", "kcat", "-k", "old_records_go or too_many_records_go or unknown_group or configs_are_told"]
     modules = [str(SCENARIOS / f"test_{name}.py") for name in ("housekeeping", "administration")]
     words = ["-q", "-p", "no:cacheprovider", "--outcomes", str(tmp_path / "run.json"), *chosen, *split, *modules]
     done = subprocess.run(
