@@ -189,6 +189,9 @@ class Cleaner:
             with trio.CancelScope() as self._scope:
                 try:
                     await store.flusher.wait(face, verdict.upto)
+                    # Where a cleaned segment ends cannot be told from lost bytes by its batches. Below the recovery
+                    # point nothing is taken for lost, so that has to be on the disk first (L19).
+                    await store.settle_recovery_points()
                     return await self._clean_synced(face, verdict)
                 except (KafkaError, Stale):
                     return False  # deleted meanwhile, or not to be written any more

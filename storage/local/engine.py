@@ -432,6 +432,13 @@ class LocalStore:
             await self.offload.run(self._write_recovery_points, dirty)
             self.data.dirty_logs.finish(dirty)
 
+    async def settle_recovery_points(self) -> None:
+        """Return when the recovery points on disk tell of every sync that is over. Raises OSError."""
+        async with self._checkpointing:
+            pass  # one that is under way may be the one
+        if self.checkpoints_changed:
+            await self.write_recovery_points()
+
     def _write_recovery_points(self, dirty: set[Key]) -> None:
         self.data.write_recovery_points()
         self.data.replace_dirty_logs(dirty)

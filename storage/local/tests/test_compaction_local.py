@@ -14,6 +14,7 @@ import trio
 from kproto.errors import ErrorCode, KafkaError
 from storage.compaction import Compaction
 from storage.engine import Read
+from storage.local import checkpoints
 from storage.local.cleaner import CleanerSettings
 from storage.local.engine import LocalStore
 from storage.local.partition_log import LocalLog
@@ -59,6 +60,18 @@ def newest(written: Found, below: int) -> Found:
     """What compaction of everything below an offset leaves of this."""
     last = {key: offset for offset, key, _ in written if offset < below}
     return [record for record in written if record[0] >= below or last[record[1]] == record[0]]
+
+
+async def test_nothing_is_cleaned_above_the_recovery_point(place: Place) -> None:
+    """L19: above it, a segment that ends early is one that lost its end; below it, one that was cleaned."""
+    async with place.open() as store:
+        log = log_of(store, **SETTINGS)
+        await fill(log)
+        active = log.open().segments[-1].base_offset
+        assert await store.cleaner.clean_due() == 1
+        killed = place.as_killed()
+    points = checkpoints.decode_offsets((killed.path / checkpoints.RECOVERY_POINTS).read_bytes())
+    assert points is not None and points[log.key] >= active
 
 
 async def test_the_newest_value_of_each_key_stays(place: Place) -> None:

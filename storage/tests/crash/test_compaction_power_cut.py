@@ -55,8 +55,8 @@ async def live(store: LocalStore, told: Told, chance: random.Random, clock: Virt
         told.sequence += 1
         value = None if chance.random() < 0.1 else b"%d:" % told.sequence + b"x" * chance.randrange(150)
         made = produced(producer, (key, value)) if chance.random() < 0.3 else keyed((key, value))
+        told.sent[log.log_end_offset] = key, value  # the power may go when it has been written, and not yet answered
         done = log.begin_append([made])
-        told.sent[done.base_offset] = key, value
         if chance.random() < 0.7:
             await done.wait_durable()
             for offset, (sent_key, _) in told.sent.items():
