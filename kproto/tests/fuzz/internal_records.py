@@ -88,7 +88,8 @@ def check_metadata(data: bytes) -> None:
     _, at = read_uvarint(data, at)  # the kind
     version, at = read_uvarint(data, at)
     check_round_trip(record, version)
-    assert cluster_metadata.decode_record(cluster_metadata.encode_record(record, version)) == record
+    encoded = cluster_metadata.encode_record(record, version)  # compared, because a number that is none equals nothing
+    assert cluster_metadata.encode_record(cluster_metadata.decode_record(encoded), version) == encoded
 
 
 def check_message(cls: type[Message], version: int, data: bytes) -> None:

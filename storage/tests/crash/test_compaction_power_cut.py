@@ -8,7 +8,7 @@ goes on until the power goes again.
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -174,8 +174,8 @@ async def test_the_simulation_sees_what_is_done_wrong(monkeypatch: pytest.Monkey
             file = super().open(path, create=create)
             return Lazy(file) if path.endswith(".cleaned") else file
 
-        def after_power_cut(self, *arguments: Any, **options: Any) -> SimulatedDisk:
-            found = Unsynced()
+        def after_power_cut(self, *arguments: Any, **options: Any) -> Self:
+            found = type(self)()
             found._root = super().after_power_cut(*arguments, **options)._root
             return found
 
