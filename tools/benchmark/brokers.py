@@ -102,6 +102,10 @@ class BrokerProcess:
         """CPU time spent so far, user and system, all threads."""
         return sum(float(times.user + times.system) for times in (each.cpu_times() for each in self.processes()))
 
+    def user_seconds(self) -> float:
+        """The part of it that was not spent in the kernel."""
+        return sum(float(each.cpu_times().user) for each in self.processes())
+
     def resident_bytes(self) -> int:
         """Memory held now."""
         return sum(each.memory_info().rss for each in self.processes())

@@ -72,6 +72,7 @@ def produce_large(broker: BrokerProcess, results: Results, seconds: float, topic
     done = load.produce(broker, topic, seconds=seconds, records=1000, record_bytes=1000)
     results.add("produce 1,000 B, 1 MB requests: MB/s", broker.name, done.megabytes_per_second)
     results.add("produce 1,000 B, 1 MB requests: CPU s/GB", broker.name, done.cpu_per_gigabyte)
+    results.add("produce 1,000 B, 1 MB requests: user CPU s/GB", broker.name, done.user_per_gigabyte)
 
 
 def produce_java_sized(broker: BrokerProcess, results: Results, seconds: float, topic: str) -> None:
@@ -88,6 +89,7 @@ def produce_spread(broker: BrokerProcess, results: Results, seconds: float, topi
     done = load.produce(broker, topic, seconds=seconds, partitions=12, records=80, record_bytes=1000)
     results.add("produce 1,000 B, 12 partitions: MB/s", broker.name, done.megabytes_per_second)
     results.add("produce 1,000 B, 12 partitions: CPU s/GB", broker.name, done.cpu_per_gigabyte)
+    results.add("produce 1,000 B, 12 partitions: user CPU s/GB", broker.name, done.user_per_gigabyte)
 
 
 def produce_single(broker: BrokerProcess, results: Results, seconds: float, topic: str) -> None:
