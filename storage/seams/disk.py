@@ -200,7 +200,7 @@ class Features:
     @staticmethod
     def detect() -> Features:
         """What this platform has. With OTTLA_PORTABLE in the environment: what any platform has."""
-        if os.environ.get("OTTLA_PORTABLE"):
+        if os.environ.get("OTTLA_PORTABLE", "") not in ("", "0"):
             return Features.portable()
         posix = os.name == "posix"
         return Features(

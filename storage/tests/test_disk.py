@@ -173,3 +173,5 @@ def test_the_environment_can_ask_for_the_portable_paths(monkeypatch: pytest.Monk
     monkeypatch.setenv("OTTLA_PORTABLE", "1")
     assert Features.detect() == Features.portable()
     assert not SystemDisk().tells_residency
+    monkeypatch.setenv("OTTLA_PORTABLE", "0")
+    assert Features.detect() != Features.portable()

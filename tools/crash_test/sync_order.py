@@ -40,7 +40,7 @@ from kproto.messages.offset_commit import OffsetCommitRequest, OffsetCommitReque
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from kproto.schema.compile import decode
 from tools.crash_test.outcome import Outcome, Plan
-from tools.crash_test.syscalls import require_strace
+from tools.crash_test.syscalls import require_strace, with_linux_calls
 from tools.crash_test.trace import Event, events
 from tools.kill_test import wire
 from tools.wire_client import WireClient
@@ -274,7 +274,7 @@ class TracedBroker:
                 ["strace", "-f", "--seccomp-bpf", "-qq", "-yy", "-xx", "-s", "400", "-o", str(self.trace),
                  "-e", f"trace={CALLS}", sys.executable, "-m", "ottla", "serve", "--port", "0",
                  "--data", str(self.data), "--ready-file", str(ready), *words],
-                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=with_linux_calls(),
             )  # fmt: skip
         deadline = time.monotonic() + SECONDS
         while not ready.exists() or not (line := ready.read_text()).endswith("\n"):

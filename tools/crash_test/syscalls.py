@@ -112,6 +112,12 @@ class Ledger:
                 pass
 
 
+def with_linux_calls() -> dict[str, str]:
+    """The environment of a process whose system calls are looked at: Linux's, which portable paths do without."""
+    inherited = {key: value for key, value in os.environ.items() if key != "OTTLA_PORTABLE"}
+    return {**inherited, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 class Player:
     """The process that forks one that plays, and strace for it."""
 
@@ -121,7 +127,7 @@ class Player:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, str(theirs.fileno())],
-                cwd=ROOT, pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                cwd=ROOT, pass_fds=[theirs.fileno()], env=with_linux_calls(),
             )  # fmt: skip
 
     def play(self, what: str, directory: Path, strace: list[str]) -> tuple[Ledger, str]:
