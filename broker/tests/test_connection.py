@@ -380,3 +380,4 @@ async def test_stopping_does_not_wait_for_a_peer_that_has_gone() -> None:
         nursery.start_soon(connection.quiet)
         await settle()
         transport.end()
+    assert transport.closed

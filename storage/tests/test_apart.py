@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -22,7 +22,7 @@ class Counter:
         if start < 0:
             raise ValueError("negative")
         self.value = start
-        self._stopped = False
+        self._stopped = threading.Event()
 
     def add(self, number: int) -> tuple[int, int]:
         """The sum, and the process that made it."""
@@ -35,17 +35,16 @@ class Counter:
 
     def spin(self) -> None:
         """Work that takes for ever, unless it is stopped."""
-        while not self._stopped:
-            time.sleep(0.001)
+        self._stopped.wait()
 
     def stop(self) -> None:
         """Let `spin` end."""
-        self._stopped = True
+        self._stopped.set()
 
     def die(self) -> None:
         """End this process as a lack of memory does."""
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
+        signal.pause()
 
 
 class Awkward(Exception):

@@ -359,8 +359,10 @@ def wait_until_led(client: WireClient) -> None:
     """Asking for a group's coordinator makes its log; it may say for a moment that it is not there yet."""
     client.call(FindCoordinatorRequest(coordinator_keys=[GROUP]), 4)
     deadline = time.monotonic() + SECONDS
-    while commit(client, 0) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while error := commit(client, 0):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the group's coordinator still answers with error {error} after {SECONDS:g} s")
+        time.sleep(0.05)  # a client can only ask again
 
 
 def produce(client: WireClient, number: int, acks: int) -> bytes:
