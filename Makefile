@@ -46,7 +46,7 @@ compat: setup $(CLIENTS)
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest -q broker/tests/tidy
+	$(VENV)/bin/python -m pytest -q tools/tidy
 
 wheel: setup
 	$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

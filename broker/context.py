@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from broker.config import BrokerConfig
+    from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator
     from broker.coordinators.groups import GroupCoordinator
     from broker.fetching.sessions import FetchSessions
+    from broker.network.request_memory import RequestMemory
     from broker.partitions import Partitions
-    from broker.request_memory import RequestMemory
     from storage.engine import LogStore
     from storage.seams.clock import Clock, Instant
     from storage.seams.entropy import Entropy

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from broker.topic_configs import log_config
+from broker.config.topics import log_config
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
 from storage.engine import LogSpec, LogStore, PartitionLog
 
 if TYPE_CHECKING:
-    from broker.config import BrokerConfig
+    from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterChange, ClusterCoordinator, Topic
     from storage.log_config import LogConfig
 
@@ -129,9 +129,7 @@ class Partitions:
         """How this topic's logs are to be kept."""
         config = self._log_configs.get(topic.name)
         if config is None:
-            config = self._log_configs[topic.name] = log_config(
-                topic.configs, self._config, internal=topic.internal
-            )
+            config = self._log_configs[topic.name] = log_config(topic.configs, self._config, internal=topic.internal)
         return config
 
     def _follow(self, change: ClusterChange) -> None:

@@ -159,7 +159,9 @@ def markdown(runs: Sequence[Run]) -> str:
         lines.append("")
     reasons = {
         client: unique(
-            outcome.reason for run in runs for outcome in run.outcomes
+            outcome.reason
+            for run in runs
+            for outcome in run.outcomes
             if outcome.client == client and outcome.result in ("gap", "skip") and outcome.reason
         )
         for client in everybody

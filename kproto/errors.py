@@ -74,7 +74,8 @@ class ErrorCode(IntEnum):
     UNKNOWN_SERVER_ERROR = -1, False, "The broker ran into something it did not expect; its log has the details."
     NONE = 0, False, "Nothing went wrong."
     OFFSET_OUT_OF_RANGE = (
-        1, False,
+        1,
+        False,
         "There is no record at this offset: it lies before the start or beyond the end of the partition's log.",
     )
     CORRUPT_MESSAGE = 2, True, "The record batch is damaged: its checksum, size or format version is wrong."
@@ -88,30 +89,35 @@ class ErrorCode(IntEnum):
     MESSAGE_TOO_LARGE = 10, False, "A record batch is larger than the topic's max.message.bytes."
     STALE_CONTROLLER_EPOCH = 11, False, "The request comes from a controller that has been replaced."
     OFFSET_METADATA_TOO_LARGE = (
-        12, False,
+        12,
+        False,
         "The text committed beside an offset is longer than offset.metadata.max.bytes.",
     )
     NETWORK_EXCEPTION = 13, True, "The connection broke before the answer came."
     COORDINATOR_LOAD_IN_PROGRESS = 14, True, "The coordinator is still reading its log; ask again shortly."
     COORDINATOR_NOT_AVAILABLE = 15, True, "No coordinator can be named at the moment."
     NOT_COORDINATOR = (
-        16, True,
+        16,
+        True,
         "This broker does not coordinate that group or transactional id; look up the coordinator again.",
     )
     INVALID_TOPIC_EXCEPTION = (
-        17, False,
+        17,
+        False,
         "The topic's name is not allowed, or the operation is not allowed on this topic.",
     )
     RECORD_LIST_TOO_LARGE = 18, False, "The batch is larger than a whole segment of the log may be."
     NOT_ENOUGH_REPLICAS = 19, True, "Too few replicas are in sync to accept a write with the acknowledgement asked for."
     NOT_ENOUGH_REPLICAS_AFTER_APPEND = (
-        20, True,
+        20,
+        True,
         "The batch was written, but too few replicas were in sync to keep the promise asked for.",
     )
     INVALID_REQUIRED_ACKS = 21, False, "acks must be -1, 0 or 1."
     ILLEGAL_GENERATION = 22, False, "The member speaks for a generation of the group that is not the current one."
     INCONSISTENT_GROUP_PROTOCOL = (
-        23, False,
+        23,
+        False,
         "The member's protocol type or its protocols have nothing in common with the rest of the group.",
     )
     INVALID_GROUP_ID = 24, False, "The group id is missing or not allowed."
@@ -130,7 +136,8 @@ class ErrorCode(IntEnum):
     INVALID_PARTITIONS = 37, False, "The number of partitions is not allowed."
     INVALID_REPLICATION_FACTOR = 38, False, "The replication factor is below one or above the number of brokers."
     INVALID_REPLICA_ASSIGNMENT = (
-        39, False,
+        39,
+        False,
         "The assignment of replicas is inconsistent or names brokers that are not there.",
     )
     INVALID_CONFIG = 40, False, "A configuration key or its value is not valid."
@@ -147,7 +154,8 @@ class ErrorCode(IntEnum):
     CONCURRENT_TRANSACTIONS = 51, True, "An earlier step of the same transactional id is still being completed."
     TRANSACTION_COORDINATOR_FENCED = 52, False, "A newer coordinator of this transactional id has taken over."
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED = (
-        53, False,
+        53,
+        False,
         "The principal may not use this transactional id, or the request does not name it.",
     )
     SECURITY_DISABLED = 54, False, "No authorizer or security feature is configured, so there is nothing to manage."
@@ -161,7 +169,8 @@ class ErrorCode(IntEnum):
     DELEGATION_TOKEN_NOT_FOUND = 62, False, "There is no such delegation token."
     DELEGATION_TOKEN_OWNER_MISMATCH = 63, False, "The delegation token belongs to another principal."
     DELEGATION_TOKEN_REQUEST_NOT_ALLOWED = (
-        64, False,
+        64,
+        False,
         "Delegation tokens cannot be asked for over this kind of connection.",
     )
     DELEGATION_TOKEN_AUTHORIZATION_FAILED = 65, False, "The principal may not do this to the delegation token."
@@ -176,7 +185,8 @@ class ErrorCode(IntEnum):
     FENCED_LEADER_EPOCH = 74, True, "The leader epoch in the request is older than the current one."
     UNKNOWN_LEADER_EPOCH = 75, True, "The leader epoch in the request is newer than any this broker knows."
     UNSUPPORTED_COMPRESSION_TYPE = (
-        76, False,
+        76,
+        False,
         "The batch is compressed with a codec that is unknown, or not allowed in this version of the request.",
     )
     STALE_BROKER_EPOCH = 77, False, "The broker speaks with an epoch from before its latest registration."

@@ -21,7 +21,7 @@ whoever appended. That is how long polls wake.
 
 Errors are `kproto.errors.KafkaError` with the code a client should see: OFFSET_OUT_OF_RANGE,
 OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and so on. The conformance suite
-(`storage/testing/conformance.py`) defines what the words on this page mean; every engine passes it.
+(`storage/testing/conformance/logs.py`) defines what the words on this page mean; every engine passes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How one log is to be kept: Kafka's topic configs as typed values.
 
 An engine never sees a config's text. The broker resolves a topic's overrides against its own settings
-(`broker/topic_configs.py`) and hands the result down as one frozen value; `PartitionLog.configure` swaps it whole, so a
+(`broker/config/topics.py`) and hands the result down as one frozen value; `PartitionLog.configure` swaps it whole, so a
 log never acts on half of a change.
 
 Units are in the names: `_ms` are milliseconds, `_bytes` are bytes. As in Kafka, -1 means "no limit" for the two

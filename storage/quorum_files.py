@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from kproto.batches.buffers import ReadableBuffer
-from kproto.internal_topics.metadata_snapshot import Snapshot, SnapshotId
+from kproto.formats.metadata_snapshot import Snapshot, SnapshotId
 from storage.quorum_state import QuorumState
 
 

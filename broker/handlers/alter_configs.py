@@ -1,7 +1,7 @@
 """AlterConfigs (33): replace all configs of a resource. Versions 0-2; v2 flexible.
 
 What is not named falls back to its default, which loses whatever another client has set: IncrementalAlterConfigs is for
-everybody but old clients (KIP-339). Which values are refused, and how, is in `broker/config_changes.py`.
+everybody but old clients (KIP-339). Which values are refused, and how, is in `broker/admin/config_changes.py`.
 
 Each resource is changed on its own; one that is named twice is refused each time. With `validate_only` nothing is
 changed.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.config_changes import repeated_resources, replacement
+from broker.admin.config_changes import repeated_resources, replacement
 from broker.coordinators.cluster import Alteration
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.alter_configs import (

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from broker.config_description import describe_topic
+from broker.admin.config_description import describe_topic
 from broker.coordinators.cluster import Assignment, NewTopic, Topic
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from kproto.errors import ErrorCode, KafkaError

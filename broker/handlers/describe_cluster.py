@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.authorized_operations import CLUSTER_OPERATIONS, NOT_ASKED
+from broker.security.operations import CLUSTER_OPERATIONS, NOT_ASKED
 from kproto.errors import ErrorCode
 from kproto.messages.describe_cluster import DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse
 

@@ -1,7 +1,7 @@
 """DescribeConfigs (32): the configs of topics, brokers, groups, client metrics subscriptions, loggers. Versions 1-4.
 
 v1 tells sources and synonyms (KIP-226), v3 types and documentation (KIP-569), v4 flexible. What is said about a
-resource, and where values come from, is in `broker/config_description.py`.
+resource, and where values come from, is in `broker/admin/config_description.py`.
 
 Each resource is answered on its own. No keys named means all keys; names that nobody knows are left out.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.config_description import ConfigEntry, describe
+from broker.admin.config_description import ConfigEntry, describe
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_configs import (
     DescribeConfigsRequest,

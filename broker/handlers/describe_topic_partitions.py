@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.authorized_operations import TOPIC_OPERATIONS
 from broker.coordinators.cluster.image import INTERNAL_TOPICS
 from broker.coordinators.cluster.topic_names import topic_name_problem
+from broker.security.operations import TOPIC_OPERATIONS
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_topic_partitions import (
     Cursor,
@@ -37,9 +37,7 @@ async def handle(request: DescribeTopicPartitionsRequest, ctx: RequestContext) -
     return _page(names, request.cursor, max(1, limit), image, ctx.config.node_id)
 
 
-def refuse(
-    request: DescribeTopicPartitionsRequest, error: ErrorCode, version: int
-) -> DescribeTopicPartitionsResponse:
+def refuse(request: DescribeTopicPartitionsRequest, error: ErrorCode, version: int) -> DescribeTopicPartitionsResponse:
     """The error on every topic named."""
     return DescribeTopicPartitionsResponse(
         topics=[DescribeTopicPartitionsResponseTopic(name=topic.name, error_code=error) for topic in request.topics]

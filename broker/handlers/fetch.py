@@ -341,5 +341,3 @@ def _epoch_problem(wanted: Wanted, partition: Partition) -> PartitionData | None
             records=b"",
         )
     return None
-
-

@@ -1,8 +1,8 @@
 """IncrementalAlterConfigs (44): set, delete, append to, subtract from single configs (KIP-339). Versions 0-1; v1
 flexible.
 
-Which changes are refused, and how, is in `broker/config_changes.py`. They are computed inside the cluster coordinator's
-decision, so two clients that append to one list at the same time both succeed.
+Which changes are refused, and how, is in `broker/admin/config_changes.py`. They are computed inside the cluster
+coordinator's decision, so two clients that append to one list at the same time both succeed.
 
 Each resource is changed on its own; one that is named twice is refused each time. Levels of loggers (BROKER_LOGGER)
 change at once and are forgotten when the broker stops, as Kafka's are. With `validate_only` nothing is changed.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.config_changes import ConfigOp, incremental, new_logger_levels, repeated_resources
+from broker.admin.config_changes import ConfigOp, incremental, new_logger_levels, repeated_resources
 from broker.coordinators.cluster import Alteration, ResourceType
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.incremental_alter_configs import (
@@ -52,9 +52,7 @@ async def handle(request: IncrementalAlterConfigsRequest, ctx: RequestContext) -
     )
 
 
-def refuse(
-    request: IncrementalAlterConfigsRequest, error: ErrorCode, version: int
-) -> IncrementalAlterConfigsResponse:
+def refuse(request: IncrementalAlterConfigsRequest, error: ErrorCode, version: int) -> IncrementalAlterConfigsResponse:
     """The error on every resource."""
     return IncrementalAlterConfigsResponse(
         responses=[_answer(resource, KafkaError(error)) for resource in request.resources]

@@ -42,6 +42,4 @@ async def handle(request: InitProducerIdRequest, ctx: RequestContext) -> InitPro
 
 def refuse(request: InitProducerIdRequest, error: ErrorCode, version: int) -> InitProducerIdResponse:
     """The error, and no id."""
-    return InitProducerIdResponse(
-        error_code=error, producer_id=NO_PRODUCER_ID, producer_epoch=NO_PRODUCER_EPOCH
-    )
+    return InitProducerIdResponse(error_code=error, producer_id=NO_PRODUCER_ID, producer_epoch=NO_PRODUCER_EPOCH)

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.authorized_operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
 from broker.coordinators.cluster.image import INTERNAL_TOPICS
 from broker.coordinators.cluster.topic_names import topic_name_problem
+from broker.security.operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import ZERO_UUID, Uuid
 from kproto.messages.metadata import (
@@ -47,9 +47,7 @@ async def handle(request: MetadataRequest, ctx: RequestContext) -> MetadataRespo
     topics = await _topics(request, ctx)
     host, port = ctx.advertised
     return MetadataResponse(
-        brokers=[
-            MetadataResponseBroker(node_id=ctx.config.node_id, host=host, port=port, rack=ctx.config.broker_rack)
-        ],
+        brokers=[MetadataResponseBroker(node_id=ctx.config.node_id, host=host, port=port, rack=ctx.config.broker_rack)],
         cluster_id=ctx.store.cluster_id,
         controller_id=ctx.config.node_id,
         topics=topics,
@@ -99,9 +97,7 @@ async def _topics(request: MetadataRequest, ctx: RequestContext) -> list[Metadat
     ]
 
 
-async def _found_or_created(
-    names: list[str], may_create: bool, ctx: RequestContext
-) -> dict[str, Topic | KafkaError]:
+async def _found_or_created(names: list[str], may_create: bool, ctx: RequestContext) -> dict[str, Topic | KafkaError]:
     """Each name with its topic, or the reason why there is none."""
     image = ctx.cluster.image
     found: dict[str, Topic | KafkaError] = {}
@@ -184,5 +180,3 @@ def _partition(index: int, node_id: int, leader_epoch: int) -> MetadataResponseP
         replica_nodes=[node_id],
         isr_nodes=[node_id],
     )
-
-

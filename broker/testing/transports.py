@@ -1,4 +1,4 @@
-"""A connection without a network: what `broker.listener.Transport` asks for, in memory and under virtual time.
+"""A connection without a network: what `broker.network.listener.Transport` asks for, in memory and under virtual time.
 
 The test plays the peer: `deliver` bytes, `end` the stream, look at `sent_bytes`. `takes` limits how many more bytes
 the peer will take, so that a slow reader can be played too.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker import server
-from broker.config import BrokerConfig, ConfigError, load_config
+from broker.config.settings import BrokerConfig, ConfigError, load_config
 
 
 def stopped_at_once(directory: Path) -> BrokerConfig:

@@ -253,9 +253,7 @@ class Admin(ABC):
         """Every topic's number of partitions, internal topics left out where the client can tell."""
 
     @abstractmethod
-    def create_topic(
-        self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None
-    ) -> None:
+    def create_topic(self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None) -> None:
         """Make a topic of replication factor 1; `partitions` None leaves it to the broker."""
 
     @abstractmethod

@@ -307,9 +307,7 @@ class WorkerAdmin(Admin):
     def topics(self) -> dict[str, int]:
         return dict(self._handle.call("topics"))
 
-    def create_topic(
-        self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None
-    ) -> None:
+    def create_topic(self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None) -> None:
         self._handle.call("create_topic", name=name, partitions=partitions, configs=dict(configs or {}))
 
     def delete_topic(self, name: str) -> None:

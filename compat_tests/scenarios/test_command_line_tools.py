@@ -79,7 +79,10 @@ def test_the_console_compresses(tools: Tools) -> None:
     reading = ["--from-beginning", "--max-messages", "4", "--timeout-ms", "30000"]
     printed = tools.run("kafka-console-consumer", "--topic", topic, *reading)
     assert [line for line in printed.splitlines() if line.startswith("by ")] == [
-        "by gzip", "by snappy", "by lz4", "by zstd",
+        "by gzip",
+        "by snappy",
+        "by lz4",
+        "by zstd",
     ]
 
 

@@ -61,9 +61,7 @@ def test_too_many_records_go(busy: Session) -> None:
 @needs("assign", "timestamps")
 def test_compaction_keeps_the_latest_of_each_key(busy: Session) -> None:
     """A compacted topic keeps the latest record of each key at its offset, and forgets the others"""
-    partition = busy.partition(
-        {"cleanup.policy": "compact", "segment.ms": "1000", "min.cleanable.dirty.ratio": "0.01"}
-    )
+    partition = busy.partition({"cleanup.policy": "compact", "segment.ms": "1000", "min.cleanable.dirty.ratio": "0.01"})
     then = int(time.time() * 1000) - 100_000
     records = [Record(b"%d" % number, b"ab"[number % 2 : number % 2 + 1]) for number in range(10)]
     # The last one stays in the segment that is written to, which is never compacted.

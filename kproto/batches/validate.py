@@ -393,9 +393,7 @@ def check_records_walk(
             if keys_needed and record.key is None:
                 errors.append(RecordError(index, "a record of a compacted topic needs a key"))
             elif record.timestamp != NO_TIMESTAMP and not earliest <= record.timestamp <= latest:
-                errors.append(
-                    RecordError(index, f"timestamp {record.timestamp} is not within [{earliest}, {latest}]")
-                )
+                errors.append(RecordError(index, f"timestamp {record.timestamp} is not within [{earliest}, {latest}]"))
                 code = ErrorCode.INVALID_TIMESTAMP
             if len(errors) == MAX_RECORD_ERRORS:
                 break

@@ -13,18 +13,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from kproto import internal_topics
+from kproto import formats
 from kproto.messages import APIS, request_type
 from kproto.schema.compile import encode
 from kproto.schema.declare import Field, FieldType, Message, Struct, fields_of
 
 MODULES = [
-    "kproto.consumer_protocol",
-    "kproto.control_records",
+    "kproto.formats.consumer_protocol",
+    "kproto.formats.control_records",
     "kproto.messages.envelope",
     "kproto.messages.header",
-    "kproto.producer_snapshot",
-    *(f"{internal_topics.__name__}.{module.name}" for module in iter_modules(internal_topics.__path__)),
+    "kproto.formats.producer_snapshot",
+    *(f"{formats.__name__}.{module.name}" for module in iter_modules(formats.__path__)),
 ]
 
 

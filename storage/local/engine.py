@@ -36,7 +36,6 @@ from storage.local.flusher import Flusher
 from storage.local.index_file import DamagedIndex, WouldWait
 from storage.local.log import Log, Surroundings
 from storage.local.partition_log import LocalLog, own
-from storage.local.progress import LoggedProgress, Progress, Recovered
 from storage.local.quorum_files import LocalQuorumFiles
 from storage.local.reading import answer, answer_and_warm, rebuild_written
 from storage.local.reserve import is_internal
@@ -44,6 +43,7 @@ from storage.local.segment import Corrupt
 from storage.local.upkeep import Upkeep
 from storage.log_config import LogConfig
 from storage.producers import EXPIRATION_MS
+from storage.progress import LoggedProgress, Progress, Recovered
 from storage.seams.apart import Apart, ThreadApart
 from storage.seams.clock import Clock
 from storage.seams.disk import PASSING_ERRORS, Disk, InUse

@@ -1,7 +1,7 @@
 """Snapshots and quorum state beside the segments of a log, in Kafka's files.
 
 =================================  ==================================================================================
-`<offset>-<epoch>.checkpoint`      a snapshot (`kproto/internal_topics/metadata_snapshot.py`)
+`<offset>-<epoch>.checkpoint`      a snapshot (`kproto/formats/metadata_snapshot.py`)
 `<offset>-<epoch>.checkpoint.part` one that is being written, or whose writing was cut short: nobody reads it
 `...checkpoint.deleted`            one that Kafka was about to remove
 `quorum-state`                     who leads (`storage/quorum_state.py`)
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.errors import ErrorCode, KafkaError
-from kproto.internal_topics.metadata_snapshot import (
+from kproto.formats.metadata_snapshot import (
     DamagedSnapshot,
     Snapshot,
     SnapshotId,

@@ -249,8 +249,7 @@ class Upkeep:
         await self._apply_retention_to(chunk, now)
 
     async def _apply_retention_to(self, specs: list[LogSpec], now: int) -> None:
-        """The same for some logs. Those that nobody has open are opened for as long as it takes, if they hold anything.
-        """
+        """The same for some logs. A closed one that holds anything is opened for as long as it takes."""
         store = self._store
         closed = [spec for spec in specs if not store.is_open(spec)]
         keys = [(spec.topic, spec.partition) for spec in closed]

@@ -8,7 +8,7 @@ import trio
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.errors import ErrorCode, KafkaError
-from kproto.internal_topics.metadata_snapshot import Snapshot, SnapshotId, read_snapshot
+from kproto.formats.metadata_snapshot import Snapshot, SnapshotId, read_snapshot
 from storage.quorum_files import StoredSnapshot
 from storage.quorum_state import QuorumState
 

@@ -3,5 +3,5 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "storage.testing.conformance", "storage.testing.lab", "storage.testing.producer_conformance"
+    "storage.testing.conformance.logs", "storage.testing.lab", "storage.testing.conformance.producers"
 )

@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from storage.local.tests.local_lab import HurriedDisk
 from storage.seams.logging import process_lines
+from storage.testing.disks.simulated import SimulatedDisk
 from storage.testing.log_model import described, known_producers
-from storage.testing.simulated_disk import SimulatedDisk
+from storage.tests.local.local_lab import HurriedDisk
 from storage.tests.log_machine import COUNTED, LocalMachine, LogMachine
 
 PHASES = (Phase.generate, Phase.shrink)
@@ -130,8 +130,12 @@ def open_files() -> list[str]:
 def live(machine: type[LogMachine], *, lives: int, steps: int, **more: Any) -> None:
     """So many lives of so many steps each. Raises what the machine raises."""
     chosen = settings(
-        max_examples=lives, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False, **more,
+        max_examples=lives,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        **more,
     )
     run_state_machine_as_test(machine, settings=chosen)
 

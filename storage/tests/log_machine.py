@@ -32,10 +32,10 @@ from storage.seams.clock import Instant
 from storage.seams.disk import Disk
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
+from storage.testing.disks.memory import MemoryDisk
 from storage.testing.lab import refused
 from storage.testing.log_builder import as_batch, content, spec, whole_batches
 from storage.testing.log_model import LogModel, Refused, Repeated, all_placed
-from storage.testing.memory_disk import MemoryDisk
 
 Result = TypeVar("Result")
 
@@ -162,9 +162,7 @@ class LogMachine(RuleBasedStateMachine):
             made[0] = made[0]._replace(headers=[("h", b"1"), ("n", None)])
         return as_batch(build_batch(made, **fields))
 
-    def send(
-        self, batches: list[Batch], *, durable: bool, expected_end: int | None = None, look: bool = True
-    ) -> bool:
+    def send(self, batches: list[Batch], *, durable: bool, expected_end: int | None = None, look: bool = True) -> bool:
         """Append to both; whether they were new."""
         expected = self.model.expect_append(batches)
         rolls = self.model.must_roll(batches)

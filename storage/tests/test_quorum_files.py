@@ -12,25 +12,25 @@ from pathlib import Path
 import pytest
 
 from kproto.errors import ErrorCode, KafkaError
-from kproto.internal_topics.metadata_snapshot import SnapshotId
+from kproto.formats.metadata_snapshot import SnapshotId
 from storage.engine import LogStore
 from storage.local.engine import LocalStore
-from storage.local.tests.local_lab import HurriedDisk, Place
 from storage.memory.engine import MemoryStore
 from storage.quorum_state import DamagedQuorumState, QuorumState, decode
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
-from storage.testing.faulty_disk import FaultyDisk
-from storage.testing.lab import refused
-from storage.testing.log_builder import batch, spec
-from storage.testing.quorum_conformance import (
+from storage.testing.conformance.quorum import (
     DurableQuorumFilesConformance,
     QuorumFilesConformance,
     pieces,
     values_of,
 )
-from storage.testing.simulated_disk import SimulatedDisk, until_the_power_goes
+from storage.testing.disks.faulty import FaultyDisk
+from storage.testing.disks.simulated import SimulatedDisk, until_the_power_goes
+from storage.testing.lab import refused
+from storage.testing.log_builder import batch, spec
+from storage.tests.local.local_lab import HurriedDisk, Place
 
 
 class TestMemory(QuorumFilesConformance):

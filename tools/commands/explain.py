@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from kproto.messages import APIS, request_type
 from kproto.schema.declare import Message
 from kproto.schema.explain import dump, schema, source
-from tools.schema_comparison import declarations
+from tools.trials.schema_comparison import declarations
 
 
 class NotUnderstood(Exception):

@@ -20,6 +20,10 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.progress import Progress
 
 CANNOT_START = 2
 
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the broker that `arguments`, the words after `serve`, describe; return the exit status."""
     options = parse(arguments)
     from broker import server
-    from broker.config import ConfigError, load_config
+    from broker.config.settings import ConfigError, load_config
 
     try:
         config = load_config(
@@ -45,12 +49,18 @@ def main(arguments: Sequence[str]) -> int:
     if options.exit_with_parent:
         stop_at_end_of_input()
     try:
-        server.run(config, ready=ready.make)
+        server.run(config, ready=ready.make, progress=lambda: _progress(config.ottla_log_format))
     except ConfigError as error:
         return refuse(error)
     finally:
         ready.withdraw()
     return 0
+
+
+def _progress(log_format: str) -> Progress:
+    from tools.commands.recovery_bar import recovery_progress
+
+    return recovery_progress(log_format)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -67,7 +77,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     place.add_argument("--data", metavar="DIR", help="folder that keeps all data; made if missing")
     place.add_argument("--memory", action="store_true", help="keep data in memory and forget it at the end")
     parser.add_argument(
-        "--set", action="append", default=[], type=setting, metavar="KEY=VALUE",
+        "--set",
+        action="append",
+        default=[],
+        type=setting,
+        metavar="KEY=VALUE",
         help="a setting under Kafka's name, over what the file says; may be repeated",
     )
     parser.add_argument("--ready-file", metavar="FILE", help="also write the ready line to this file")

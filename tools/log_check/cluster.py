@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from kproto.batches.records import iter_records
 from kproto.errors import KafkaError, ProtocolError
-from kproto.internal_topics.cluster_metadata import ConfigRecord, RemoveTopicRecord, TopicRecord, decode_record
-from kproto.internal_topics.metadata_snapshot import DamagedSnapshot, read_snapshot
+from kproto.formats.cluster_metadata import ConfigRecord, RemoveTopicRecord, TopicRecord, decode_record
+from kproto.formats.metadata_snapshot import DamagedSnapshot, read_snapshot
 from kproto.schema.declare import Record
 from storage.seams.disk import SystemDisk
 from tools.log_files.batches import Stored, walk

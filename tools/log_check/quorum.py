@@ -8,8 +8,8 @@ from pathlib import Path
 from kproto.batches.header import read_header
 from kproto.batches.records import iter_records
 from kproto.errors import KafkaError, ProtocolError
-from kproto.internal_topics.cluster_metadata import decode_record
-from kproto.internal_topics.metadata_snapshot import (
+from kproto.formats.cluster_metadata import decode_record
+from kproto.formats.metadata_snapshot import (
     DamagedSnapshot,
     Snapshot,
     SnapshotId,

@@ -1,9 +1,9 @@
 """What records say, as plain values that JSON can hold.
 
 Keys and values of most topics are their owners' business: text where they are UTF-8, `{"hex": ...}` where not. Those of
-the internal topics are read with the declarations of `kproto.internal_topics`, control records with those of
-`kproto.control_records`. What cannot be read is shown as bytes, with the reason beside it: a dump never stops at a
-record that it does not understand.
+the internal topics are read with the declarations of `kproto.formats`, control records with those of
+`kproto.formats.control_records`. What cannot be read is shown as bytes, with the reason beside it: a dump never stops
+at a record that it does not understand.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from kproto import control_records
 from kproto.batches.records import ControlRecordType, RecordData, control_record_type
 from kproto.errors import KafkaError, ProtocolError
+from kproto.formats import cluster_metadata, consumer_offsets, control_records, share_group_state, transaction_state
 from kproto.ids import format_uuid
-from kproto.internal_topics import cluster_metadata, consumer_offsets, share_group_state, transaction_state
 from kproto.schema.compile import decode
 from kproto.schema.declare import Data, FieldType, Record, Struct, fields_of
 

@@ -37,8 +37,8 @@ from kproto.batches.compression import Codec
 from kproto.batches.header import BatchHeader
 from kproto.batches.records import iter_records
 from kproto.errors import KafkaError
+from kproto.formats.metadata_snapshot import DamagedSnapshot, read_snapshot
 from kproto.ids import format_uuid
-from kproto.internal_topics.metadata_snapshot import DamagedSnapshot, read_snapshot
 from storage.local import (
     checkpoints,
     dirty_logs,

@@ -16,6 +16,7 @@ import pytest
 from ottla import __version__
 from tools.__main__ import VERBS, main
 from tools.commands import serve
+from tools.trials import __main__ as trials
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,10 +41,11 @@ def test_an_unknown_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixt
     assert "ottla --help" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", [*VERBS, *trials.VERBS])
 def test_every_verb_has_its_module(name: str) -> None:
-    """The table names modules that are there."""
-    assert importlib.util.find_spec(VERBS[name].target.partition(":")[0]) is not None
+    """The tables name modules that are there."""
+    verbs = {**VERBS, **trials.VERBS}
+    assert importlib.util.find_spec(verbs[name].target.partition(":")[0]) is not None
 
 
 class ConfigError(Exception):
@@ -61,19 +63,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         calls.update(path=path, overrides=overrides, options=options)
         return "the configuration"
 
-    def run(config: str, *, ready: Callable[[str, int], None]) -> None:
+    def run(config: str, *, ready: Callable[[str, int], None], progress: object) -> None:
         calls["config"] = config
         ready("127.0.0.1", 4711)
         file = calls.get("ready file")
         calls["file while running"] = file.read_text() if isinstance(file, Path) else None
 
-    config, server = types.ModuleType("broker.config"), types.ModuleType("broker.server")
+    config, server = types.ModuleType("broker.config.settings"), types.ModuleType("broker.server")
     vars(config).update(load_config=load_config, ConfigError=ConfigError)
     vars(server).update(run=run)
-    monkeypatch.setitem(sys.modules, "broker.config", config)
+    monkeypatch.setitem(sys.modules, "broker.config.settings", config)
     monkeypatch.setitem(sys.modules, "broker.server", server)
     monkeypatch.setattr("broker.server", server, raising=False)
-    monkeypatch.setattr("broker.config", config, raising=False)
+    monkeypatch.setattr("broker.config.settings", config, raising=False)
     return calls
 
 

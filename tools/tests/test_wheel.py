@@ -18,6 +18,7 @@ import trio
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("kproto", "storage", "broker", "tools")
+NOT_SHIPPED = {"tests", "testing", "trials", "tidy", "__pycache__"}
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +47,17 @@ def test_the_wheel_puts_one_name_into_site_packages(site_packages: Path) -> None
     assert {name for name in names if not name.endswith(".dist-info")} == {"ottla"}
 
 
-def test_the_wheel_has_the_layers_and_not_their_tests(wheel: Path) -> None:
-    """Every module and data file of the layers is shipped beneath `ottla`; tests are not."""
+def test_the_wheel_has_the_layers_and_neither_tests_nor_instruments(wheel: Path) -> None:
+    """Every module and data file of the layers is shipped beneath `ottla`; tests and instruments are not."""
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("ottla/")}
     expected = {
         f"ottla/_packages/{path.relative_to(ROOT).as_posix()}"
         for layer in LAYERS
         for path in (ROOT / layer).rglob("*")
-        if path.is_file() and not {"tests", "__pycache__"} & set(path.relative_to(ROOT).parts)
+        if path.is_file() and not NOT_SHIPPED & set(path.relative_to(ROOT).parts)
     }
     assert {name for name in shipped if name.startswith("ottla/_packages/")} == expected
-    assert not [name for name in shipped if "/tests/" in name]
+    assert not [name for name in shipped if NOT_SHIPPED & set(name.split("/"))]
     assert {"ottla/__init__.py", "ottla/__main__.py", "ottla/process.py", "ottla/py.typed"} <= shipped
 
 

@@ -14,7 +14,7 @@ from broker.coordinators.cluster.image import ResourceType
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.machine import Decision, Promise
 from kproto.errors import ErrorCode, KafkaError
-from kproto.internal_topics.cluster_metadata import ConfigRecord
+from kproto.formats.cluster_metadata import ConfigRecord
 from kproto.schema.declare import Record
 
 MAX_RESOURCES: Final = 100_000

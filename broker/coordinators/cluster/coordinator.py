@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
+from broker.config.topics import check_topic_configs, log_config
 from broker.coordinators.cluster.configs import Compute, decide_alteration
 from broker.coordinators.cluster.features import decide_bootstrap
 from broker.coordinators.cluster.image import (
@@ -55,17 +56,16 @@ from broker.coordinators.cluster.topics import (
 )
 from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
-from broker.topic_configs import check_topic_configs, log_config
 from kproto.errors import ErrorCode, KafkaError
+from kproto.formats.cluster_metadata import AbortTransactionRecord
+from kproto.formats.metadata_snapshot import SnapshotId
 from kproto.ids import METADATA_TOPIC_ID, Uuid
-from kproto.internal_topics.cluster_metadata import AbortTransactionRecord
-from kproto.internal_topics.metadata_snapshot import SnapshotId
 from storage.engine import LogSpec, LogStore
 from storage.log_config import LogConfig
 from storage.seams.logging import get_logger
 
 if TYPE_CHECKING:
-    from broker.config import BrokerConfig
+    from broker.config.settings import BrokerConfig
     from storage.seams.clock import Clock, Instant
     from storage.seams.entropy import Entropy
 
@@ -281,9 +281,7 @@ class ClusterCoordinator:
             check_configs=check_topic_configs,
         )
 
-    def _begin(
-        self, decide: Callable[[ClusterMachine, Promise[T]], ClusterDecision]
-    ) -> Promise[T] | KafkaError:
+    def _begin(self, decide: Callable[[ClusterMachine, Promise[T]], ClusterDecision]) -> Promise[T] | KafkaError:
         """Take one decision; its image is published once it is durable."""
 
         def decide_now(machine: ClusterMachine, now: Instant, promise: Promise[T]) -> ClusterDecision:
@@ -398,9 +396,7 @@ class ClusterCoordinator:
             await self._make_logs([topic for topic, _ in grown], [partitions for _, partitions in grown])
         return results
 
-    async def _alter_configs(
-        self, alterations: Sequence[Alteration], validate_only: bool
-    ) -> list[KafkaError | None]:
+    async def _alter_configs(self, alterations: Sequence[Alteration], validate_only: bool) -> list[KafkaError | None]:
         decisions = [self._begin(partial(_alteration, alteration, validate_only)) for alteration in alterations]
         return [await self._reply(decision) for decision in decisions]
 

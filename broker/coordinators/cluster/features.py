@@ -13,7 +13,7 @@ from typing import Final
 from broker.coordinators.cluster.image import ResourceType
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.machine import Decision, Promise
-from kproto.internal_topics.cluster_metadata import ConfigRecord, FeatureLevelRecord
+from kproto.formats.cluster_metadata import ConfigRecord, FeatureLevelRecord
 from kproto.schema.declare import Record
 
 METADATA_VERSION: Final = "metadata.version"

@@ -29,8 +29,7 @@ INTERNAL_TOPICS: Final = frozenset({CONSUMER_OFFSETS, TRANSACTION_STATE, SHARE_G
 
 
 class ResourceType(IntEnum):
-    """What a config can belong to (Kafka: ConfigResource.Type). The value is the int8 on the wire and in ConfigRecord.
-    """
+    """What a config can belong to (Kafka: ConfigResource.Type); the value is the int8 of messages and records."""
 
     UNKNOWN = 0
     TOPIC = 2
@@ -103,8 +102,7 @@ class ClusterImage:
 
 @dataclass(frozen=True, slots=True)
 class ClusterChange:
-    """From one published image to the next. A topic that was deleted and made again is in both lists, by its two ids.
-    """
+    """From one published image to the next. A topic deleted and made again is in both lists, by its two ids."""
 
     created: list[Topic] = field(default_factory=list)
     deleted: list[Topic] = field(default_factory=list)
@@ -127,7 +125,9 @@ def difference(
     topic_ids: Iterable[Uuid] | None = None,
     resources: Iterable[tuple[int, str]] | None = None,
 ) -> ClusterChange:
-    """What a reader of `old` must learn to know `new`. `topic_ids` and `resources` bound the search to what may differ.
+    """What a reader of `old` must learn to know `new`.
+
+    `topic_ids` and `resources` bound the search to what may differ.
     """
     if topic_ids is None:
         topic_ids = {**dict.fromkeys(old.topics_by_id), **dict.fromkeys(new.topics_by_id)}

@@ -13,7 +13,7 @@ from broker.coordinators.cluster.image import CONSUMER_OFFSETS, INTERNAL_TOPICS,
 from broker.coordinators.cluster.topics import NewTopic
 
 if TYPE_CHECKING:
-    from broker.config import BrokerConfig
+    from broker.config.settings import BrokerConfig
 
 
 def internal_topic(name: str, config: BrokerConfig) -> NewTopic:

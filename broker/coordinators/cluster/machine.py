@@ -1,6 +1,6 @@
 """The cluster machine: topics, configs and producer-id blocks as the fold of `__cluster_metadata`.
 
-The records are those of Kafka's KRaft controller (`kproto.internal_topics.cluster_metadata`), in the order in which it
+The records are those of Kafka's KRaft controller (`kproto.formats.cluster_metadata`), in the order in which it
 writes them: a topic is TopicRecord, its ConfigRecords, one PartitionRecord for each partition; RemoveTopicRecord takes
 all of it away again. A block of producer ids is a ProducerIdsRecord with the first id *after* the block. Leader epochs
 are kept: Kafka raises them by one with each PartitionChangeRecord that names a leader (PartitionRegistration.merge).
@@ -30,10 +30,8 @@ from broker.coordinators.cluster.placements import NO_LEADER_CHANGE, Placement, 
 from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
 from kproto.batches.records import ControlRecordType, RecordData, control_record_type
-from kproto.control_records import KRaftVersionRecord
 from kproto.errors import UnsupportedVersion
-from kproto.ids import Uuid
-from kproto.internal_topics.cluster_metadata import (
+from kproto.formats.cluster_metadata import (
     AbortTransactionRecord,
     BeginTransactionRecord,
     ClearElrRecord,
@@ -48,7 +46,9 @@ from kproto.internal_topics.cluster_metadata import (
     decode_record,
     encode_record,
 )
-from kproto.internal_topics.metadata_snapshot import Quorum
+from kproto.formats.control_records import KRaftVersionRecord
+from kproto.formats.metadata_snapshot import Quorum
+from kproto.ids import Uuid
 from kproto.schema.compile import decode
 from kproto.schema.declare import Record
 from storage.seams.clock import Instant

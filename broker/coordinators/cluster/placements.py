@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kproto.formats.cluster_metadata import PartitionChangeRecord, PartitionRecord
 from kproto.ids import Uuid
-from kproto.internal_topics.cluster_metadata import PartitionChangeRecord, PartitionRecord
 
 NO_LEADER_CHANGE = -2
 """What a PartitionChangeRecord says that is about something else; -1 means that there is no leader for now."""
@@ -53,9 +53,7 @@ class Placement(NamedTuple):
         """What becomes of it by a ClearElrRecord."""
         return self._replace(eligible_leader_replicas=(), last_known_elr=())
 
-    def record(
-        self, topic_id: Uuid, partition: int, leader_epoch: int, partition_epoch: int
-    ) -> PartitionRecord:
+    def record(self, topic_id: Uuid, partition: int, leader_epoch: int, partition_epoch: int) -> PartitionRecord:
         """The PartitionRecord of a partition that is placed so."""
         return PartitionRecord(
             partition_id=partition,
@@ -151,4 +149,3 @@ class TopicPlacements:
     def partition_epoch(self, partition: int) -> int:
         """How often something about the partition has changed."""
         return 0 if self._partition_epochs is None else self._partition_epochs.get(partition, 0)
-

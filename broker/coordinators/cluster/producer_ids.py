@@ -12,15 +12,14 @@ from typing import Final
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.machine import Decision, Promise
 from kproto.errors import ErrorCode, KafkaError
-from kproto.internal_topics.cluster_metadata import ProducerIdsRecord
+from kproto.formats.cluster_metadata import ProducerIdsRecord
 
 BLOCK_SIZE: Final = 1000
 MAX_PRODUCER_ID: Final = 2**63 - 1
 
 
 def decide_block(machine: ClusterMachine, node_id: int, promise: Promise[range]) -> ClusterDecision:
-    """Take the next block; the reply is its ids. KafkaError(UNKNOWN_SERVER_ERROR) when int64 is used up, as in Kafka.
-    """
+    """Take the next block; the reply is its ids, or UNKNOWN_SERVER_ERROR when int64 is used up, as in Kafka."""
     first = machine.next_producer_id
     if first > MAX_PRODUCER_ID - BLOCK_SIZE:
         return Decision(replies=[(promise, KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, "all producer ids are used up"))])

@@ -30,7 +30,7 @@ from broker.coordinators.cluster.machine import ClusterCapture, ClusterMachine
 from broker.coordinators.cluster.snapshots import snapshot_batches
 from kproto.batches.records import iter_records
 from kproto.errors import ErrorCode, KafkaError
-from kproto.internal_topics.metadata_snapshot import DamagedSnapshot, Snapshot, SnapshotId
+from kproto.formats.metadata_snapshot import DamagedSnapshot, Snapshot, SnapshotId
 from storage.engine import PartitionLog
 from storage.quorum_files import QuorumFiles, StoredSnapshot
 from storage.quorum_state import QuorumState
@@ -222,9 +222,7 @@ class SnapshotKeeper:
             self._covered(covered, captured.id.end_offset)
         self._failed = False
         self._clean_at = began
-        self._logger.info(
-            "snapshot written", file=captured.id.file_name, millis=self._clock.monotonic_millis() - began
-        )
+        self._logger.info("snapshot written", file=captured.id.file_name, millis=self._clock.monotonic_millis() - began)
 
     def _covered(self, covered_bytes: int, end_offset: int) -> None:
         self._covered_bytes = covered_bytes
@@ -270,4 +268,3 @@ class SnapshotKeeper:
                 self._logger.error("a snapshot is damaged", file=snapshot_id.file_name, reason=str(error))
                 return False
         return True
-

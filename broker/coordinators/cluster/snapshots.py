@@ -17,7 +17,7 @@ from broker.coordinators.cluster.image import Topic
 from broker.coordinators.cluster.kept_records import CLUSTER, QUOTAS, SECURITY
 from broker.coordinators.cluster.machine import ClusterCapture
 from broker.coordinators.cluster.placements import Placement, TopicPlacements
-from kproto.internal_topics.cluster_metadata import (
+from kproto.formats.cluster_metadata import (
     ConfigRecord,
     FeatureLevelRecord,
     ProducerIdsRecord,
@@ -25,7 +25,7 @@ from kproto.internal_topics.cluster_metadata import (
     TopicRecord,
     encode_record,
 )
-from kproto.internal_topics.metadata_snapshot import write_snapshot
+from kproto.formats.metadata_snapshot import write_snapshot
 
 METADATA_VERSION: Final = "metadata.version"
 ELR_VERSION: Final = "eligible.leader.replicas.version"
@@ -59,9 +59,7 @@ def _values(capture: ClusterCapture) -> Iterator[bytes]:
     for record in capture.kept.of(QUOTAS):
         yield encode_record(record)
     if capture.next_producer_id > 0:
-        yield encode_record(
-            ProducerIdsRecord(broker_id=-1, broker_epoch=-1, next_producer_id=capture.next_producer_id)
-        )
+        yield encode_record(ProducerIdsRecord(broker_id=-1, broker_epoch=-1, next_producer_id=capture.next_producer_id))
     for record in capture.kept.of(SECURITY):
         yield encode_record(record)
 

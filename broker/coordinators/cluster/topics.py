@@ -19,8 +19,8 @@ from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.cluster.topic_names import check_topic_name
 from broker.coordinators.machine import Decision, Promise
 from kproto.errors import ErrorCode, KafkaError
+from kproto.formats.cluster_metadata import ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord
 from kproto.ids import ZERO_UUID, Uuid
-from kproto.internal_topics.cluster_metadata import ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord
 from kproto.schema.declare import Record
 
 MAX_RECORDS_PER_REQUEST: Final = 10_000

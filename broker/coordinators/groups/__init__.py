@@ -11,9 +11,9 @@
 | `settings` | what operators may set, and caps |
 """
 
+from broker.coordinators.groups.classic.protocol import Caller
 from broker.coordinators.groups.coordinator import GroupCoordinator
 from broker.coordinators.groups.machine import CommittingMember
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
-from broker.coordinators.groups.rebalance import Caller
 
 __all__ = ["Caller", "CommittedOffset", "CommittingMember", "GroupCoordinator", "OffsetToCommit"]

@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
+from broker.config.topics import log_config
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS
+from broker.coordinators.groups.classic.protocol import Caller
 from broker.coordinators.groups.machine import CommittingMember, GroupsMachine
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
-from broker.coordinators.groups.rebalance import Caller
 from broker.coordinators.groups.records import GroupRecord
-from broker.coordinators.groups.routing import shard_of
 from broker.coordinators.groups.settings import GroupSettings
 from broker.coordinators.machine import Decision, Promise
+from broker.coordinators.routing import shard_of
 from broker.coordinators.runtime import Runtime
-from broker.topic_configs import log_config
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import TopicPartition, Uuid
 from kproto.messages.describe_groups import DescribedGroup
@@ -41,7 +41,7 @@ from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 from storage.engine import LogSpec, LogStore, PartitionLog
 
 if TYPE_CHECKING:
-    from broker.config import BrokerConfig
+    from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterChange, ClusterCoordinator, Topic
     from storage.seams.clock import Clock, Instant
     from storage.seams.entropy import Entropy

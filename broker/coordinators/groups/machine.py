@@ -21,7 +21,16 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from broker.coordinators.deadlines import Deadlines
-from broker.coordinators.groups.classic import ClassicGroup
+from broker.coordinators.groups.classic.group import ClassicGroup
+from broker.coordinators.groups.classic.protocol import (
+    UNKNOWN_MEMBER_ID,
+    Caller,
+    ClassicProtocol,
+    Draft,
+    Timer,
+    TimerName,
+)
+from broker.coordinators.groups.classic.states import GroupState
 from broker.coordinators.groups.offsets import (
     CommittedOffset,
     CommittedOffsets,
@@ -29,14 +38,6 @@ from broker.coordinators.groups.offsets import (
     commit_record,
     expired_offsets,
     forget_record,
-)
-from broker.coordinators.groups.rebalance import (
-    UNKNOWN_MEMBER_ID,
-    Caller,
-    ClassicProtocol,
-    Draft,
-    Timer,
-    TimerName,
 )
 from broker.coordinators.groups.records import (
     GroupMetadataRecord,
@@ -46,7 +47,6 @@ from broker.coordinators.groups.records import (
     encode_group_record,
 )
 from broker.coordinators.groups.settings import GroupSettings
-from broker.coordinators.groups.states import GroupState
 from broker.coordinators.machine import Decision, Promise
 from kproto.batches.records import RecordData
 from kproto.errors import ErrorCode, KafkaError

@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from broker.coordinators.groups.classic import ClassicGroup
+from broker.coordinators.groups.classic.group import ClassicGroup
+from broker.coordinators.groups.classic.states import GroupState
 from broker.coordinators.groups.records import OffsetCommitRecord
-from broker.coordinators.groups.states import GroupState
+from kproto.formats.consumer_offsets import OffsetCommitValue
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
-from kproto.internal_topics.consumer_offsets import OffsetCommitValue
 
 NO_EXPIRY: Final = -1
 

@@ -20,8 +20,7 @@ from typing import Final, NamedTuple, TypeAlias, cast
 
 from kproto.batches.records import RecordData
 from kproto.errors import Malformed
-from kproto.ids import NO_TIMESTAMP
-from kproto.internal_topics.consumer_offsets import (
+from kproto.formats.consumer_offsets import (
     GroupMetadataKey,
     GroupMetadataValue,
     LegacyOffsetCommitKey,
@@ -31,6 +30,7 @@ from kproto.internal_topics.consumer_offsets import (
     decode_record,
     encode_record,
 )
+from kproto.ids import NO_TIMESTAMP
 from kproto.schema.declare import Record
 
 GROUP_METADATA_VERSION: Final = 3

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from broker.config import BrokerConfig
+    from broker.config.settings import BrokerConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

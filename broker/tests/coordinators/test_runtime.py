@@ -1,5 +1,5 @@
-"""What the runtime promises to every coordinator machine. The machine here is a counter, to keep eyes on the runtime.
-"""
+"""What the runtime promises to every coordinator machine. The machine here is a counter, to keep eyes on the
+runtime."""
 
 from __future__ import annotations
 

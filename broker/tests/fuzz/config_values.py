@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from broker.config import parse_config
-from broker.config_changes import ConfigOp, Operation, incremental, replacement
-from broker.config_keys import BROKER_KEYS, CLIENT_METRICS_KEYS, GROUP_KEYS, TOPIC_KEYS
-from broker.config_keys.definition import BadValue, ConfigKey
+from broker.admin.config_changes import ConfigOp, Operation, incremental, replacement
+from broker.config.keys import BROKER_KEYS, CLIENT_METRICS_KEYS, GROUP_KEYS, TOPIC_KEYS
+from broker.config.keys.definition import BadValue, ConfigKey
+from broker.config.settings import parse_config
+from broker.config.topics import log_config
 from broker.coordinators.cluster.image import ResourceType
-from broker.topic_configs import log_config
 from kproto.errors import ErrorCode, KafkaError
 from kproto.tests.fuzz.bounds import measured
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from broker.config import BrokerConfig, ConfigError, parse_config
-from broker.properties import PropertiesError, decode, parse_properties
+from broker.config.properties import PropertiesError, decode, parse_properties
+from broker.config.settings import BrokerConfig, ConfigError, parse_config
 from kproto.tests.fuzz.bounds import measured
 
 MOVED = 1

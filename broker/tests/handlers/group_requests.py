@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from broker.coordinators.cluster import NewTopic, Topic
 from broker.testing.contexts import World
-from kproto.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
 from kproto.errors import ErrorCode, KafkaError
+from kproto.formats.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
 from kproto.messages.find_coordinator import FindCoordinatorRequest
 from kproto.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from kproto.messages.offset_commit import (

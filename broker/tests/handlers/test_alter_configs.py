@@ -1,4 +1,4 @@
-"""AlterConfigs over the wire; which values are refused is tested with `broker/config_changes.py`."""
+"""AlterConfigs over the wire; which values are refused is tested with `broker/admin/config_changes.py`."""
 
 from __future__ import annotations
 

@@ -107,14 +107,10 @@ async def test_a_manual_assignment_names_this_node() -> None:
         assignments = [
             CreatableReplicaAssignment(partition_index=index, broker_ids=[node]) for index, node in enumerate(nodes)
         ]
-        return CreatableTopic(
-            name=name, num_partitions=partitions, replication_factor=-1, assignments=assignments
-        )
+        return CreatableTopic(name=name, num_partitions=partitions, replication_factor=-1, assignments=assignments)
 
     async with world() as w:
-        response = await w.ask(
-            request(assigned("a", 1, 1), assigned("b", 2), assigned("c", 1, partitions=1)), 7
-        )
+        response = await w.ask(request(assigned("a", 1, 1), assigned("b", 2), assigned("c", 1, partitions=1)), 7)
         assert [(result.error_code, result.num_partitions) for result in response.topics] == [
             (0, 2),
             (ErrorCode.INVALID_REPLICA_ASSIGNMENT, -1),

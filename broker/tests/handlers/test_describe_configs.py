@@ -1,4 +1,4 @@
-"""DescribeConfigs over the wire; what is said about a resource is tested with `broker/config_description.py`."""
+"""DescribeConfigs over the wire; what is said about a resource is tested with `broker/admin/config_description.py`."""
 
 from __future__ import annotations
 

@@ -33,8 +33,7 @@ async def ask(
 
 def told(response: DescribeTopicPartitionsResponse) -> list[tuple[str | None, int, list[int]]]:
     return [
-        (topic.name, topic.error_code, [part.partition_index for part in topic.partitions])
-        for topic in response.topics
+        (topic.name, topic.error_code, [part.partition_index for part in topic.partitions]) for topic in response.topics
     ]
 
 
@@ -101,8 +100,7 @@ async def test_the_brokers_limit_counts_too() -> None:
 
 
 async def test_a_cursor_must_lie_in_a_topic_asked_for() -> None:
-    """INVALID_REQUEST on each topic otherwise, and for a partition below 0; beyond the last partition is just past it.
-    """
+    """INVALID_REQUEST on each topic otherwise, and for a partition below 0; beyond the last is just past it."""
     async with world() as w:
         await populate(w)
         refused: list[tuple[str | None, int, list[int]]] = [

@@ -14,7 +14,7 @@ from broker.testing.contexts import World, world
 from kproto.batches.header import read_header
 from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
-from kproto.internal_topics.cluster_metadata import PartitionChangeRecord, encode_record
+from kproto.formats.cluster_metadata import PartitionChangeRecord, encode_record
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ReplicaState
 from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
 from storage.engine import Batch
@@ -51,9 +51,7 @@ def request(*partitions: FetchPartition, topic: str = "t", **fields: Any) -> Fet
 
 def sizes(response: FetchResponse) -> dict[int, int]:
     """Partition -> bytes of records."""
-    return {
-        part.partition_index: len(part.records or b"") for topic in response.responses for part in topic.partitions
-    }
+    return {part.partition_index: len(part.records or b"") for topic in response.responses for part in topic.partitions}
 
 
 def codes(response: FetchResponse) -> list[ErrorCode]:
@@ -331,9 +329,7 @@ async def test_forgotten_partitions_are_not_read_any_more() -> None:
         append(w, partition=0)
         append(w, partition=1)
         forget = [ForgottenTopic(topic="t", partitions=[0])]
-        reply = await w.ask(
-            request(session_id=first.session_id, session_epoch=1, forgotten_topics_data=forget), 12
-        )
+        reply = await w.ask(request(session_id=first.session_id, session_epoch=1, forgotten_topics_data=forget), 12)
         assert list(sizes(reply)) == [1]
 
 

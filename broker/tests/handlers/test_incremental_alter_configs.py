@@ -1,4 +1,4 @@
-"""IncrementalAlterConfigs over the wire; which changes are refused is tested with `broker/config_changes.py`."""
+"""IncrementalAlterConfigs over the wire; which changes are refused is tested with `broker/admin/config_changes.py`."""
 
 from __future__ import annotations
 

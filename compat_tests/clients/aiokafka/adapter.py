@@ -335,9 +335,7 @@ class AiokafkaAdmin(Admin):
         described = self._loop.run(self._client.describe_topics())
         return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["is_internal"]}
 
-    def create_topic(
-        self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None
-    ) -> None:
+    def create_topic(self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None) -> None:
         topic = NewTopic(name, -1 if partitions is None else partitions, 1, topic_configs=dict(configs or {}))
         for _, code, *message in self._loop.run(self._client.create_topics([topic])).topic_errors:
             check(code, *message)

@@ -267,9 +267,7 @@ class ConfluentAdmin(Admin):
             listed = self._client.list_topics(timeout=PATIENCE).topics
         return {name: len(topic.partitions) for name, topic in listed.items() if not name.startswith("__")}
 
-    def create_topic(
-        self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None
-    ) -> None:
+    def create_topic(self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None) -> None:
         topic = admin.NewTopic(name, -1 if partitions is None else partitions, 1, config=dict(configs or {}))
         self._wait(self._client.create_topics([topic]))
 

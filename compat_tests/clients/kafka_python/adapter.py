@@ -276,9 +276,7 @@ class KafkaPythonAdmin(Admin):
         described = self._ask(self._client.describe_topics)
         return {topic["name"]: len(topic["partitions"]) for topic in described if not topic["is_internal"]}
 
-    def create_topic(
-        self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None
-    ) -> None:
+    def create_topic(self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None) -> None:
         options: dict[str, object] = {"num_partitions": -1 if partitions is None else partitions}
         options |= {"replication_factor": 1, "configs": dict(configs or {})}
         self._ask(self._client.create_topics, {name: options})
@@ -398,9 +396,7 @@ def member_from(described: Mapping[str, Any]) -> Member:
         described["member_id"],
         described["client_id"],
         described["group_instance_id"],
-        frozenset(
-            TopicPartition(topic["topic"], partition) for topic in assigned for partition in topic["partitions"]
-        ),
+        frozenset(TopicPartition(topic["topic"], partition) for topic in assigned for partition in topic["partitions"]),
     )
 
 

@@ -175,9 +175,7 @@ class Reader:
             topic, partition, offset, timestamp, key_size, value_size, headers = line[:-1].decode().split("|", 6)
             key = None if key_size == "-1" else output.read(int(key_size))
             value = None if value_size == "-1" else output.read(int(value_size))
-            received = Received(
-                topic, int(partition), int(offset), key, value, headers_from(headers), int(timestamp)
-            )
+            received = Received(topic, int(partition), int(offset), key, value, headers_from(headers), int(timestamp))
             self._received.put(received)
         if self._process.wait() and not self._closing:
             self._threads[1].join(5)
@@ -340,9 +338,7 @@ class KcatAdmin(Admin):
     def close(self) -> None:
         """There is nothing open."""
 
-    def create_topic(
-        self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None
-    ) -> None:
+    def create_topic(self, name: str, partitions: int | None = None, configs: Mapping[str, str] | None = None) -> None:
         raise NotImplementedError
 
     def delete_topic(self, name: str) -> None:

@@ -13,7 +13,8 @@ import warnings
 from collections.abc import Iterator
 from random import Random
 
-from kproto.consumer_protocol import (
+from kproto.errors import ProtocolError
+from kproto.formats.consumer_protocol import (
     ConsumerProtocolAssignment,
     ConsumerProtocolSubscription,
     decode_assignment,
@@ -21,7 +22,6 @@ from kproto.consumer_protocol import (
     encode_assignment,
     encode_subscription,
 )
-from kproto.errors import ProtocolError
 from kproto.schema.declare import Message
 from kproto.schema.explain import dump
 from kproto.tests.arbitrary_messages import filled

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final
 
-from kproto.control_records import (
+from kproto.errors import ProtocolError
+from kproto.formats import cluster_metadata, consumer_offsets, share_group_state, transaction_state
+from kproto.formats.control_records import (
     ControlRecordTypeSchema,
     EndTxnMarker,
     KRaftVersionRecord,
@@ -21,10 +23,8 @@ from kproto.control_records import (
     SnapshotHeaderRecord,
     VotersRecord,
 )
-from kproto.errors import ProtocolError
-from kproto.internal_topics import cluster_metadata, consumer_offsets, share_group_state, transaction_state
+from kproto.formats.producer_snapshot import ProducerSnapshot
 from kproto.primitives import read_uvarint
-from kproto.producer_snapshot import ProducerSnapshot
 from kproto.schema.compile import decode
 from kproto.schema.declare import Message
 from kproto.tests.arbitrary_messages import filled, joined

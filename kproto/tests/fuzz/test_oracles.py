@@ -95,8 +95,8 @@ def test_a_decoder_that_forgets_is_noticed(module: Any, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("kproto.connection.decoder", forgetful)
     monkeypatch.setattr("kproto.connection._decoders", {})
-    monkeypatch.setattr("kproto.consumer_protocol.decoder", forgetful)
-    monkeypatch.setattr("kproto.internal_topics.coordinator_records.decode", lambda cls, version, data: cls())
+    monkeypatch.setattr("kproto.formats.consumer_protocol.decoder", forgetful)
+    monkeypatch.setattr("kproto.formats.coordinator_records.decode", lambda cls, version, data: cls())
     monkeypatch.setattr("kproto.tests.fuzz.requests.decode", lambda cls, version, data: cls())
     assert finds_something(module, target)
 

@@ -1,6 +1,6 @@
 """Every input that fuzzing has kept, and every one that was a finding once, still keeps what the targets promise.
 
-`ottla fuzz` makes new inputs; this needs nothing but the kept ones.
+`python -m tools.trials fuzz` makes new inputs; this needs nothing but the kept ones.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Read
 from storage.local.engine import LocalStore
 from storage.local.partition_log import LocalLog
-from storage.local.tests.local_lab import log_of
 from storage.seams.clock import VirtualClock
 from storage.seams.disk import File
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
+from storage.testing.disks.simulated import SimulatedDisk, until_the_power_goes
 from storage.testing.keyed_batches import contents, keyed, produced
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, content, whole_batches
-from storage.testing.simulated_disk import SimulatedDisk, until_the_power_goes
+from storage.tests.local.local_lab import log_of
 
 ROUNDS = 5
 HORIZON = 5_000

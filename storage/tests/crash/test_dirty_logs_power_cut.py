@@ -13,10 +13,10 @@ import pytest
 from kproto.errors import KafkaError
 from storage.local import dirty_logs
 from storage.local.engine import LocalStore
-from storage.local.tests.local_lab import log_of, values_of
+from storage.testing.disks.simulated import SimulatedDisk, until_the_power_goes
 from storage.testing.log_builder import batch
-from storage.testing.simulated_disk import SimulatedDisk, until_the_power_goes
 from storage.tests.crash.test_power_cut import open_store
+from storage.tests.local.local_lab import log_of, values_of
 
 LOGS = 5
 SAME = ("all", "none")

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from storage.engine import LogSpec
-from storage.local.tests.local_lab import Place, values_of
 from storage.log_config import LogConfig
+from storage.tests.local.local_lab import Place, values_of
 
 ROOT = Path(__file__).parents[3]
 KILLS = 6

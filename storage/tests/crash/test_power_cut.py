@@ -13,12 +13,12 @@ import pytest
 
 from kproto.errors import ErrorCode, KafkaError
 from storage.local.engine import LocalStore
-from storage.local.tests.local_lab import log_of, read_all
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
+from storage.testing.disks.simulated import SimulatedDisk, until_the_power_goes
 from storage.testing.log_builder import ScriptedProducer, batch, spec, values
-from storage.testing.simulated_disk import SimulatedDisk, until_the_power_goes
+from storage.tests.local.local_lab import log_of, read_all
 
 ROUNDS = 4
 

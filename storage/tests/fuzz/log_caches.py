@@ -24,8 +24,8 @@ from storage.local.log import Log
 from storage.local.recovery import Trust, load
 from storage.local.segment import file_name
 from storage.log_config import LogConfig
+from storage.testing.disks.memory import MemoryDisk
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, batch
-from storage.testing.memory_disk import MemoryDisk
 from storage.tests.fuzz.segment_recovery import DIRECTORY, around, state_of, without_warnings
 
 T = TypeVar("T")

@@ -34,8 +34,8 @@ from storage.log_config import LogConfig
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
 from storage.seams.logging import process_lines
+from storage.testing.disks.memory import MemoryDisk
 from storage.testing.log_builder import ScriptedProducer, batch, batches, joined
-from storage.testing.memory_disk import MemoryDisk
 
 DIRECTORY: Final = "data/orders-0"
 CONFIG: Final = LogConfig(index_interval_bytes=200)

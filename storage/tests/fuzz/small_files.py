@@ -4,7 +4,8 @@ Input: a byte that, modulo 8, chooses the file, then its content. A reader of su
 Unreadable, for meta.properties, or finds fewer entries, for an index) when the bytes are not a whole file of its kind;
 nothing else escapes. What was read is written such that it reads the same.
 
-- Producer snapshots are read as the declared message of :mod:`kproto.producer_snapshot` reads them. The highest bit of
+- Producer snapshots are read as the declared message of :mod:`kproto.formats.producer_snapshot` reads them. The
+highest bit of
   the first byte puts the checksum right.
 - A look-up in an index never gives an entry above what was asked for; where all entries grow, as they should, it gives
   the one that a naive search finds.
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from kproto.batches.crc32c import crc32c
 from kproto.errors import ProtocolError
-from kproto.producer_snapshot import ProducerEntry, ProducerSnapshot
+from kproto.formats.producer_snapshot import ProducerEntry, ProducerSnapshot
 from kproto.schema.compile import decode as decode_message
 from kproto.schema.declare import fields_of
 from kproto.tests.fuzz.bounds import measured
@@ -29,7 +30,7 @@ from storage.local import transaction_index as transactions
 from storage.local.checkpoints import MetaProperties, Unreadable, decode_meta_properties, decode_offsets, encode_offsets
 from storage.local.index_file import DamagedIndex
 from storage.producers import CompletedTransaction, ProducerState
-from storage.testing.memory_disk import MemoryDisk
+from storage.testing.disks.memory import MemoryDisk
 
 BASE_OFFSET: Final = 1000
 CHECKSUM_RIGHT: Final = 0x80

@@ -8,14 +8,14 @@ import trio
 
 from kproto.batches.compression import Codec
 from kproto.batches.records import RecordData, build_batch
+from kproto.formats import cluster_metadata, consumer_offsets
+from kproto.formats.cluster_metadata import ConfigRecord, TopicRecord
+from kproto.formats.consumer_offsets import OffsetCommitKey, OffsetCommitValue
 from kproto.ids import METADATA_TOPIC_ID
-from kproto.internal_topics import cluster_metadata, consumer_offsets
-from kproto.internal_topics.cluster_metadata import ConfigRecord, TopicRecord
-from kproto.internal_topics.consumer_offsets import OffsetCommitKey, OffsetCommitValue
 from storage.engine import LogSpec
-from storage.local.tests.local_lab import Place, append
 from storage.log_config import LogConfig
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, as_batch, batch, spec
+from storage.tests.local.local_lab import Place, append
 
 SETTINGS = {"segment_bytes": 3000, "index_interval_bytes": 200}
 

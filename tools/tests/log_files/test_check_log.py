@@ -19,10 +19,10 @@ from kproto.batches.header import compute_crc, read_header
 from kproto.errors import ErrorCode
 from storage.local import leader_epochs, partition_metadata, producer_snapshot, transaction_index
 from storage.local.leader_epochs import EpochStart, LeaderEpochs
-from storage.local.tests.local_lab import Place, append
 from storage.testing.keyed_batches import produced
 from storage.testing.lab import refused
 from storage.testing.log_builder import ScriptedProducer, spec
+from storage.tests.local.local_lab import Place, append
 from tools.commands.check_log import main
 from tools.log_check.directory import lock_holder
 

@@ -11,10 +11,15 @@ from typing import Any, cast
 import pytest
 
 from kproto.batches.records import ControlRecordType, RecordData, build_batch, build_control_batch
-from kproto.control_records import KRaftVersionRecord, LeaderChangeMessage, LeaderChangeVoter, SnapshotHeaderRecord
-from kproto.internal_topics import share_group_state, transaction_state
-from kproto.internal_topics.share_group_state import ShareSnapshotKey, ShareSnapshotValue
-from kproto.internal_topics.transaction_state import TransactionLogKey, TransactionLogValue
+from kproto.formats import share_group_state, transaction_state
+from kproto.formats.control_records import (
+    KRaftVersionRecord,
+    LeaderChangeMessage,
+    LeaderChangeVoter,
+    SnapshotHeaderRecord,
+)
+from kproto.formats.share_group_state import ShareSnapshotKey, ShareSnapshotValue
+from kproto.formats.transaction_state import TransactionLogKey, TransactionLogValue
 from kproto.schema.compile import encode
 from kproto.schema.declare import Data
 from storage.local import dirty_logs
@@ -237,9 +242,7 @@ def test_the_small_files(sound: Path, tmp_path: Path, dump: Callable[..., list[L
         sound / "log-start-offset-checkpoint"
     )
     assert dump(sound / "meta.properties")[1]["node_id"] == 1
-    assert dump(sound / ".kafka_cleanshutdown")[1:] == [
-        {"type": "values", "values": {"version": 0, "brokerEpoch": -1}}
-    ]
+    assert dump(sound / ".kafka_cleanshutdown")[1:] == [{"type": "values", "values": {"version": 0, "brokerEpoch": -1}}]
     state = tmp_path / "quorum-state"
     state.write_text('{"leaderId":1,"leaderEpoch":2,"data_version":1}')
     assert dump(state)[1]["values"]["leaderEpoch"] == 2

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from kproto.internal_topics.cluster_metadata import FeatureLevelRecord, TopicRecord, encode_record
-from kproto.internal_topics.metadata_snapshot import Quorum, SnapshotId, write_snapshot
-from storage.local.tests.local_lab import Place
+from kproto.formats.cluster_metadata import FeatureLevelRecord, TopicRecord, encode_record
+from kproto.formats.metadata_snapshot import Quorum, SnapshotId, write_snapshot
 from storage.quorum_state import QuorumState
 from storage.testing.log_builder import batch, spec
+from storage.tests.local.local_lab import Place
 from tools.commands.check_log import main as check_log
 from tools.commands.dump_log import main as dump_log
 
@@ -96,9 +96,7 @@ def test_a_snapshot_that_is_cut_between_batches(folder: Path, capsys: pytest.Cap
         ("quorum-state", b'{"data_version":5}', "its data_version is 5"),
     ],
 )
-def test_what_does_not_fit(
-    folder: Path, capsys: pytest.CaptureFixture[str], name: str, data: bytes, said: str
-) -> None:
+def test_what_does_not_fit(folder: Path, capsys: pytest.CaptureFixture[str], name: str, data: bytes, said: str) -> None:
     """Beyond the log, of another epoch, with records that nobody knows; or no such file at all."""
     (folder / name).write_bytes(data)
     [sentence], _ = findings(folder, capsys)

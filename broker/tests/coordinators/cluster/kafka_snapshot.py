@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from kproto.control_records import Endpoint, KRaftVersionFeature, KRaftVersionRecord, QuorumVoter, VotersRecord
-from kproto.ids import parse_uuid
-from kproto.internal_topics.cluster_metadata import (
+from kproto.formats.cluster_metadata import (
     AccessControlEntryRecord,
     BrokerEndpoint,
     BrokerFeature,
@@ -29,7 +27,9 @@ from kproto.internal_topics.cluster_metadata import (
     UserScramCredentialRecord,
     encode_record,
 )
-from kproto.internal_topics.metadata_snapshot import Quorum, SnapshotId
+from kproto.formats.control_records import Endpoint, KRaftVersionFeature, KRaftVersionRecord, QuorumVoter, VotersRecord
+from kproto.formats.metadata_snapshot import Quorum, SnapshotId
+from kproto.ids import parse_uuid
 from kproto.schema.compile import encode
 from kproto.schema.declare import Data, Record
 

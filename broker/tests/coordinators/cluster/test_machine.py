@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.configs import MAX_RESOURCES, Compute, decide_alteration
 from broker.coordinators.cluster.image import ClusterImage, ResourceType, Topic, difference
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
@@ -23,9 +24,8 @@ from broker.coordinators.cluster.topics import (
     decide_growth,
 )
 from broker.coordinators.machine import Promise
-from broker.topic_configs import check_topic_configs
 from kproto.errors import ErrorCode, KafkaError, UnsupportedVersion
-from kproto.internal_topics.cluster_metadata import (
+from kproto.formats.cluster_metadata import (
     ConfigRecord,
     NoOpRecord,
     PartitionChangeRecord,

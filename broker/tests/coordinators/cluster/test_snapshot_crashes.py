@@ -21,14 +21,14 @@ from broker.coordinators.cluster import ClusterCoordinator, NewTopic, Topic
 from broker.coordinators.cluster.coordinator import METADATA_LOG
 from broker.testing.contexts import config
 from kproto.errors import KafkaError
-from kproto.internal_topics.metadata_snapshot import snapshot_named
+from kproto.formats.metadata_snapshot import snapshot_named
 from storage.local.engine import LocalStore
 from storage.seams.clock import SystemClock, VirtualClock
 from storage.seams.disk import Disk
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
-from storage.testing.faulty_disk import FaultyDisk
-from storage.testing.simulated_disk import SimulatedDisk, until_the_power_goes
+from storage.testing.disks.faulty import FaultyDisk
+from storage.testing.disks.simulated import SimulatedDisk, until_the_power_goes
 
 SETTINGS = {
     "metadata.log.max.record.bytes.between.snapshots": "350",

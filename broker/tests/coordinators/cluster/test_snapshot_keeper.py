@@ -20,8 +20,8 @@ from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import read_header
 from kproto.batches.records import RecordData, build_batch, build_control_batch, iter_records
 from kproto.errors import ErrorCode, KafkaError
-from kproto.internal_topics.cluster_metadata import BeginTransactionRecord, TopicRecord, encode_record
-from kproto.internal_topics.metadata_snapshot import SnapshotId, read_snapshot, write_snapshot
+from kproto.formats.cluster_metadata import BeginTransactionRecord, TopicRecord, encode_record
+from kproto.formats.metadata_snapshot import SnapshotId, read_snapshot, write_snapshot
 from storage.engine import Batch
 from storage.memory.engine import MemoryStore
 from storage.memory.quorum_files import MemoryQuorumFiles

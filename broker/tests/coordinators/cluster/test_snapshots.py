@@ -11,8 +11,7 @@ from broker.coordinators.cluster.snapshots import snapshot_batches
 from broker.tests.coordinators.cluster import kafka_snapshot
 from kproto.batches.header import read_header
 from kproto.batches.records import ControlRecordType, RecordData, iter_records
-from kproto.ids import ZERO_UUID
-from kproto.internal_topics.cluster_metadata import (
+from kproto.formats.cluster_metadata import (
     AbortTransactionRecord,
     AccessControlEntryRecord,
     BeginTransactionRecord,
@@ -42,7 +41,8 @@ from kproto.internal_topics.cluster_metadata import (
     ZkMigrationStateRecord,
     decode_record,
 )
-from kproto.internal_topics.metadata_snapshot import read_snapshot, write_snapshot
+from kproto.formats.metadata_snapshot import read_snapshot, write_snapshot
+from kproto.ids import ZERO_UUID
 from kproto.schema.declare import Record
 
 T = bytes(15) + b"t"
@@ -67,9 +67,7 @@ def snapshot_of(*records: Record) -> list[Record]:
 def test_the_bytes_are_kafkas() -> None:
     """From the records and times of a snapshot that Kafka wrote come its batches, each with Kafka's checksum."""
     pieces = {
-        time: list(
-            write_snapshot(1, kafka_snapshot.LAST_TIMESTAMP, kafka_snapshot.QUORUM, kafka_snapshot.VALUES, time)
-        )
+        time: list(write_snapshot(1, kafka_snapshot.LAST_TIMESTAMP, kafka_snapshot.QUORUM, kafka_snapshot.VALUES, time))
         for time in (kafka_snapshot.HEADER_TIME, kafka_snapshot.RECORDS_TIME)
     }
     header, _, _ = pieces[kafka_snapshot.HEADER_TIME]
@@ -230,12 +228,15 @@ def test_records_are_in_versions_of_the_clusters_level() -> None:
 
 def test_a_removed_topic_leaves_nothing() -> None:
     """Neither partitions nor configs."""
-    assert snapshot_of(
-        TopicRecord(name="t", topic_id=T),
-        ConfigRecord(resource_type=2, resource_name="t", name="a", value="1"),
-        partition(0),
-        RemoveTopicRecord(topic_id=T),
-    ) == []
+    assert (
+        snapshot_of(
+            TopicRecord(name="t", topic_id=T),
+            ConfigRecord(resource_type=2, resource_name="t", name="a", value="1"),
+            partition(0),
+            RemoveTopicRecord(topic_id=T),
+        )
+        == []
+    )
 
 
 def test_transactions_of_kafkas_controller_count_when_they_end() -> None:

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from broker.coordinators.groups.classic.protocol import Caller
 from broker.coordinators.groups.machine import CommittingMember, GroupsMachine
 from broker.coordinators.groups.offsets import OffsetToCommit
-from broker.coordinators.groups.rebalance import Caller
 from broker.coordinators.groups.records import GroupRecord
 from broker.coordinators.groups.settings import GroupSettings
 from broker.coordinators.machine import Decision, Promise
 from kproto.batches.records import RecordData
-from kproto.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
 from kproto.errors import ErrorCode, KafkaError
+from kproto.formats.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
 from kproto.messages.describe_groups import DescribedGroup
 from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from broker.coordinators.groups import Caller
-from broker.coordinators.groups.routing import shard_of
+from broker.coordinators.routing import shard_of
 from broker.testing.contexts import world
 from broker.tests.handlers.group_requests import (
     commit_request,

@@ -10,12 +10,11 @@ from broker.coordinators.groups.records import (
     decode_group_record,
     encode_group_record,
 )
-from broker.coordinators.groups.routing import java_hash, shard_of
+from broker.coordinators.routing import java_hash, shard_of
 from broker.tests.coordinators.groups.shards import Shard
 from kproto.batches.records import RecordData
 from kproto.errors import ErrorCode, Malformed, ProtocolError
-from kproto.ids import parse_uuid
-from kproto.internal_topics.consumer_offsets import (
+from kproto.formats.consumer_offsets import (
     ConsumerGroupMetadataKey,
     ConsumerGroupMetadataValue,
     GroupMetadataKey,
@@ -26,6 +25,7 @@ from kproto.internal_topics.consumer_offsets import (
     OffsetCommitValue,
     encode_record,
 )
+from kproto.ids import parse_uuid
 
 # Taken from the log of an Apache Kafka 4.3.1 whose group "g" was joined, and committed to, by one librdkafka consumer.
 KAFKA_OFFSET_KEY = bytes.fromhex("0001000673696d706c6500017400000000")

@@ -1,0 +1,1 @@
+"""What an administrator asks for above the coordinators: describing and changing configs."""

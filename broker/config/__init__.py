@@ -1,0 +1,1 @@
+"""Configuration: every key, the settings that code reads, the files and listeners they come from."""

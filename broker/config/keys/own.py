@@ -1,0 +1,34 @@
+"""Broker keys that Kafka does not have. Their prefix, `ottla.`, keeps them apart from whatever Kafka may add.
+
+`ottla.ack.fsync` says what acknowledging with acks=all promises. True, the default: the bytes are on the disk, they
+survive a power cut. False: the operating system has them, they survive the end of this process only, which is what
+Apache Kafka promises with one replica. It can be set for a topic, the cluster, a broker. What coordinators write
+(offsets, topics) is always synced.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from broker.config.keys.definition import ConfigKey, ConfigType, Effect, Update, one_of, one_of_any_case
+
+KEYS: Final = (
+    ConfigKey("ottla.ack.fsync", ConfigType.BOOLEAN, "true", None, Update.CLUSTER_WIDE, Effect.ACTS),
+    ConfigKey(
+        "ottla.log.format",
+        ConfigType.STRING,
+        "auto",
+        one_of("auto", "text", "json"),
+        Update.READ_ONLY,
+        Effect.ACTS,
+    ),
+    ConfigKey(
+        "ottla.log.level",
+        ConfigType.STRING,
+        "info",
+        one_of_any_case("debug", "info", "warning", "error"),
+        Update.READ_ONLY,
+        Effect.ACTS,
+    ),
+    ConfigKey("ottla.storage", ConfigType.STRING, "local", one_of("local", "memory"), Update.READ_ONLY, Effect.ACTS),
+)

@@ -1,0 +1,574 @@
+"""The classic protocol: join, sync, beat, leave, and what follows when somebody does not.
+
+A **rebalance** has two phases. In the first, everybody who wants to be in the next generation sends JoinGroup and
+waits; it ends when all known members have come, or when the most patient one's rebalance timeout has passed, without
+those who have not. In the second, the leader, who alone has been told the others' subscriptions, computes who gets
+what and sends it with its SyncGroup; the other members' SyncGroups wait for that. With the leader's assignment the
+generation is written to the log, and everybody is answered.
+
+Members are kept alive by heartbeats. Who waits in a parked JoinGroup or SyncGroup need not beat. What ends patience is
+always a deadline named in `Timer`:
+
+- SESSION: a member that neither beats nor waits, or an id that was given out and not used;
+- JOIN: the first phase (or, of an empty group, the initial delay, prolonged while further members come: KIP-134);
+- SYNC: the second phase (KIP-62's rebalance timeout again): whoever has not synced by then is removed.
+
+**Static members** (`group.instance.id`, KIP-345) come back under a new member id without a rebalance, as long as the
+group would choose the same protocol; whoever still uses the old id is fenced. KIP-814: such a leader is told to skip
+the assignment.
+
+Every promise is answered exactly once. A request that repeats a parked one takes its place, and the older is answered
+REBALANCE_IN_PROGRESS; Kafka leaves it unanswered for ever.
+
+Decisions here change only what is volatile (`classic.py`) and draft records; the group is EMPTY or STABLE when the
+record has been replayed. Source: Kafka's GroupMetadataManager (classicGroupJoin and what follows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from broker.coordinators.deadlines import Deadlines
+from broker.coordinators.groups.classic.group import ClassicGroup, ClassicMember, InitialDelay, Protocol
+from broker.coordinators.groups.classic.states import GroupEvent, GroupState
+from broker.coordinators.groups.records import GroupMetadataRecord, GroupRecord
+from broker.coordinators.groups.settings import GroupSettings
+from broker.coordinators.machine import Decision, Promise
+from kproto.errors import ErrorCode
+from kproto.messages.heartbeat import HeartbeatRequest
+from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
+from kproto.messages.leave_group import MemberIdentity, MemberResponse
+from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+from storage.seams.clock import Instant
+from storage.seams.entropy import Entropy
+
+UNKNOWN_MEMBER_ID: Final = ""
+"""What a member calls itself that has not been given an id yet."""
+
+RECORD_OVERHEAD: Final = 256
+"""Generous bytes for the fixed fields of one member in the group's record."""
+
+
+class Caller(NamedTuple):
+    """Who asks, and in which version of the API."""
+
+    client_id: str
+    client_host: str
+    api_version: int
+
+
+class Timer(Enum):
+    """The kinds of deadlines; named together with the group and, for a session, the member."""
+
+    SESSION = "session"
+    JOIN = "join"
+    SYNC = "sync"
+    OFFSETS = "offsets"
+    PURGE = "purge"
+
+
+class TimerName(NamedTuple):
+    """One deadline of a shard."""
+
+    kind: Timer
+    group_id: str = ""
+    member_id: str = ""
+
+
+class Draft:
+    """A decision while it is being taken."""
+
+    __slots__ = ("records", "replies")
+
+    def __init__(self) -> None:
+        self.records: list[GroupRecord] = []
+        self.replies: list[tuple[Promise[Any], Any]] = []
+
+    def write(self, record: GroupRecord) -> None:
+        """This will be in the log, and replayed."""
+        self.records.append(record)
+
+    def reply(self, promise: Promise[Any], value: Any) -> None:
+        """This will be answered once the records are durable."""
+        self.replies.append((promise, value))
+
+    def decision(self) -> Decision[GroupRecord]:
+        """Final."""
+        return Decision(self.records, self.replies)
+
+
+class ClassicProtocol:
+    """The decisions about one shard's classic groups. It owns their deadlines except the offsets' one."""
+
+    def __init__(self, settings: GroupSettings, entropy: Entropy, deadlines: Deadlines[TimerName]) -> None:
+        self._settings = settings
+        self._entropy = entropy
+        self._deadlines = deadlines
+
+    # --- join
+
+    def join(
+        self,
+        group: ClassicGroup,
+        request: JoinGroupRequest,
+        caller: Caller,
+        now: Instant,
+        promise: Promise[JoinGroupResponse],
+        draft: Draft,
+    ) -> None:
+        """Decide on a JoinGroup whose group exists and whose numbers are in bounds."""
+        if not self._has_room(group, request):
+            draft.reply(promise, _join_refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID))
+            if group.state is GroupState.PREPARING_REBALANCE or request.member_id in group.pending_join:
+                self._forget_member(group, request.member_id, draft)
+                self._maybe_complete_join(group, now, draft)
+        elif not group.supports(request.protocol_type, [protocol.name for protocol in request.protocols]):
+            draft.reply(promise, _join_refusal(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, request.member_id))
+        elif request.member_id == UNKNOWN_MEMBER_ID:
+            self._join_new(group, request, caller, now, promise, draft)
+        elif request.member_id in group.pending_join and request.group_instance_id is None:
+            self._add_member(group, request.member_id, request, caller, now, promise, draft)
+        elif (error := group.validate(request.member_id, request.group_instance_id)) is not ErrorCode.NONE:
+            draft.reply(promise, _join_refusal(error, request.member_id))
+        else:
+            self._rejoin(group, group.members[request.member_id], request, caller, now, promise, draft)
+
+    def _has_room(self, group: ClassicGroup, request: JoinGroupRequest) -> bool:
+        """Kafka's rule for group.max.size, and our caps on memory.
+
+        While members gather, those are counted that have come: a group above its size (the key was lowered) is cut to
+        size by who comes first.
+        """
+        limit = self._settings.max_size
+        member = group.members.get(request.member_id)
+        match group.state:
+            case GroupState.PREPARING_REBALANCE:
+                waits = member is not None and member.joining is not None
+                room = waits or len(group.members) < limit or group.awaiting_join < limit
+            case GroupState.COMPLETING_REBALANCE | GroupState.STABLE:
+                room = member is not None or len(group.members) < limit
+            case _:
+                room = True
+        offered = sum(len(protocol.name) + len(protocol.metadata) for protocol in request.protocols)
+        held = group.metadata_size - (member.metadata_size if member is not None else 0)
+        return room and held + offered <= self._settings.max_group_metadata
+
+    def _join_new(
+        self,
+        group: ClassicGroup,
+        request: JoinGroupRequest,
+        caller: Caller,
+        now: Instant,
+        promise: Promise[JoinGroupResponse],
+        draft: Draft,
+    ) -> None:
+        instance_id = request.group_instance_id
+        member_id = self._new_member_id(caller.client_id if instance_id is None else instance_id)
+        if instance_id is not None:
+            if instance_id in group.static:
+                self._replace_static(group, member_id, request, caller, now, promise, draft)
+            else:
+                self._add_member(group, member_id, request, caller, now, promise, draft)
+        elif caller.api_version < 4:
+            self._add_member(group, member_id, request, caller, now, promise, draft)
+        elif len(group.pending_join) >= self._settings.max_pending_members:
+            draft.reply(promise, _join_refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID))
+        else:
+            group.pending_join[member_id] = None
+            self._set(Timer.SESSION, group, now, request.session_timeout_ms, member_id)
+            draft.reply(promise, _join_refusal(ErrorCode.MEMBER_ID_REQUIRED, member_id))
+
+    def _new_member_id(self, prefix: str) -> str:
+        return f"{prefix}-{UUID(bytes=self._entropy.uuid())}"
+
+    def _add_member(
+        self,
+        group: ClassicGroup,
+        member_id: str,
+        request: JoinGroupRequest,
+        caller: Caller,
+        now: Instant,
+        promise: Promise[JoinGroupResponse],
+        draft: Draft,
+    ) -> None:
+        if group.initial is not None:
+            group.initial.member_added = True
+        group.add(
+            ClassicMember(
+                member_id=member_id,
+                instance_id=request.group_instance_id,
+                client_id=caller.client_id,
+                client_host=caller.client_host,
+                rebalance_timeout=_rebalance_timeout(request, caller),
+                session_timeout=request.session_timeout_ms,
+                protocol_type=request.protocol_type,
+                protocols=_protocols(request),
+                joining=promise,
+                is_new=True,
+            )
+        )
+        self._set(Timer.SESSION, group, now, self._settings.new_member_join_timeout, member_id)
+        self._rebalance_or_complete(group, now, draft)
+
+    def _rejoin(
+        self,
+        group: ClassicGroup,
+        member: ClassicMember,
+        request: JoinGroupRequest,
+        caller: Caller,
+        now: Instant,
+        promise: Promise[JoinGroupResponse],
+        draft: Draft,
+    ) -> None:
+        """A known member joins again.
+
+        A leader of a stable group may do so to force a rebalance (something that its subscription does not tell has
+        changed); anybody else whose wishes are the same is told the present generation again.
+        """
+        unchanged = _protocols(request) == tuple(member.protocols)
+        leads_stable = group.state is GroupState.STABLE and group.leader == member.member_id
+        if group.state is GroupState.PREPARING_REBALANCE or leads_stable or not unchanged:
+            self._update_member(group, member, request, caller, promise, draft)
+            self._rebalance_or_complete(group, now, draft)
+        else:
+            draft.reply(promise, group.join_answer(member))
+
+    def _update_member(
+        self,
+        group: ClassicGroup,
+        member: ClassicMember,
+        request: JoinGroupRequest,
+        caller: Caller,
+        promise: Promise[JoinGroupResponse],
+        draft: Draft,
+    ) -> None:
+        if member.joining is not None:
+            draft.reply(member.joining, _join_refusal(ErrorCode.REBALANCE_IN_PROGRESS, member.member_id))
+        member.joining = promise
+        group.change_protocols(member, _protocols(request))
+        member.rebalance_timeout = _rebalance_timeout(request, caller)
+        member.session_timeout = request.session_timeout_ms
+
+    def _replace_static(
+        self,
+        group: ClassicGroup,
+        new_id: str,
+        request: JoinGroupRequest,
+        caller: Caller,
+        now: Instant,
+        promise: Promise[JoinGroupResponse],
+        draft: Draft,
+    ) -> None:
+        """A static member has restarted: it takes its own place under a new id, and its former self is fenced."""
+        assert request.group_instance_id is not None
+        old_id = group.static[request.group_instance_id]
+        old_leader = group.leader
+        member = group.members[old_id]
+        if member.joining is not None:
+            draft.reply(member.joining, _join_refusal(ErrorCode.FENCED_INSTANCE_ID, old_id))
+            member.joining = None
+        if member.syncing is not None:
+            draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.FENCED_INSTANCE_ID))
+            member.syncing = None
+            group.pending_sync[old_id] = None
+        self._deadlines.cancel(TimerName(Timer.SESSION, group.group_id, old_id))
+        group.rename(member, new_id)
+        member.is_new = False
+        self._update_member(group, member, request, caller, promise, draft)
+        self._set(Timer.SESSION, group, now, member.session_timeout, new_id)
+
+        if group.state is GroupState.STABLE and group.elect_protocol() == group.protocol_name:
+            member.joining = None
+            answer = group.join_answer(member)
+            if caller.api_version >= 9:
+                answer.skip_assignment = group.leader == new_id
+            else:
+                # A leader of old would compute an assignment that nobody takes: it is told that another one leads.
+                answer.leader = old_leader or ""
+                answer.members = []
+            assignments = {each.member_id: each.assignment for each in group.members.values()}
+            draft.write(GroupMetadataRecord(group.group_id, group.metadata_value(assignments)))
+            draft.reply(promise, answer)
+        else:
+            # While the leader computes, it knows the member by its old id: nothing would be assigned to the new one.
+            self._rebalance_or_complete(group, now, draft)
+
+    # --- the first phase
+
+    def prepare_rebalance(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+        """Begin to gather members. Those who wait for an assignment that will not come are told to join again."""
+        if group.state is GroupState.COMPLETING_REBALANCE:
+            for member in group.members.values():
+                member.assignment = b""
+                if member.syncing is not None:
+                    draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
+                    member.syncing = None
+                    self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
+        group.pending_sync.clear()
+        self._deadlines.cancel(TimerName(Timer.SYNC, group.group_id))
+        if group.state is GroupState.EMPTY:
+            group.transition(GroupEvent.MEMBER_JOINED, now.wall)
+            delay = self._settings.initial_rebalance_delay
+            if delay > 0:
+                group.initial = InitialDelay(delay, max(group.rebalance_timeout - delay, 0))
+                self._set(Timer.JOIN, group, now, delay)
+            else:
+                self._complete_join(group, now, draft)
+        else:
+            group.transition(GroupEvent.MEMBERSHIP_CHANGED, now.wall)
+            if group.all_joined:
+                self._complete_join(group, now, draft)
+            else:
+                self._set(Timer.JOIN, group, now, group.rebalance_timeout)
+
+    def _rebalance_or_complete(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+        if group.state is GroupState.PREPARING_REBALANCE:
+            self._maybe_complete_join(group, now, draft)
+        else:
+            self.prepare_rebalance(group, now, draft)
+
+    def _maybe_complete_join(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+        """The first phase is over when nobody is missing; an initial delay is waited for in any case."""
+        if group.state is GroupState.PREPARING_REBALANCE and group.initial is None and group.all_joined:
+            self._complete_join(group, now, draft)
+
+    def _complete_join(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+        """Go on with those who have come. A static member that has not keeps its place until its session ends."""
+        self._deadlines.cancel(TimerName(Timer.JOIN, group.group_id))
+        group.initial = None
+        absent = [m.member_id for m in group.members.values() if m.joining is None and m.instance_id is None]
+        for member_id in absent:
+            self._forget_member(group, member_id, draft)
+        if not group.members:
+            draft.write(GroupMetadataRecord(group.group_id, group.emptied_value(now.wall)))
+        elif not group.elect_joined_leader():
+            self._set(Timer.JOIN, group, now, group.rebalance_timeout)
+        else:
+            group.begin_generation(now.wall)
+            for member in group.members.values():
+                if member.joining is not None:
+                    draft.reply(member.joining, group.join_answer(member))
+                    member.joining = None
+                member.is_new = False
+                self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
+            self._set(Timer.SYNC, group, now, group.rebalance_timeout)
+
+    def _prolong_initial_delay(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+        initial = group.initial
+        assert initial is not None
+        if initial.member_added and initial.remaining:
+            delay = min(self._settings.initial_rebalance_delay, initial.remaining)
+            group.initial = InitialDelay(delay, max(initial.remaining - initial.delay, 0))
+            self._set(Timer.JOIN, group, now, delay)
+        else:
+            self._complete_join(group, now, draft)
+
+    # --- the second phase
+
+    def sync(
+        self,
+        group: ClassicGroup,
+        request: SyncGroupRequest,
+        now: Instant,
+        promise: Promise[SyncGroupResponse],
+        draft: Draft,
+    ) -> None:
+        """Decide on a SyncGroup."""
+        error = group.validate(request.member_id, request.group_instance_id)
+        if error is ErrorCode.NONE and request.generation_id != group.generation:
+            error = ErrorCode.ILLEGAL_GENERATION
+        if error is ErrorCode.NONE and (
+            _differs(request.protocol_type, group.protocol_type) or _differs(request.protocol_name, group.protocol_name)
+        ):
+            error = ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+        if error is ErrorCode.NONE and group.state is GroupState.PREPARING_REBALANCE:
+            error = ErrorCode.REBALANCE_IN_PROGRESS
+        if error is not ErrorCode.NONE:
+            draft.reply(promise, SyncGroupResponse(error_code=error))
+            return
+        member = group.members[request.member_id]
+        group.pending_sync.pop(member.member_id, None)
+        if not group.pending_sync:
+            self._deadlines.cancel(TimerName(Timer.SYNC, group.group_id))
+        if group.state is GroupState.STABLE:
+            draft.reply(promise, group.sync_answer(member.assignment))
+            return
+        assert group.state is GroupState.COMPLETING_REBALANCE
+        if member.syncing is not None:
+            draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
+        member.syncing = promise
+        if group.leader == member.member_id:
+            self._settle(group, {each.member_id: each.assignment for each in request.assignments}, now, draft)
+
+    def _settle(self, group: ClassicGroup, assignments: dict[str, bytes], now: Instant, draft: Draft) -> None:
+        """Write the generation down and give everybody who waits its share; nothing to whom the leader forgot."""
+        assignments = {member_id: assignments.get(member_id, b"") for member_id in group.members}
+        value = group.metadata_value(assignments)
+        size = sum(len(m.subscription) + len(m.assignment) + len(m.client_id) + RECORD_OVERHEAD for m in value.members)
+        too_large = size > self._settings.max_record
+        for member in group.members.values():
+            if member.syncing is None:
+                continue
+            if too_large:
+                draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_SERVER_ERROR))
+            else:
+                draft.reply(member.syncing, group.sync_answer(assignments[member.member_id]))
+            member.syncing = None
+            self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
+        if too_large:
+            self.prepare_rebalance(group, now, draft)
+        else:
+            draft.write(GroupMetadataRecord(group.group_id, value))
+
+    # --- staying and leaving
+
+    def heartbeat(self, group: ClassicGroup, request: HeartbeatRequest, now: Instant) -> ErrorCode:
+        """Decide on a heartbeat. One that says 'join again' keeps the session alive as well."""
+        error = group.validate(request.member_id, request.group_instance_id)
+        if error is ErrorCode.NONE and request.generation_id != group.generation:
+            error = ErrorCode.ILLEGAL_GENERATION
+        if error is not ErrorCode.NONE:
+            return error
+        self.keep_session(group, request.member_id, now)
+        if group.state is GroupState.PREPARING_REBALANCE:
+            return ErrorCode.REBALANCE_IN_PROGRESS
+        return ErrorCode.NONE
+
+    def keep_session(self, group: ClassicGroup, member_id: str, now: Instant) -> None:
+        """This member has been heard of."""
+        self._set(Timer.SESSION, group, now, group.members[member_id].session_timeout, member_id)
+
+    def leave(
+        self, group: ClassicGroup, leavers: Sequence[MemberIdentity], now: Instant, draft: Draft
+    ) -> list[MemberResponse]:
+        """Let these members go. An administrator removes static members by their instance id alone."""
+        answers = [
+            MemberResponse(
+                member_id=leaver.member_id,
+                group_instance_id=leaver.group_instance_id,
+                error_code=self._leave_one(group, leaver, draft),
+            )
+            for leaver in leavers
+        ]
+        if any(answer.error_code == ErrorCode.NONE for answer in answers) and group.state is not GroupState.EMPTY:
+            self._rebalance_or_complete(group, now, draft)
+        return answers
+
+    def _leave_one(self, group: ClassicGroup, leaver: MemberIdentity, draft: Draft) -> ErrorCode:
+        member_id = leaver.member_id
+        if member_id == UNKNOWN_MEMBER_ID:
+            static = None if leaver.group_instance_id is None else group.static.get(leaver.group_instance_id)
+            if static is None:
+                return ErrorCode.UNKNOWN_MEMBER_ID
+            member_id = static
+        elif member_id not in group.pending_join:
+            error = group.validate(member_id, leaver.group_instance_id)
+            if error is not ErrorCode.NONE:
+                return error
+        self._forget_member(group, member_id, draft)
+        return ErrorCode.NONE
+
+    def _forget_member(self, group: ClassicGroup, member_id: str, draft: Draft) -> None:
+        """Remove whoever has this id. Parked requests are answered so that a client still alive joins anew."""
+        self._deadlines.cancel(TimerName(Timer.SESSION, group.group_id, member_id))
+        member = group.remove(member_id)
+        if member is None:
+            return
+        if member.joining is not None:
+            draft.reply(member.joining, _join_refusal(ErrorCode.UNKNOWN_MEMBER_ID, UNKNOWN_MEMBER_ID))
+        if member.syncing is not None:
+            draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+
+    # --- time
+
+    def resume(self, group: ClassicGroup, now: Instant) -> None:
+        """After a load: everybody gets a fresh session, and a group that has grown too large has to choose."""
+        for member in group.members.values():
+            self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
+        if len(group.members) > self._settings.max_size:
+            group.transition(GroupEvent.MEMBERSHIP_CHANGED, now.wall)
+            self._set(Timer.JOIN, group, now, group.rebalance_timeout)
+
+    def expired(self, name: TimerName, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+        """A deadline has passed."""
+        match name.kind:
+            case Timer.SESSION:
+                self._session_expired(group, name.member_id, now, draft)
+            case Timer.JOIN:
+                self._join_expired(group, now, draft)
+            case Timer.SYNC:
+                self._sync_expired(group, now, draft)
+            case _:
+                raise AssertionError(f"{name.kind} is no deadline of a classic group")
+
+    def _session_expired(self, group: ClassicGroup, member_id: str, now: Instant, draft: Draft) -> None:
+        member = group.members.get(member_id)
+        if member is not None and member.awaits_answer:
+            return  # it gets a fresh session with its answer
+        self._forget_member(group, member_id, draft)
+        if group.state is GroupState.PREPARING_REBALANCE:
+            if group.all_joined:
+                self._complete_join(group, now, draft)
+        elif member is not None:
+            self.prepare_rebalance(group, now, draft)
+
+    def _join_expired(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+        assert group.state is GroupState.PREPARING_REBALANCE
+        if group.initial is not None:
+            self._prolong_initial_delay(group, now, draft)
+        else:
+            self._complete_join(group, now, draft)
+
+    def _sync_expired(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+        """Whoever has not asked for its assignment in time is gone."""
+        for member_id in list(group.pending_sync):
+            self._forget_member(group, member_id, draft)
+        self.prepare_rebalance(group, now, draft)
+
+    def cancel_all(self, group: ClassicGroup) -> None:
+        """The group goes: none of its deadlines may come."""
+        for member_id in [*group.members, *group.pending_join]:
+            self._deadlines.cancel(TimerName(Timer.SESSION, group.group_id, member_id))
+        self._deadlines.cancel(TimerName(Timer.JOIN, group.group_id))
+        self._deadlines.cancel(TimerName(Timer.SYNC, group.group_id))
+
+    def _set(self, kind: Timer, group: ClassicGroup, now: Instant, delay: int, member_id: str = "") -> None:
+        self._deadlines.set(TimerName(kind, group.group_id, member_id), now.monotonic + delay)
+
+    # --- invariants
+
+    def check(self, group: ClassicGroup) -> None:
+        """Whoever could be waited for in vain has a deadline."""
+        for member in group.members.values():
+            timer = TimerName(Timer.SESSION, group.group_id, member.member_id)
+            assert member.awaits_answer or timer in self._deadlines, f"{member.member_id} could be silent for ever"
+        for member_id in group.pending_join:
+            assert TimerName(Timer.SESSION, group.group_id, member_id) in self._deadlines
+        joining = TimerName(Timer.JOIN, group.group_id) in self._deadlines
+        syncing = TimerName(Timer.SYNC, group.group_id) in self._deadlines
+        assert joining == (group.state is GroupState.PREPARING_REBALANCE)
+        assert syncing == bool(group.pending_sync)
+
+
+def _join_refusal(error: ErrorCode, member_id: str) -> JoinGroupResponse:
+    return JoinGroupResponse(error_code=error, member_id=member_id)
+
+
+def _protocols(request: JoinGroupRequest) -> tuple[Protocol, ...]:
+    """In the member's order of preference; of two with the same name the first counts."""
+    first: dict[str, bytes] = {}
+    for protocol in request.protocols:
+        first.setdefault(protocol.name, protocol.metadata)
+    return tuple(Protocol(name, metadata) for name, metadata in first.items())
+
+
+def _rebalance_timeout(request: JoinGroupRequest, caller: Caller) -> int:
+    """Version 0 knows one timeout for both (KIP-62)."""
+    return request.session_timeout_ms if caller.api_version == 0 else max(request.rebalance_timeout_ms, 0)
+
+
+def _differs(claimed: str | None, actual: str | None) -> bool:
+    return claimed is not None and actual is not None and claimed != actual

@@ -1,0 +1,89 @@
+"""The storage engines, named here and nowhere else in the broker: which one a configuration asks for, what it is given.
+
+The cleaner of the local engine knows logs that a client has asked for; that there are others, untouched since the
+start, only the cluster's image says. Settings may change while the broker runs (KIP-226) and count from the next
+cleaning on.
+
+Departs from Kafka: there is one cleaner, whatever `log.cleaner.threads` says; it has all of
+`log.cleaner.dedupe.buffer.size`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from broker.config.settings import BrokerConfig
+from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
+from broker.partitions import Partitions
+from storage.engine import LogStore
+from storage.progress import Progress
+from storage.seams.clock import Clock
+from storage.seams.entropy import Entropy
+from storage.seams.offload import Offload
+
+if TYPE_CHECKING:
+    from storage.local.cleaner import CleanerSettings
+
+LEAST_CLEANER_MEMORY: Final = 1 << 20
+"""Bytes; with less, Kafka does not start."""
+
+
+def make_store(
+    config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offload, progress: Callable[[], Progress]
+) -> LogStore:
+    """The engine that the configuration asks for, not opened; only that one is imported."""
+    if config.memory:
+        from storage.memory.engine import MemoryStore
+
+        return MemoryStore(clock, entropy, producer_expiration=config.producer_id_expiration_ms)
+    from storage.local.engine import LocalStore
+    from storage.seams.apart import ProcessApart, ThreadApart
+    from storage.seams.disk import SystemDisk
+
+    return LocalStore(
+        config.data_directory,
+        node_id=config.node_id,
+        disk=SystemDisk(),
+        clock=clock,
+        entropy=entropy,
+        offload=offload,
+        producer_expiration=config.producer_id_expiration_ms,
+        retention_check_ms=config.log_retention_check_interval_ms,
+        cleaner=cleaner_settings(config),
+        apart=ProcessApart(ThreadApart(offload)),
+        progress=progress(),
+    )
+
+
+def connect_upkeep(config: BrokerConfig, store: LogStore, cluster: ClusterCoordinator, logs: Partitions) -> None:
+    """Let retention and the cleaner, if the engine has them, know every log, also those without a reader."""
+    if config.memory:
+        return
+    from storage.local.engine import LocalStore
+
+    assert isinstance(store, LocalStore)
+    store.every_log = logs.specs
+    cleaner = store.cleaner
+    cleaner.every_log = lambda: (spec for spec in logs.specs() if spec.config.compact)
+    cleaner.settings = cleaner_settings(config)
+
+    def follow(change: ClusterChange) -> None:
+        if change.broker_configs_changed:
+            cleaner.settings = cleaner_settings(cluster.config)
+
+    cluster.subscribe(follow)
+
+
+def cleaner_settings(config: BrokerConfig) -> CleanerSettings:
+    """The `log.cleaner.` settings in force, brought into ranges in which a cleaner can work."""
+    from storage.local.cleaner import CleanerSettings
+
+    return CleanerSettings(
+        enable=config.log_cleaner_enable,
+        backoff_ms=config.log_cleaner_backoff_ms,
+        memory=max(config.log_cleaner_dedupe_buffer_size, LEAST_CLEANER_MEMORY),
+        load_factor=min(max(config.log_cleaner_io_buffer_load_factor, 0.1), 0.95),
+        buffer_size=config.log_cleaner_io_buffer_size,
+        bytes_per_second=max(config.log_cleaner_io_max_bytes_per_second, 1.0),
+    )

@@ -1,0 +1,66 @@
+"""One request on its way to its handler, and every way in which that can end.
+
+Kinds of ending: a reply; no reply (Produce with acks=0); a refusal, which is a KafkaError made into the reply its API
+has for it; a closed connection, where Kafka closes it (`CloseConnection`) or where the request makes no sense on the
+wire (ProtocolError); and a fault of ours. A fault is logged with its trace. The peer is told UNKNOWN_SERVER_ERROR,
+except for Produce: there clients take -1 for "try again" and would write twice, so the connection closes and
+idempotence sorts it out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.context import CloseConnection, Peer, RequestContext, Services
+from broker.handlers import Handler, api_versions, handler
+from kproto.connection import ReceivedRequest
+from kproto.errors import ErrorCode, KafkaError, ProtocolError
+from storage.seams.logging import get_logger
+
+PRODUCE = 0
+
+
+class Dispatcher:
+    """Finds handlers and turns whatever happens in them into replies."""
+
+    __slots__ = ("_services",)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def begin(self, request: ReceivedRequest, peer: Peer) -> tuple[Handler | None, Any]:
+        """(handler, what `handle` returned). A coroutine, or that of a FirstPhase, is to be given to `finish`."""
+        if request.message is None:
+            return None, api_versions.unsupported_version()
+        found = handler(request.api_key)
+        ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
+        try:
+            return found, found.handle(request.message, ctx)
+        except KafkaError as error:
+            return found, found.refuse(request.message, error.code, request.api_version)
+        except (ProtocolError, CloseConnection):
+            raise
+        except Exception as error:
+            return found, self._fault(request, found, error)
+
+    async def finish(self, request: ReceivedRequest, found: Handler, waiting: Any) -> Any:
+        """Await a coroutine of `begin`; its result, errors made into replies."""
+        try:
+            return await waiting
+        except KafkaError as error:
+            return found.refuse(request.message, error.code, request.api_version)
+        except (ProtocolError, CloseConnection):
+            raise
+        except Exception as error:
+            return self._fault(request, found, error)
+
+    def _fault(self, request: ReceivedRequest, found: Handler, error: Exception) -> Any:
+        get_logger(__name__).error(
+            "request failed",
+            api=found.handle.__module__.rpartition(".")[2],
+            version=request.api_version,
+            exc_info=error,
+        )
+        if request.api_key == PRODUCE:
+            raise CloseConnection("a produce request failed; see the error before") from error
+        return found.refuse(request.message, ErrorCode.UNKNOWN_SERVER_ERROR, request.api_version)

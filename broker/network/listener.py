@@ -1,0 +1,284 @@
+"""The network's seam: the only file that knows sockets.
+
+`Listener` binds and accepts; `SocketTransport` moves bytes for one connection. A simulation offers other objects with
+the same methods (`Transport`), and nothing above can tell.
+
+Reading and writing try first and wait only if the kernel says so: a busy connection then costs two system calls a
+request and no pass through the scheduler. `Connection` yields now and then, so that a busy peer does not starve the
+others.
+
+File slices are sent with `sendfile`. The header goes out by a plain `send` without MSG_MORE: together with
+TCP_NODELAY, MSG_MORE before `sendfile` was measured to stall each response by 200 ms. Where the platform has no
+sendfile, or a slice has no descriptor, the bytes are read and sent (`PORTABLE` forces that; the suite runs once this
+way).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import trio
+
+PORTABLE = os.environ.get("OTTLA_PORTABLE", "") not in ("", "0")
+"""Forces the code that runs where Linux's fast paths are missing."""
+
+SYSTEM_CHOOSES = -1
+"""Kafka's word for socket buffers that grow and shrink as the system sees fit."""
+
+SENDFILE_CHUNK = 8 * 1024 * 1024
+JOIN_BELOW = 64 * 1024
+_IN_MEMORY = (bytes, bytearray, memoryview)
+ACCEPT_PAUSE_SECONDS = 0.1
+
+
+def descriptor_limit() -> int:
+    """How many files and sockets this process may have open; raised first as far as that is allowed."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 1 << 20
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+class ListenError(Exception):
+    """The listener cannot be opened; the message is one sentence for the person who started the broker."""
+
+
+class CutShort(Exception):
+    """The file behind a fetched slice ends early. The reply's length has been sent, so only closing is left."""
+
+
+class Transport(Protocol):
+    """One connection's bytes."""
+
+    peer: tuple[str, int]
+    local: tuple[str, int]
+    sent: int
+    """Bytes sent since the start: tells a slow reader from a stalled one."""
+
+    def receive_now(self, window: memoryview) -> int | None:
+        """Bytes read into `window`, 0 at the end of the stream, None if none are there yet. Raises OSError when
+        broken.
+        """
+        ...
+
+    async def wait_readable(self) -> None:
+        """Return when `receive_now` would say something."""
+        ...
+
+    def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
+        """Send what the kernel takes at once; returns what is left. Raises OSError when broken."""
+        ...
+
+    async def send(self, buffers: Sequence[Any]) -> None:
+        """Send everything, waiting as needed. Raises OSError when broken."""
+        ...
+
+    def close(self) -> None:
+        """Close; waiting tasks are woken with an error."""
+        ...
+
+
+class SocketTransport:
+    """A TCP connection."""
+
+    __slots__ = ("_fd", "_sendfile", "_socket", "local", "peer", "sent")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._sendfile: Callable[[int, int, int, int], int] | None = None if PORTABLE else getattr(os, "sendfile", None)
+        self.peer = _address(sock.getpeername())
+        self.local = _address(sock.getsockname())
+        self.sent = 0
+
+    def receive_now(self, window: memoryview) -> int | None:
+        try:
+            return self._socket.recv_into(window)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    async def wait_readable(self) -> None:
+        await trio.lowlevel.wait_readable(self._fd)
+
+    def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
+        at = 0
+        while at < len(buffers):
+            buffer = buffers[at]
+            stop = at + 1
+            if not isinstance(buffer, _IN_MEMORY):
+                sendfile, descriptor = self._sendfile, buffer.fileno()
+                if sendfile is not None and descriptor is not None:
+                    left = self._send_slice(sendfile, descriptor, buffer)
+                    if left is not None:
+                        return [left, *buffers[stop:]]
+                    at = stop
+                    continue
+                length, buffer = len(buffer), buffer.read()
+                if len(buffer) != length:
+                    raise CutShort(f"a slice of {length} bytes has only {len(buffer)}")
+            elif len(buffer) < JOIN_BELOW:  # small neighbours leave together, large ones are not copied
+                while stop < len(buffers) and isinstance(buffers[stop], _IN_MEMORY) and len(buffers[stop]) < JOIN_BELOW:
+                    stop += 1
+                if stop > at + 1:
+                    buffer = b"".join(buffers[at:stop])
+            try:
+                count = self._socket.send(buffer)
+            except (BlockingIOError, InterruptedError):
+                return [buffer, *buffers[stop:]]
+            self.sent += count
+            if count < len(buffer):
+                return [memoryview(buffer)[count:], *buffers[stop:]]
+            at = stop
+        return ()
+
+    def _send_slice(self, sendfile: Callable[[int, int, int, int], int], descriptor: int, records: Any) -> _Rest | None:
+        """Send a slice of a file; returns what the kernel did not take."""
+        position, length, offset = records.position, len(records), 0
+        while offset < length:
+            try:
+                count = sendfile(self._fd, descriptor, position + offset, min(length - offset, SENDFILE_CHUNK))
+            except (BlockingIOError, InterruptedError):
+                return _Rest(records, offset)
+            if count == 0:
+                raise CutShort(f"a slice of {length} bytes has only {offset}")
+            offset += count
+            self.sent += count
+        return None
+
+    async def send(self, buffers: Sequence[Any]) -> None:
+        left = self.send_now(buffers)
+        while left:
+            await trio.lowlevel.wait_writable(self._fd)
+            left = self.send_now(left)
+
+    def close(self) -> None:
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._fd)
+            self._socket.close()
+
+
+def _address(name: tuple[Any, ...]) -> tuple[str, int]:
+    """(host, port) of a socket. A listener on every address is an IPv6 one and sees IPv4 peers as ::ffff:a.b.c.d;
+    clients must be told, and limits and group descriptions be looked up by, what they know: a.b.c.d."""
+    host, port = name[:2]
+    return host.removeprefix("::ffff:") if "." in host else host, port
+
+
+class _Rest:
+    """What is left of a slice after some of it was sent."""
+
+    __slots__ = ("_length", "_records", "_skip", "position")
+
+    def __init__(self, records: Any, skip: int) -> None:
+        self._records = records
+        self._skip = skip
+        self.position = records.position + skip
+        self._length = len(records) - skip
+
+    def __len__(self) -> int:
+        return self._length
+
+    def fileno(self) -> int | None:
+        descriptor: int | None = self._records.fileno()
+        return descriptor
+
+    def read(self) -> bytes:
+        data: bytes = self._records.read()
+        return data[self._skip :]
+
+
+class Listener:
+    """One bound address. `port` is the real one, also if 0 was asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        *,
+        backlog: int = 50,
+        send_buffer: int = SYSTEM_CHOOSES,
+        receive_buffer: int = SYSTEM_CHOOSES,
+    ) -> None:
+        """Bind and listen. An empty host means all interfaces; buffers are bytes. Raises ListenError."""
+        self.name = name
+        self._sockets: list[socket.socket] = []
+        try:
+            candidates = socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
+            )
+        except OSError as error:
+            raise ListenError(f"listener {name}: cannot resolve the host {host!r}: {error.strerror}") from error
+        wildcard = not host
+        family, kind, proto, _, address = sorted(
+            candidates, key=lambda found: found[0] == socket.AF_INET6, reverse=wildcard and socket.has_dualstack_ipv6()
+        )[0]
+        sock = socket.socket(family, kind, proto)
+        try:
+            if os.name == "posix":  # elsewhere the option would let two processes share the port
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6 and wildcard:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            for option, size in ((socket.SO_SNDBUF, send_buffer), (socket.SO_RCVBUF, receive_buffer)):
+                if size != SYSTEM_CHOOSES:  # accepted connections inherit it
+                    sock.setsockopt(socket.SOL_SOCKET, option, size)
+            sock.bind(address)
+            sock.listen(backlog)
+        except OSError as error:
+            sock.close()
+            where = f"{host or '*'}:{port}"
+            if error.errno == errno.EADDRINUSE:
+                raise ListenError(f"listener {name}: {where} is in use by another process") from error
+            raise ListenError(f"listener {name}: cannot listen on {where}: {error.strerror}") from error
+        sock.setblocking(False)
+        self._sockets.append(sock)
+        self.host = host or "0.0.0.0"
+        self.port: int = sock.getsockname()[1]
+
+    async def accept(self, start: Callable[[SocketTransport], object], refused: Callable[[str], object]) -> None:
+        """Accept for ever, handing each connection to `start`. `refused` is told why accepting pauses."""
+        await self._accept_on(self._sockets[0], start, refused)
+
+    async def _accept_on(
+        self, sock: socket.socket, start: Callable[[SocketTransport], object], refused: Callable[[str], object]
+    ) -> None:
+        while True:
+            try:
+                accepted, _ = sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                await trio.lowlevel.wait_readable(sock.fileno())
+                continue
+            except OSError as error:
+                if sock.fileno() < 0:
+                    raise trio.ClosedResourceError from None
+                # Out of descriptors or memory, which come back when connections end; or what the network did to a
+                # connection that nobody has greeted yet (accept(2) lists both). Neither is a reason to stop.
+                refused(str(error.strerror))
+                await trio.sleep(ACCEPT_PAUSE_SECONDS)
+                continue
+            try:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                transport = SocketTransport(accepted)
+            except OSError:  # gone before it was greeted
+                accepted.close()
+                continue
+            start(transport)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for sock in self._sockets:
+            if sock.fileno() >= 0:
+                trio.lowlevel.notify_closing(sock.fileno())
+                sock.close()

@@ -1,0 +1,1 @@
+"""Who may do what: the operations that answers name; authorizers and SASL will stand here."""

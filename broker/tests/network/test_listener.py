@@ -1,0 +1,176 @@
+"""The network's seam, on this machine: whatever is sent arrives, and nothing that a peer does ends accepting."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from broker.network import listener
+from broker.network.listener import CutShort, Listener, ListenError, SocketTransport
+
+
+class Slice:
+    """A part of a file, as an engine gives it out."""
+
+    def __init__(self, path: Path, position: int, length: int) -> None:
+        self._file = path.open("rb")
+        self.position = position
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def fileno(self) -> int | None:
+        return self._file.fileno()
+
+    def read(self) -> bytes:
+        return os.pread(self._file.fileno(), self._length, self.position)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Slice]:
+    """Three megabytes in the middle of a file."""
+    path = tmp_path / "records"
+    path.write_bytes(bytes(range(256)) * (4 << 12))
+    found = Slice(path, 100, 3 << 20)
+    yield found
+    found.close()
+
+
+@asynccontextmanager
+async def connected(host: str = "127.0.0.1") -> AsyncIterator[tuple[SocketTransport, trio.SocketStream]]:
+    """Both ends of one connection: ours, and the peer's."""
+    listening = Listener("PLAINTEXT", host, 0)
+    accepted: list[SocketTransport] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listening.accept, accepted.append, print)
+        peer = await trio.open_tcp_stream("127.0.0.1", listening.port)
+        while not accepted:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    listening.close()
+    async with peer:
+        yield accepted[0], peer
+        accepted[0].close()
+
+
+@pytest.mark.parametrize("portable", [False, True], ids=["sendfile", "portable"])
+async def test_everything_arrives_in_order(records: Slice, portable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small and large buffers and slices of files, to a peer that reads slowly, with sendfile and without."""
+    monkeypatch.setattr(listener, "PORTABLE", portable)
+    large = memoryview(b"L" * (1 << 20))
+    buffers: list[Any] = [b"header", b"more", large, bytearray(b"between"), records, b"last"]
+    expected = b"headermore" + bytes(large) + b"between" + records.read() + b"last"
+    async with connected() as (transport, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(transport.send, buffers)
+        received = bytearray()
+        while len(received) < len(expected):
+            received += await peer.receive_some(100_000)
+        assert received == expected
+        assert transport.sent == len(expected)
+
+
+@pytest.mark.parametrize("portable", [False, True], ids=["sendfile", "portable"])
+async def test_a_slice_longer_than_its_file(records: Slice, portable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reply has begun, so the connection must end; and somebody must hear of it."""
+    monkeypatch.setattr(listener, "PORTABLE", portable)
+    records.position = 4 << 20
+    async with connected() as (transport, _):
+        with pytest.raises(CutShort, match="has only 0"):
+            await transport.send([records])
+
+
+async def test_bytes_come_in_as_they_are_there() -> None:
+    """Some now, None when there are none yet, zero at the end."""
+    window = memoryview(bytearray(100))
+    async with connected() as (transport, peer):
+        assert transport.receive_now(window) is None
+        await peer.send_all(b"abc")
+        await transport.wait_readable()
+        assert transport.receive_now(window) == 3 and bytes(window[:3]) == b"abc"
+        await peer.aclose()
+        await transport.wait_readable()
+        assert transport.receive_now(window) == 0
+
+
+async def test_closing_wakes_whoever_waits() -> None:
+    """No task waits for a socket that is no more."""
+    async with connected() as (transport, _):
+        with pytest.RaisesGroup(trio.ClosedResourceError):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(transport.wait_readable)
+                await trio.testing.wait_all_tasks_blocked()
+                transport.close()
+
+
+async def test_an_ipv4_peer_keeps_its_address_on_a_listener_for_all() -> None:
+    """Clients are told where they found us, and a listener on every address sees them through IPv6."""
+    async with connected(host="") as (transport, _):
+        assert transport.peer[0] == "127.0.0.1"
+        assert transport.local[0] == "127.0.0.1"
+
+
+async def test_a_port_in_use_is_one_sentence() -> None:
+    """It stops the start, and names the listener."""
+    first = Listener("OUTSIDE", "127.0.0.1", 0)
+    try:
+        with pytest.raises(ListenError, match=rf"^listener OUTSIDE: 127.0.0.1:{first.port} is in use"):
+            Listener("OUTSIDE", "127.0.0.1", first.port)
+    finally:
+        first.close()
+
+
+class Troubled:
+    """A listening socket that has an error for whoever accepts."""
+
+    def __init__(self, real: socket.socket, *errors: int) -> None:
+        self._real = real
+        self.errors = list(errors)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def accept(self) -> Any:
+        if self._real.fileno() >= 0 and self.errors:
+            error = self.errors.pop(0)
+            raise OSError(error, os.strerror(error))
+        return self._real.accept()
+
+
+async def test_accepting_goes_on_after_any_error(autojump_clock: trio.testing.MockClock) -> None:
+    """Descriptors run out, the network reports what became of a connection: the next one is served."""
+    listening = Listener("PLAINTEXT", "127.0.0.1", 0)
+    listening._sockets[0] = Troubled(listening._sockets[0], errno.EMFILE, errno.EPROTO)  # type: ignore[call-overload]
+    refused: list[str] = []
+    accepted: list[SocketTransport] = []
+    peer = socket.create_connection(("127.0.0.1", listening.port))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listening.accept, accepted.append, refused.append)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert refused == [os.strerror(errno.EMFILE), os.strerror(errno.EPROTO)]
+    assert len(accepted) == 1
+    accepted[0].close()
+    peer.close()
+    listening.close()
+
+
+async def test_a_stop_while_accepting_pauses_is_a_stop(autojump_clock: trio.testing.MockClock) -> None:
+    """A listener that is closed while there are no descriptors ends like any other."""
+    listening = Listener("PLAINTEXT", "127.0.0.1", 0)
+    listening._sockets[0] = Troubled(listening._sockets[0], errno.EMFILE)  # type: ignore[call-overload]
+    with pytest.RaisesGroup(trio.ClosedResourceError):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listening.accept, print, lambda reason: listening.close())

@@ -1,0 +1,2 @@
+"""Formats of records and payloads that are not requests: internal topics, control records, snapshots, the consumer
+protocol."""

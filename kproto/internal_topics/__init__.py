@@ -1,1 +1,0 @@
-"""Record formats of internal topics, declared like messages."""

@@ -1,0 +1,183 @@
+"""Who may import whom: `kproto <- storage <- broker <- tools`, each layer only those to its left.
+
+`compat_tests` imports none of them: it sees the broker through a socket, like everybody else. `ottla` runs in users'
+processes, where `broker`, `storage` and `tools` are other people's names, so it imports none either; its one exception
+is the function that has just made the process the command's own.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from tools.tidy.source_tree import PACKAGES, ROOT, Source, python_sources
+
+MAY_IMPORT = {
+    "kproto": {"kproto"},
+    "storage": {"storage", "kproto"},
+    "broker": {"broker", "storage", "kproto"},
+    "tools": {"tools", "broker", "storage", "kproto", "ottla"},
+    "compat_tests": {"compat_tests"},
+    "ottla": {"ottla"},
+}
+FORWARDING = ("ottla/__main__.py", "tools.__main__.main")
+
+# What each layer may use of the installed dependencies. kproto does no I/O, so it has no use for an event loop.
+DISTRIBUTIONS = {
+    "kproto": {"crc32c", "cramjam"},
+    "storage": {"trio", "structlog"},
+    "broker": {"trio", "structlog"},
+    "ottla": set[str](),
+}
+
+
+def layering(source: Source) -> Iterator[str]:
+    """Findings: imports of a layer that stands above, or beside, the importing one."""
+    allowed = MAY_IMPORT.get(source.package)
+    if allowed is None:
+        return
+    for line, name in source.imports():
+        top = name.partition(".")[0]
+        if top in PACKAGES and top not in allowed and (source.path, name) != FORWARDING:
+            yield source.at(
+                line,
+                f"{source.package} imports {name}. Imports go one way, kproto <- storage <- broker <- tools, so that "
+                f"each layer can be read, tested and replaced without those above; let the upper layer pass in what "
+                f"is needed, or move what both need down.",
+            )
+
+
+def handlers_stay_behind_their_table(source: Source) -> Iterator[str]:
+    """Findings: imports of a single handler by its siblings or by anything below; `handler` is the contract of all."""
+    if source.is_test or source.path in ("broker/handlers/__init__.py", "broker/network/dispatch.py"):
+        return
+    for line, name in source.imports():
+        package, _, rest = name.partition("broker.handlers.")
+        handler = rest.partition(".")[0]
+        if not package and handler.islower() and handler != "handler":
+            yield source.at(
+                line,
+                f"imports {name}. Only the table in broker/handlers/__init__.py and the dispatch above it know "
+                f"handlers one by one; what two handlers share belongs into the layer below them.",
+            )
+
+
+def distributions(source: Source) -> Iterator[str]:
+    """Findings: imports of an installed package that the layer has no use for."""
+    allowed = DISTRIBUTIONS.get(source.package)
+    if allowed is None or source.is_test or source.path == "ottla/pytest_plugin.py":
+        return
+    for line, name in source.imports():
+        top = name.partition(".")[0]
+        if top not in PACKAGES and top not in allowed and top not in sys.stdlib_module_names and top != "__future__":
+            usual = ", ".join(sorted(allowed)) or "the standard library"
+            yield source.at(
+                line,
+                f"{source.package} imports {top}. This layer uses {usual} only; every other dependency is one more "
+                f"thing that users install.",
+            )
+
+
+def cycles(sources: Iterable[Source]) -> list[list[str]]:
+    """The groups of modules that cannot be loaded one after the other, each sorted; importing a package's module loads
+    the package first, but a package may name its own modules."""
+    modules = {source.module: source for source in sources}
+    graph: dict[str, set[str]] = {}
+    for module, source in modules.items():
+        graph[module] = set()
+        for name in source.imports_on_loading():
+            target = name if name in modules else name.rpartition(".")[0]
+            if target in modules and target != module and not module.startswith(f"{target}."):
+                graph[module].add(target)
+    found = []
+    while graph:
+        # What imports nothing that is left can be loaded, and what nobody left imports is not part of a cycle.
+        imported = set().union(*graph.values())
+        removable = {module for module, targets in graph.items() if not targets or module not in imported}
+        if not removable:
+            found.append(sorted(graph))
+            break
+        graph = {module: targets - removable for module, targets in graph.items() if module not in removable}
+    return found
+
+
+@pytest.mark.parametrize("rule", [layering, handlers_stay_behind_their_table, distributions])
+def test_the_tree_keeps_the_layering(rule: object) -> None:
+    """Imports go one way only, everywhere in the tree."""
+    assert callable(rule)
+    findings = [finding for source in python_sources() for finding in rule(source)]
+    assert not findings, "\n" + "\n".join(findings)
+
+
+def test_no_modules_import_each_other() -> None:
+    """Any module can be read, and loaded, with only those that it imports: no circle has to be entered somewhere."""
+    found = cycles(source for source in python_sources() if not source.is_test)
+    assert not found, f"these import each other; move what they share below both: {found}"
+
+
+def test_the_cycle_check_finds_a_planted_cycle() -> None:
+    """Three modules in a circle are found, one hanging on it is not; a type checker's import closes no circle."""
+    circle = [
+        Source("storage/a.py", "import storage.b"),
+        Source("storage/b.py", "from storage.c import x"),
+        Source("storage/c.py", "if True:\n    from storage import a"),
+        Source("storage/d.py", "import storage.a"),
+    ]
+    assert cycles(circle) == [["storage.a", "storage.b", "storage.c"]]
+    open_circle = Source("storage/c.py", "if TYPE_CHECKING:\n    from storage import a\ndef f():\n    import storage.a")
+    assert cycles([*circle[:2], open_circle]) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        ("kproto/batches/header.py", "import storage.engine", True),
+        ("kproto/batches/header.py", "from kproto import errors", False),
+        ("storage/local/log.py", "def f():\n    from broker.context import RequestContext", True),
+        ("storage/local/log.py", "from ..engine import LogStore", False),
+        ("storage/local/log.py", "from ...broker import config", True),
+        ("storage/tests/test_log.py", "import broker", True),
+        ("broker/server.py", "import importlib\nimportlib.import_module('tools.bench')", True),
+        ("broker/server.py", "import storage.engine, kproto.errors", False),
+        ("tools/bench.py", "from ottla import Broker", False),
+        ("compat_tests/scenarios/test_groups.py", "import ottla", True),
+        ("ottla/process.py", "import broker.server", True),
+        ("ottla/__main__.py", "def main():\n    from tools.__main__ import main", False),
+        ("ottla/__main__.py", "from tools.commands.serve import main", True),
+    ],
+)
+def test_the_layering_check_finds_a_planted_violation(path: str, text: str, found: bool) -> None:
+    """An import against the direction is found however it is spelt, and a right one is left alone."""
+    assert bool(list(layering(Source(path, text)))) is found
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        ("broker/handlers/fetch.py", "from broker.handlers import produce", True),
+        ("broker/partitions.py", "import broker.handlers.fetch", True),
+        ("broker/handlers/fetch.py", "from broker.handlers.handler import Handler", False),
+        ("broker/server.py", "from broker.handlers import HANDLERS", False),
+        ("broker/handlers/__init__.py", "from broker.handlers import produce", False),
+    ],
+)
+def test_the_handler_check_finds_a_planted_violation(path: str, text: str, found: bool) -> None:
+    """A handler that borrows from another one is found; the table may name them all."""
+    assert bool(list(handlers_stay_behind_their_table(Source(path, text)))) is found
+
+
+def test_the_distribution_check_finds_a_planted_violation() -> None:
+    """A new dependency in a layer is found, and so is the event loop in the layer that does no I/O."""
+    assert list(distributions(Source("kproto/connection.py", "import trio")))
+    assert list(distributions(Source("ottla/process.py", "import psutil")))
+    assert not list(distributions(Source("broker/server.py", "import trio, json")))
+
+
+def test_every_distribution_is_declared() -> None:
+    """What the layers may import is what pyproject.toml makes pip install, no more and no less."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {requirement.partition(">=")[0] for requirement in project["dependencies"]}
+    assert set().union(*DISTRIBUTIONS.values()) == declared

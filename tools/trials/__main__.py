@@ -1,0 +1,31 @@
+"""`python -m tools.trials`: the instruments, run from the source tree. An installed wheel has none of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from tools.verbs import Verb, run
+
+COMMAND = "python -m tools.trials"
+
+VERBS: dict[str, Verb] = {
+    "compare-schema": Verb("tools.trials.schema_comparison:main", "compare our messages with Kafka's definitions"),
+    "compare-answers": Verb("tools.trials.differential.command:main", "compare our answers with those of Kafka"),
+    "exchange-test": Verb("tools.trials.kafka_exchange.command:main", "move data to Kafka on disk and back"),
+    "bench": Verb("tools.trials.benchmark.command:main", "measure the broker, side by side with Kafka"),
+    "bench-compaction": Verb("tools.trials.benchmark.compaction:main", "measure compaction, and what producers feel"),
+    "kill-test": Verb("tools.trials.kill_test.command:main", "kill the broker, check every acknowledgement"),
+    "crash-test": Verb("tools.trials.crash_test.command:main", "play power cuts, disk errors, rot; count losses"),
+    "fuzz": Verb("tools.trials.fuzz.command:main", "attack the decoders with mutated bytes, guided by coverage"),
+    "codec-benchmark": Verb("tools.trials.codec_benchmark:main", "time the decoder against kafka-python's"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `arguments`, the words after `python -m tools.trials`, and return the exit status."""
+    return run(COMMAND, VERBS, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""The two brokers of a comparison, started with the same settings in empty directories of their own.
+
+The settings are those that `SETTINGS` lists, and whatever starts Apache Kafka has to give it the same: DescribeConfigs
+tells a value that was set from a default, also where both are equal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tools.trials.benchmark.brokers import BrokerProcess, Contender, free_port, kafka
+from tools.trials.differential.stage import Site, wait_for_coordinators
+
+SETTINGS = (
+    "process.roles=broker,controller",
+    "node.id=1",
+    "controller.quorum.bootstrap.servers=127.0.0.1:{controller}",
+    "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+    "advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
+    "inter.broker.listener.name=PLAINTEXT",
+    "controller.listener.names=CONTROLLER",
+    "num.partitions=4",
+    "offsets.topic.replication.factor=1",
+    "transaction.state.log.replication.factor=1",
+    "transaction.state.log.min.isr=1",
+    "share.coordinator.state.topic.replication.factor=1",
+    "share.coordinator.state.topic.min.isr=1",
+    "group.initial.rebalance.delay.ms=0",
+)
+KAFKAS_LAG_SECONDS = 0.25
+
+
+@contextmanager
+def running_ottla() -> Iterator[Site]:
+    """Ottla, run by this interpreter, ready to be asked."""
+    words = (sys.executable, "-m", "ottla", "serve", "--exit-with-parent", "--data", "{dir}")
+    with _running(Contender("ottla", words), SETTINGS, 0.0) as site:
+        yield site
+
+
+@contextmanager
+def running_kafka(command: str) -> Iterator[Site]:
+    """Apache Kafka, run by `command` (with `{port}` and `{dir}` in it), ready to be asked."""
+    with _running(kafka(command), (), KAFKAS_LAG_SECONDS) as site:
+        yield site
+
+
+@contextmanager
+def _running(contender: Contender, settings: tuple[str, ...], lag_seconds: float) -> Iterator[Site]:
+    port = free_port()
+    words = list(contender.command)
+    for setting in settings:
+        words += ["--set", setting.replace("{controller}", str(port + 1))]
+    with BrokerProcess(Contender(contender.name, tuple(words)), port) as broker:
+        texts = {
+            f"{broker.data}/data": "<directory>",
+            broker.data: "<directory>",
+            f":{port + 1}": ":<controller>",
+            f":{port}": ":<port>",
+        }
+        site = Site(port, texts, lag_seconds)
+        wait_for_coordinators(site)
+        yield site
