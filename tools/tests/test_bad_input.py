@@ -34,7 +34,7 @@ from kproto.messages.offset_commit import (
     OffsetCommitRequestTopic,
 )
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from tools.trials.wire_client import WireClient
+from tools.trials.wire.client import WireClient
 
 TOPIC, COMPACTED = "hostile", "hostile-compacted"
 MEGABYTE = 1 << 20

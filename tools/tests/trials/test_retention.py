@@ -10,7 +10,7 @@ from kproto.batches.records import RecordData, build_batch
 from kproto.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from tools.trials.wire_client import WireClient
+from tools.trials.wire.client import WireClient
 
 DEADLINE_SECONDS = 30.0
 LONG_AGO = 1_000_000_000_000

@@ -15,7 +15,8 @@ import sysconfig
 from collections.abc import Callable, Sequence
 
 from tools.trials.benchmark import load, suite
-from tools.trials.benchmark.brokers import BrokerProcess, Contender, kafka, ottla, pause
+from tools.trials.benchmark.brokers import BrokerProcess
+from tools.trials.brokers import Contender, kafka, ottla, pause
 
 LONG = {"partitions": "tools.trials.benchmark.partitions", "recovery": "tools.trials.benchmark.recovery"}
 

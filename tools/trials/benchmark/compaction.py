@@ -24,10 +24,11 @@ from kproto.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
 )
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from tools.trials.benchmark.brokers import BrokerProcess, ottla, pause
+from tools.trials.benchmark.brokers import BrokerProcess
 from tools.trials.benchmark.command import machine
 from tools.trials.benchmark.load import PRODUCE_VERSION, create_topic
-from tools.trials.wire_client import WireClient
+from tools.trials.brokers import ottla, pause
+from tools.trials.wire.client import WireClient
 
 RECORD_BYTES = 1000
 RECORDS = 16

@@ -23,8 +23,9 @@ from kproto.messages.incremental_alter_configs import (
 )
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from tools.trials.benchmark.brokers import BrokerProcess, pause
-from tools.trials.wire_client import WireClient
+from tools.trials.benchmark.brokers import BrokerProcess
+from tools.trials.brokers import pause
+from tools.trials.wire.client import WireClient
 
 PRODUCE_VERSION = 9
 FETCH_VERSION = 12

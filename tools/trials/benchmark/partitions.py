@@ -23,9 +23,10 @@ from kproto.batches.records import RecordData, build_batch
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.metadata import MetadataRequest
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from tools.trials.benchmark.brokers import BrokerProcess, Contender, kafka, ottla, pause
+from tools.trials.benchmark.brokers import BrokerProcess
 from tools.trials.benchmark.load import CREATE_VERSION, PRODUCE_VERSION, create_topic
-from tools.trials.wire_client import WireClient
+from tools.trials.brokers import Contender, kafka, ottla, pause
+from tools.trials.wire.client import WireClient
 
 METADATA_VERSION = 12
 TOPICS_PER_REQUEST = 50
@@ -109,7 +110,7 @@ def measure(contender: Contender, topics: int, options: argparse.Namespace, repo
             tell("produce latency, ratio of the p50", here[0] / there[0], "x", 1.2)
             tell("produce latency, ten partitions: p99", there[1], "us")
             tell("produce latency, all: p99", here[1], "us")
-        tell("stop", timed(broker.stop_gracefully), "s")
+        tell("stop", timed(broker.stop), "s")
         tell("clean restart: to the first answer", broker.start(), "s", 5)
         tell("clean restart: CPU time", broker.cpu_seconds(), "s")
         weigh(broker, "after a clean restart", tell)

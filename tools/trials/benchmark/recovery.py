@@ -25,10 +25,11 @@ from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsReques
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from storage.local import dirty_logs
 from storage.local.checkpoints import RECOVERY_POINTS
-from tools.trials.benchmark.brokers import BrokerProcess, ottla, pause
+from tools.trials.benchmark.brokers import BrokerProcess
 from tools.trials.benchmark.load import CREATE_VERSION, LIST_OFFSETS_VERSION, PRODUCE_VERSION
 from tools.trials.benchmark.partitions import Report, read_frame
-from tools.trials.wire_client import WireClient
+from tools.trials.brokers import ottla, pause
+from tools.trials.wire.client import WireClient
 
 TOPIC = "recovery"
 RECORDS = 16

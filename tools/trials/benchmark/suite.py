@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from tools.trials.benchmark import load
-from tools.trials.benchmark.brokers import BrokerProcess, Contender
+from tools.trials.benchmark.brokers import BrokerProcess
+from tools.trials.brokers import Contender
 
 FETCHED_BYTES = 512 << 20
 

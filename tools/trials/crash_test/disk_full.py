@@ -41,8 +41,8 @@ from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from ottla import Broker
 from tools.commands import check_log
 from tools.trials.crash_test.outcome import CannotTry, Outcome, Plan
-from tools.trials.kill_test import wire
-from tools.trials.wire_client import WireClient
+from tools.trials.wire import requests as wire
+from tools.trials.wire.client import WireClient
 
 SHORT_BYTES, FULL_BYTES = 4 << 20, 64 << 20
 """Size of the disk, for up to two cycles, and for more."""

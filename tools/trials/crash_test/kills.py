@@ -16,7 +16,7 @@ def run(plan: Plan) -> Outcome:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise CannotTry(f"the load needs {' and '.join(missing)}, which are not installed")
-    from tools.trials.benchmark.brokers import ottla
+    from tools.trials.brokers import ottla
     from tools.trials.kill_test import run as kill_test
 
     outcome = Outcome("kills")

@@ -21,15 +21,11 @@ fail.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,11 +35,12 @@ from kproto.messages.find_coordinator import FindCoordinatorRequest
 from kproto.messages.offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from kproto.schema.compile import decode
+from tools.trials.brokers import Process, ottla
 from tools.trials.crash_test.outcome import Outcome, Plan
-from tools.trials.crash_test.syscalls import require_strace, with_linux_calls
+from tools.trials.crash_test.syscalls import require_strace
 from tools.trials.crash_test.trace import Event, events
-from tools.trials.kill_test import wire
-from tools.trials.wire_client import WireClient
+from tools.trials.wire import requests as wire
+from tools.trials.wire.client import WireClient
 
 ROOT: Final = Path(__file__).parents[3]
 CALLS: Final = "openat,mkdir,pwrite64,pwritev,write,fdatasync,fsync,rename,unlink,rmdir,sendto"
@@ -267,32 +264,17 @@ class TracedBroker:
     def __init__(self, directory: Path, settings: Iterable[str]) -> None:
         self.data = directory / "data"
         self.trace = directory / "trace"
-        ready = directory / "ready"
-        words = [word for setting in settings for word in ("--set", setting)]
-        with (directory / "output").open("wb") as output:
-            self._strace = subprocess.Popen(
-                ["strace", "-f", "--seccomp-bpf", "-qq", "-yy", "-xx", "-s", "400", "-o", str(self.trace),
-                 "-e", f"trace={CALLS}", sys.executable, "-m", "ottla", "serve", "--port", "0",
-                 "--data", str(self.data), "--ready-file", str(ready), *words],
-                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=with_linux_calls(),
-            )  # fmt: skip
-        deadline = time.monotonic() + SECONDS
-        while not ready.exists() or not (line := ready.read_text()).endswith("\n"):
-            if self._strace.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the broker does not start: {(directory / 'output').read_text()[-2000:]}")
-            time.sleep(0.01)
-        self.port = int(line.rpartition(":")[2])
+        strace = ("strace", "-f", "--seccomp-bpf", "-qq", "-yy", "-xx", "-s", "400", "-o", str(self.trace))
+        broker = ottla(*settings)
+        traced = replace(broker, command=(*strace, "-e", f"trace={CALLS}", *broker.command))
+        self._process = Process(traced, self.data, directory / "output")
+        self._process.start(OTTLA_PORTABLE="", PYTHONDONTWRITEBYTECODE="1")
+        self._process.wait_until(seconds=SECONDS)
+        self.port = self._process.port
 
     def stop(self) -> None:
-        """SIGTERM to the broker; strace ends with it."""
-        pid = self._strace.pid
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            os.kill(int(child), signal.SIGTERM)
-        try:
-            self._strace.wait(SECONDS)
-        finally:
-            self._strace.kill()
-            self._strace.wait()
+        """SIGTERM to the process group: the broker obeys it, and strace ends with the broker."""
+        self._process.stop(SECONDS)
 
 
 def run(plan: Plan) -> Outcome:

@@ -7,10 +7,12 @@ tells a value that was set from a default, also where both are equal.
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from tools.trials.benchmark.brokers import BrokerProcess, Contender, free_port, kafka
+from tools.trials.brokers import Contender, Process, kafka
 from tools.trials.differential.stage import Site, wait_for_coordinators
 
 SETTINGS = (
@@ -36,30 +38,30 @@ KAFKAS_LAG_SECONDS = 0.25
 def running_ottla() -> Iterator[Site]:
     """Ottla, run by this interpreter, ready to be asked."""
     words = (sys.executable, "-m", "ottla", "serve", "--exit-with-parent", "--data", "{dir}")
-    with _running(Contender("ottla", words), SETTINGS, 0.0) as site:
+    with _running(Contender("ottla", words, SETTINGS, "--set"), 0.0) as site:
         yield site
 
 
 @contextmanager
 def running_kafka(command: str) -> Iterator[Site]:
     """Apache Kafka, run by `command` (with `{port}` and `{dir}` in it), ready to be asked."""
-    with _running(kafka(command), (), KAFKAS_LAG_SECONDS) as site:
+    with _running(kafka(command), KAFKAS_LAG_SECONDS) as site:
         yield site
 
 
 @contextmanager
-def _running(contender: Contender, settings: tuple[str, ...], lag_seconds: float) -> Iterator[Site]:
-    port = free_port()
-    words = list(contender.command)
-    for setting in settings:
-        words += ["--set", setting.replace("{controller}", str(port + 1))]
-    with BrokerProcess(Contender(contender.name, tuple(words)), port) as broker:
-        texts = {
-            f"{broker.data}/data": "<directory>",
-            broker.data: "<directory>",
-            f":{port + 1}": ":<controller>",
-            f":{port}": ":<port>",
-        }
-        site = Site(port, texts, lag_seconds)
-        wait_for_coordinators(site)
-        yield site
+def _running(contender: Contender, lag_seconds: float) -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix=f"compare-{contender.name}-") as folder:
+        data = f"{folder}/data"
+        with Process(contender, Path(data), Path(folder) / "output") as broker:
+            broker.start()
+            broker.wait_until()
+            texts = {
+                f"{data}/data": "<directory>",
+                data: "<directory>",
+                f":{broker.port + 1}": ":<controller>",
+                f":{broker.port}": ":<port>",
+            }
+            site = Site(broker.port, texts, lag_seconds)
+            wait_for_coordinators(site)
+            yield site

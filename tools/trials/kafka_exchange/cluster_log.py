@@ -8,7 +8,6 @@ and `check-log` must find nothing wrong.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,9 +23,10 @@ from kproto.messages.describe_user_scram_credentials import DescribeUserScramCre
 from kproto.messages.metadata import MetadataRequest
 from tools.log_check.directory import DirectoryCheck
 from tools.log_files.names import METADATA_TOPIC
-from tools.trials.kafka_exchange import brokers
-from tools.trials.kafka_exchange.brokers import Kind, Site
-from tools.trials.wire_client import WireClient
+from tools.trials.brokers import kafka as run_kafka
+from tools.trials.brokers import ottla as run_ottla
+from tools.trials.kafka_exchange.brokers import OFTEN, Site
+from tools.trials.wire.client import WireClient
 
 SETTINGS: Final = (
     "metadata.log.max.record.bytes.between.snapshots=2000",
@@ -46,9 +46,8 @@ def run(kafka_command: str, folder: Path, say: Callable[[str], None]) -> list[st
         say(f"{how}: {'as before' if not sentences else 'NOT as before'}")
         wrong.extend(f"{how}: {sentence}" for sentence in sentences)
 
-    plain = brokers.kafka(kafka_command)
-    kafka = Kind("Kafka", plain.command, (*plain.settings, *SETTINGS))
-    ottla = Kind("Ottla", (sys.executable, "-m", "ottla", "serve", "--port", "{port}", "--data", "{dir}", *_options()))
+    kafka = run_kafka(kafka_command, OFTEN, *SETTINGS)
+    ottla = run_ottla(*SETTINGS)
     theirs = Site(kafka, folder / "kafka-cuts-its-cluster-log")
     theirs.prepare()
     with theirs.running() as port, WireClient(port) as client:
@@ -78,10 +77,6 @@ def run(kafka_command: str, folder: Path, say: Callable[[str], None]) -> list[st
         hold("what only Kafka has use for", _different(security, _security(client)))
     hold("what Kafka has left of it, by check-log", _unsound(theirs.data))
     return wrong
-
-
-def _options() -> list[str]:
-    return [word for setting in SETTINGS for word in ("--set", setting)]
 
 
 def _fill(client: WireClient, name: str) -> None:

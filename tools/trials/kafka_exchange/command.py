@@ -22,8 +22,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.trials.brokers import BrokerFailed
 from tools.trials.kafka_exchange import cluster_log
-from tools.trials.kafka_exchange.brokers import BrokerFailed
 from tools.trials.kafka_exchange.exchange import Commands, Exchange
 from tools.trials.kafka_exchange.kafka_dump import ToolFailed
 

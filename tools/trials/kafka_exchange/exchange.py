@@ -27,6 +27,7 @@ from typing import Final, NamedTuple
 
 from storage.local import checkpoints, partition_metadata
 from tools.log_check.directory import DirectoryCheck
+from tools.trials.brokers import Contender
 from tools.trials.kafka_exchange import brokers, load, sequences, stored_transactions
 from tools.trials.kafka_exchange.agreement import Agreement
 from tools.trials.kafka_exchange.brokers import Site
@@ -77,30 +78,30 @@ class Exchange:
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
-    def written(self, kind: brokers.Kind) -> Written:
+    def written(self, contender: Contender) -> Written:
         """Let a broker fill a directory of its own."""
-        site = self._site(kind, "writes")
+        site = self._site(contender, "writes")
         site.prepare()
         begun = 0
-        if kind.name == "Ottla":
+        if contender.name == "ottla":
             with site.running(kill=True) as port:
                 begun = load.begin(port, self._records // 4)
             self._say(f"Ottla was killed after {begun:,} records")
-        with site.running() as port, self._checking(kind.name, site.data):
+        with site.running() as port, self._checking(contender.name, site.data):
             load.write(port, self._records, begun)
         if not stored_transactions.are_in(site.data):
             stored_transactions.write(site.data, self._records // 20)
         with site.running() as port:
             producer = sequences.begin(port)
-            told = self._listing(port, kind)
+            told = self._listing(port, contender)
         records = sum(len(partition.records) for partition in told.partitions.values())
-        self._say(f"{kind.name} has written {records:,} records that clients read")
-        self._sound(f"what {kind.name} wrote", site.data)
+        self._say(f"{contender.name} has written {records:,} records that clients read")
+        self._sound(f"what {contender.name} wrote", site.data)
         return Written(site, told, producer)
 
-    def partitions_moved(self, written: Written, target: brokers.Kind, *, clean: bool = True) -> None:
+    def partitions_moved(self, written: Written, target: Contender, *, clean: bool = True) -> None:
         """Put the writer's logs into a directory of `target`'s own. Not `clean`: as if both had been killed."""
-        source = written.site.kind.name
+        source = written.site.contender.name
         how = f"{source}'s partitions in {target.name}" + ("" if clean else ", without checkpoints")
         site = self._site(target, f"serves-{source}s-partitions" + ("" if clean else "-recovered"))
         site.prepare()
@@ -115,16 +116,16 @@ class Exchange:
             self._report(how, sequences.go_on(port, written.producer, target.name))
         self._sound(how, site.data)
 
-    def directory_moved(self, written: Written, target: brokers.Kind, back: brokers.Kind) -> None:
+    def directory_moved(self, written: Written, target: Contender, back: Contender) -> None:
         """Start `target` on a copy of the whole directory, and then `back` on what that has left."""
-        source = written.site.kind.name
+        source = written.site.contender.name
         how = f"{source}'s directory under {target.name}"
         site = self._site(target, f"serves-{source}s-directory")
         site.prepare()
         site.put(written.site.data)
         if target.name == "Kafka":
             # Ottla's metadata do not name the voters of a quorum, so the configuration has to.
-            site.kind = brokers.kafka_with_fixed_voter(self._commands.kafka)
+            site.contender = brokers.kafka_with_fixed_voter(self._commands.kafka)
         with site.running() as port:
             self._compare(how, written.listing, self._listing(port, target))
             self._report(how, sequences.go_on(port, written.producer, target.name))
@@ -148,11 +149,11 @@ class Exchange:
 
     # -- their parts ---------------------------------------------------------------------------------------------------
 
-    def _site(self, kind: brokers.Kind, purpose: str) -> Site:
-        return Site(kind, self._folder / f"{kind.name.lower()}-{purpose}".lower())
+    def _site(self, contender: Contender, purpose: str) -> Site:
+        return Site(contender, self._folder / f"{contender.name.lower()}-{purpose}".lower())
 
-    def _listing(self, port: int, kind: brokers.Kind) -> Listing:
-        return listing(port, by_kafka=kind.name == "Kafka")
+    def _listing(self, port: int, contender: Contender) -> Listing:
+        return listing(port, by_kafka=contender.name == "kafka")
 
     def _compare(self, how: str, before: Listing, after: Listing, *, group: bool = True) -> None:
         found = differences(before, after, group=group)

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from kproto.messages.api_versions import ApiVersionsRequest
 from kproto.messages.end_txn import EndTxnRequest
-from tools.trials.wire_client import WireClient
+from tools.trials.wire.client import WireClient
 
 CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 GROUP: Final = "exchange"

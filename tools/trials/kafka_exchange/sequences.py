@@ -14,7 +14,7 @@ from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode
 from kproto.messages.init_producer_id import InitProducerIdRequest
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from tools.trials.wire_client import WireClient
+from tools.trials.wire.client import WireClient
 
 TOPIC = "sequences"
 BATCHES = 4

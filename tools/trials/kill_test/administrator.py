@@ -11,7 +11,6 @@ import threading
 import time
 
 from kproto.errors import ProtocolError
-from tools.trials.kill_test import wire
 from tools.trials.kill_test.ledger import (
     Complaint,
     LedgerWriter,
@@ -23,7 +22,8 @@ from tools.trials.kill_test.ledger import (
     TopicsSeen,
 )
 from tools.trials.kill_test.workload import PLAIN
-from tools.trials.wire_client import WireClient
+from tools.trials.wire import requests as wire
+from tools.trials.wire.client import WireClient
 
 SETTING = "min.compaction.lag.ms"
 """Of a topic that is never compacted, so that its value makes no difference."""

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    from tools.trials.benchmark.brokers import Contender
+    from tools.trials.brokers import Contender
     from tools.trials.kill_test.run import LoadFailed, Plan, run
 
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from kproto.errors import ProtocolError
 from kproto.ids import TopicPartition
-from tools.trials.kill_test import wire
 from tools.trials.kill_test.administrator import Administrator
 from tools.trials.kill_test.clients import ClientProducer, GroupMember, Progress
 from tools.trials.kill_test.ledger import CommitAcknowledged, CommittedSeen, Complaint, EndSeen, LedgerWriter
@@ -29,7 +28,8 @@ from tools.trials.kill_test.wire_producers import (
     WireProducer,
 )
 from tools.trials.kill_test.workload import PLACES, PLAIN, READERS, ROLLING, SIMPLE, SIMPLE_PLACE
-from tools.trials.wire_client import WireClient
+from tools.trials.wire import requests as wire
+from tools.trials.wire.client import WireClient
 
 CLIENT_PRODUCERS = (
     ("idempotent-0", "idempotent"),

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kproto.ids import TopicPartition
-from tools.trials.benchmark.brokers import Contender, ottla
-from tools.trials.kill_test import wire
-from tools.trials.kill_test.broker_process import PROBE, BrokerDied, KilledBroker
+from tools.trials.brokers import BrokerFailed, Contender, ottla
+from tools.trials.kill_test.broker_process import PROBE, KilledBroker
 from tools.trials.kill_test.checker import Records, Violation, check_log
 from tools.trials.kill_test.consumption import check_consumption
 from tools.trials.kill_test.ledger import Ledger, LedgerWriter, TopicCreated, TopicDeleted
 from tools.trials.kill_test.registers import check_registers
 from tools.trials.kill_test.topics import check_topics
 from tools.trials.kill_test.workload import PLACES, PLAIN, ROLLING
-from tools.trials.wire_client import WireClient
+from tools.trials.wire import requests as wire
+from tools.trials.wire.client import WireClient
 
 ROOT = Path(__file__).parents[3]
 EARLY_KILL_SHARE = 0.125
@@ -97,14 +97,14 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None] = lambda _: None
         broker.wait_until_it_answers()
         outcome.violations += compare_restarted(logs, _read_logs(broker, tuple(logs)))
         broker.stop()
-    except BrokerDied as error:
+    except BrokerFailed as error:
         outcome.violations.append(Violation("died", "", -1, -1, str(error)))
     except wire.Refusal as error:
         outcome.violations.append(Violation("unreadable", "", -1, -1, str(error)))
     finally:
         if load is not None:
             load.kill()
-        with suppress(BrokerDied):
+        with suppress(BrokerFailed):
             broker.kill()
         broker.close_ledger()
     ledger = Ledger().read(probes)
@@ -138,6 +138,7 @@ def _kill_again_and_again(
     chance = random.Random(plan.seed)
 
     def kill_and_start() -> float:
+        broker.check_alive()
         broker.kill()
         outcome.kills += 1
         killed = time.monotonic()

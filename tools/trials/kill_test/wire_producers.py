@@ -25,7 +25,6 @@ from typing import NamedTuple
 from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode, ProtocolError
 from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, TopicPartition
-from tools.trials.kill_test import wire
 from tools.trials.kill_test.ledger import (
     Acknowledged,
     Complaint,
@@ -37,7 +36,8 @@ from tools.trials.kill_test.ledger import (
     Sent,
 )
 from tools.trials.kill_test.values import BATCH_RECORDS, make_value
-from tools.trials.wire_client import WireClient
+from tools.trials.wire import requests as wire
+from tools.trials.wire.client import WireClient
 
 IN_FLIGHT = 2
 WINDOW = 5

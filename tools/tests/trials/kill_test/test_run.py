@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("confluent_kafka")
 
-from tools.trials.benchmark.brokers import Contender, ottla
+from tools.trials.brokers import Contender, ottla
 from tools.trials.kill_test.checker import summary
 from tools.trials.kill_test.command import main, report
 from tools.trials.kill_test.run import Plan, run

@@ -29,7 +29,7 @@ from kproto.messages.metadata import MetadataRequest
 from kproto.messages.offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
 from kproto.messages.offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from tools.trials.wire_client import WireClient
+from tools.trials.wire.client import WireClient
 
 EARLIEST, LATEST = -2, -1
 TOPIC, SET = 2, 0
