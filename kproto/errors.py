@@ -246,6 +246,9 @@ class ErrorCode(IntEnum):
     STREAMS_INVALID_TOPOLOGY_EPOCH = 131, False, "The epoch of the streams topology is not valid."
     STREAMS_TOPOLOGY_FENCED = 132, False, "The streams group has moved on to a newer topology epoch."
     SHARE_SESSION_LIMIT_REACHED = 133, True, "This broker holds as many share sessions as it may."
+    GROUP_DELETION_FAILED = 134, False, "The group could not be deleted."
+    STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED = 135, False, "The description of the streams topology was not stored."
+    CONTROLLER_ID_NOT_REGISTERED = 136, False, "No controller with this id is registered."
 
 
 class KafkaError(Exception):

@@ -185,7 +185,10 @@ def _inherited_by_groups(config: BrokerConfig) -> Mapping[str, ConfigEntry]:
             below = [ConfigSynonym(key.name, key.default, ConfigSource.DEFAULT_CONFIG)]
             entries[key.name] = _entry(key, key.default, below)
         else:
-            entries[key.name] = _entry(key, text_of(config.get(synonym)), broker_synonyms(synonym, config))
+            value = config.get(synonym)
+            if key.type is ConfigType.STRING and isinstance(value, tuple):
+                value = value[0]
+            entries[key.name] = _entry(key, text_of(value), broker_synonyms(synonym, config))
     return entries
 
 

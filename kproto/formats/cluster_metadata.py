@@ -239,6 +239,10 @@ class ClearElrRecord(Record, api=28, versions="0", flexible="0+"):
     topic_name: String = field("0+")
 
 
+class UnregisterControllerRecord(Record, api=29, versions="0", flexible="0+"):
+    controller_id: Int32 = field("0+")
+
+
 KINDS: Final[Mapping[int, type[Record]]] = {
     0: RegisterBrokerRecord,
     1: UnregisterBrokerRecord,
@@ -266,6 +270,7 @@ KINDS: Final[Mapping[int, type[Record]]] = {
     26: RemoveDelegationTokenRecord,
     27: RegisterControllerRecord,
     28: ClearElrRecord,
+    29: UnregisterControllerRecord,
 }
 """Kind of record -> its class."""
 

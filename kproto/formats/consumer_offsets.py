@@ -269,6 +269,8 @@ class StreamsGroupMetadataValue(Record, api=17, versions="0", flexible="0+"):
     metadata_hash: Int64 = field("0+")
     validated_topology_epoch: Int32 = field("0+", tag=0, default=-1)
     last_assignment_configs: Array[LastAssignmentConfig] | None = field("0+", tag=1)
+    stored_description_topology_epoch: Int32 = field("0+", tag=2, default=-1)
+    failed_description_topology_epoch: Int32 = field("0+", tag=3, default=-1)
 
 
 class StreamsGroupMemberMetadataKey(Record, api=19, versions="0"):

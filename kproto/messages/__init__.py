@@ -101,6 +101,8 @@ APIS: Final[dict[int, tuple[str, str]]] = {
     90: ("describe_share_group_offsets", "DescribeShareGroupOffsets"),
     91: ("alter_share_group_offsets", "AlterShareGroupOffsets"),
     92: ("delete_share_group_offsets", "DeleteShareGroupOffsets"),
+    93: ("streams_group_topology_description_update", "StreamsGroupTopologyDescriptionUpdate"),
+    94: ("unregister_controller", "UnregisterController"),
 }
 """API key -> (module beneath ``kproto.messages``, name of the API)."""
 

@@ -4,7 +4,7 @@ from kproto.schema.declare import Array, Int16, Int32, Int64, Request, Response,
 
 
 class TopicRequest(Struct):
-    name: String = field("0+")
+    name: String = field("0+", map_key=True)
     partition_indexes: Array[Int32] = field("0+")
 
 

@@ -1,13 +1,30 @@
 """StreamsGroupDescribe, API 89."""
 
-from kproto.schema.declare import Array, Bool, Int16, Int32, Int64, Request, Response, String, Struct, Uint16, field
+from kproto.schema.declare import (
+    Array,
+    Bool,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Request,
+    Response,
+    String,
+    Struct,
+    Uint16,
+    field,
+)
 
 
-class StreamsGroupDescribeRequest(Request, api=89, versions="0", flexible="0+"):
-    """Describe groups of Kafka Streams (KIP-1071)."""
+class StreamsGroupDescribeRequest(Request, api=89, versions="0-1", flexible="0+"):
+    """Describe groups of Kafka Streams (KIP-1071).
+
+    v1 answers with the assignor's name and, where it is asked for, with the description of the topology.
+    """
 
     group_ids: Array[String] = field("0+")
     include_authorized_operations: Bool = field("0+")
+    include_topology_description: Bool = field("1+")
 
 
 class KeyValue(Struct):
@@ -75,6 +92,30 @@ class Member(Struct):
     is_classic: Bool = field("0+")
 
 
+class TopologyDescriptionNode(Struct):
+    name: String = field("1+")
+    node_type: Int8 = field("1+")
+    source_topics: Array[String] = field("1+")
+    sink_topic: String | None = field("1+", default=None)
+    stores: Array[String] = field("1+")
+    successors: Array[String] = field("1+")
+
+
+class TopologyDescriptionSubtopology(Struct):
+    subtopology_id: String = field("1+")
+    nodes: Array[TopologyDescriptionNode] = field("1+")
+
+
+class TopologyDescriptionGlobalStore(Struct):
+    source: TopologyDescriptionNode = field("1+")
+    processor: TopologyDescriptionNode = field("1+")
+
+
+class TopologyDescription(Struct):
+    subtopologies: Array[TopologyDescriptionSubtopology] = field("1+")
+    global_stores: Array[TopologyDescriptionGlobalStore] = field("1+")
+
+
 class DescribedGroup(Struct):
     error_code: Int16 = field("0+")
     error_message: String | None = field("0+", default=None)
@@ -85,6 +126,9 @@ class DescribedGroup(Struct):
     topology: Topology | None = field("0+", default=None)
     members: Array[Member] = field("0+")
     authorized_operations: Int32 = field("0+", default=-0x80000000)
+    topology_description: TopologyDescription | None = field("1+", default=None)
+    topology_description_status: Int8 = field("1+")
+    assignor_name: String | None = field("1+", default=None, ignorable=True)
 
 
 class StreamsGroupDescribeResponse(Response, to=StreamsGroupDescribeRequest):

@@ -65,8 +65,11 @@ class TaskOffset(Struct):
     offset: Int64 = field("0+")
 
 
-class StreamsGroupHeartbeatRequest(Request, api=88, versions="0", flexible="0+"):
-    """Join, stay in and leave a group of Kafka Streams (KIP-1071)."""
+class StreamsGroupHeartbeatRequest(Request, api=88, versions="0-1", flexible="0+"):
+    """Join, stay in and leave a group of Kafka Streams (KIP-1071).
+
+    v1 answers with a recovery lag of 64 bits, and asks a member for the description of its topology.
+    """
 
     group_id: String = field("0+")
     member_id: String = field("0+")
@@ -110,11 +113,13 @@ class StreamsGroupHeartbeatResponse(Response, to=StreamsGroupHeartbeatRequest):
     member_id: String = field("0+")
     member_epoch: Int32 = field("0+")
     heartbeat_interval_ms: Int32 = field("0+")
-    acceptable_recovery_lag: Int32 = field("0+")
+    acceptable_recovery_lag_legacy: Int32 = field("0")
     task_offset_interval_ms: Int32 = field("0+")
+    acceptable_recovery_lag: Int64 = field("1+", default=-1, ignorable=True)
     status: Array[Status] | None = field("0+")
     active_tasks: Array[TaskIds] | None = field("0+", default=None)
     standby_tasks: Array[TaskIds] | None = field("0+", default=None)
     warmup_tasks: Array[TaskIds] | None = field("0+", default=None)
+    topology_description_required: Bool = field("1+")
     endpoint_information_epoch: Int32 = field("0+")
     partitions_by_user_endpoint: Array[EndpointToPartitions] | None = field("0+", default=None)

@@ -34,7 +34,7 @@ nesting                                bounded by the schema: the generated code
 =====================================  =================================================================================
 
 Whatever is wrong, a :class:`~kproto.errors.ProtocolError` says so and nothing else escapes. Memory follows from the
-budget: so many elements, none of which costs a request more than 512 bytes, plus copies of strings and bytes (four
+budget: so many elements, none of which costs a request more than 576 bytes, plus copies of strings and bytes (four
 times their size at most, where one wide character makes a string wide).
 
 **Encoders** collect chunks. Everything but ``records`` is joined into bytes; a records value is a chunk by itself, the

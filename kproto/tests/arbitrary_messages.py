@@ -19,11 +19,8 @@ from kproto.schema.compile import encode
 from kproto.schema.declare import Field, FieldType, Message, Struct, fields_of
 
 MODULES = [
-    "kproto.formats.consumer_protocol",
-    "kproto.formats.control_records",
     "kproto.messages.envelope",
     "kproto.messages.header",
-    "kproto.formats.producer_snapshot",
     *(f"{formats.__name__}.{module.name}" for module in iter_modules(formats.__path__)),
 ]
 

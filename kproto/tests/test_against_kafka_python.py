@@ -20,6 +20,9 @@ pytest.importorskip("kafka.protocol.producer")
 
 EXAMPLES = 3
 
+RENAMED = {"generation_id_or_member_epoch": "generation_id"}
+"""Fields that a later release of Kafka called otherwise than theirs does."""
+
 THEIR_MODULES = [
     f"kafka.protocol.{name}"
     for name in (
@@ -78,7 +81,8 @@ def compare(path: str, ours: Struct, theirs: Any, version: int) -> None:
     for field in carried(type(ours), version):
         if field.name.endswith("authorized_operations"):
             continue  # theirs are sets of bits under another name; that the bytes are the same must do
-        name, mine, other = f"{path}.{field.name}", getattr(ours, field.name), getattr(theirs, field.name)
+        their_name = field.name if hasattr(theirs, field.name) else RENAMED[field.name]
+        name, mine, other = f"{path}.{field.name}", getattr(ours, field.name), getattr(theirs, their_name)
         if version in field.tagged and other is None:
             other = field.fresh_default()
         assert same(name, mine, other, version), name

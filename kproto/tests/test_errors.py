@@ -19,9 +19,9 @@ def client_errors() -> ModuleType:
         return importlib.import_module("kafka.errors")
 
 
-def test_codes_run_from_minus_1_to_133_without_a_gap() -> None:
-    """Every code that Kafka 4.3.1 can send has a name here."""
-    assert [code.value for code in ErrorCode] == list(range(-1, 134))
+def test_codes_run_from_minus_1_to_136_without_a_gap() -> None:
+    """Every code that Kafka 4.4.0 can send has a name here."""
+    assert [code.value for code in ErrorCode] == list(range(-1, 137))
 
 
 def test_every_code_has_a_sentence_of_its_own() -> None:

@@ -19,7 +19,7 @@ from kproto.tests.arbitrary_messages import VERSIONS, carried, joined
 
 KIB = 1024
 MIB = 1024 * KIB
-BYTES_PER_ELEMENT = 512
+BYTES_PER_ELEMENT = 576
 """What one element of any request costs at most, with everything that comes with it by default."""
 
 

@@ -17,13 +17,13 @@ from kproto.tests.arbitrary_messages import MESSAGES, VERSIONS, filled, joined, 
 
 
 def test_all_of_kafkas_messages_are_there() -> None:
-    """Kafka 4.3.1 has 89 APIs that are not retired, 76 kinds of record in internal topics, and 13 other messages."""
-    assert len(APIS) == 89
-    assert sum(issubclass(cls, Request) for cls in MESSAGES) == 89
-    assert sum(issubclass(cls, Response) for cls in MESSAGES) == 89
-    assert sum(issubclass(cls, Record) for cls in MESSAGES) == 26 + 44 + 2 + 4
-    assert len(MESSAGES) == 267
-    assert len(VERSIONS) == 722
+    """Kafka 4.4.0 has 91 APIs that are not retired, 77 kinds of record in internal topics, and 14 other messages."""
+    assert len(APIS) == 91
+    assert sum(issubclass(cls, Request) for cls in MESSAGES) == 91
+    assert sum(issubclass(cls, Response) for cls in MESSAGES) == 91
+    assert sum(issubclass(cls, Record) for cls in MESSAGES) == 27 + 44 + 2 + 4
+    assert len(MESSAGES) == 273
+    assert len(VERSIONS) == 738
 
 
 def test_a_message_of_defaults_survives_every_version() -> None:

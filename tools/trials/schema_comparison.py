@@ -55,13 +55,7 @@ LEFT_OUT = {
 """Files of tiered storage and of a Raft quorum of several brokers, neither of which Ottla keeps."""
 
 DECLARING = ("kproto.messages", "kproto.formats")
-"""Packages whose modules declare messages; single modules stand in :data:`DECLARING_MODULES`."""
-
-DECLARING_MODULES = (
-    "kproto.formats.consumer_protocol",
-    "kproto.formats.control_records",
-    "kproto.formats.producer_snapshot",
-)
+"""Packages whose modules declare messages."""
 
 KINDS: dict[str, type[Message]] = {
     "request": Request,
@@ -135,7 +129,7 @@ def without_comments(text: str) -> str:
 
 def declarations() -> tuple[list[type[Message]], list[type[Struct]]]:
     """All messages and all other structs that kproto declares."""
-    names = list(DECLARING_MODULES)
+    names: list[str] = []
     for package in DECLARING:
         path = importlib.import_module(package).__path__
         names += [f"{package}.{module.name}" for module in pkgutil.iter_modules(path)]

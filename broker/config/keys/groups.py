@@ -25,6 +25,8 @@ KEYS: Final = (
     ConfigKey("consumer.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
     ConfigKey("consumer.heartbeat.interval.ms", INT, "5000", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("consumer.session.timeout.ms", INT, "45000", at_least(1), CLUSTER_WIDE, LATER),
+    ConfigKey("errors.deadletterqueue.copy.record.enable", BOOLEAN, "false", None, CLUSTER_WIDE, LATER),
+    ConfigKey("errors.deadletterqueue.topic.name", STRING, "", None, CLUSTER_WIDE, LATER),
     ConfigKey("share.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
     ConfigKey("share.auto.offset.reset", STRING, "latest", share_offset_reset, CLUSTER_WIDE, LATER),
     ConfigKey("share.delivery.count.limit", INT, "5", at_least(2), CLUSTER_WIDE, LATER),
@@ -42,9 +44,11 @@ KEYS: Final = (
     ConfigKey("share.renew.acknowledge.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER),
     ConfigKey("share.session.timeout.ms", INT, "45000", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("streams.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
+    ConfigKey("streams.assignor.name", STRING, "sticky", None, CLUSTER_WIDE, LATER),
     ConfigKey("streams.heartbeat.interval.ms", INT, "5000", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("streams.initial.rebalance.delay.ms", INT, "3000", at_least(0), CLUSTER_WIDE, LATER),
     ConfigKey("streams.num.standby.replicas", INT, "0", at_least(0), CLUSTER_WIDE, LATER),
+    ConfigKey("streams.rack.aware.assignment.tags", LIST, "", None, CLUSTER_WIDE, LATER),
     ConfigKey("streams.session.timeout.ms", INT, "45000", at_least(1), CLUSTER_WIDE, LATER),
 )
 
@@ -54,12 +58,19 @@ CLIENT_METRICS_KEYS: Final = (
     ConfigKey("metrics", LIST, "", None, CLUSTER_WIDE, LATER),
 )
 
+_WITHOUT_SYNONYM: Final = (
+    "errors.deadletterqueue.copy.record.enable",
+    "errors.deadletterqueue.topic.name",
+    "share.auto.offset.reset",
+    "share.isolation.level",
+    "share.renew.acknowledge.enable",
+)
+_OTHER_SYNONYM: Final = {"streams.assignor.name": "group.streams.assignors"}
+
 BROKER_SYNONYM: Final = {
-    key.name: f"group.{key.name}"
-    for key in KEYS
-    if key.name not in ("share.auto.offset.reset", "share.isolation.level", "share.renew.acknowledge.enable")
+    key.name: _OTHER_SYNONYM.get(key.name, f"group.{key.name}") for key in KEYS if key.name not in _WITHOUT_SYNONYM
 }
-"""Group key -> broker key that it takes its default from."""
+"""Group key -> broker key that it takes its default from: its value, or the first item of a list if only one can be."""
 
 LIMITS: Final = {
     "consumer.assignment.interval.ms": (

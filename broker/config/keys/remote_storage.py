@@ -17,6 +17,8 @@ from broker.config.keys.definition import (
 
 KEYS: Final = (
     ConfigKey("follower.fetch.last.tiered.offset.enable", BOOLEAN, "false", None, CLUSTER_WIDE),
+    ConfigKey("log.remote.copy.lag.bytes", LONG, "-1", at_least(-1), CLUSTER_WIDE),
+    ConfigKey("log.remote.copy.lag.ms", LONG, "0", at_least(-1), CLUSTER_WIDE),
     ConfigKey("remote.fetch.max.wait.ms", INT, "500", at_least(1), CLUSTER_WIDE),
     ConfigKey("remote.list.offsets.request.timeout.ms", LONG, "30000", at_least(1), CLUSTER_WIDE),
     ConfigKey("remote.log.index.file.cache.total.size.bytes", LONG, "1073741824", at_least(1), CLUSTER_WIDE),

@@ -59,6 +59,8 @@ KEYS: Final = (
     ConfigKey("sasl.login.retry.backoff.ms", LONG, "100", None, READ_ONLY, LATER),
     ConfigKey("sasl.mechanism.controller.protocol", STRING, "GSSAPI", None, READ_ONLY, LATER),
     ConfigKey("sasl.mechanism.inter.broker.protocol", STRING, "GSSAPI", None, PER_BROKER, LATER),
+    ConfigKey("sasl.oauthbearer.allow.unverified.audience", BOOLEAN, "false", None, READ_ONLY, LATER),
+    ConfigKey("sasl.oauthbearer.allow.unverified.issuer", BOOLEAN, "false", None, READ_ONLY, LATER),
     ConfigKey(
         "sasl.oauthbearer.assertion.algorithm",
         STRING,

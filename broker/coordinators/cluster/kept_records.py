@@ -27,6 +27,7 @@ from kproto.formats.cluster_metadata import (
     RemoveUserScramCredentialRecord,
     UnfenceBrokerRecord,
     UnregisterBrokerRecord,
+    UnregisterControllerRecord,
     UserScramCredentialRecord,
 )
 from kproto.schema.declare import Record
@@ -81,6 +82,8 @@ class KeptRecords:
                     self._put(record, key)
             case UnregisterBrokerRecord():
                 self._drop(RegisterBrokerRecord, record.broker_id)
+            case UnregisterControllerRecord():
+                self._drop(RegisterControllerRecord, record.controller_id)
             case RemoveAccessControlEntryRecord():
                 self._drop(AccessControlEntryRecord, record.id)
             case RemoveUserScramCredentialRecord():

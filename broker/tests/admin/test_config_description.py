@@ -70,7 +70,7 @@ class World:
 def test_a_topic_without_overrides() -> None:
     """Every key, none of them changed, writable, with the broker's key as synonym where there is one."""
     entries = World().all(ResourceType.TOPIC, "t")
-    assert len([name for name in entries if not name.startswith("ottla.")]) == 33
+    assert len([name for name in entries if not name.startswith("ottla.")]) == 37
     assert all(entry.source is DEFAULT and not entry.read_only for entry in entries.values())
     assert World().one(ResourceType.TOPIC, "t", "segment.bytes") == (
         "1073741824", DEFAULT, [("log.segment.bytes", "1073741824", "DEFAULT_CONF")],
@@ -131,9 +131,9 @@ def test_only_the_keys_asked_for_are_told() -> None:
 
 
 def test_a_broker_tells_every_key_and_where_it_has_it_from() -> None:
-    """340 keys of Kafka's; the file's values are static, passwords are not told."""
+    """350 keys of Kafka's; the file's values are static, passwords are not told."""
     entries = World("ssl.key.password=secret\nnum.partitions=4").all(ResourceType.BROKER, "1")
-    assert len([name for name in entries if not name.startswith("ottla.")]) == 340
+    assert len([name for name in entries if not name.startswith("ottla.")]) == 350
     assert entries["num.partitions"][:4] == ("num.partitions", "4", STATIC, ConfigType.INT)
     assert entries["num.partitions"].read_only
     password = entries["ssl.key.password"]
@@ -198,7 +198,7 @@ def test_a_listeners_own_value_has_the_general_one_as_synonym() -> None:
 def test_a_group_that_does_not_exist_has_the_brokers_values() -> None:
     """Groups are configured before their first member comes."""
     entries = World("group.consumer.session.timeout.ms=50000").all(ResourceType.GROUP, "g")
-    assert len(entries) == 17
+    assert len(entries) == 21
     assert entries["consumer.session.timeout.ms"][:3] == ("consumer.session.timeout.ms", "50000", STATIC)
     assert entries["share.isolation.level"].synonyms[0][:2] == ("share.isolation.level", "read_uncommitted")
 

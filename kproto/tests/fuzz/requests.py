@@ -2,7 +2,7 @@
 
 Input: a frame without its length, any API in any version that is declared.
 
-- Nothing but ProtocolError escapes; memory is bounded by 512 bytes for each byte, the cost of the dearest element.
+- Nothing but ProtocolError escapes; memory is bounded by 576 bytes for each byte, the cost of the dearest element.
 - The header, read on the hot path by hand, says what the declared RequestHeader says.
 - :func:`kproto.schema.explain.dump`, which reads by the declaration and shares no code with the compiled decoder,
   accepts the same bodies (a connection passes over what lies behind one, as Kafka does).

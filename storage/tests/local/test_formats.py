@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kproto.formats.aborted_transactions import AbortedTxn
 from kproto.ids import parse_uuid
+from kproto.schema.compile import decode
 from storage.engine import EpochEnd
 from storage.local import checkpoints, leader_epochs, partition_metadata, producer_snapshot, transaction_index
 from storage.local.leader_epochs import EpochStart, LeaderEpochs
@@ -59,6 +61,16 @@ def test_transaction_index() -> None:
     entries = transaction_index.decode(TRANSACTIONS, 0, 24)
     assert entries == [CompletedTransaction(5, 6, 11, True, 12), CompletedTransaction(5, 18, 23, True, 24)]
     assert transaction_index.encode(entries) == TRANSACTIONS
+
+
+def test_the_transaction_index_is_the_declared_message() -> None:
+    """Each entry is its version and then AbortedTxn, as Kafka defines it."""
+    size = transaction_index.LAYOUT.size
+    entries = [TRANSACTIONS[at : at + size] for at in range(0, len(TRANSACTIONS), size)]
+    assert [decode(AbortedTxn, 0, entry[2:]) for entry in entries] == [
+        AbortedTxn(producer_id=5, first_offset=6, last_offset=11, last_stable_offset=12),
+        AbortedTxn(producer_id=5, first_offset=18, last_offset=23, last_stable_offset=24),
+    ]
 
 
 def test_a_transaction_index_of_something_else_is_known_as_such() -> None:

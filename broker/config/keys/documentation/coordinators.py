@@ -5,6 +5,9 @@ from typing import Final
 TEXT: Final = """
 add.partitions.to.txn.retry.backoff.max.ms: Longest pause before the check of a transaction's partition is tried again.
 add.partitions.to.txn.retry.backoff.ms: First pause before the check of a transaction's partition is tried again.
+errors.deadletterqueue.auto.create.topics.enable: Whether the topic for undeliverable records of a share group is
+ created when it is first needed.
+errors.deadletterqueue.topic.name.prefix: What the name of a topic for undeliverable records begins with.
 group.consumer.assignment.interval.ms: Shortest time from one assignment of a consumer group to the next.
 group.consumer.assignors: How partitions can be shared out in consumer groups, the default first.
 group.consumer.heartbeat.interval.ms: How often members of consumer groups are asked to heartbeat.
@@ -48,6 +51,7 @@ group.share.partition.max.record.locks: Records of one partition that a share gr
 group.share.record.lock.duration.ms: How long a record belongs to the member of a share group that acquired it.
 group.share.session.timeout.ms: A member of a share group that is silent for this long is removed.
 group.streams.assignment.interval.ms: Shortest time from one assignment of a streams group to the next.
+group.streams.assignors: How tasks can be shared out in streams groups, the default first.
 group.streams.heartbeat.interval.ms: How often members of streams groups are asked to heartbeat.
 group.streams.initial.rebalance.delay.ms: How long a new streams group waits for more members before its first
  assignment.
@@ -60,7 +64,9 @@ group.streams.min.assignment.interval.ms: Least streams.assignment.interval.ms a
 group.streams.min.heartbeat.interval.ms: Least streams.heartbeat.interval.ms a group may have.
 group.streams.min.session.timeout.ms: Least streams.session.timeout.ms a group may have.
 group.streams.num.standby.replicas: Standby copies kept of each stateful task of a streams group.
+group.streams.rack.aware.assignment.tags: Tags of clients over which the copies of a task are spread.
 group.streams.session.timeout.ms: A member of a streams group that is silent for this long is removed.
+group.streams.topology.description.plugin.class: The class that keeps the descriptions of streams topologies.
 offset.metadata.max.bytes: Longest text that may be committed along with an offset.
 offsets.commit.timeout.ms: How long a commit of offsets may wait for its replicas.
 offsets.load.buffer.size: Bytes read at a time while committed offsets are loaded.

@@ -6,6 +6,9 @@ TEXT: Final = """
 consumer.assignment.interval.ms: Shortest time from one assignment of this consumer group to the next.
 consumer.heartbeat.interval.ms: How often members of this consumer group are asked to heartbeat.
 consumer.session.timeout.ms: A member of this consumer group that is silent for this long is removed.
+errors.deadletterqueue.copy.record.enable: Whether a dead letter of this share group holds the record itself, or only
+ says where it is.
+errors.deadletterqueue.topic.name: The topic for undeliverable records of this share group; empty is none.
 share.assignment.interval.ms: Shortest time from one assignment of this share group to the next.
 share.auto.offset.reset: Where this share group begins in a partition: earliest, latest, or a duration before now.
 share.delivery.count.limit: How often this share group tries to deliver a record.
@@ -16,9 +19,11 @@ share.record.lock.duration.ms: How long a record belongs to the member of this s
 share.renew.acknowledge.enable: Whether members of this share group may prolong the lock of a record.
 share.session.timeout.ms: A member of this share group that is silent for this long is removed.
 streams.assignment.interval.ms: Shortest time from one assignment of this streams group to the next.
+streams.assignor.name: How tasks are shared out in this streams group.
 streams.heartbeat.interval.ms: How often members of this streams group are asked to heartbeat.
 streams.initial.rebalance.delay.ms: How long this streams group, when new, waits for more members.
 streams.num.standby.replicas: Standby copies kept of each stateful task of this streams group.
+streams.rack.aware.assignment.tags: Tags of clients over which this streams group spreads the copies of a task.
 streams.session.timeout.ms: A member of this streams group that is silent for this long is removed.
 """
 

@@ -4,6 +4,10 @@ from typing import Final
 
 TEXT: Final = """
 follower.fetch.last.tiered.offset.enable: Whether a new replica begins after what is tiered instead of at the start.
+log.remote.copy.lag.bytes: Bytes of closed segments that wait before they go to tiered storage; -1 follows
+ log.local.retention.bytes.
+log.remote.copy.lag.ms: How long closed segments wait before they go to tiered storage; -1 follows
+ log.local.retention.ms.
 remote.fetch.max.wait.ms: Longest wait for tiered records to answer a Fetch.
 remote.list.offsets.request.timeout.ms: Longest wait for tiered storage to answer a ListOffsets.
 remote.log.index.file.cache.total.size.bytes: Disk space for cached indexes of tiered segments.

@@ -30,6 +30,8 @@ sasl.login.retry.backoff.max.ms: Longest pause before an authentication provider
 sasl.login.retry.backoff.ms: First pause before an authentication provider is asked again.
 sasl.mechanism.controller.protocol: SASL mechanism for talking to controllers.
 sasl.mechanism.inter.broker.protocol: SASL mechanism for talking to other brokers.
+sasl.oauthbearer.allow.unverified.audience: Whether tokens are taken without a look at their audience.
+sasl.oauthbearer.allow.unverified.issuer: Whether tokens are taken without a look at their issuer.
 sasl.oauthbearer.assertion.algorithm: Algorithm with which assertions for OAuth are signed.
 sasl.oauthbearer.assertion.claim.aud: Audience named in those assertions.
 sasl.oauthbearer.assertion.claim.exp.seconds: How long such an assertion is valid.

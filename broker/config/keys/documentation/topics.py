@@ -11,6 +11,7 @@ compression.lz4.level: How hard lz4 tries when the broker compresses for this to
 compression.type: The codec batches are stored in; producer keeps what the producer chose, uncompressed undoes it.
 compression.zstd.level: How hard zstd tries when the broker compresses for this topic.
 delete.retention.ms: How long a tombstone outlives its compaction, so that slow readers see the deletion.
+errors.deadletterqueue.group.enable: Whether share groups may put undeliverable records into this topic.
 file.delete.delay.ms: How long a removed segment's files stay, for readers that are in the middle of them.
 flush.messages: Records that are not on the disk yet before the log is synced; 1 syncs every append.
 flush.ms: Longest time that a record is not on the disk yet.
@@ -22,6 +23,7 @@ leader.replication.throttled.replicas: Replicas whose copying is throttled on le
 local.retention.bytes: Bytes of a tiered partition that stay on the local disk; -2 follows retention.bytes.
 local.retention.ms: How long tiered segments stay on the local disk; -2 follows retention.ms.
 max.compaction.lag.ms: After this time a record becomes due for compaction, however little else is.
+max.decompressed.message.bytes: Most bytes that the records of one compressed batch may take when decompressed.
 max.message.bytes: Largest batch of records, compressed, that is accepted.
 message.timestamp.after.max.ms: How far a record's timestamp may lie ahead of the broker's clock.
 message.timestamp.before.max.ms: How far a record's timestamp may lie behind the broker's clock.
@@ -31,6 +33,9 @@ min.compaction.lag.ms: How long a record is spared from compaction.
 min.insync.replicas: Replicas that must have an append with acks=all, or it is refused.
 ottla.ack.fsync: Whether acks=all waits for the disk; false waits for the operating system only.
 preallocate: Whether a new segment's file gets its full size at once.
+remote.copy.lag.bytes: Bytes of closed segments that wait before they go to tiered storage; -1 follows
+ local.retention.bytes.
+remote.copy.lag.ms: How long closed segments wait before they go to tiered storage; -1 follows local.retention.ms.
 remote.log.copy.disable: Whether no more segments go to tiered storage.
 remote.log.delete.on.disable: Whether switching tiered storage off removes what is there.
 remote.storage.enable: Whether closed segments go to tiered storage.

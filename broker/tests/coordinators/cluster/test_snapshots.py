@@ -37,6 +37,7 @@ from kproto.formats.cluster_metadata import (
     TopicRecord,
     UnfenceBrokerRecord,
     UnregisterBrokerRecord,
+    UnregisterControllerRecord,
     UserScramCredentialRecord,
     ZkMigrationStateRecord,
     decode_record,
@@ -126,6 +127,14 @@ BROKER = RegisterBrokerRecord(broker_id=4, broker_epoch=8, fenced=True, log_dirs
                 RegisterControllerRecord(controller_id=1, zk_migration_ready=True),
             ],
             [RegisterControllerRecord(controller_id=1, zk_migration_ready=True)],
+        ),
+        (
+            [
+                RegisterControllerRecord(controller_id=1),
+                RegisterControllerRecord(controller_id=2),
+                UnregisterControllerRecord(controller_id=1),
+            ],
+            [RegisterControllerRecord(controller_id=2)],
         ),
         (
             [
