@@ -15,9 +15,9 @@ import sys
 from collections.abc import Sequence
 
 from kproto.messages import APIS, request_type
+from kproto.schema.catalogue import declarations
 from kproto.schema.declare import Message
 from kproto.schema.explain import dump, schema, source
-from tools.trials.schema_comparison import declarations
 
 
 class NotUnderstood(Exception):

@@ -10,13 +10,12 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
-import cramjam
-import crc32c
 import pytest
-import structlog
-import trio
+
+from tools.__main__ import VERBS
 
 ROOT = Path(__file__).parents[2]
+DEPENDENCIES = ("trio", "crc32c", "structlog", "cramjam")
 LAYERS = ("kproto", "storage", "broker", "tools")
 NOT_SHIPPED = {"tests", "testing", "trials", "tidy", "__pycache__"}
 
@@ -39,6 +38,17 @@ def site_packages(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(environment)]
     subprocess.run([*pip, "install", "--no-deps", "--no-index", str(wheel)], check=True)
     return Path(paths["purelib"])
+
+
+def with_dependencies(site_packages: Path, *more: str) -> Path:
+    """Let the environment see the distributions that the wheel asks for, and `more`; returns its folder of commands."""
+    folders = set()
+    for name in (*DEPENDENCIES, *more):
+        found = importlib.util.find_spec(name)
+        assert found is not None and found.origin is not None
+        folders.add(str(Path(found.origin).parents[1]))
+    (site_packages / "dependencies.pth").write_text("\n".join(sorted(folders)))
+    return site_packages.parents[2] / "bin" if os.name != "nt" else site_packages.parents[1] / "Scripts"
 
 
 def test_the_wheel_puts_one_name_into_site_packages(site_packages: Path) -> None:
@@ -90,12 +100,7 @@ def test_the_installed_broker_is_used_beside_packages_of_the_same_names(site_pac
         (tmp_path / name / "__init__.py").write_text(
             "import sys\nif 'serve' in sys.argv: sys.exit('a decoy was imported')\nOURS = \"the user's\"\n"
         )
-    folders = {str(Path(module.__path__[0]).parent) for module in (trio, crc32c, structlog, cramjam)}
-    client = importlib.util.find_spec("kafka")
-    assert client is not None and client.origin is not None
-    folders.add(str(Path(client.origin).parents[1]))
-    (site_packages / "dependencies.pth").write_text("\n".join(folders))
-    binaries = site_packages.parents[2] / "bin" if os.name != "nt" else site_packages.parents[1] / "Scripts"
+    binaries = with_dependencies(site_packages, "kafka")
     project = tmp_path / "project.py"
     project.write_text(PROJECT)
     done = subprocess.run(
@@ -105,5 +110,14 @@ def test_the_installed_broker_is_used_beside_packages_of_the_same_names(site_pac
     where, received = done.stdout.splitlines()
     assert Path(where) == site_packages / "ottla"
     assert received == "one of two"
-    help_text = subprocess.run([binaries / "ottla", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "serve" in help_text.stdout
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_every_shipped_verb_has_its_help(site_packages: Path, tmp_path: Path, verb: str) -> None:
+    """`ottla VERB --help` of an installed wheel prints usage: no verb needs what only the source tree has."""
+    ottla = with_dependencies(site_packages) / "ottla"
+    done = subprocess.run(
+        [ottla, *filter(None, [verb]), "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: ottla {verb}")

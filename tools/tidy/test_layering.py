@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "compat_tests": {"compat_tests"},
     "ottla": {"ottla"},
 }
+# Folders of the source tree that the wheel leaves out (pyproject.toml).
+NOT_SHIPPED = {"tests", "testing", "trials", "tidy"}
 FORWARDING = ("ottla/__main__.py", "tools.__main__.main")
 
 # What each layer may use of the installed dependencies. kproto does no I/O, so it has no use for an event loop.
@@ -65,6 +67,15 @@ def handlers_stay_behind_their_table(source: Source) -> Iterator[str]:
             )
 
 
+def shipped_needs_no_instrument(source: Source) -> Iterator[str]:
+    """Findings: imports, by a file that is installed, of what only the source tree has."""
+    if source.is_test or NOT_SHIPPED & set(source.path.split("/")):
+        return
+    for line, name in source.imports():
+        if name.partition(".")[0] in PACKAGES and NOT_SHIPPED & set(name.split(".")):
+            yield source.at(line, f"imports {name}, which no wheel has; move what both need down.")
+
+
 def distributions(source: Source) -> Iterator[str]:
     """Findings: imports of an installed package that the layer has no use for."""
     allowed = DISTRIBUTIONS.get(source.package)
@@ -104,7 +115,9 @@ def cycles(sources: Iterable[Source]) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("rule", [layering, handlers_stay_behind_their_table, distributions])
+@pytest.mark.parametrize(
+    "rule", [layering, handlers_stay_behind_their_table, shipped_needs_no_instrument, distributions]
+)
 def test_the_tree_keeps_the_layering(rule: object) -> None:
     """Imports go one way only, everywhere in the tree."""
     assert callable(rule)
@@ -167,6 +180,14 @@ def test_the_layering_check_finds_a_planted_violation(path: str, text: str, foun
 def test_the_handler_check_finds_a_planted_violation(path: str, text: str, found: bool) -> None:
     """A handler that borrows from another one is found; the table may name them all."""
     assert bool(list(handlers_stay_behind_their_table(Source(path, text)))) is found
+
+
+def test_the_instrument_check_finds_a_planted_violation() -> None:
+    """A shipped file that borrows from an instrument is found; a test and an instrument may borrow."""
+    borrowing = "from tools.trials.brokers import ottla"
+    assert list(shipped_needs_no_instrument(Source("tools/commands/serve.py", borrowing)))
+    assert not list(shipped_needs_no_instrument(Source("tools/trials/fuzz/hunt.py", borrowing)))
+    assert not list(shipped_needs_no_instrument(Source("tools/tests/test_wheel.py", borrowing)))
 
 
 def test_the_distribution_check_finds_a_planted_violation() -> None:

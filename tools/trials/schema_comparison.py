@@ -1,7 +1,7 @@
 """Compare the messages we declare with a folder of Apache Kafka's own definitions, field by field.
 
-``python -m tools compare-schema FOLDER`` reads every ``*.json`` beneath the folder, which may be Kafka's source tree
-(the files there carry ``//`` comments) or a copy, and compares it with the Python classes of ``kproto``:
+``trials compare-schema FOLDER`` reads every ``*.json`` beneath the folder, which may be Kafka's source tree (the files
+there carry ``//`` comments) or a copy, and compares it with the Python classes of ``kproto``:
 
 * a message: kind, API key, valid and flexible versions, whether its newest version is unstable, which request a
   response belongs to;
@@ -19,9 +19,7 @@ in :data:`LEFT_OUT`. What is not compared: prose, entity types, listeners, and h
 """
 
 import argparse
-import importlib
 import json
-import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from kproto import messages
+from kproto.schema.catalogue import declarations
 from kproto.schema.declare import (
     NEVER,
     NEW,
@@ -53,9 +52,6 @@ LEFT_OUT = {
     "RemotePartitionDeleteMetadataRecord",
 }
 """Files of tiered storage and of a Raft quorum of several brokers, neither of which Ottla keeps."""
-
-DECLARING = ("kproto.messages", "kproto.formats")
-"""Packages whose modules declare messages."""
 
 KINDS: dict[str, type[Message]] = {
     "request": Request,
@@ -125,24 +121,6 @@ def read_definitions(folder: Path) -> dict[str, Definition]:
 def without_comments(text: str) -> str:
     """JSON with ``//`` comments, freed of them; what stands in strings stays."""
     return re.sub(r'("(?:[^"\\]|\\.)*")|//[^\n]*', lambda match: match[1] or "", text)
-
-
-def declarations() -> tuple[list[type[Message]], list[type[Struct]]]:
-    """All messages and all other structs that kproto declares."""
-    names: list[str] = []
-    for package in DECLARING:
-        path = importlib.import_module(package).__path__
-        names += [f"{package}.{module.name}" for module in pkgutil.iter_modules(path)]
-    classes: list[type[Message]] = []
-    structs: list[type[Struct]] = []
-    for name in names:
-        for value in vars(importlib.import_module(name)).values():
-            if isinstance(value, type) and issubclass(value, Struct) and value.__module__ == name:
-                if issubclass(value, Message):
-                    classes.append(value)
-                else:
-                    structs.append(value)
-    return classes, structs
 
 
 def compare(definitions: Mapping[str, Definition], classes: Iterable[type[Message]]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from kproto.schema.catalogue import declarations
 from kproto.schema.declare import (
     Array,
     Bool,
@@ -33,7 +34,6 @@ from tools.trials.schema_comparison import (
     UnreadableDefinitions,
     compare,
     compare_tables,
-    declarations,
     main,
     read_definitions,
     without_comments,
