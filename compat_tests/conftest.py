@@ -220,8 +220,9 @@ def connect(
         return sessions[-1]
 
     yield connected
-    for session in sessions:
-        session.close_all()
+    with contextlib.ExitStack() as closing:
+        for each in sessions:
+            closing.callback(each.close_all)
 
 
 @pytest.fixture

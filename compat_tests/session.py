@@ -7,6 +7,7 @@ another one: creating is then not what the scenario is about.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -125,9 +126,11 @@ class Session:
         opened.close()
 
     def close_all(self) -> None:
-        """Close what is left."""
-        while self._open:
-            self._open.pop().close()
+        """Close what is left, all of it also where closing one raises."""
+        with contextlib.ExitStack() as closing:
+            for opened in self._open:
+                closing.callback(opened.close)
+            self._open.clear()
 
 
 def eventually(condition: Callable[[], object], what: str, within: float = PATIENCE) -> None:
@@ -171,15 +174,28 @@ def read_distinct(consumer: Consumer, count: int, within: float = PATIENCE) -> l
     return list(received.values())
 
 
-def drive(consumers: Sequence[Consumer], until: Callable[[], object], what: str) -> list[list[Received]]:
-    """Poll all of them by turns, as members of a group must be, until the condition holds; what each received."""
+def drive(
+    consumers: Sequence[Consumer], until: Callable[[], object], what: str, *, whatever_errors: bool = False
+) -> list[list[Received]]:
+    """Poll all of them by turns, as members of a group must be, until the condition holds; what each received.
+
+    An error of a poll is the scenario's failure, unless it allows `whatever_errors`: after the broker was killed a
+    client may report that, to each member and more than once, and go on.
+    """
     received: list[list[Received]] = [[] for _ in consumers]
     deadline = time.monotonic() + PATIENCE
+    error: Exception | None = None
     while not until():
         shares = [sorted(consumer.assignment()) for consumer in consumers]
-        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s in vain for {what}; they have {shares}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {PATIENCE:g} s in vain for {what}; they have {shares}") from error
         for consumer, so_far in zip(consumers, received, strict=True):
-            so_far += consumer.poll(0.05)
+            try:
+                so_far += consumer.poll(0.05)
+            except (Refused, Failed) as raised:
+                if not whatever_errors:
+                    raise
+                error = raised
     return received
 
 

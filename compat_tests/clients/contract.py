@@ -198,7 +198,10 @@ class Consumer(ABC):
 
     @abstractmethod
     def poll(self, within: float) -> list[Received]:
-        """Records as soon as there are any, or nothing after `within` seconds. Raises Refused, Failed."""
+        """Records as soon as there are any, or nothing after `within` seconds. Raises Refused, Failed.
+
+        An error never costs the records that came with it: they are returned, and the next poll raises the error.
+        """
 
     @abstractmethod
     def assignment(self) -> set[TopicPartition]:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -67,12 +68,31 @@ BUILT = Path(__file__).parents[2] / ".compat"
 PREPARING = 180.0
 
 
+# Beside what `prepare` has made: the digest of what it was made from. A time of change would not do, because a fresh
+# checkout is younger than any product, and a scenario that is skipped for that looks like one that passed.
+MADE_FROM = "made-from"
+
+
+def built(product: Path, *sources: Path) -> None:
+    """Note from which sources a product has just been made."""
+    (product.parent / MADE_FROM).write_text(digest(*sources), encoding="utf-8")
+
+
 def built_from(product: Path, *sources: Path) -> None:
-    """Raise ImportError when what `prepare` makes is not there, or older than what it is made from."""
+    """Raise ImportError when what `prepare` makes is not there, or was made from other sources."""
     if not product.exists():
         raise ImportError("it is not prepared")
-    if any(source.stat().st_mtime > product.stat().st_mtime for source in sources):
+    stamp = product.parent / MADE_FROM
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != digest(*sources):
         raise ImportError("it has changed since it was prepared")
+
+
+def digest(*sources: Path) -> str:
+    """One for the names and the contents of these files."""
+    found = hashlib.sha256()
+    for source in sorted(sources):
+        found.update(f"{source.name} {source.stat().st_size}\n".encode() + source.read_bytes())
+    return found.hexdigest()
 
 
 # A worker that has not answered a call by then hangs; the calls themselves give up earlier.
@@ -103,9 +123,14 @@ class Worker:
         self._numbers = itertools.count()
         self._waiting: dict[int, concurrent.futures.Future[Any]] = {}
         self._lock = threading.Lock()
+        self._ended = False
         self._said: deque[str] = deque(maxlen=50)
-        for reading in (self._read_answers, self._read_words):
-            threading.Thread(target=reading, name=command[0], daemon=True).start()
+        answers, self._words = (
+            threading.Thread(target=reading, name=command[0], daemon=True)
+            for reading in (self._read_answers, self._read_words)
+        )
+        for thread in (answers, self._words):
+            thread.start()
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """The result. Raises Refused, Failed."""
@@ -116,14 +141,19 @@ class Worker:
             self._waiting[number] = future
             line = json.dumps({"id": number, "call": name, **arguments})
             try:
+                if self._ended:
+                    raise BrokenPipeError
                 self._process.stdin.write(line.encode() + b"\n")
                 self._process.stdin.flush()
             except OSError as error:
+                self._waiting.pop(number, None)
                 raise Failed(self._obituary()) from error
         try:
             answer = future.result(LONGEST)
         except TimeoutError:
-            raise Failed(f"{name} has not ended after {LONGEST:g} s") from None
+            with self._lock:  # unless it has just been answered
+                self._waiting.pop(number, None)
+            raise Failed(f"{name} has not ended after {LONGEST:g} s: {''.join(self._said)[-2000:]}") from None
         if "refused" in answer:
             raise Refused(answer["refused"], answer.get("message", ""))
         if "failed" in answer:
@@ -133,11 +163,17 @@ class Worker:
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            answer = json.loads(line)
+            try:
+                answer = json.loads(line)
+            except ValueError:  # a library's word on the wrong stream
+                self._said.append(line.decode(errors="replace"))
+                continue
             with self._lock:
-                future = self._waiting.pop(answer["id"])
-            future.set_result(answer)
+                future = self._waiting.pop(answer["id"], None)
+            if future is not None:  # else it came after its caller had given up
+                future.set_result(answer)
         with self._lock:
+            self._ended = True
             waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             future.set_result({"failed": self._obituary()})
@@ -148,6 +184,7 @@ class Worker:
             self._said.append(line.decode(errors="replace"))
 
     def _obituary(self) -> str:
+        self._words.join(5)  # its last words may still be on their way
         return "the worker has ended: " + "".join(self._said)
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ def test_acknowledged_records_survive_a_killed_broker(owned: Session) -> None:
     assert {record.offset: record.value for record in received} == stored
 
 
-@needs("reconnects", "groups", "commit", "committed")
+@needs("reconnects", "groups", "commit", "committed", "idempotence")
 def test_a_group_outlives_a_killed_broker(owned: Session) -> None:
     """The broker killed under a member of a group: it reads on, and what it committed is not forgotten"""
     topic, group = owned.topic(), owned.group()
@@ -73,7 +73,7 @@ def test_a_group_outlives_a_killed_broker(owned: Session) -> None:
     read(consumer, 5)
     consumer.commit({partition: Committed(5, "")})
     restart_killed(owned)
-    eventually(lambda: owned.producer().produce(topic, [Record(b"after")]), "the broker to be back")
+    eventually(lambda: owned.producer(idempotent=True).produce(topic, [Record(b"after")]), "the broker to be back")
     received = []
 
     def arrived() -> bool:
@@ -108,7 +108,7 @@ def test_two_members_outlive_a_killed_broker(owned: Session) -> None:
         return len(received) >= 4
 
     eventually(read_all, "the records after the restart")
-    drive(members, lambda: sharing(members, everything), "both to share again")
+    drive(members, lambda: sharing(members, everything), "both to share again", whatever_errors=True)
     owned.close(members[1])
     drive(members[:1], lambda: members[0].assignment() == everything, "the first member to have all")
 

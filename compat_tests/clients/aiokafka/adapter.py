@@ -182,7 +182,7 @@ class AiokafkaProducer(Producer):
 
     def close(self) -> None:
         # It waits for answers of a broker that may not be there any more.
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(Failed, Refused):
             self._loop.run(self._client.stop(), 3)
 
 
@@ -242,7 +242,7 @@ class AiokafkaConsumer(Consumer):
     def poll(self, within: float) -> list[Received]:
         async def poll_bounded() -> Any:
             # While its group rebalances `getmany` waits for the end of that, however long it was told to wait. It must
-            # not be cancelled: it would count as polling for ever. So the next poll goes on with it.
+            # not be cancelled: it would count as polling forever. So the next poll goes on with it.
             if self._polling is None:
                 self._polling = asyncio.ensure_future(self._client.getmany(timeout_ms=int(within * 1000)))
             done, _ = await asyncio.wait({self._polling}, timeout=within + 0.2)
@@ -314,8 +314,10 @@ class AiokafkaConsumer(Consumer):
 
     def close(self) -> None:
         # It waits for answers of a broker that may not be there any more.
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(Failed, Refused):
             self._loop.run(self._client.stop(), 5)
+        if self._polling is not None:
+            self._loop.call(self._polling.cancel)
 
 
 class AiokafkaAdmin(Admin):

@@ -105,12 +105,17 @@ class ConfluentProducer(Producer):
                 options["partition"] = record.partition
             if record.timestamp is not None:
                 options["timestamp"] = record.timestamp
-            try:
-                self._client.produce(
-                    topic, record.value, record.key, headers=list(record.headers), on_delivery=delivered, **options
-                )
-            except confluent_kafka.KafkaException as error:
-                sent[index] = translated(error.args[0])
+            while True:
+                try:
+                    self._client.produce(
+                        topic, record.value, record.key, headers=list(record.headers), on_delivery=delivered, **options
+                    )
+                except BufferError:  # librdkafka's queue is full, and shorter when some are delivered
+                    self._client.poll(0.05)
+                    continue
+                except confluent_kafka.KafkaException as error:
+                    sent[index] = translated(error.args[0])
+                break
         self._client.poll(0)
 
     def outcomes(self, within: float = PATIENCE) -> list[Outcome]:
@@ -153,6 +158,7 @@ class ConfluentConsumer(Consumer):
         if settings.instance_id is not None:
             options["group.instance.id"] = settings.instance_id
         self._client = confluent_kafka.Consumer(options)
+        self._standing: Refused | Failed | None = None  # an error that came with records, for the next poll
 
     def assign(self, positions: Mapping[TopicPartition, Position | None]) -> None:
         with translating():
@@ -167,18 +173,25 @@ class ConfluentConsumer(Consumer):
             self._client.subscribe([f"^{pattern}$"])
 
     def poll(self, within: float) -> list[Received]:
+        standing, self._standing = self._standing, None
+        if standing is not None:
+            raise standing
         messages: list[Any]
         with translating():
             messages = self._client.consume(1, within)
-            messages += self._client.consume(1000, 0) if messages else []
+        if messages:
+            try:
+                messages += self._client.consume(1000, 0)
+            except confluent_kafka.KafkaException as raised:
+                self._standing = translated(raised.args[0])
         received = []
         message: Any
         for message in messages:
             if error := message.error():
-                # Told again and again while a subscribed topic is not there; told to a member that was too slow.
-                if error.code() in (confluent_kafka.KafkaError.UNKNOWN_TOPIC_OR_PART, MAX_POLL_EXCEEDED):
-                    continue
-                raise translated(error)
+                # Repeated while a subscribed topic is not there; said to a member that was too slow.
+                if error.code() not in (confluent_kafka.KafkaError.UNKNOWN_TOPIC_OR_PART, MAX_POLL_EXCEEDED):
+                    self._standing = self._standing or translated(error)
+                continue
             received.append(
                 Received(
                     message.topic(),
@@ -190,6 +203,9 @@ class ConfluentConsumer(Consumer):
                     message.timestamp()[1],
                 )
             )
+        if self._standing is not None and not received:
+            standing, self._standing = self._standing, None
+            raise standing
         return received
 
     def assignment(self) -> set[TopicPartition]:

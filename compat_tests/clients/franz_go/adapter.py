@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from compat_tests.clients.contract import Driver
-from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built_from
+from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built, built_from
 
 SOURCE = Path(__file__).parent / "worker"
 PROGRAM = BUILT / "franz_go" / "worker"
@@ -17,6 +17,12 @@ def prepare() -> None:
     """Build the worker. Raises OSError, SubprocessError."""
     PROGRAM.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["go", "build", "-o", str(PROGRAM), "."], cwd=SOURCE, check=True, timeout=PREPARING)
+    built(PROGRAM, *sources())
+
+
+def sources() -> list[Path]:
+    """What the worker is built from."""
+    return [*(file for file in SOURCE.glob("*.go") if not file.stem.endswith("_test")), SOURCE / "go.mod"]
 
 
 def version() -> str:
@@ -27,5 +33,5 @@ def version() -> str:
 
 def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when it is not built."""
-    built_from(PROGRAM, *SOURCE.glob("*.go"), SOURCE / "go.mod")
+    built_from(PROGRAM, *sources())
     return WorkerDriver([str(PROGRAM)])

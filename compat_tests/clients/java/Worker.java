@@ -101,8 +101,11 @@ public class Worker {
                 return null;
             }
             case "close" -> {
-                CLIENTS.remove(handle).close();
-                QUEUES.remove(handle).shutdown();
+                try {
+                    CLIENTS.remove(handle).close();
+                } finally {
+                    QUEUES.remove(handle).shutdown();
+                }
                 return null;
             }
             default -> {

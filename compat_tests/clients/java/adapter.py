@@ -13,10 +13,11 @@ import subprocess
 from pathlib import Path
 
 from compat_tests.clients.contract import Driver
-from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built_from
+from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built, built_from
 
 HERE = Path(__file__).parent
 JARS, CLASSES = BUILT / "java" / "jars", BUILT / "java" / "classes"
+SOURCES = (HERE / "Worker.java", HERE / "pom.xml")
 
 
 def prepare() -> None:
@@ -29,6 +30,7 @@ def prepare() -> None:
         subprocess.run([*maven, *words], check=True, timeout=PREPARING)
     compiler = ["javac", "-nowarn", "-cp", class_path(), "-d", str(CLASSES)]
     subprocess.run([*compiler, str(HERE / "Worker.java")], check=True, timeout=PREPARING)
+    built(CLASSES / "Worker.class", *SOURCES)
 
 
 def class_path() -> str:
@@ -54,6 +56,6 @@ def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when something is not there."""
     if shutil.which("java") is None:
         raise ImportError("no java on the path")
-    built_from(CLASSES / "Worker.class", HERE / "Worker.java")
+    built_from(CLASSES / "Worker.class", *SOURCES)
     where = ["-cp", class_path(), "Worker"]
     return WorkerDriver(["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *where])

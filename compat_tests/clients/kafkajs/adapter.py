@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from compat_tests.clients.contract import Driver
-from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built_from
+from compat_tests.clients.worker import BUILT, PREPARING, WorkerDriver, built, built_from
 
 HERE = Path(__file__).parent
 MODULES = BUILT / "kafkajs"
@@ -20,6 +20,7 @@ def prepare() -> None:
     shutil.copy(HERE / "package.json", MODULES)
     quietly = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
     subprocess.run(["npm", "install", *quietly], cwd=MODULES, check=True, timeout=PREPARING)
+    built(MODULES / "node_modules", HERE / "package.json")
 
 
 def version() -> str:
@@ -32,7 +33,7 @@ def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when something is not there."""
     if shutil.which("node") is None:
         raise ImportError("no node on the path")
-    built_from(MODULES / "node_modules" / "kafkajs")
+    built_from(MODULES / "node_modules", HERE / "package.json")
     # Partitioner and timeout warnings are of no use here.
     environment = {
         "NODE_PATH": str(MODULES / "node_modules"),

@@ -163,7 +163,8 @@ class Consuming {
       }
       resolve()
     }))
-    this.client.on(this.client.events.CRASH, ({ payload }) => { this.crash = payload.error })
+    // After most crashes kafkajs starts its consumer again; after others it is silent, and a poll must not be.
+    this.client.on(this.client.events.CRASH, ({ payload }) => { if (!payload.restart) this.crash = payload.error })
     this.queue = []
     this.next = new Map()
     this.polled = new Map()
@@ -228,8 +229,9 @@ class Consuming {
   async poll({ within }) {
     const deadline = Date.now() + within * 1000
     const ready = each => !this.paused.has(keyOf(each.topic, each.partition))
-    while (!this.queue.some(ready) && Date.now() < deadline) await soon(5)
+    while (!this.queue.some(ready) && !this.crash && Date.now() < deadline) await soon(5)
     const taken = this.queue.filter(ready)
+    if (!taken.length && this.crash) throw this.crash
     this.queue = this.queue.filter(each => !ready(each))
     return taken.map(({ topic, partition, message }) => {
       this.polled.set(keyOf(topic, partition), { topic, partition, offset: String(BigInt(message.offset) + 1n) })

@@ -42,7 +42,7 @@ from compat_tests.clients.contract import (
 )
 
 END_OF_KEY, END_OF_RECORD = b"\x1f~key~\x1f", b"\x1e~record~\x1e"
-DELIVERED = re.compile(r"Message delivered to partition (\d+) \(offset (-?\d+)\)")
+SETTLED = re.compile(r"Message delivered to partition (\d+) \(offset (-?\d+)\)|Delivery failed for message: (.*)")
 REBALANCED = re.compile(r"rebalanced.*?(assign|revoke).*?: (\S+ \[.*)")
 PARTITION = re.compile(r"(\S+) \[(\d+)\]")
 FORMAT = "%t|%p|%o|%T|%K|%S|%h\\n%k%s"
@@ -126,11 +126,15 @@ class KcatProducer(Producer):
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._running = process
         said = process.communicate(body)[1].decode(errors="replace")
-        delivered = [Stored(int(partition), int(offset)) for partition, offset in DELIVERED.findall(said)]
         if process.returncode == 0 and "acks=0" in self._command:
             return [Stored(-1, -1)] * len(records)
+        # In the order of sending where all go to one partition; a failure in the midst keeps its place.
+        settled: list[Outcome] = [
+            Failed(reason) if reason else Stored(int(partition), int(offset))
+            for partition, offset, reason in SETTLED.findall(said)[: len(records)]
+        ]
         failed = Failed(said.strip()[-500:] or f"exit status {process.returncode}")
-        return [*delivered[: len(records)], *[failed] * (len(records) - len(delivered))]
+        return [*settled, *[failed] * (len(records) - len(settled))]
 
     def close(self) -> None:
         self._work.put(None)
@@ -218,6 +222,7 @@ class KcatConsumer(Consumer):
         self._bootstrap = bootstrap
         self._settings = settings
         self._received: queue.SimpleQueue[Received | Failed] = queue.SimpleQueue()
+        self._standing: Failed | None = None  # an error that came after records, for the next poll
         self._readers: list[Reader] = []
         self._positions: dict[TopicPartition, Reader] = {}
         self._options = {
@@ -254,6 +259,9 @@ class KcatConsumer(Consumer):
         self._start(["-G", group, *topics], more)
 
     def poll(self, within: float) -> list[Received]:
+        standing, self._standing = self._standing, None
+        if standing is not None:
+            raise standing
         received: list[Received] = []
         deadline = time.monotonic() + within
         while True:
@@ -262,9 +270,13 @@ class KcatConsumer(Consumer):
                 found = self._received.get(timeout=left) if left > 0 else self._received.get_nowait()
             except queue.Empty:
                 return received
-            if isinstance(found, Failed):
+            if not isinstance(found, Failed):
+                received.append(found)
+            elif received:
+                self._standing = found
+                return received
+            else:
                 raise found
-            received.append(found)
 
     def assignment(self) -> set[TopicPartition]:
         return set().union(*(reader.assigned for reader in self._readers))

@@ -23,6 +23,8 @@ type Consuming struct {
 	lock      sync.Mutex
 	assigned  map[Partition]bool
 	next      map[Partition]int64
+	// What stood in the last fetch beside its records; the next poll returns it.
+	standing error
 }
 
 func newConsuming(bootstrap string, settings Settings) *Consuming {
@@ -211,15 +213,18 @@ func (consuming *Consuming) assign(positions []json.RawMessage) error {
 }
 
 func (consuming *Consuming) poll(within float64) (any, error) {
+	if failed := consuming.standing; failed != nil {
+		consuming.standing = nil
+		return nil, failed
+	}
 	limit, cancel := context.WithTimeout(context.Background(), time.Duration(within*float64(time.Second)))
 	defer cancel()
-	fetches := consuming.client.PollRecords(limit, 1000)
-	for _, failed := range fetches.Errors() {
-		// A topic that is not there yet is no error to who waits for it.
-		if !errors.Is(failed.Err, context.DeadlineExceeded) && !errors.Is(failed.Err, kerr.UnknownTopicOrPartition) {
-			return nil, failed.Err
-		}
-	}
+	return consuming.take(consuming.client.PollRecords(limit, 1000))
+}
+
+// take returns the records of a fetch. franz-go has moved on past them, so an error in the same fetch must not cost
+// them: it waits for the next poll, and is returned at once only where nothing came with it.
+func (consuming *Consuming) take(fetches kgo.Fetches) ([]Record, error) {
 	found := []Record{}
 	for _, record := range fetches.Records() {
 		timestamp, partition := record.Timestamp.UnixMilli(), record.Partition
@@ -232,6 +237,17 @@ func (consuming *Consuming) poll(within float64) (any, error) {
 		}
 		found = append(found, received)
 		consuming.next[Partition{record.Topic, record.Partition}] = record.Offset + 1
+	}
+	for _, failed := range fetches.Errors() {
+		// A topic that is not there yet is no error to a consumer that waits for it.
+		if errors.Is(failed.Err, context.DeadlineExceeded) || errors.Is(failed.Err, kerr.UnknownTopicOrPartition) {
+			continue
+		}
+		if len(found) == 0 {
+			return nil, failed.Err
+		}
+		consuming.standing = failed.Err
+		break
 	}
 	return found, nil
 }
