@@ -1,19 +1,11 @@
-"""The broker's settings: a file in Kafka's format, the command line over it, typed values out of both.
-
-`load_config` reads a `server.properties`, also one written for Apache Kafka in combined mode; `parse_config` does the
-same with a text. Both give a `BrokerConfig`, or raise `ConfigError`: one sentence that names the key, the file and the
-line. What is no error is said once, in `BrokerConfig.notices`: keys that mean nothing here, keys nobody knows (with the
-nearest known one), listeners that are not opened. The caller logs them.
-
-A value is looked up in four layers, the first that has it counts (KIP-226):
-
-    dynamic of this broker  >  dynamic default of the cluster  >  file and command line  >  default
-
-The first two come out of AlterConfigs and change while the broker runs: `with_dynamic` makes a new `BrokerConfig` of
-the same lower layers. Whoever keeps a value instead of asking for it again does not see the change.
+"""The broker's settings: typed values, made of the layers of texts that give values to keys.
 
 Attributes are named after their keys, dots as underscores: `message.max.bytes` is `config.message_max_bytes`. What a
 key means is in `broker/config/keys`; keys without an attribute are reached by `get`.
+
+The lower layers (file, command line, defaults) are fixed at the start (`loading.py`). The upper ones come out of
+AlterConfigs and change while the broker runs: `with_dynamic` makes a new `BrokerConfig` of the same lower layers. A
+caller that keeps a value instead of asking for it again does not see the change.
 """
 
 from __future__ import annotations
@@ -21,10 +13,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from broker.config.keys import BROKER_KEYS, BadValue, Effect, Value, broker_key, synonyms_of
-from broker.config.keys.definition import split_list, trimmed
+from broker.config.keys import BROKER_KEYS, LISTENER_PREFIX, Value
+from broker.config.layers import Layers
 from broker.config.listener_specs import (
     Listener,
     ListenerError,
@@ -32,14 +24,6 @@ from broker.config.listener_specs import (
     parse_listeners,
     parse_protocols,
 )
-from broker.config.properties import PropertiesError, decode, parse_properties
-
-if TYPE_CHECKING:
-    from storage.seams.disk import Disk
-
-ON_COMMAND_LINE: Final = "on the command line"
-MILLIS_PER_HOUR: Final = 3_600_000
-MILLIS_PER_MINUTE: Final = 60_000
 
 
 class ConfigError(Exception):
@@ -80,6 +64,7 @@ class BrokerConfig:
     # Where data are kept, and how safely.
     ottla_storage: str
     log_dirs: tuple[str, ...]
+    metadata_log_dir: str | None
     ottla_ack_fsync: bool
     log_flush_interval_messages: int
     log_flush_interval_ms: int
@@ -173,12 +158,18 @@ class BrokerConfig:
 
     @property
     def data_directory(self) -> str:
-        """The one directory that holds all data."""
+        """The directory that holds all logs, the cluster's own where `metadata_log_dir` names no other."""
         return self.log_dirs[0]
+
+    def max_connections_of(self, listener: str) -> int:
+        """How many connections one listener may have (KIP-402), whatever all together may."""
+        limit = self.get(f"{LISTENER_PREFIX}{listener.lower()}.max.connections")
+        assert isinstance(limit, int)
+        return limit
 
     def get(self, key: str) -> Value:
         """The value of any broker key in force; None where there is none. Raises KeyError for an unknown key."""
-        return _Layers(self.static, self.dynamic_defaults, self.dynamic).value(key)
+        return Layers(self.static, self.dynamic_defaults, self.dynamic).value(key)
 
     def with_dynamic(self, defaults: Mapping[str, str], own: Mapping[str, str]) -> BrokerConfig:
         """The same broker with other dynamic values: of the cluster, and its own.
@@ -196,8 +187,8 @@ class BrokerConfig:
 
     def check_dynamic(self, defaults: Mapping[str, str], own: Mapping[str, str]) -> dict[str, Any]:
         """The attributes that `with_dynamic` would have. Raises Contradiction where no broker can run with them."""
-        layers = _Layers(self.static, defaults, own)
-        values = _typed(layers)
+        layers = Layers(self.static, defaults, own)
+        values = typed(layers)
         check_together(values, layers)
         return values
 
@@ -209,84 +200,6 @@ class BrokerConfig:
         if not static["advertised.listeners"]:
             del static["advertised.listeners"]
         return dataclasses.replace(self, listeners=listeners, static=static)
-
-
-def load_config(
-    properties_path: str | None,
-    overrides: Mapping[str, str],
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    data: str | None = None,
-    memory: bool = False,
-    disk: Disk | None = None,
-) -> BrokerConfig:
-    """The settings of the file at `properties_path` (none: defaults) with `overrides` and the command's flags over it.
-
-    `host` and `port` move the first listener, and make it forget what the file advertises for it; `data` is `log.dirs`;
-    `memory` is `ottla.storage=memory`. Raises ConfigError.
-    """
-    text, source = "", ""
-    if properties_path is not None:
-        text, source = _read(properties_path, disk), properties_path
-    flags = dict(overrides)
-    if data is not None:
-        flags["log.dirs"] = data
-    if memory:
-        flags["ottla.storage"] = "memory"
-    return parse_config(text, source, flags, host=host, port=port)
-
-
-def _read(path: str, disk: Disk | None) -> str:
-    if disk is None:
-        from storage.seams.disk import SystemDisk
-
-        disk = SystemDisk()
-    try:
-        content = disk.read_file(path)
-    except OSError as error:
-        raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from error
-    if content is None:
-        raise ConfigError(f"the configuration file {path} does not exist")
-    return decode(content)
-
-
-def parse_config(
-    text: str, source: str, overrides: Mapping[str, str], *, host: str | None = None, port: int | None = None
-) -> BrokerConfig:
-    """The settings in `text`, a `.properties` file called `source`, with `overrides` over it. Raises ConfigError.
-
-    For `host` and `port` see `load_config`.
-    """
-    given: dict[str, str] = {}
-    origin: dict[str, str] = {}
-    try:
-        for key, value, line in parse_properties(text):
-            given[key], origin[key] = trimmed(value), f"in {source}, line {line}"
-    except PropertiesError as error:
-        raise ConfigError(f"{source}, line {error.line}: {error}") from error
-    for key, value in overrides.items():
-        given[key], origin[key] = trimmed(value), ON_COMMAND_LINE
-    for key, value in given.items():
-        row = broker_key(key)
-        if row is not None:
-            try:
-                row.parse(value)
-            except BadValue as error:
-                shown = key if row.sensitive else f"{key}={value}"
-                raise ConfigError(f"{shown} {origin[key]}: {error}") from error
-    _agree_on_node_id(given, origin)
-    notices = _notices(given, origin)
-    if host is not None or port is not None:
-        notices += _move_first_listener(given, origin, host, port)
-    layers = _Layers(given)
-    try:
-        values = _typed(layers)
-        check_together(values, layers)
-    except Contradiction as error:
-        where = next((origin[key] for key in error.keys if key in origin), None)
-        raise ConfigError(f"{error.keys[0]}{f' {where}' if where else ''}: {error}") from error
-    return BrokerConfig(**values, static=given, dynamic_defaults={}, dynamic={}, notices=tuple(notices))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -301,51 +214,10 @@ class Contradiction(ValueError):
         self.keys = keys
 
 
-class _Layers:
-    """The layers of values above the defaults."""
-
-    def __init__(
-        self, static: Mapping[str, str], defaults: Mapping[str, str] | None = None, own: Mapping[str, str] | None = None
-    ) -> None:
-        self._static = static
-        self._dynamic = [layer for layer in (own, defaults) if layer]
-
-    def value(self, name: str) -> Value:
-        """The value of a key in force. Raises KeyError for an unknown key."""
-        key = broker_key(name)
-        if key is None:
-            raise KeyError(name)
-        for layer in self._dynamic:
-            if name in layer:
-                try:
-                    return key.parse(layer[name])
-                except BadValue:
-                    continue
-        if name in self._static:
-            return key.parse(self._static[name])
-        return key.default_value()
-
-    def finest(self, name: str) -> tuple[str, int]:
-        """The first of `name` and its synonyms that has a value, and that value."""
-        for synonym in synonyms_of(name):
-            value = self.value(synonym)
-            if value is not None:
-                assert isinstance(value, int), "synonyms are units of a duration"
-                return synonym, value
-        raise AssertionError(f"{name} has no default in any unit")
-
-    def milliseconds(self, name: str) -> int:
-        """The duration that `name`, or a coarser unit of it, tells."""
-        synonym, value = self.finest(name)
-        if synonym.endswith(".hours"):
-            return value * MILLIS_PER_HOUR
-        return value * MILLIS_PER_MINUTE if synonym.endswith(".minutes") else value
-
-
-def _typed(layers: _Layers) -> dict[str, Any]:
+def typed(layers: Layers) -> dict[str, Any]:
     """The attributes of a BrokerConfig, by name. Raises Contradiction."""
     values: dict[str, Any] = {attribute: layers.value(key) for attribute, key in _PLAIN_ATTRIBUTES.items()}
-    values["listeners"], values["advertised_listeners"] = _listeners(layers)
+    values["listeners"], values["advertised_listeners"] = listeners_of(layers)
     # `log.dirs` wins over `log.dir`, as in Kafka.
     values["log_dirs"] = layers.value("log.dirs") or layers.value("log.dir")
     values["log_retention_ms"] = max(layers.milliseconds("log.retention.ms"), -1)
@@ -370,11 +242,10 @@ _PLAIN_ATTRIBUTES: Final = {
 }
 
 
-def _listeners(layers: _Layers) -> tuple[tuple[Listener, ...], dict[str, tuple[str, int]]]:
-    def entries(name: str) -> tuple[str, ...]:
-        value = layers.value(name)
-        return value if isinstance(value, tuple) else ()
+def listeners_of(layers: Layers) -> tuple[tuple[Listener, ...], dict[str, tuple[str, int]]]:
+    """The listeners to open, and what is advertised of them: name -> host and port. Raises Contradiction."""
 
+    entries = layers.items
     controllers = {name.upper() for name in entries("controller.listener.names")}
     key = "listener.security.protocol.map"
     try:
@@ -385,6 +256,12 @@ def _listeners(layers: _Layers) -> tuple[tuple[Listener, ...], dict[str, tuple[s
         return listeners, parse_advertised(entries(key), listeners, controllers)
     except ListenerError as error:
         raise Contradiction(str(error), key) from error
+
+
+def _is_voter(voter: str, node_id: int) -> bool:
+    """Whether an entry of `controller.quorum.voters`, an id, an @ and an address, is this node."""
+    voter_id, _, _ = voter.partition("@")
+    return voter_id.isdecimal() and int(voter_id) == node_id
 
 
 def connections_per_ip(text: str) -> dict[str, int]:
@@ -398,13 +275,19 @@ def connections_per_ip(text: str) -> dict[str, int]:
     return limits
 
 
-def check_together(values: Mapping[str, Any], layers: _Layers) -> None:
+def check_together(values: Mapping[str, Any], layers: Layers) -> None:
     """Refuse values that no broker can run with, although each is well-formed. Raises Contradiction."""
     if "broker" not in values["process_roles"]:
         raise Contradiction("a process that is only a controller has nothing to do here", "process.roles")
     if len(values["log_dirs"]) > 1:
         raise Contradiction(
             f"{len(values['log_dirs'])} directories are named, but all data is kept under one", "log.dirs", "log.dir"
+        )
+    others = [voter for voter in layers.items("controller.quorum.voters") if not _is_voter(voter, values["node_id"])]
+    if others:
+        raise Contradiction(
+            f"{', '.join(others)} would keep the cluster's metadata too, but this process decides alone",
+            "controller.quorum.voters",
         )
     if values["log_retention_ms"] == 0:
         raise Contradiction("it must be -1 (no limit) or at least 1", layers.finest("log.retention.ms")[0])
@@ -413,10 +296,10 @@ def check_together(values: Mapping[str, Any], layers: _Layers) -> None:
     if values["log_roll_jitter_ms"] < 0:
         raise Contradiction("it must be at least 0", "log.roll.jitter.ms")
     if values["max_connections"] == 0:
-        raise Contradiction("it would let nobody in, not even to change it back", "max.connections")
+        raise Contradiction("it would let no client in, not even to change it back", "max.connections")
     if values["max_connections_per_ip"] == 0 and not values["max_connections_per_ip_overrides"]:
         raise Contradiction(
-            "it may be 0 only with max.connections.per.ip.overrides, or nobody gets in", "max.connections.per.ip"
+            "it may be 0 only with max.connections.per.ip.overrides, or no client gets in", "max.connections.per.ip"
         )
     if values["group_min_session_timeout_ms"] > values["group_max_session_timeout_ms"]:
         raise Contradiction(
@@ -424,77 +307,3 @@ def check_together(values: Mapping[str, Any], layers: _Layers) -> None:
         )
     if values["offsets_topic_compression_codec"] not in range(5):
         raise Contradiction("it must be from 0 to 4", "offsets.topic.compression.codec")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# What is done with the given text before its values are taken
-
-
-def _agree_on_node_id(given: dict[str, str], origin: dict[str, str]) -> None:
-    """`broker.id` is the older name of `node.id`; each stands for both."""
-    old, new = given.get("broker.id"), given.get("node.id")
-    if old is not None and new is not None and int(old) != int(new) and int(old) != -1:
-        raise ConfigError(f"broker.id={old} {origin['broker.id']}: node.id says {new}; they must be the same")
-    identity = new if new is not None else old
-    if identity is not None and int(identity) >= 0:
-        given["node.id"] = given["broker.id"] = identity
-        origin.setdefault("node.id", origin.get("broker.id", ON_COMMAND_LINE))
-
-
-def _move_first_listener(
-    given: dict[str, str], origin: dict[str, str], host: str | None, port: int | None
-) -> list[str]:
-    """Let the command's `--host` and `--port` replace those of the first listener; returns notices."""
-    try:
-        listeners, advertised = _listeners(_Layers(given))
-    except Contradiction as error:
-        raise ConfigError(f"{error.keys[0]} {origin.get(error.keys[0], ON_COMMAND_LINE)}: {error}") from error
-    first = listeners[0]
-    moved = first._replace(
-        host=first.host if host is None else host.strip("[]"), port=first.port if port is None else port
-    )
-    given["listeners"] = ",".join(map(str, (moved, *listeners[1:])))
-    origin["listeners"] = ON_COMMAND_LINE
-    # What the file advertises is true of the address in the file.
-    if first.name not in advertised or origin["advertised.listeners"] == ON_COMMAND_LINE:
-        return []
-    rest = [str(Listener(name, *address)) for name, address in advertised.items() if name != first.name]
-    if rest:
-        given["advertised.listeners"] = ",".join(rest)
-    else:
-        del given["advertised.listeners"]
-    return [f"advertised.listeners {origin['advertised.listeners']} is ignored for {first.name}, which was moved"]
-
-
-def _notices(given: Mapping[str, str], origin: Mapping[str, str]) -> list[str]:
-    """What to say about keys that have no effect, each once."""
-    idle: dict[Effect, list[str]] = {Effect.NOTHING: [], Effect.LATER: []}
-    unknown: list[str] = []
-    for name in given:
-        key = broker_key(name)
-        if key is None:
-            unknown.append(f"{name} {origin[name]} is unknown and ignored{_nearest(name)}")
-        elif key.effect is not Effect.ACTS:
-            idle[key.effect].append(name)
-    notices = []
-    roles = given.get("process.roles", "broker,controller")
-    if "controller" not in roles:
-        notices.append("process.roles names no controller; this process is its own")
-    if idle[Effect.NOTHING]:
-        notices.append(f"accepted, but without meaning here: {', '.join(idle[Effect.NOTHING])}")
-    if idle[Effect.LATER]:
-        notices.append(f"accepted, but not served yet: {', '.join(idle[Effect.LATER])}")
-    controllers = {name.upper() for name in split_list(given.get("controller.listener.names", "CONTROLLER"))}
-    entries = split_list(given.get("listeners", ""))
-    closed = [entry for entry in entries if entry.partition(":")[0].upper() in controllers]
-    if closed:
-        notices.append(f"not opened, since there is no quorum of controllers here: {', '.join(closed)}")
-    return notices + unknown
-
-
-def _nearest(name: str) -> str:
-    import difflib
-
-    known = [key.name for key in BROKER_KEYS.values() if not key.internal]
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -41,8 +41,6 @@ def check_topic_configs(overrides: Mapping[str, str]) -> None:
         raise KafkaError(
             ErrorCode.INVALID_CONFIG, f"min.compaction.lag.ms={least} is above max.compaction.lag.ms={most}"
         )
-    if values.get("remote.storage.enable"):
-        raise KafkaError(ErrorCode.INVALID_CONFIG, "remote.storage.enable=true: there is no tiered storage here")
 
 
 def log_config(overrides: Mapping[str, str], config: BrokerConfig, *, internal: bool = False) -> LogConfig:

@@ -17,7 +17,8 @@ from typing import Any, cast
 
 import trio
 
-from broker.config.settings import BrokerConfig, parse_config
+from broker.config.loading import parse_config
+from broker.config.settings import BrokerConfig
 from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.fetching.sessions import FetchSessions

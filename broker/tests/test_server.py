@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from broker import server
-from broker.config.settings import BrokerConfig, ConfigError, load_config
+from broker.config.loading import load_config
+from broker.config.settings import BrokerConfig, ConfigError
 
 
 def stopped_at_once(directory: Path) -> BrokerConfig:

@@ -32,7 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the broker that `arguments`, the words after `serve`, describe; return the exit status."""
     options = parse(arguments)
     from broker import server
-    from broker.config.settings import ConfigError, load_config
+    from broker.config.loading import load_config
+    from broker.config.settings import ConfigError
 
     try:
         config = load_config(
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
             port=options.port,
             data=options.data,
             memory=options.memory,
+            environment=os.environ,
         )
         ready = Announcement(options.ready_file)
     except (ConfigError, OSError) as error:

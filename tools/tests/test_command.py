@@ -69,13 +69,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         file = calls.get("ready file")
         calls["file while running"] = file.read_text() if isinstance(file, Path) else None
 
-    config, server = types.ModuleType("broker.config.settings"), types.ModuleType("broker.server")
-    vars(config).update(load_config=load_config, ConfigError=ConfigError)
-    vars(server).update(run=run)
-    monkeypatch.setitem(sys.modules, "broker.config.settings", config)
-    monkeypatch.setitem(sys.modules, "broker.server", server)
-    monkeypatch.setattr("broker.server", server, raising=False)
-    monkeypatch.setattr("broker.config.settings", config, raising=False)
+    stand_ins: dict[str, dict[str, object]] = {
+        "broker.config.loading": {"load_config": load_config},
+        "broker.config.settings": {"ConfigError": ConfigError},
+        "broker.server": {"run": run},
+    }
+    for name, content in stand_ins.items():
+        module = types.ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setattr(name, module, raising=False)
     return calls
 
 

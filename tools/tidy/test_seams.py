@@ -25,7 +25,7 @@ INSTEAD = {
     "locks": "only what runs in worker threads needs locks, and that is storage/seams/{disk,offload}.py",
     "threads": "threads are injected: hand the work to the Offload you were given (storage/seams/offload.py)",
     "network": "the network is injected: only broker/network/listener.py opens sockets; take a stream as an argument",
-    "environment": "settings are injected: they come from broker/config/settings.py, with the name of their file "
+    "environment": "settings are injected: they come from broker/config/loading.py, with the name of their file "
     "or flag",
     "processes": "the broker waits in no other event loop than trio's, and starts processes only by the Apart it was "
     "given (storage/seams/apart.py)",

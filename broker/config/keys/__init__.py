@@ -4,7 +4,7 @@ One module per area; each has a tuple `KEYS` of `ConfigKey` (see `definition.py`
 
     ConfigKey(name, type, default, check, who may change it, what it does here)
 
-A comment at the end of a row tells Kafka's default where ours differs. Rows that say no effect have none: the key is
+A comment at the end of a row gives Kafka's default where ours differs. Rows that say no effect have none: the key is
 accepted because files and tools for Kafka name it. Their number is no debt: most of them steer threads, purgatories,
 controllers' quorums and replica fetchers, which do not exist here.
 
@@ -44,6 +44,7 @@ __all__ = [
     "CLIENT_METRICS_KEYS",
     "GROUP_KEYS",
     "LISTENER_PREFIX",
+    "PER_LISTENER",
     "SYNONYMS",
     "TOPIC_KEYS",
     "BadValue",
@@ -53,6 +54,8 @@ __all__ = [
     "Update",
     "Value",
     "broker_key",
+    "effect_of",
+    "listener_of",
     "synonyms_of",
     "text_of",
 ]
@@ -80,6 +83,9 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
 LISTENER_PREFIX: Final = "listener.name."
 """`listener.name.<listener>.<key>` sets a broker key for one listener (KIP-103)."""
 
+PER_LISTENER: Final = frozenset({"max.connections"})
+"""Keys that act under a listener's prefix too."""
+
 
 def broker_key(name: str) -> ConfigKey | None:
     """The row of a broker key, also when `name` carries a listener's prefix (and, for SASL, a mechanism's)."""
@@ -88,6 +94,24 @@ def broker_key(name: str) -> ConfigKey | None:
         _, _, rest = name[len(LISTENER_PREFIX) :].partition(".")
         key = BROKER_KEYS.get(rest) or BROKER_KEYS.get(rest.partition(".")[2])
     return key
+
+
+def effect_of(name: str) -> Effect:
+    """What a known broker key does, also under a listener's prefix, where most keys do nothing.
+
+    Kafka writes listeners' names in lower case there, and looks for no other writing.
+    """
+    key = broker_key(name)
+    assert key is not None, "the key is known"
+    if name == key.name or key.effect is not Effect.ACTS:
+        return key.effect
+    acts = key.name in PER_LISTENER and name == f"{LISTENER_PREFIX}{listener_of(name).lower()}.{key.name}"
+    return Effect.ACTS if acts else Effect.NOTHING
+
+
+def listener_of(name: str) -> str:
+    """The listener in a prefixed key."""
+    return name[len(LISTENER_PREFIX) :].partition(".")[0]
 
 
 def synonyms_of(name: str) -> tuple[str, ...]:

@@ -19,14 +19,25 @@ from broker.config.keys.definition import (
     LONG,
     NOTHING,
     READ_ONLY,
+    REFUSED,
     SHORT,
-    SOME_ITEMS,
     STRING,
     ConfigKey,
     at_least,
     between,
     items_of,
+    nothing_but,
     one_of_any_case,
+)
+
+# Kafka also takes a Java class of one's own, which would give members other partitions than any assignor here.
+_ASSIGNOR: Final = "org.apache.kafka.coordinator.group.assignor."
+CONSUMER_ASSIGNORS: Final = items_of(
+    "uniform", "range", f"{_ASSIGNOR}UniformAssignor", f"{_ASSIGNOR}RangeAssignor", may_be_empty=False
+)
+SHARE_ASSIGNORS: Final = items_of("simple", f"{_ASSIGNOR}SimpleAssignor", may_be_empty=False)
+STREAMS_ASSIGNORS: Final = items_of(
+    "sticky", "org.apache.kafka.coordinator.group.streams.assignor.StickyTaskAssignor", may_be_empty=False
 )
 
 KEYS: Final = (
@@ -35,7 +46,7 @@ KEYS: Final = (
     ConfigKey("errors.deadletterqueue.auto.create.topics.enable", BOOLEAN, "false", None, CLUSTER_WIDE, LATER),
     ConfigKey("errors.deadletterqueue.topic.name.prefix", STRING, "dlq.", None, CLUSTER_WIDE, LATER),
     ConfigKey("group.consumer.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
-    ConfigKey("group.consumer.assignors", LIST, "uniform,range", SOME_ITEMS, READ_ONLY, LATER),
+    ConfigKey("group.consumer.assignors", LIST, "uniform,range", CONSUMER_ASSIGNORS, READ_ONLY, LATER),
     ConfigKey("group.consumer.heartbeat.interval.ms", INT, "5000", at_least(1), READ_ONLY, LATER),
     ConfigKey("group.consumer.max.assignment.interval.ms", INT, "15000", at_least(0), READ_ONLY, LATER),
     ConfigKey("group.consumer.max.heartbeat.interval.ms", INT, "15000", at_least(1), READ_ONLY, LATER),
@@ -70,7 +81,7 @@ KEYS: Final = (
     ConfigKey("group.max.size", INT, "2147483647", at_least(1), READ_ONLY, ACTS),
     ConfigKey("group.min.session.timeout.ms", INT, "6000", None, READ_ONLY, ACTS),
     ConfigKey("group.share.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
-    ConfigKey("group.share.assignors", LIST, "simple", SOME_ITEMS, READ_ONLY, LATER),
+    ConfigKey("group.share.assignors", LIST, "simple", SHARE_ASSIGNORS, READ_ONLY, LATER),
     ConfigKey("group.share.delivery.count.limit", INT, "5", between(2, 10), READ_ONLY, LATER),
     ConfigKey("group.share.heartbeat.interval.ms", INT, "5000", at_least(1), READ_ONLY, LATER),
     ConfigKey("group.share.max.assignment.interval.ms", INT, "15000", at_least(0), READ_ONLY, LATER),
@@ -91,7 +102,7 @@ KEYS: Final = (
     ConfigKey("group.share.record.lock.duration.ms", INT, "30000", between(1000, 3_600_000), READ_ONLY, LATER),
     ConfigKey("group.share.session.timeout.ms", INT, "45000", at_least(1), READ_ONLY, LATER),
     ConfigKey("group.streams.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
-    ConfigKey("group.streams.assignors", LIST, "sticky", SOME_ITEMS, READ_ONLY, LATER),
+    ConfigKey("group.streams.assignors", LIST, "sticky", STREAMS_ASSIGNORS, READ_ONLY, LATER),
     ConfigKey("group.streams.heartbeat.interval.ms", INT, "5000", at_least(1), READ_ONLY, LATER),
     ConfigKey("group.streams.initial.rebalance.delay.ms", INT, "3000", at_least(0), READ_ONLY, LATER),
     ConfigKey("group.streams.max.assignment.interval.ms", INT, "15000", at_least(0), READ_ONLY, LATER),
@@ -105,7 +116,14 @@ KEYS: Final = (
     ConfigKey("group.streams.num.standby.replicas", INT, "0", at_least(0), READ_ONLY, LATER),
     ConfigKey("group.streams.rack.aware.assignment.tags", LIST, "", None, READ_ONLY, LATER),
     ConfigKey("group.streams.session.timeout.ms", INT, "45000", at_least(1), READ_ONLY, LATER),
-    ConfigKey("group.streams.topology.description.plugin.class", CLASS, None, None, READ_ONLY, LATER),
+    ConfigKey(
+        "group.streams.topology.description.plugin.class",
+        CLASS,
+        None,
+        nothing_but(because="no Java class is loaded here, so no description would be where it keeps it"),
+        READ_ONLY,
+        REFUSED,
+    ),
     ConfigKey("offset.metadata.max.bytes", INT, "4096", None, READ_ONLY, ACTS),
     ConfigKey("offsets.commit.timeout.ms", INT, "5000", at_least(1)),
     ConfigKey("offsets.load.buffer.size", INT, "5242880", at_least(1)),

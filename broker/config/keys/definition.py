@@ -62,6 +62,12 @@ class Effect(IntEnum):
     """Belongs to a part of Kafka that Ottla does not serve yet."""
     ACTS = 2
     """Does what its documentation says."""
+    REFUSED = 3
+    """Would refuse, admit or move something, and nothing here would: only values that change nothing are taken.
+
+    Its `check` is `nothing_but(...)`. Ignoring such a key would be worse than not starting: an operator who names an
+    authorizer would believe that it guards the data.
+    """
 
 
 # The words of the tables, so that a row fits a line.
@@ -80,6 +86,7 @@ CLUSTER_WIDE: Final = Update.CLUSTER_WIDE
 NOTHING: Final = Effect.NOTHING
 LATER: Final = Effect.LATER
 ACTS: Final = Effect.ACTS
+REFUSED: Final = Effect.REFUSED
 
 
 class BadValue(ValueError):
@@ -287,6 +294,15 @@ def not_empty(value: str) -> str | None:
 def gzip_level(value: int) -> str | None:
     """A level of gzip: 1 to 9, or -1 for the library's own choice."""
     return None if value == -1 or 1 <= value <= 9 else "it must be from 1 to 9, or -1"
+
+
+def nothing_but(*harmless: Any, because: str) -> Check:
+    """No value but no text, no items, and those that are `harmless`; `because` says what would be missing."""
+
+    def check(value: Any) -> str | None:
+        return None if value in ("", (), *harmless) else because
+
+    return check
 
 
 _REPLICA: Final = re.compile(r"[0-9]+:[0-9]+", re.ASCII)

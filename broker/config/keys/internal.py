@@ -18,12 +18,15 @@ from broker.config.keys.definition import (
     LONG,
     NOTHING,
     READ_ONLY,
+    REFUSED,
     STRING,
     ConfigKey,
     at_least,
     between,
+    nothing_but,
 )
 
+DEFAULT_PERSISTER: Final = "org.apache.kafka.server.share.persister.DefaultStatePersister"
 FOREVER: Final = "9223372036854775807"
 
 KEYS: Final = (
@@ -34,10 +37,10 @@ KEYS: Final = (
     ConfigKey(
         "group.share.persister.class.name",
         STRING,
-        "org.apache.kafka.server.share.persister.DefaultStatePersister",
-        None,
+        DEFAULT_PERSISTER,
+        nothing_but(DEFAULT_PERSISTER, because="no Java class is loaded here, so no state would be where it keeps it"),
         READ_ONLY,
-        LATER,
+        REFUSED,
         True,
     ),
     ConfigKey("internal.metadata.delete.delay.millis", LONG, "60000", None, READ_ONLY, NOTHING, True),

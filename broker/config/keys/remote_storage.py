@@ -9,10 +9,13 @@ from broker.config.keys.definition import (
     CLUSTER_WIDE,
     INT,
     LONG,
+    READ_ONLY,
+    REFUSED,
     STRING,
     ConfigKey,
     at_least,
     not_empty,
+    nothing_but,
 )
 
 KEYS: Final = (
@@ -48,5 +51,12 @@ KEYS: Final = (
     ConfigKey("remote.log.storage.manager.class.name", STRING, None, not_empty),
     ConfigKey("remote.log.storage.manager.class.path", STRING, None),
     ConfigKey("remote.log.storage.manager.impl.prefix", STRING, "rsm.config.", not_empty),
-    ConfigKey("remote.log.storage.system.enable", BOOLEAN, "false"),
+    ConfigKey(
+        "remote.log.storage.system.enable",
+        BOOLEAN,
+        "false",
+        nothing_but(False, because="there is no tiered storage here, so no record would be kept there or found there"),
+        READ_ONLY,
+        REFUSED,
+    ),
 )

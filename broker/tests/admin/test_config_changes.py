@@ -14,7 +14,8 @@ from broker.admin.config_changes import (
     repeated_resources,
     replacement,
 )
-from broker.config.settings import BrokerConfig, parse_config
+from broker.config.loading import parse_config
+from broker.config.settings import BrokerConfig
 from broker.coordinators.cluster.image import ResourceType
 from kproto.errors import ErrorCode, KafkaError
 from storage.seams.logging import LogLines

@@ -8,7 +8,8 @@ import pytest
 
 from broker.admin.config_description import ConfigEntry, ConfigSource, describe
 from broker.config.keys import BROKER_KEYS, ConfigType
-from broker.config.settings import BrokerConfig, parse_config
+from broker.config.loading import parse_config
+from broker.config.settings import BrokerConfig
 from broker.coordinators.cluster.image import ClusterImage, ResourceType, Topic
 from broker.coordinators.cluster.persistent_map import PersistentMap
 from kproto.errors import ErrorCode, KafkaError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from broker.config.listener_specs import Listener
-from broker.config.settings import BrokerConfig, ConfigError, parse_config
+from broker.config.loading import parse_config
+from broker.config.settings import BrokerConfig, ConfigError
 
 
 def config(**keys: str) -> BrokerConfig:

@@ -6,7 +6,8 @@ import pytest
 
 from broker.config.keys import BROKER_KEYS, Effect
 from broker.config.listener_specs import Listener
-from broker.config.settings import BrokerConfig, ConfigError, load_config, parse_config
+from broker.config.loading import load_config, parse_config
+from broker.config.settings import BrokerConfig, ConfigError
 
 COMBINED_MODE = """
 process.roles=broker,controller
@@ -146,11 +147,17 @@ def test_any_key_can_be_asked_for() -> None:
 
 def test_every_key_that_acts_is_an_attribute() -> None:
     """A key that is said to act is one that the broker can see, so the table tells the truth or is corrected."""
-    derived = {"log.dir", "broker.id", "listener.security.protocol.map", "controller.listener.names"}
+    derived = {
+        "log.dir",
+        "broker.id",
+        "listener.security.protocol.map",
+        "controller.listener.names",
+        "config.providers",
+    }
     units = {"log.retention.hours", "log.retention.minutes", "log.roll.hours", "log.roll.jitter.hours"}
     acting = {key.name for key in BROKER_KEYS.values() if key.effect is Effect.ACTS}
     attributes = {name for name in BROKER_KEYS if hasattr(config(), name.replace(".", "_"))}
-    assert acting - attributes == derived | units | {"log.flush.scheduler.interval.ms"}
+    assert acting - attributes == derived | units | {"log.flush.scheduler.interval.ms", "config.providers"}
 
 
 def test_settings_cannot_be_changed_and_do_not_tell_secrets() -> None:
@@ -172,6 +179,18 @@ def test_a_file_is_read_and_flags_go_over_it() -> None:
     assert loaded.log_dirs == ("elsewhere",)
     assert loaded.memory
     assert loaded.num_partitions == 3
+
+
+def test_a_data_directory_on_the_command_line_is_for_everything() -> None:
+    """The cluster's log is kept there too, wherever the file keeps it, which is said; both can be named in words."""
+    disk = OneFile("f", b"log.dirs=a\nmetadata.log.dir=m")
+    kept = load_config("f", {}, disk=disk)  # type: ignore[arg-type]
+    assert (kept.data_directory, kept.metadata_log_dir) == ("a", "m")
+    moved = load_config("f", {}, data="d", disk=disk)  # type: ignore[arg-type]
+    assert (moved.data_directory, moved.metadata_log_dir) == ("d", None)
+    assert moved.notices == ("metadata.log.dir in f, line 2 is ignored, since --data names one directory",)
+    both = load_config("f", {"metadata.log.dir": "n"}, data="d", disk=disk)  # type: ignore[arg-type]
+    assert (both.data_directory, both.metadata_log_dir) == ("d", "n")
 
 
 def test_a_moved_listener_forgets_what_the_file_advertises() -> None:
@@ -228,9 +247,14 @@ def test_keys_for_one_listener_are_known() -> None:
         ("process.roles=controller", "process.roles in server.properties, line 1: a process that is only a"),
         ("node.id=1\nbroker.id=2", "broker.id=2 in server.properties, line 2: node.id says 1"),
         ("max.connections.per.ip.overrides=x", "max.connections.per.ip.overrides in server.properties, line 1: x is"),
-        ("max.connections=0", "max.connections in server.properties, line 1: it would let nobody in"),
+        ("max.connections=0", "max.connections in server.properties, line 1: it would let no client in"),
         ("max.connections.per.ip=0", "max.connections.per.ip in server.properties, line 1: it may be 0 only with"),
         ("group.min.session.timeout.ms=1800001", "group.min.session.timeout.ms in server.properties, line 1: it is"),
+        (
+            "node.id=1\ncontroller.quorum.voters=1@a:9093,2@b:9093",
+            "controller.quorum.voters in server.properties, line 2: 2@b:9093 would keep the cluster's metadata too",
+        ),
+        ("metadata.log.dir=", "metadata.log.dir= in server.properties, line 1: it must not be empty"),
         ("a=1\nb=\\u00", "server.properties, line 2: \\u is not followed by four hexadecimal digits"),
     ],
 )

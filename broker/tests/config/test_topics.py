@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.config.settings import parse_config
+from broker.config.loading import parse_config
 from broker.config.topics import check_topic_configs, log_config
 from kproto.errors import ErrorCode, KafkaError
 from storage.log_config import NEVER, LogConfig

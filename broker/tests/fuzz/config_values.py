@@ -18,7 +18,7 @@ from typing import Final
 from broker.admin.config_changes import ConfigOp, Operation, incremental, replacement
 from broker.config.keys import BROKER_KEYS, CLIENT_METRICS_KEYS, GROUP_KEYS, TOPIC_KEYS
 from broker.config.keys.definition import BadValue, ConfigKey
-from broker.config.settings import parse_config
+from broker.config.loading import parse_config
 from broker.config.topics import log_config
 from broker.coordinators.cluster.image import ResourceType
 from kproto.errors import ErrorCode, KafkaError

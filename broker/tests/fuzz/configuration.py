@@ -15,8 +15,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+from broker.config.loading import Flags, parse_config
 from broker.config.properties import PropertiesError, decode, parse_properties
-from broker.config.settings import BrokerConfig, ConfigError, parse_config
+from broker.config.settings import BrokerConfig, ConfigError
 from kproto.tests.fuzz.bounds import measured
 
 MOVED = 1
@@ -43,7 +44,7 @@ def fuzz_configuration(data: bytes) -> None:
 def parse(text: str, port: int | None) -> BrokerConfig:
     # A file has a few hundred lines; each unknown key costs a search for the nearest known one.
     return measured(
-        lambda: parse_config(text, "server.properties", {}, port=port),
+        lambda: parse_config(text, "server.properties", {}, flags=Flags(port=port)),
         200 * len(text), bytes_per_byte=8, beside=1 << 20,
     )  # fmt: skip
 

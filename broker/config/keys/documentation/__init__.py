@@ -27,6 +27,7 @@ from broker.config.keys.documentation import (
 _EFFECTS: Final = {
     Effect.ACTS: "",
     Effect.LATER: " (Accepted; Ottla does not serve what it is for yet.)",
+    Effect.REFUSED: " (Accepted only where it changes nothing: Ottla would not do what it asks for.)",
     Effect.NOTHING: " (Accepted, but without meaning in Ottla.)",
 }
 

@@ -9,7 +9,8 @@ import pytest
 from broker.admin.config_changes import check_client_metrics_configs
 from broker.config.keys import TOPIC_KEYS
 from broker.config.keys.definition import BadValue, split_list
-from broker.config.settings import ConfigError, parse_config
+from broker.config.loading import parse_config
+from broker.config.settings import ConfigError
 from kproto.errors import ErrorCode, KafkaError
 
 LONG = 32_000

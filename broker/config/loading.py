@@ -1,0 +1,252 @@
+"""From a file and flags to settings, or to the one sentence that says why not.
+
+`load_config` reads a `server.properties`, also one written for Apache Kafka in combined mode; `parse_config` does the
+same with a text. Both give a `BrokerConfig` or raise `ConfigError`, which names the key, the file and the line. Each
+text goes through these steps, and the first that fails ends the start:
+
+1. The file's lines, then the flags over them (`properties.py`).
+2. References such as `${env:NAME}`, replaced by what their providers have (`providers.py`).
+3. Each value by itself: its type, its range, whether anything here would do what it asks for (`keys/`).
+4. What the command's own flags move: the first listener, the directory of the data.
+5. All values together (`settings.py`).
+
+**Nothing is passed over in silence.** What is no error is said once, in `BrokerConfig.notices`, which the caller logs:
+keys that mean nothing here or not yet, unknown keys with the nearest known one, listeners that are not opened. A key
+that says where data is, or who may do what, acts or stops the start.
+
+The environment and files come in as arguments: the command hands them over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from broker.config.keys import BROKER_KEYS, BadValue, Effect, broker_key, effect_of
+from broker.config.keys.definition import split_list, trimmed
+from broker.config.layers import Layers
+from broker.config.listener_specs import Listener
+from broker.config.properties import PropertiesError, decode, parse_properties
+from broker.config.settings import (
+    BrokerConfig,
+    ConfigError,
+    Contradiction,
+    check_together,
+    listeners_of,
+    typed,
+)
+
+if TYPE_CHECKING:
+    from storage.seams.disk import Disk
+
+ON_COMMAND_LINE: Final = "on the command line"
+PROVIDERS: Final = "config.providers"
+
+
+class Flags(NamedTuple):
+    """What the command can say beside `key=value`.
+
+    `host` and `port` move the first listener, and make it forget what the file advertises for it. `data` is the one
+    directory for everything, so it takes the place of `log.dirs` and of the file's `metadata.log.dir`. `memory` is
+    `ottla.storage=memory`.
+    """
+
+    host: str | None = None
+    port: int | None = None
+    data: str | None = None
+    memory: bool = False
+
+
+NO_FLAGS: Final = Flags()
+
+
+def load_config(
+    properties_path: str | None,
+    overrides: Mapping[str, str],
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data: str | None = None,
+    memory: bool = False,
+    environment: Mapping[str, str] | None = None,
+    disk: Disk | None = None,
+) -> BrokerConfig:
+    """The settings of the file at `properties_path` (none: defaults) with `overrides` and the command's flags over it.
+
+    For the flags see `Flags`. `environment` and `disk` (the system's, if none is given) are what references to other
+    places are looked up in. Raises ConfigError.
+    """
+    text, source = "", ""
+    if properties_path is not None:
+        text, source = _read(properties_path, disk or _system_disk()), properties_path
+    flags = Flags(host, port, data, memory)
+    return parse_config(text, source, overrides, flags=flags, environment=environment, disk=disk)
+
+
+def _system_disk() -> Disk:
+    from storage.seams.disk import SystemDisk
+
+    return SystemDisk()
+
+
+def _read(path: str, disk: Disk) -> str:
+    try:
+        content = disk.read_file(path)
+    except OSError as error:
+        raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from error
+    if content is None:
+        raise ConfigError(f"the configuration file {path} does not exist")
+    return decode(content)
+
+
+def parse_config(
+    text: str,
+    source: str,
+    overrides: Mapping[str, str],
+    *,
+    flags: Flags = NO_FLAGS,
+    environment: Mapping[str, str] | None = None,
+    disk: Disk | None = None,
+) -> BrokerConfig:
+    """The settings in `text`, a `.properties` file called `source`, with `overrides` and `flags` over it.
+
+    Raises ConfigError. For `environment` and `disk` see `load_config`.
+    """
+    given: dict[str, str] = {}
+    origin: dict[str, str] = {}
+    try:
+        for key, value, line in parse_properties(text):
+            given[key], origin[key] = trimmed(value), f"in {source}, line {line}"
+    except PropertiesError as error:
+        raise ConfigError(f"{source}, line {error.line}: {error}") from error
+    overrides = {**overrides, **({"log.dirs": flags.data} if flags.data is not None else {})}
+    overrides |= {"ottla.storage": "memory"} if flags.memory else {}
+    for key, value in overrides.items():
+        given[key], origin[key] = trimmed(value), ON_COMMAND_LINE
+    written = dict(given)
+    strangers = _resolve(given, origin, environment or {}, disk)
+    for key, value in given.items():
+        row = broker_key(key)
+        if row is not None:
+            try:
+                row.parse(value)
+            except BadValue as error:
+                shown = key if row.sensitive else f"{key}={written[key]}"
+                raise ConfigError(f"{shown} {origin[key]}: {error}") from error
+    _agree_on_node_id(given, origin)
+    notices = _notices(given, origin) + strangers
+    if flags.data is not None and origin.get("metadata.log.dir", ON_COMMAND_LINE) != ON_COMMAND_LINE:
+        del given["metadata.log.dir"]
+        notices.append(f"metadata.log.dir {origin['metadata.log.dir']} is ignored, since --data names one directory")
+    if flags.host is not None or flags.port is not None:
+        notices += _move_first_listener(given, origin, flags.host, flags.port)
+    layers = Layers(given)
+    try:
+        values = typed(layers)
+        check_together(values, layers)
+    except Contradiction as error:
+        where = next((origin[key] for key in error.keys if key in origin), None)
+        raise ConfigError(f"{error.keys[0]}{f' {where}' if where else ''}: {error}") from error
+    return BrokerConfig(**values, static=given, dynamic_defaults={}, dynamic={}, notices=tuple(notices))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is done with the given text before its values are taken
+
+
+def _resolve(
+    given: dict[str, str], origin: Mapping[str, str], environment: Mapping[str, str], disk: Disk | None
+) -> list[str]:
+    """Replace the references in values by what they refer to; returns notices about those that stay as they are."""
+    referring = [key for key, value in given.items() if "${" in value and not key.startswith(f"{PROVIDERS}.")]
+    if not referring and not given.get(PROVIDERS):
+        return []
+    from broker.config.providers import Providers, Unresolved
+
+    notices: list[str] = []
+    key = PROVIDERS
+    try:
+        providers = Providers(given, environment, disk or _system_disk())
+        for key in referring:
+            given[key], strangers = providers.resolve(given[key])
+            given[key] = trimmed(given[key])
+            notices += [
+                f"{key} {origin[key]} refers to {stranger.provider}, which {PROVIDERS} does not name: it stays as it is"
+                for stranger in strangers
+            ]
+    except Unresolved as error:
+        key = error.key or key
+        raise ConfigError(f"{key}={given[key]} {origin[key]}: {error}") from error
+    return notices
+
+
+def _agree_on_node_id(given: dict[str, str], origin: dict[str, str]) -> None:
+    """`broker.id` is the older name of `node.id`; each stands for both."""
+    old, new = given.get("broker.id"), given.get("node.id")
+    if old is not None and new is not None and int(old) != int(new) and int(old) != -1:
+        raise ConfigError(f"broker.id={old} {origin['broker.id']}: node.id says {new}; they must be the same")
+    identity = new if new is not None else old
+    if identity is not None and int(identity) >= 0:
+        given["node.id"] = given["broker.id"] = identity
+        origin.setdefault("node.id", origin.get("broker.id", ON_COMMAND_LINE))
+
+
+def _move_first_listener(
+    given: dict[str, str], origin: dict[str, str], host: str | None, port: int | None
+) -> list[str]:
+    """Let the command's `--host` and `--port` replace those of the first listener; returns notices."""
+    try:
+        listeners, advertised = listeners_of(Layers(given))
+    except Contradiction as error:
+        raise ConfigError(f"{error.keys[0]} {origin.get(error.keys[0], ON_COMMAND_LINE)}: {error}") from error
+    first = listeners[0]
+    moved = first._replace(
+        host=first.host if host is None else host.strip("[]"), port=first.port if port is None else port
+    )
+    given["listeners"] = ",".join(map(str, (moved, *listeners[1:])))
+    origin["listeners"] = ON_COMMAND_LINE
+    # What the file advertises is true of the address in the file.
+    if first.name not in advertised or origin["advertised.listeners"] == ON_COMMAND_LINE:
+        return []
+    rest = [str(Listener(name, *address)) for name, address in advertised.items() if name != first.name]
+    if rest:
+        given["advertised.listeners"] = ",".join(rest)
+    else:
+        del given["advertised.listeners"]
+    return [f"advertised.listeners {origin['advertised.listeners']} is ignored for {first.name}, which was moved"]
+
+
+def _notices(given: Mapping[str, str], origin: Mapping[str, str]) -> list[str]:
+    """What to say about keys that have no effect, each once."""
+    idle: dict[Effect, list[str]] = {Effect.NOTHING: [], Effect.LATER: []}
+    unknown: list[str] = []
+    for name in given:
+        key = broker_key(name)
+        if key is None and name.startswith(f"{PROVIDERS}."):
+            continue
+        if key is None:
+            unknown.append(f"{name} {origin[name]} is unknown and ignored{_nearest(name)}")
+        elif (effect := effect_of(name)) in idle:
+            idle[effect].append(name)
+    notices = []
+    roles = given.get("process.roles", "broker,controller")
+    if "controller" not in roles:
+        notices.append("process.roles names no controller; this process is its own")
+    if idle[Effect.NOTHING]:
+        notices.append(f"accepted, but without meaning here: {', '.join(idle[Effect.NOTHING])}")
+    if idle[Effect.LATER]:
+        notices.append(f"accepted, but not served yet: {', '.join(idle[Effect.LATER])}")
+    controllers = {name.upper() for name in split_list(given.get("controller.listener.names", "CONTROLLER"))}
+    entries = split_list(given.get("listeners", ""))
+    closed = [entry for entry in entries if entry.partition(":")[0].upper() in controllers]
+    if closed:
+        notices.append(f"not opened, since there is no quorum of controllers here: {', '.join(closed)}")
+    return notices + unknown
+
+
+def _nearest(name: str) -> str:
+    import difflib
+
+    known = [key.name for key in BROKER_KEYS.values() if not key.internal]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -1,0 +1,28 @@
+"""What a row of the table of APIs says, and what a handler module offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from broker.security.needs import Needs
+
+
+class Api(NamedTuple):
+    """One row: the module (of this package, and of kproto.messages), the versions served, the permission needed."""
+
+    module: str
+    oldest: int
+    newest: int
+    needs: Needs
+    advertised_from: int | None = None
+    """The oldest version that ApiVersions names, where that is another than `oldest`."""
+
+
+class Handler(NamedTuple):
+    """A handler module's functions. `eager`: `handle` is a plain function and may run before earlier replies have
+    left."""
+
+    handle: Callable[..., Any]
+    refuse: Callable[..., Any]
+    eager: bool

@@ -1,0 +1,38 @@
+"""What permission an API needs: an operation on a resource.
+
+Some APIs need the same of every request: a JoinGroup needs READ on the group that it names, a DescribeLogDirs needs
+DESCRIBE on the cluster. Such needs stand in the API's row of `HANDLERS`; a request without them is refused as a whole,
+with the code of the resource's kind. Others depend on what the request says (a Produce needs WRITE on each of its
+topics, and on its transactional id if it has one), and their refusals stand in the place of one topic or one group of
+an otherwise good answer. Their rows say `DEPENDS`, and their handlers will ask.
+
+Nothing asks yet: there is no authorizer, and a configuration that names one does not start. The rows are data that a
+test holds against what the resources support.
+
+Source: KIP-11, KIP-152, `AclEntry.supportedOperations`, and the checks at the top of each handler of `KafkaApis`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+from broker.security.operations import Operation, Resource
+
+
+class Need(NamedTuple):
+    """An operation on one resource. `named_by` is the request's field that has the resource's name; the cluster needs
+    none."""
+
+    resource: Resource
+    operation: Operation
+    named_by: str | None = None
+
+
+Needs: TypeAlias = tuple[Need, ...] | None
+"""All of these, of every request; None where it depends on the request."""
+
+NONE: Final[Needs] = ()
+"""No permission at all: how a client finds out whom it talks to."""
+DEPENDS: Final[Needs] = None
+READ_GROUP: Final[Needs] = (Need(Resource.GROUP, Operation.READ, "group_id"),)
+DESCRIBE_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.DESCRIBE),)
