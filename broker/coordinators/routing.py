@@ -1,8 +1,11 @@
-"""Which shard a group belongs to. Every Kafka client library and broker agrees on this, so it can never change.
+"""Which shard knows something. Every Kafka client library and broker agrees on this, so it can never change.
 
-A group's records live in partition `abs(hash(group id)) % partitions` of `__consumer_offsets`, where the hash is Java's
-`String.hashCode`: over UTF-16 code units, in 32 bits with wrap-around. The number of partitions is fixed when the
-topic is made (`offsets.topic.num.partitions`); growing the topic would strand the groups in it.
+A coordinator's internal topic keeps what belongs to one id (a group, a transactional id) in partition
+`abs(hash(id)) % partitions`, where the hash is Java's `String.hashCode`: over UTF-16 code units, in 32 bits with
+wrap-around. The number of partitions is fixed when the topic is made (`offsets.topic.num.partitions`, for example);
+growing the topic would strand what lies in it.
+
+Source: Kafka's GroupCoordinatorService.partitionFor, TransactionStateManager.partitionFor, Utils.abs.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ def java_hash(text: str) -> int:
     return hashed - (1 << 32) if hashed >> 31 else hashed
 
 
-def shard_of(group_id: str, partitions: int) -> int:
-    """The partition of `__consumer_offsets` that keeps a group. The one number without a positive twin counts as 0."""
-    hashed = java_hash(group_id)
+def shard_of(key: str, partitions: int) -> int:
+    """The partition of an internal topic that keeps `key`. The one hash without a positive twin counts as 0."""
+    hashed = java_hash(key)
     return 0 if hashed == -(1 << 31) else abs(hashed) % partitions

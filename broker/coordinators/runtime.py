@@ -34,7 +34,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import trio
 from trio import TASK_STATUS_IGNORED
@@ -56,6 +57,26 @@ MAX_DECISION_BYTES: Final = 32 << 20
 LOAD_CHUNK: Final = 1 << 20
 FIRST_RETRY: Final = 0.1  # seconds
 LAST_RETRY: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeStatistics:
+    """A runtime at a glance. Counts are since it was made."""
+
+    topic: str
+    partition: int
+    state: Literal["loading", "active", "stopped"]
+    end_offset: int
+    decisions: int
+    """Decisions that had something to write down."""
+    appends: int
+    """Appends that these were written with."""
+    losses: int
+    """How often the machine was dropped."""
+    pending: int
+    """Appends that are not durable yet."""
+    waiting: int
+    """Requests that have not been answered yet."""
 
 
 class _Pending:
@@ -115,6 +136,8 @@ class Runtime(Generic[MachineT]):
         self._pending: deque[_Pending] = deque()
         self._outstanding: dict[Promise[Any], None] = {}  # a set that keeps its order
         self._nursery: trio.Nursery | None = None
+        self._stopped = False
+        self._decisions = self._appends = self._losses = 0
         self._appended = trio.Event()
         self._deadline_moved = trio.Event()
         self._sleeping_until: int | None = None
@@ -139,6 +162,20 @@ class Runtime(Generic[MachineT]):
         """Of the last batch loaded or appended; -1 if there was none."""
         return self._last_timestamp
 
+    def statistics(self) -> RuntimeStatistics:
+        """What the runtime is doing, and how much it has done since it was made."""
+        return RuntimeStatistics(
+            topic=self._log.spec.topic,
+            partition=self._log.spec.partition,
+            state="stopped" if self._stopped else "loading" if self._machine is None else "active",
+            end_offset=self._end,
+            decisions=self._decisions,
+            appends=self._appends,
+            losses=self._losses,
+            pending=len(self._pending),
+            waiting=len(self._outstanding),
+        )
+
     # --- deciding
 
     def begin(self, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]) -> Promise[ReplyT]:
@@ -149,7 +186,7 @@ class Runtime(Generic[MachineT]):
         """
         machine = self._machine
         if machine is None:
-            raise KafkaError(self._loading_error)
+            raise KafkaError(self._lost_error if self._stopped else self._loading_error)
         now = self._clock.now()
         promise: Promise[ReplyT] = Promise()
         self._carry_out(machine, decide(machine, now, promise), now)
@@ -210,6 +247,7 @@ class Runtime(Generic[MachineT]):
 
     def _carry_out(self, machine: MachineT, decision: Decision[Any], now: Instant) -> None:
         if decision.records:
+            self._decisions += 1
             append = self._append([machine.encode(record, now) for record in decision.records])
             try:
                 for record in decision.records:
@@ -239,6 +277,7 @@ class Runtime(Generic[MachineT]):
         header = read_header(data)
         try:
             append = self._log.begin_append([Batch(header, memoryview(data))], expected_end=self._end)
+            self._appends += 1
             self._replayed_bytes += len(data)
             self._last_timestamp = header.max_timestamp
             return append
@@ -256,21 +295,32 @@ class Runtime(Generic[MachineT]):
     # --- tasks
 
     async def run(self, *, task_status: Any = TASK_STATUS_IGNORED) -> None:
-        """Host the machine until cancelled. Started once the first attempt to load has ended, well or badly.
+        """Host the machine until cancelled, or until `stop`. Started once the first attempt to load has ended, well or
+        badly.
 
-        In the end every waiter gets `lost_error`, and there is no machine any more.
+        In the end every waiting task gets `lost_error`, and there is no machine any more.
         """
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            try:
-                nursery.start_soon(self._release)
-                if self._machine is None:
-                    await nursery.start(self._load_until_it_works)
-                task_status.started()
-                await self._keep_deadlines()
-            finally:
-                self._nursery = None
-                self._drop()
+        if not self._stopped:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                try:
+                    nursery.start_soon(self._release)
+                    if self._machine is None:
+                        await nursery.start(self._load_until_it_works)
+                    task_status.started()
+                    task_status = TASK_STATUS_IGNORED
+                    await self._keep_deadlines()
+                finally:
+                    self._nursery = None
+                    self._drop()
+        task_status.started()
+
+    def stop(self) -> None:
+        """Give the machine up for good: waiting tasks get `lost_error` now, later decisions too, and `run` returns."""
+        self._stopped = True
+        self._drop()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
 
     async def _release(self) -> None:
         """Wait for appends in their order and let their replies go."""
@@ -321,6 +371,7 @@ class Runtime(Generic[MachineT]):
     def _lose(self, reason: str) -> None:
         """Drop the machine; its log is the truth."""
         self._logger.warning("coordinator state dropped, replaying its log", reason=reason)
+        self._losses += 1
         self._drop()
         if self._nursery is not None:
             self._nursery.start_soon(self._load_until_it_works)
@@ -385,6 +436,8 @@ class Runtime(Generic[MachineT]):
             await trio.lowlevel.checkpoint()
         self._end = position
         machine.loaded(self._clock.now())
+        if self._stopped:
+            return
         self._machine = machine
         if self._on_loaded is not None:
             self._on_loaded(machine)

@@ -2,7 +2,8 @@
 
 | module | holds |
 |---|---|
-| `coordinator` | ClusterCoordinator: what handlers ask; creates and deletes logs, publishes images |
+| `coordinator` | ClusterCoordinator: what handlers ask; publishes images |
+| `topic_logs` | makes and removes the logs of topics |
 | `image`, `persistent_map` | the immutable read side, and what changed from one image to the next |
 | `machine` | the fold of `__cluster_metadata`, in Kafka's KRaft records |
 | `topics`, `configs`, `producer_ids` | the decisions: pure functions with Kafka's codes |

@@ -1,20 +1,11 @@
 """The cluster coordinator: what handlers ask to create, delete, alter; and the image that they read.
 
 It joins three things: the cluster machine on its runtime (what is decided and remembered), the published image (what
-readers see), and the store (where logs appear and vanish).
+readers see), and the logs of topics (`topic_logs.py`: how they appear and vanish).
 
-    create:  decide ──durable──> publish ──> store.create_logs ──> reply
-    delete:  decide ──durable──> publish ──> store.delete_logs ──> reply
-
-An image is published when its records are durable, in the order of decisions, and before their replies: whoever has an
-answer finds it in the image. Subscribers are called right then, synchronously.
-
-**Names are used again at once.** A creation waits while the logs of a deleted topic of the same name are still being
-removed, and a removal waits for logs that are still being made; nobody else waits. Once begun, a change runs to its end
-in the coordinator's own tasks, also if the client that asked for it has gone.
-
-**After a crash** between the record and the files: missing logs are made by their first append; logs of topics whose
-removal is in the log are deleted at the start. A log of which the cluster log says nothing is left alone.
+An image is published when its records are durable, in the order of decisions, and before their replies: a client that
+has an answer finds it in the image. Subscribers are called right then, synchronously. Once begun, a change runs to its
+end in the coordinator's own tasks, also if the client that asked for it has gone.
 
 **The log stays short** by snapshots of what it adds up to (`snapshot_keeper.py`), which also say what Kafka's records
 say of things that Ottla does not have.
@@ -29,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from broker.config.topics import check_topic_configs, log_config
+from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.configs import Compute, decide_alteration
 from broker.coordinators.cluster.features import decide_bootstrap
 from broker.coordinators.cluster.image import (
@@ -44,6 +35,7 @@ from broker.coordinators.cluster.internal_topics import internal_topic
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.cluster.producer_ids import decide_block
 from broker.coordinators.cluster.snapshot_keeper import Captured, SnapshotKeeper, SnapshotRules
+from broker.coordinators.cluster.topic_logs import TopicLogs
 from broker.coordinators.cluster.topics import (
     NewPartitions,
     NewTopic,
@@ -62,7 +54,6 @@ from kproto.formats.metadata_snapshot import SnapshotId
 from kproto.ids import METADATA_TOPIC_ID, Uuid
 from storage.engine import LogSpec, LogStore
 from storage.log_config import LogConfig
-from storage.seams.logging import get_logger
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
@@ -120,13 +111,10 @@ class ClusterCoordinator:
         self._subscribers: list[Callable[[ClusterChange], None]] = []
         self._nursery: trio.Nursery | None = None
         self._started = False
-        self._being_made: dict[str, trio.Event] = {}
-        self._being_removed: dict[str, trio.Event] = {}
-        self._left_over: list[Topic] = []
-        self._removal_failed = False
+        self._logs = TopicLogs(store, lambda: self._image, lambda: self._config)
+        self._removed: list[Topic] = []
         self._producer_ids = iter(range(0))
         self._block_lock = trio.Lock()
-        self._logger = get_logger(__name__)
 
     @property
     def image(self) -> ClusterImage:
@@ -164,7 +152,7 @@ class ClusterCoordinator:
         """
         self._nursery = nursery
         await self._runtime.load()
-        await self._remove_left_over_logs()
+        await self._logs.remove_left_over(self._removed)
         self._started = True
         await nursery.start(self._runtime.run)
         machine = self._runtime.machine
@@ -190,11 +178,11 @@ class ClusterCoordinator:
     def capture(self) -> Captured | None:
         """The state of now, for a snapshot; None while it is being loaded."""
         machine = self._runtime.machine
-        if machine is None or machine.in_transaction or self._removal_failed:
+        if machine is None or machine.in_transaction or self._logs.removal_failed:
             return None  # a snapshot would forget what the next start has yet to remove
         durable = trio.Event()
         self._runtime.when_durable(durable.set)
-        waited_for = [durable, *self._being_removed.values()]
+        waited_for = [durable, *self._logs.removals()]
 
         async def settled() -> None:
             for event in waited_for:
@@ -311,58 +299,41 @@ class ClusterCoordinator:
             return error
 
     async def _create_topics(self, new: Sequence[NewTopic], validate_only: bool) -> list[Topic | KafkaError]:
-        while removals := [event for topic in new if (event := self._being_removed.get(topic.name)) is not None]:
-            await removals[0].wait()
+        await self._logs.wait_until_removed(topic.name for topic in new)
         rules = self._rules()
         try:
             check_creation_size(new, rules)
         except KafkaError as error:
             return [error for _ in new]
-        made = trio.Event()
-        mine: list[str] = []
         decisions = []
-        for topic in new:
-            topic_id = self._unused_topic_id()
-            decisions.append(
-                self._begin(partial(_creation, new=topic, topic_id=topic_id, rules=rules, validate_only=validate_only))
-            )
-            if self._decided_topic(topic_id) is not None:
-                self._being_made[topic.name] = made
-                mine.append(topic.name)
-        try:
+        with self._logs.making() as names:
+            for topic in new:
+                topic_id = self._unused_topic_id()
+                create = partial(_creation, new=topic, topic_id=topic_id, rules=rules, validate_only=validate_only)
+                decisions.append(self._begin(create))
+                if self._decided_topic(topic_id) is not None:
+                    names.add(topic.name)
             results = [await self._reply(decision) for decision in decisions]
             created = [result for result in results if isinstance(result, Topic) and not validate_only]
-            await self._make_logs(created, [topic.partitions for topic in created])
-        finally:
-            for name in mine:
-                del self._being_made[name]
-            made.set()
+            await self._logs.make(created, [topic.partitions for topic in created])
         for topic, result in zip(new, results, strict=True):
-            # Somebody else is making it at this moment: the refusal is true once it is made.
-            if isinstance(result, KafkaError) and (other := self._being_made.get(topic.name)) is not None:
-                await other.wait()
+            if isinstance(result, KafkaError):
+                # Another request may be making it at this moment: the refusal is true once it is made.
+                await self._logs.wait_until_made(topic.name)
         return results
 
     async def _delete_topics(self, topic_ids: Sequence[Uuid]) -> list[Topic | KafkaError]:
-        removed = trio.Event()
-        mine: list[str] = []
         decisions = []
-        for topic_id in topic_ids:
-            topic = self._decided_topic(topic_id)
-            decisions.append(self._begin(partial(_deletion, topic_id=topic_id)))
-            if topic is not None and self._decided_topic(topic_id) is None:
-                self._being_removed[topic.name] = removed
-                mine.append(topic.name)
-        try:
+        with self._logs.removing() as names:
+            for topic_id in topic_ids:
+                topic = self._decided_topic(topic_id)
+                decisions.append(self._begin(partial(_deletion, topic_id=topic_id)))
+                if topic is not None and self._decided_topic(topic_id) is None:
+                    names.add(topic.name)
             results = [await self._reply(decision) for decision in decisions]
-            for name in mine:
-                if (making := self._being_made.get(name)) is not None:
-                    await making.wait()
-            await self._remove_logs([result for result in results if isinstance(result, Topic)])
-        finally:
-            for name in mine:
-                del self._being_removed[name]
-            removed.set()
+            for name in names.mine:
+                await self._logs.wait_until_made(name)
+            await self._logs.remove([result for result in results if isinstance(result, Topic)])
         return results
 
     def _unused_topic_id(self) -> Uuid:
@@ -393,7 +364,7 @@ class ClusterCoordinator:
                 for growth, result in zip(new, results, strict=True)
                 if isinstance(result, Topic)
             ]
-            await self._make_logs([topic for topic, _ in grown], [partitions for _, partitions in grown])
+            await self._logs.make([topic for topic, _ in grown], [partitions for _, partitions in grown])
         return results
 
     async def _alter_configs(self, alterations: Sequence[Alteration], validate_only: bool) -> list[KafkaError | None]:
@@ -406,69 +377,17 @@ class ClusterCoordinator:
             return found or result
         return result
 
-    # --- the store
-
-    def _specs(self, topic: Topic, partitions: range) -> list[LogSpec]:
-        config = log_config(topic.configs, self._config, internal=topic.internal)
-        return [LogSpec(topic.name, topic.topic_id, partition, config) for partition in partitions]
-
-    async def _make_logs(self, topics: Sequence[Topic], partitions: Sequence[range]) -> None:
-        specs = [
-            spec
-            for topic, wanted in zip(topics, partitions, strict=True)
-            if topic.topic_id in self._image.topics_by_id  # else it was deleted meanwhile
-            for spec in self._specs(topic, wanted)
-        ]
-        if specs:
-            try:
-                await self._store.create_logs(specs)
-            except KafkaError as error:
-                # The topic exists all the same: its record is durable, and its logs are made by their first append.
-                self._logger.error("logs not created", topics=[topic.name for topic in topics], reason=str(error))
-
-    async def _remove_logs(self, topics: Sequence[Topic]) -> None:
-        specs = [spec for topic in topics for spec in self._specs(topic, topic.partitions)]
-        if specs:
-            try:
-                await self._store.delete_logs(specs)
-            except KafkaError as error:
-                self._removal_failed = True
-                self._logger.error("logs not deleted", topics=[topic.name for topic in topics], reason=str(error))
-
-    async def _remove_left_over_logs(self) -> None:
-        existing = self._store.existing()
-        left_over = [
-            topic
-            for topic in self._left_over
-            if topic.name not in self._image.topics
-            and topic.name not in self._being_removed
-            and any((topic.name, partition) in existing for partition in topic.partitions)
-        ]
-        self._left_over = []
-        if not left_over:
-            return
-        self._logger.info("finishing deletions", topics=[topic.name for topic in left_over])
-        removed = trio.Event()
-        for topic in left_over:
-            self._being_removed[topic.name] = removed
-        try:
-            await self._remove_logs(left_over)
-        finally:
-            for topic in left_over:
-                del self._being_removed[topic.name]
-            removed.set()
-
     # --- publishing
 
     def _adopt(self, machine: ClusterMachine) -> None:
         """A machine has been loaded: what it says replaces whatever was published."""
-        self._left_over = list(machine.removed.values())
+        self._removed = list(machine.removed.values())
         image, _ = machine.advance()
         self._publish(image, difference(self._image, image))
         if self._started:
-            # Deletions whose fate nobody was told, but which the log turned out to hold.
+            # Deletions of which no client was told how they went, and which the log turned out to hold.
             assert self._nursery is not None
-            self._nursery.start_soon(self._remove_left_over_logs)
+            self._nursery.start_soon(self._logs.remove_left_over, self._removed)
 
     def _publish(self, image: ClusterImage, change: ClusterChange) -> None:
         self._image = image

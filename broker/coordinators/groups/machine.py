@@ -2,14 +2,15 @@
 
 The log holds Kafka's own records (`records.py`), so that a data directory can change hands. Which requests decide what:
 
-    JoinGroup, SyncGroup, Heartbeat, LeaveGroup   `rebalance.py`, on a group of `classic.py`
+    JoinGroup, SyncGroup, Heartbeat, LeaveGroup   `classic/protocol.py`, on a group of `classic/group.py`
     OffsetCommit, OffsetFetch, OffsetDelete       here, on `offsets.py`
     DescribeGroups, ListGroups, DeleteGroups      here
     silence and age                               `decide_expired`
 
 Groups come into being when a member wants to join, or with the first offset committed for them; they go when all their
-offsets have expired and they are empty, or by DeleteGroups. There is one group per id, whatever its protocol: the
-newer kinds (consumer, share, streams) will share this map.
+offsets have expired and they are empty, or by DeleteGroups. There is one group per id, whatever its protocol. What the
+machine asks of any of them is in `group.py`. A further kind of group is a folder like `classic/`, a row in `_kinds`, a
+case for its records in `replay`, and the `decide_*` of its members' requests.
 
 A deadline decision handles what is due until it has something to write; the runtime asks again at once. So each
 decision starts from a state that is wholly replayed, and no batch grows beyond `expiry_batch` tombstones.
@@ -17,20 +18,22 @@ decision starts from a state that is wholly replayed, and no batch grows beyond 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from broker.coordinators.deadlines import Deadlines
-from broker.coordinators.groups.classic.group import ClassicGroup
-from broker.coordinators.groups.classic.protocol import (
+from broker.coordinators.groups.classic.group import CLASSIC, ClassicGroup
+from broker.coordinators.groups.classic.protocol import ClassicProtocol
+from broker.coordinators.groups.classic.states import GroupState
+from broker.coordinators.groups.decision import (
     UNKNOWN_MEMBER_ID,
     Caller,
-    ClassicProtocol,
+    CommittingMember,
     Draft,
     Timer,
     TimerName,
 )
-from broker.coordinators.groups.classic.states import GroupState
+from broker.coordinators.groups.group import Group, GroupKind
 from broker.coordinators.groups.offsets import (
     CommittedOffset,
     CommittedOffsets,
@@ -60,20 +63,8 @@ from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 from storage.seams.clock import Instant
 from storage.seams.entropy import Entropy
 
-CLASSIC = "classic"
-"""The type that ListGroups shows, and filters by."""
-
 OFFSETS_TIMER = TimerName(Timer.OFFSETS)
 PURGE_TIMER = TimerName(Timer.PURGE)
-
-
-class CommittingMember(NamedTuple):
-    """Who commits offsets, by its own account. Generation -1 and no id: somebody outside of any membership."""
-
-    member_id: str
-    instance_id: str | None
-    generation: int
-    api_version: int
 
 
 class GroupsMachine:
@@ -81,10 +72,11 @@ class GroupsMachine:
 
     def __init__(self, settings: GroupSettings, entropy: Entropy) -> None:
         self._settings = settings
-        self._groups: dict[str, ClassicGroup] = {}
+        self._groups: dict[str, Group] = {}
         self._offsets = CommittedOffsets()
         self._deadlines: Deadlines[TimerName] = Deadlines()
         self._classic = ClassicProtocol(settings, entropy, self._deadlines)
+        self._kinds: Mapping[str, GroupKind[Any]] = {CLASSIC: self._classic}
         self._deleted_topics: dict[tuple[str, Uuid], None] = {}
 
     # --- members
@@ -96,14 +88,19 @@ class GroupsMachine:
         error = self._join_error(request)
         if error is not ErrorCode.NONE:
             return _answer(promise, JoinGroupResponse(error_code=error, member_id=request.member_id))
-        draft = Draft()
-        group = self._groups.get(request.group_id)
+        draft = Draft(now, promise)
+        group = self._classic_group(request.group_id)
         if group is None:
             group = self._groups[request.group_id] = ClassicGroup(request.group_id, now.wall)
             draft.write(GroupMetadataRecord(request.group_id, group.created_value()))
             self._schedule_expiry(now)
-        self._classic.join(group, request, caller, now, promise, draft)
+        self._classic.join(group, request, caller, draft)
         return draft.decision()
+
+    def _classic_group(self, group_id: str) -> ClassicGroup | None:
+        """The group of this id, if members of the classic protocol can be in it."""
+        group = self._groups.get(group_id)
+        return group if isinstance(group, ClassicGroup) else None
 
     def _join_error(self, request: JoinGroupRequest) -> ErrorCode:
         settings = self._settings
@@ -111,13 +108,16 @@ class GroupsMachine:
             return ErrorCode.INVALID_GROUP_ID
         if not settings.min_session_timeout <= request.session_timeout_ms <= settings.max_session_timeout:
             return ErrorCode.INVALID_SESSION_TIMEOUT
-        if request.group_id not in self._groups:
+        group = self._groups.get(request.group_id)
+        if group is None:
             if request.member_id != UNKNOWN_MEMBER_ID:
                 return ErrorCode.UNKNOWN_MEMBER_ID
             if not request.protocol_type or not request.protocols:
                 return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
             if len(self._groups) >= settings.max_groups:
                 return ErrorCode.POLICY_VIOLATION
+        elif not isinstance(group, ClassicGroup):
+            return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
         return ErrorCode.NONE
 
     def decide_sync(
@@ -126,18 +126,18 @@ class GroupsMachine:
         """SyncGroup."""
         if not request.group_id:
             return _answer(promise, SyncGroupResponse(error_code=ErrorCode.INVALID_GROUP_ID))
-        group = self._groups.get(request.group_id)
+        group = self._classic_group(request.group_id)
         if group is None or group.state is GroupState.EMPTY:
             return _answer(promise, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
-        draft = Draft()
-        self._classic.sync(group, request, now, promise, draft)
+        draft = Draft(now, promise)
+        self._classic.sync(group, request, draft)
         return draft.decision()
 
     def decide_heartbeat(
         self, request: HeartbeatRequest, now: Instant, promise: Promise[HeartbeatResponse]
     ) -> Decision[GroupRecord]:
         """Heartbeat."""
-        group = self._groups.get(request.group_id)
+        group = self._classic_group(request.group_id)
         if not request.group_id:
             error = ErrorCode.INVALID_GROUP_ID
         elif group is None:
@@ -153,11 +153,11 @@ class GroupsMachine:
         if not request.group_id:
             return _answer(promise, LeaveGroupResponse(error_code=ErrorCode.INVALID_GROUP_ID))
         leavers = request.members if caller.api_version >= 3 else [MemberIdentity(member_id=request.member_id)]
-        group = self._groups.get(request.group_id)
+        group = self._classic_group(request.group_id)
         if group is None:
             return _answer(promise, LeaveGroupResponse(members=[_unknown(leaver) for leaver in leavers]))
-        draft = Draft()
-        draft.reply(promise, LeaveGroupResponse(members=self._classic.leave(group, leavers, now, draft)))
+        draft = Draft(now, promise)
+        draft.reply(LeaveGroupResponse(members=self._classic.leave(group, leavers, draft)))
         return draft.decision()
 
     # --- offsets
@@ -177,9 +177,9 @@ class GroupsMachine:
         if error is not ErrorCode.NONE:
             return _answer(promise, KafkaError(error))
         group = self._groups.get(group_id)
-        if group is not None and group.state in (GroupState.STABLE, GroupState.PREPARING_REBALANCE):
-            self._classic.keep_session(group, member.member_id, now)
-        draft = Draft()
+        if group is not None:
+            self._kinds[group.kind].heard_of(group, member.member_id, now)
+        draft = Draft(now, promise)
         codes = []
         for commit in commits:
             if _utf16_length(commit.metadata) > self._settings.offset_metadata_max:
@@ -189,34 +189,24 @@ class GroupsMachine:
                 draft.write(commit_record(group_id, commit, now.wall, retention))
         if draft.records:
             self._schedule_expiry(now)
-        draft.reply(promise, codes)
+        draft.reply(codes)
         return draft.decision()
 
     def _commit_error(self, group_id: str, member: CommittingMember) -> ErrorCode:
-        """Who may commit: members of this generation; and anybody, without claiming one, while nobody is a member."""
-        member_id, instance_id, generation, api_version = member
+        """Who may commit: clients that the group lets; any client that claims no generation, if there is no group."""
         group = self._groups.get(group_id)
-        if group is None:
-            if generation >= 0:
-                return ErrorCode.GROUP_ID_NOT_FOUND if api_version >= 9 else ErrorCode.ILLEGAL_GENERATION
-            return ErrorCode.NONE if len(self._groups) < self._settings.max_groups else ErrorCode.POLICY_VIOLATION
-        if group.state is GroupState.EMPTY and generation < 0:
-            return ErrorCode.NONE
-        if generation < 0 and not member_id and instance_id is None:
-            return ErrorCode.UNKNOWN_MEMBER_ID
-        error = group.validate(member_id, instance_id)
-        if error is ErrorCode.NONE and generation != group.generation:
-            error = ErrorCode.ILLEGAL_GENERATION
-        if error is ErrorCode.NONE and group.state is GroupState.COMPLETING_REBALANCE:
-            error = ErrorCode.REBALANCE_IN_PROGRESS
-        return error
+        if group is not None:
+            return self._kinds[group.kind].commit_error(group, member)
+        if member.generation >= 0:
+            return ErrorCode.GROUP_ID_NOT_FOUND if member.api_version >= 9 else ErrorCode.ILLEGAL_GENERATION
+        return ErrorCode.NONE if len(self._groups) < self._settings.max_groups else ErrorCode.POLICY_VIOLATION
 
     def committed(self, group_id: str) -> dict[TopicPartition, CommittedOffset]:
         """What a group has committed; nothing for a group that is not known."""
         return dict(self._offsets.of(group_id))
 
     def decide_delete_offsets(
-        self, group_id: str, places: Sequence[TopicPartition], promise: Promise[list[ErrorCode]]
+        self, group_id: str, places: Sequence[TopicPartition], now: Instant, promise: Promise[list[ErrorCode]]
     ) -> Decision[GroupRecord]:
         """OffsetDelete of partitions that exist. The reply has one code per partition, or is a KafkaError for all."""
         if not group_id:
@@ -224,17 +214,16 @@ class GroupsMachine:
         group = self._groups.get(group_id)
         if group is None:
             return _answer(promise, KafkaError(ErrorCode.GROUP_ID_NOT_FOUND))
-        if group.state is not GroupState.EMPTY and not group.uses_consumer_protocol:
+        if not group.is_empty and not group.uses_consumer_protocol:
             return _answer(promise, KafkaError(ErrorCode.NON_EMPTY_GROUP))
         subscribed = group.subscribed_among({place.topic for place in places})
         committed = self._offsets.of(group_id)
-        draft = Draft()
+        draft = Draft(now, promise)
         for place in dict.fromkeys(places):
             if place.topic not in subscribed and place in committed:
                 draft.write(forget_record(group_id, place))
         draft.reply(
-            promise,
-            [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if place.topic in subscribed else ErrorCode.NONE for place in places],
+            [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if place.topic in subscribed else ErrorCode.NONE for place in places]
         )
         return draft.decision()
 
@@ -261,71 +250,65 @@ class GroupsMachine:
     # --- groups as a whole
 
     def described(self, group_id: str) -> DescribedGroup | None:
-        """A group as DescribeGroups shows it; None if it is not known."""
-        group = self._groups.get(group_id)
+        """A classic group as DescribeGroups shows it; None if there is none of this id."""
+        group = self._classic_group(group_id)
         return None if group is None else group.described()
 
     def listed(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
         """The groups in one of `states` and of one of `types`, both without regard to case; empty means any."""
         wanted_states = {state.strip().lower() for state in states}
-        if types and CLASSIC not in {kind.strip().lower() for kind in types}:
-            return []
-        return [
-            ListedGroup(
-                group_id=group.group_id,
-                protocol_type=group.protocol_type or "",
-                group_state=group.state.value,
-                group_type=CLASSIC,
-            )
-            for group in self._groups.values()
-            if not wanted_states or group.state.value.lower() in wanted_states
-        ]
+        wanted_kinds = {kind.strip().lower() for kind in types}
+        found = [group.listed() for group in self._groups.values() if not wanted_kinds or group.kind in wanted_kinds]
+        return [each for each in found if not wanted_states or each.group_state.lower() in wanted_states]
 
     def decide_delete_groups(
-        self, group_ids: Sequence[str], promise: Promise[list[ErrorCode]]
+        self, group_ids: Sequence[str], now: Instant, promise: Promise[list[ErrorCode]]
     ) -> Decision[GroupRecord]:
         """DeleteGroups: empty groups go, with all they have committed. The reply has one code per id."""
-        draft = Draft()
+        draft = Draft(now, promise)
         codes = []
         for group_id in group_ids:
             group = self._groups.get(group_id)
             if group is None:
                 codes.append(ErrorCode.GROUP_ID_NOT_FOUND)
-            elif group.state is not GroupState.EMPTY:
+            elif not group.is_empty:
                 codes.append(ErrorCode.NON_EMPTY_GROUP)
             else:
                 codes.append(ErrorCode.NONE)
                 for place in self._offsets.of(group_id):
                     draft.write(forget_record(group_id, place))
-                draft.write(GroupMetadataRecord(group_id, None))
-        draft.reply(promise, codes)
+                draft.records += group.tombstones()
+        draft.reply(codes)
         return draft.decision()
 
     # --- the contract of a machine
 
     def replay(self, record: GroupRecord) -> None:
         """Take over what a record says."""
-        if isinstance(record, OffsetCommitRecord):
-            if record.value is not None and record.group_id not in self._groups:
-                # A group that only stores offsets is not written down by itself.
-                self._groups[record.group_id] = ClassicGroup(record.group_id, record.value.commit_timestamp)
-            self._offsets.replay(record)
-        elif record.value is not None:
-            group = self._groups.get(record.group_id)
+        match record:
+            case OffsetCommitRecord():
+                if record.value is not None and record.group_id not in self._groups:
+                    # A group that only stores offsets is not written down by itself.
+                    self._groups[record.group_id] = ClassicGroup(record.group_id, record.value.commit_timestamp)
+                self._offsets.replay(record)
+            case GroupMetadataRecord():
+                self._replay_classic(record)
+
+    def _replay_classic(self, record: GroupMetadataRecord) -> None:
+        group = self._classic_group(record.group_id)
+        if record.value is not None:
             if group is None:
-                group = self._groups[record.group_id] = ClassicGroup(
-                    record.group_id, record.value.current_state_timestamp
-                )
+                group = ClassicGroup(record.group_id, record.value.current_state_timestamp)
+                self._groups[record.group_id] = group
             group.replay(record.value)
-        else:
-            group = self._groups.pop(record.group_id, None)
-            if group is not None:
-                self._classic.cancel_all(group)
+        elif group is not None:
+            del self._groups[record.group_id]
+            self._classic.cancel_all(group)
 
     def loaded(self, now: Instant) -> None:
         """Everybody known gets a fresh session."""
         for group in self._groups.values():
-            self._classic.resume(group, now)
+            self._kinds[group.kind].resume(group, now)
         if self._groups:
             self._schedule_expiry(now)
 
@@ -335,15 +318,16 @@ class GroupsMachine:
 
     def decide_expired(self, now: Instant) -> Decision[GroupRecord]:
         """Handle what is due, up to the first that has to be written down."""
-        draft = Draft()
+        draft = Draft(now, Promise())
         while not draft.records and (name := self._deadlines.pop_due(now.monotonic)) is not None:
             match name.kind:
                 case Timer.OFFSETS:
-                    self._expire_offsets(now, draft)
+                    self._expire_offsets(draft)
                 case Timer.PURGE:
-                    self._purge_topics(now, draft)
+                    self._purge_topics(draft)
                 case _:
-                    self._classic.expired(name, self._groups[name.group_id], now, draft)
+                    group = self._groups[name.group_id]
+                    self._kinds[group.kind].expired(name, group, draft)
         return draft.decision()
 
     def encode(self, record: GroupRecord, now: Instant) -> RecordData:
@@ -361,23 +345,23 @@ class GroupsMachine:
         if OFFSETS_TIMER not in self._deadlines:
             self._deadlines.set(OFFSETS_TIMER, now.monotonic + self._settings.offsets_retention_check_interval)
 
-    def _expire_offsets(self, now: Instant, draft: Draft) -> None:
+    def _expire_offsets(self, draft: Draft) -> None:
         """Offsets that are too old go, and groups that have nothing left."""
         for group in self._groups.values():
             room = self._settings.expiry_batch - len(draft.records)
             offsets = self._offsets.of(group.group_id)
-            expired = expired_offsets(group, offsets, self._settings.offsets_retention, now.wall)
+            expired = expired_offsets(group, offsets, self._settings.offsets_retention, draft.now.wall)
             for place in expired[:room]:
                 draft.write(forget_record(group.group_id, place))
             if len(expired) >= room:
-                self._deadlines.set(OFFSETS_TIMER, now.monotonic)
+                self._deadlines.set(OFFSETS_TIMER, draft.now.monotonic)
                 return
-            if len(expired) == len(offsets) and group.state is GroupState.EMPTY and not group.pending_join:
-                draft.write(GroupMetadataRecord(group.group_id, None))
+            if len(expired) == len(offsets) and group.is_forgettable:
+                draft.records += group.tombstones()
         if self._groups:
-            self._schedule_expiry(now)
+            self._schedule_expiry(draft.now)
 
-    def _purge_topics(self, now: Instant, draft: Draft) -> None:
+    def _purge_topics(self, draft: Draft) -> None:
         """What was committed for deleted topics goes. The list is dropped once a search finds nothing more."""
         deleted: dict[str, list[Uuid]] = {}
         for name, topic_id in self._deleted_topics:
@@ -387,7 +371,7 @@ class GroupsMachine:
                 if any(committed.is_of(topic_id) for topic_id in deleted.get(place.topic, ())):
                     draft.write(forget_record(group_id, place))
                     if len(draft.records) >= self._settings.expiry_batch:
-                        self._deadlines.set(PURGE_TIMER, now.monotonic)
+                        self._deadlines.set(PURGE_TIMER, draft.now.monotonic)
                         return
         self._deleted_topics.clear()
 
@@ -399,8 +383,7 @@ class GroupsMachine:
         self._offsets.check()
         for group_id, group in self._groups.items():
             assert group.group_id == group_id
-            group.check()
-            self._classic.check(group)
+            self._kinds[group.kind].check(group)
         for group_id, _ in self._offsets.groups():
             assert group_id in self._groups, f"offsets of {group_id}, which does not exist"
         assert not self._groups or OFFSETS_TIMER in self._deadlines, "groups that nobody would ever forget"

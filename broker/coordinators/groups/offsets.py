@@ -18,8 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from broker.coordinators.groups.classic.group import ClassicGroup
-from broker.coordinators.groups.classic.states import GroupState
+from broker.coordinators.groups.group import Group
 from broker.coordinators.groups.records import OffsetCommitRecord
 from kproto.formats.consumer_offsets import OffsetCommitValue
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
@@ -119,25 +118,21 @@ def forget_record(group_id: str, place: TopicPartition) -> OffsetCommitRecord:
 
 
 def expired_offsets(
-    group: ClassicGroup, offsets: Mapping[TopicPartition, CommittedOffset], retention: int, now_wall: int
+    group: Group, offsets: Mapping[TopicPartition, CommittedOffset], retention: int, now_wall: int
 ) -> list[TopicPartition]:
     """Those of a group's offsets that may be forgotten now."""
-    since_empty: int | None = None
-    if group.protocol_type is not None:
-        if group.state is GroupState.EMPTY:
-            # A record of Kafka before 2.1 does not say since when: then each offset counts from its commit.
-            since_empty = group.state_timestamp if group.state_timestamp != -1 else None
-        elif group.state is not GroupState.STABLE or not group.uses_consumer_protocol:
-            return []
+    age = group.offset_age
+    if not age.expires:
+        return []
     subscribed = group.subscribed_among({place.topic for place in offsets})
     return [
         place
         for place, committed in offsets.items()
-        if place.topic not in subscribed and _is_expired(committed, since_empty, retention, now_wall)
+        if place.topic not in subscribed and _is_expired(committed, age.since, retention, now_wall)
     ]
 
 
-def _is_expired(committed: CommittedOffset, since_empty: int | None, retention: int, now_wall: int) -> bool:
+def _is_expired(committed: CommittedOffset, since: int | None, retention: int, now_wall: int) -> bool:
     if committed.expire_timestamp != NO_EXPIRY:
         return now_wall >= committed.expire_timestamp
-    return now_wall - (committed.commit_timestamp if since_empty is None else since_empty) >= retention
+    return now_wall - (committed.commit_timestamp if since is None else since) >= retention

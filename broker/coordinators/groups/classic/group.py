@@ -6,7 +6,7 @@ the log: members are joining, a generation has been formed whose leader is still
 volatile by design (see `states.py`): losing it in a crash costs one more rebalance and nothing else.
 
 Hence two kinds of mutators here. `replay` takes over what a record says and is the only way into EMPTY and STABLE;
-the others keep account of who is taking part in the rebalance now, and are called by the decisions in `rebalance.py`.
+the others keep account of who is taking part in the rebalance now, and are called by the decisions in `protocol.py`.
 
 Sources: Kafka's ClassicGroup and ClassicGroupMember; KIP-62 (rebalance timeout), KIP-345 (static members), KIP-394
 (member id required).
@@ -20,14 +20,20 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from broker.coordinators.groups.classic.states import GroupEvent, GroupState, next_state
+from broker.coordinators.groups.group import OffsetAge
+from broker.coordinators.groups.records import GroupMetadataRecord, GroupRecord
 from broker.coordinators.machine import Promise
 from kproto.errors import ErrorCode, ProtocolError, Truncated
 from kproto.formats.consumer_offsets import GroupMetadataValue, MemberMetadata
 from kproto.formats.consumer_protocol import ConsumerProtocolSubscription
 from kproto.messages.describe_groups import DescribedGroup, DescribedGroupMember
 from kproto.messages.join_group import JoinGroupResponse, JoinGroupResponseMember
+from kproto.messages.list_groups import ListedGroup
 from kproto.messages.sync_group import SyncGroupResponse
 from kproto.schema.compile import DEFAULT_ELEMENT_BUDGET, decoder
+
+CLASSIC: Final = "classic"
+"""The kind of these groups, as ListGroups shows it and filters by it."""
 
 CONSUMER_PROTOCOL_TYPE: Final = "consumer"
 REBALANCING: Final = frozenset({GroupState.PREPARING_REBALANCE, GroupState.COMPLETING_REBALANCE})
@@ -146,6 +152,51 @@ class ClassicGroup:
         self.pending_sync: dict[str, None] = {}  # members that have not asked for their assignment yet
         self.initial: InitialDelay | None = None
 
+    # --- questions that are asked of any group
+
+    @property
+    def kind(self) -> str:
+        """What ListGroups calls groups of this kind."""
+        return CLASSIC
+
+    @property
+    def is_empty(self) -> bool:
+        """True when the group is settled and has no members."""
+        return self.state is GroupState.EMPTY
+
+    @property
+    def is_forgettable(self) -> bool:
+        """True when no client is a member, and none has been given an id to join with."""
+        return self.is_empty and not self.pending_join
+
+    @property
+    def uses_consumer_protocol(self) -> bool:
+        """Its members are consumers, and what they subscribe to can be read."""
+        return self.protocol_type == CONSUMER_PROTOCOL_TYPE
+
+    @property
+    def offset_age(self) -> OffsetAge:
+        """From when the group became empty, if it has had members (KIP-211); else from each commit."""
+        if self.protocol_type is None:
+            return OffsetAge(True)
+        if self.state is GroupState.EMPTY:
+            # A record of Kafka before 2.1 does not say since when: then each offset counts from its commit.
+            return OffsetAge(True, self.state_timestamp if self.state_timestamp != -1 else None)
+        return OffsetAge(self.state is GroupState.STABLE and self.uses_consumer_protocol)
+
+    def listed(self) -> ListedGroup:
+        """The group as ListGroups shows it."""
+        return ListedGroup(
+            group_id=self.group_id,
+            protocol_type=self.protocol_type or "",
+            group_state=self.state.value,
+            group_type=CLASSIC,
+        )
+
+    def tombstones(self) -> Sequence[GroupRecord]:
+        """The record after which the group is gone."""
+        return (GroupMetadataRecord(self.group_id, None),)
+
     # --- questions
 
     @property
@@ -190,11 +241,6 @@ class ClassicGroup:
         candidates = self._candidates()
         votes = Counter(member.vote(candidates) for member in self.members.values())
         return votes.most_common(1)[0][0]
-
-    @property
-    def uses_consumer_protocol(self) -> bool:
-        """Its members are consumers, and what they subscribe to can be read."""
-        return self.protocol_type == CONSUMER_PROTOCOL_TYPE
 
     def subscribed_among(self, topics: Iterable[str]) -> set[str]:
         """Those of `topics` that the members read, as far as their subscriptions can be parsed.

@@ -27,16 +27,15 @@ record has been replayed. Source: Kafka's GroupMetadataManager (classicGroupJoin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from broker.coordinators.deadlines import Deadlines
 from broker.coordinators.groups.classic.group import ClassicGroup, ClassicMember, InitialDelay, Protocol
 from broker.coordinators.groups.classic.states import GroupEvent, GroupState
-from broker.coordinators.groups.records import GroupMetadataRecord, GroupRecord
+from broker.coordinators.groups.decision import UNKNOWN_MEMBER_ID, Caller, CommittingMember, Draft, Timer, TimerName
+from broker.coordinators.groups.records import GroupMetadataRecord
 from broker.coordinators.groups.settings import GroupSettings
-from broker.coordinators.machine import Decision, Promise
 from kproto.errors import ErrorCode
 from kproto.messages.heartbeat import HeartbeatRequest
 from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
@@ -45,59 +44,8 @@ from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 from storage.seams.clock import Instant
 from storage.seams.entropy import Entropy
 
-UNKNOWN_MEMBER_ID: Final = ""
-"""What a member calls itself that has not been given an id yet."""
-
 RECORD_OVERHEAD: Final = 256
 """Generous bytes for the fixed fields of one member in the group's record."""
-
-
-class Caller(NamedTuple):
-    """Who asks, and in which version of the API."""
-
-    client_id: str
-    client_host: str
-    api_version: int
-
-
-class Timer(Enum):
-    """The kinds of deadlines; named together with the group and, for a session, the member."""
-
-    SESSION = "session"
-    JOIN = "join"
-    SYNC = "sync"
-    OFFSETS = "offsets"
-    PURGE = "purge"
-
-
-class TimerName(NamedTuple):
-    """One deadline of a shard."""
-
-    kind: Timer
-    group_id: str = ""
-    member_id: str = ""
-
-
-class Draft:
-    """A decision while it is being taken."""
-
-    __slots__ = ("records", "replies")
-
-    def __init__(self) -> None:
-        self.records: list[GroupRecord] = []
-        self.replies: list[tuple[Promise[Any], Any]] = []
-
-    def write(self, record: GroupRecord) -> None:
-        """This will be in the log, and replayed."""
-        self.records.append(record)
-
-    def reply(self, promise: Promise[Any], value: Any) -> None:
-        """This will be answered once the records are durable."""
-        self.replies.append((promise, value))
-
-    def decision(self) -> Decision[GroupRecord]:
-        """Final."""
-        return Decision(self.records, self.replies)
 
 
 class ClassicProtocol:
@@ -115,26 +63,24 @@ class ClassicProtocol:
         group: ClassicGroup,
         request: JoinGroupRequest,
         caller: Caller,
-        now: Instant,
-        promise: Promise[JoinGroupResponse],
         draft: Draft,
     ) -> None:
         """Decide on a JoinGroup whose group exists and whose numbers are in bounds."""
         if not self._has_room(group, request):
-            draft.reply(promise, _join_refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID))
+            draft.reply(_join_refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID))
             if group.state is GroupState.PREPARING_REBALANCE or request.member_id in group.pending_join:
                 self._forget_member(group, request.member_id, draft)
-                self._maybe_complete_join(group, now, draft)
+                self._maybe_complete_join(group, draft)
         elif not group.supports(request.protocol_type, [protocol.name for protocol in request.protocols]):
-            draft.reply(promise, _join_refusal(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, request.member_id))
+            draft.reply(_join_refusal(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, request.member_id))
         elif request.member_id == UNKNOWN_MEMBER_ID:
-            self._join_new(group, request, caller, now, promise, draft)
+            self._join_new(group, request, caller, draft)
         elif request.member_id in group.pending_join and request.group_instance_id is None:
-            self._add_member(group, request.member_id, request, caller, now, promise, draft)
+            self._add_member(group, request.member_id, request, caller, draft)
         elif (error := group.validate(request.member_id, request.group_instance_id)) is not ErrorCode.NONE:
-            draft.reply(promise, _join_refusal(error, request.member_id))
+            draft.reply(_join_refusal(error, request.member_id))
         else:
-            self._rejoin(group, group.members[request.member_id], request, caller, now, promise, draft)
+            self._rejoin(group, group.members[request.member_id], request, caller, draft)
 
     def _has_room(self, group: ClassicGroup, request: JoinGroupRequest) -> bool:
         """Kafka's rule for group.max.size, and our caps on memory.
@@ -161,25 +107,23 @@ class ClassicProtocol:
         group: ClassicGroup,
         request: JoinGroupRequest,
         caller: Caller,
-        now: Instant,
-        promise: Promise[JoinGroupResponse],
         draft: Draft,
     ) -> None:
         instance_id = request.group_instance_id
         member_id = self._new_member_id(caller.client_id if instance_id is None else instance_id)
         if instance_id is not None:
             if instance_id in group.static:
-                self._replace_static(group, member_id, request, caller, now, promise, draft)
+                self._replace_static(group, member_id, request, caller, draft)
             else:
-                self._add_member(group, member_id, request, caller, now, promise, draft)
+                self._add_member(group, member_id, request, caller, draft)
         elif caller.api_version < 4:
-            self._add_member(group, member_id, request, caller, now, promise, draft)
+            self._add_member(group, member_id, request, caller, draft)
         elif len(group.pending_join) >= self._settings.max_pending_members:
-            draft.reply(promise, _join_refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID))
+            draft.reply(_join_refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID))
         else:
             group.pending_join[member_id] = None
-            self._set(Timer.SESSION, group, now, request.session_timeout_ms, member_id)
-            draft.reply(promise, _join_refusal(ErrorCode.MEMBER_ID_REQUIRED, member_id))
+            self._set(Timer.SESSION, group, draft.now, request.session_timeout_ms, member_id)
+            draft.reply(_join_refusal(ErrorCode.MEMBER_ID_REQUIRED, member_id))
 
     def _new_member_id(self, prefix: str) -> str:
         return f"{prefix}-{UUID(bytes=self._entropy.uuid())}"
@@ -190,8 +134,6 @@ class ClassicProtocol:
         member_id: str,
         request: JoinGroupRequest,
         caller: Caller,
-        now: Instant,
-        promise: Promise[JoinGroupResponse],
         draft: Draft,
     ) -> None:
         if group.initial is not None:
@@ -206,12 +148,12 @@ class ClassicProtocol:
                 session_timeout=request.session_timeout_ms,
                 protocol_type=request.protocol_type,
                 protocols=_protocols(request),
-                joining=promise,
+                joining=draft.promise,
                 is_new=True,
             )
         )
-        self._set(Timer.SESSION, group, now, self._settings.new_member_join_timeout, member_id)
-        self._rebalance_or_complete(group, now, draft)
+        self._set(Timer.SESSION, group, draft.now, self._settings.new_member_join_timeout, member_id)
+        self._rebalance_or_complete(group, draft)
 
     def _rejoin(
         self,
@@ -219,8 +161,6 @@ class ClassicProtocol:
         member: ClassicMember,
         request: JoinGroupRequest,
         caller: Caller,
-        now: Instant,
-        promise: Promise[JoinGroupResponse],
         draft: Draft,
     ) -> None:
         """A known member joins again.
@@ -231,10 +171,10 @@ class ClassicProtocol:
         unchanged = _protocols(request) == tuple(member.protocols)
         leads_stable = group.state is GroupState.STABLE and group.leader == member.member_id
         if group.state is GroupState.PREPARING_REBALANCE or leads_stable or not unchanged:
-            self._update_member(group, member, request, caller, promise, draft)
-            self._rebalance_or_complete(group, now, draft)
+            self._update_member(group, member, request, caller, draft)
+            self._rebalance_or_complete(group, draft)
         else:
-            draft.reply(promise, group.join_answer(member))
+            draft.reply(group.join_answer(member))
 
     def _update_member(
         self,
@@ -242,12 +182,11 @@ class ClassicProtocol:
         member: ClassicMember,
         request: JoinGroupRequest,
         caller: Caller,
-        promise: Promise[JoinGroupResponse],
         draft: Draft,
     ) -> None:
         if member.joining is not None:
-            draft.reply(member.joining, _join_refusal(ErrorCode.REBALANCE_IN_PROGRESS, member.member_id))
-        member.joining = promise
+            draft.answer(member.joining, _join_refusal(ErrorCode.REBALANCE_IN_PROGRESS, member.member_id))
+        member.joining = draft.promise
         group.change_protocols(member, _protocols(request))
         member.rebalance_timeout = _rebalance_timeout(request, caller)
         member.session_timeout = request.session_timeout_ms
@@ -258,8 +197,6 @@ class ClassicProtocol:
         new_id: str,
         request: JoinGroupRequest,
         caller: Caller,
-        now: Instant,
-        promise: Promise[JoinGroupResponse],
         draft: Draft,
     ) -> None:
         """A static member has restarted: it takes its own place under a new id, and its former self is fenced."""
@@ -268,17 +205,17 @@ class ClassicProtocol:
         old_leader = group.leader
         member = group.members[old_id]
         if member.joining is not None:
-            draft.reply(member.joining, _join_refusal(ErrorCode.FENCED_INSTANCE_ID, old_id))
+            draft.answer(member.joining, _join_refusal(ErrorCode.FENCED_INSTANCE_ID, old_id))
             member.joining = None
         if member.syncing is not None:
-            draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.FENCED_INSTANCE_ID))
+            draft.answer(member.syncing, SyncGroupResponse(error_code=ErrorCode.FENCED_INSTANCE_ID))
             member.syncing = None
             group.pending_sync[old_id] = None
         self._deadlines.cancel(TimerName(Timer.SESSION, group.group_id, old_id))
         group.rename(member, new_id)
         member.is_new = False
-        self._update_member(group, member, request, caller, promise, draft)
-        self._set(Timer.SESSION, group, now, member.session_timeout, new_id)
+        self._update_member(group, member, request, caller, draft)
+        self._set(Timer.SESSION, group, draft.now, member.session_timeout, new_id)
 
         if group.state is GroupState.STABLE and group.elect_protocol() == group.protocol_name:
             member.joining = None
@@ -291,51 +228,51 @@ class ClassicProtocol:
                 answer.members = []
             assignments = {each.member_id: each.assignment for each in group.members.values()}
             draft.write(GroupMetadataRecord(group.group_id, group.metadata_value(assignments)))
-            draft.reply(promise, answer)
+            draft.reply(answer)
         else:
             # While the leader computes, it knows the member by its old id: nothing would be assigned to the new one.
-            self._rebalance_or_complete(group, now, draft)
+            self._rebalance_or_complete(group, draft)
 
     # --- the first phase
 
-    def prepare_rebalance(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+    def prepare_rebalance(self, group: ClassicGroup, draft: Draft) -> None:
         """Begin to gather members. Those who wait for an assignment that will not come are told to join again."""
         if group.state is GroupState.COMPLETING_REBALANCE:
             for member in group.members.values():
                 member.assignment = b""
                 if member.syncing is not None:
-                    draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
+                    draft.answer(member.syncing, SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
                     member.syncing = None
-                    self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
+                    self._set(Timer.SESSION, group, draft.now, member.session_timeout, member.member_id)
         group.pending_sync.clear()
         self._deadlines.cancel(TimerName(Timer.SYNC, group.group_id))
         if group.state is GroupState.EMPTY:
-            group.transition(GroupEvent.MEMBER_JOINED, now.wall)
+            group.transition(GroupEvent.MEMBER_JOINED, draft.now.wall)
             delay = self._settings.initial_rebalance_delay
             if delay > 0:
                 group.initial = InitialDelay(delay, max(group.rebalance_timeout - delay, 0))
-                self._set(Timer.JOIN, group, now, delay)
+                self._set(Timer.JOIN, group, draft.now, delay)
             else:
-                self._complete_join(group, now, draft)
+                self._complete_join(group, draft)
         else:
-            group.transition(GroupEvent.MEMBERSHIP_CHANGED, now.wall)
+            group.transition(GroupEvent.MEMBERSHIP_CHANGED, draft.now.wall)
             if group.all_joined:
-                self._complete_join(group, now, draft)
+                self._complete_join(group, draft)
             else:
-                self._set(Timer.JOIN, group, now, group.rebalance_timeout)
+                self._set(Timer.JOIN, group, draft.now, group.rebalance_timeout)
 
-    def _rebalance_or_complete(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+    def _rebalance_or_complete(self, group: ClassicGroup, draft: Draft) -> None:
         if group.state is GroupState.PREPARING_REBALANCE:
-            self._maybe_complete_join(group, now, draft)
+            self._maybe_complete_join(group, draft)
         else:
-            self.prepare_rebalance(group, now, draft)
+            self.prepare_rebalance(group, draft)
 
-    def _maybe_complete_join(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+    def _maybe_complete_join(self, group: ClassicGroup, draft: Draft) -> None:
         """The first phase is over when nobody is missing; an initial delay is waited for in any case."""
         if group.state is GroupState.PREPARING_REBALANCE and group.initial is None and group.all_joined:
-            self._complete_join(group, now, draft)
+            self._complete_join(group, draft)
 
-    def _complete_join(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+    def _complete_join(self, group: ClassicGroup, draft: Draft) -> None:
         """Go on with those who have come. A static member that has not keeps its place until its session ends."""
         self._deadlines.cancel(TimerName(Timer.JOIN, group.group_id))
         group.initial = None
@@ -343,28 +280,28 @@ class ClassicProtocol:
         for member_id in absent:
             self._forget_member(group, member_id, draft)
         if not group.members:
-            draft.write(GroupMetadataRecord(group.group_id, group.emptied_value(now.wall)))
+            draft.write(GroupMetadataRecord(group.group_id, group.emptied_value(draft.now.wall)))
         elif not group.elect_joined_leader():
-            self._set(Timer.JOIN, group, now, group.rebalance_timeout)
+            self._set(Timer.JOIN, group, draft.now, group.rebalance_timeout)
         else:
-            group.begin_generation(now.wall)
+            group.begin_generation(draft.now.wall)
             for member in group.members.values():
                 if member.joining is not None:
-                    draft.reply(member.joining, group.join_answer(member))
+                    draft.answer(member.joining, group.join_answer(member))
                     member.joining = None
                 member.is_new = False
-                self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
-            self._set(Timer.SYNC, group, now, group.rebalance_timeout)
+                self._set(Timer.SESSION, group, draft.now, member.session_timeout, member.member_id)
+            self._set(Timer.SYNC, group, draft.now, group.rebalance_timeout)
 
-    def _prolong_initial_delay(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+    def _prolong_initial_delay(self, group: ClassicGroup, draft: Draft) -> None:
         initial = group.initial
         assert initial is not None
         if initial.member_added and initial.remaining:
             delay = min(self._settings.initial_rebalance_delay, initial.remaining)
             group.initial = InitialDelay(delay, max(initial.remaining - initial.delay, 0))
-            self._set(Timer.JOIN, group, now, delay)
+            self._set(Timer.JOIN, group, draft.now, delay)
         else:
-            self._complete_join(group, now, draft)
+            self._complete_join(group, draft)
 
     # --- the second phase
 
@@ -372,8 +309,6 @@ class ClassicProtocol:
         self,
         group: ClassicGroup,
         request: SyncGroupRequest,
-        now: Instant,
-        promise: Promise[SyncGroupResponse],
         draft: Draft,
     ) -> None:
         """Decide on a SyncGroup."""
@@ -387,23 +322,23 @@ class ClassicProtocol:
         if error is ErrorCode.NONE and group.state is GroupState.PREPARING_REBALANCE:
             error = ErrorCode.REBALANCE_IN_PROGRESS
         if error is not ErrorCode.NONE:
-            draft.reply(promise, SyncGroupResponse(error_code=error))
+            draft.reply(SyncGroupResponse(error_code=error))
             return
         member = group.members[request.member_id]
         group.pending_sync.pop(member.member_id, None)
         if not group.pending_sync:
             self._deadlines.cancel(TimerName(Timer.SYNC, group.group_id))
         if group.state is GroupState.STABLE:
-            draft.reply(promise, group.sync_answer(member.assignment))
+            draft.reply(group.sync_answer(member.assignment))
             return
         assert group.state is GroupState.COMPLETING_REBALANCE
         if member.syncing is not None:
-            draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
-        member.syncing = promise
+            draft.answer(member.syncing, SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
+        member.syncing = draft.promise
         if group.leader == member.member_id:
-            self._settle(group, {each.member_id: each.assignment for each in request.assignments}, now, draft)
+            self._settle(group, {each.member_id: each.assignment for each in request.assignments}, draft)
 
-    def _settle(self, group: ClassicGroup, assignments: dict[str, bytes], now: Instant, draft: Draft) -> None:
+    def _settle(self, group: ClassicGroup, assignments: dict[str, bytes], draft: Draft) -> None:
         """Write the generation down and give everybody who waits its share; nothing to whom the leader forgot."""
         assignments = {member_id: assignments.get(member_id, b"") for member_id in group.members}
         value = group.metadata_value(assignments)
@@ -413,17 +348,17 @@ class ClassicProtocol:
             if member.syncing is None:
                 continue
             if too_large:
-                draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_SERVER_ERROR))
+                draft.answer(member.syncing, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_SERVER_ERROR))
             else:
-                draft.reply(member.syncing, group.sync_answer(assignments[member.member_id]))
+                draft.answer(member.syncing, group.sync_answer(assignments[member.member_id]))
             member.syncing = None
-            self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
+            self._set(Timer.SESSION, group, draft.now, member.session_timeout, member.member_id)
         if too_large:
-            self.prepare_rebalance(group, now, draft)
+            self.prepare_rebalance(group, draft)
         else:
             draft.write(GroupMetadataRecord(group.group_id, value))
 
-    # --- staying and leaving
+    # --- staying
 
     def heartbeat(self, group: ClassicGroup, request: HeartbeatRequest, now: Instant) -> ErrorCode:
         """Decide on a heartbeat. One that says 'join again' keeps the session alive as well."""
@@ -441,9 +376,30 @@ class ClassicProtocol:
         """This member has been heard of."""
         self._set(Timer.SESSION, group, now, group.members[member_id].session_timeout, member_id)
 
-    def leave(
-        self, group: ClassicGroup, leavers: Sequence[MemberIdentity], now: Instant, draft: Draft
-    ) -> list[MemberResponse]:
+    # --- offsets
+
+    def commit_error(self, group: ClassicGroup, member: CommittingMember) -> ErrorCode:
+        """Members of this generation may commit; and any client without a generation, while there are no members."""
+        member_id, instance_id, generation, _ = member
+        if group.state is GroupState.EMPTY and generation < 0:
+            return ErrorCode.NONE
+        if generation < 0 and not member_id and instance_id is None:
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        error = group.validate(member_id, instance_id)
+        if error is ErrorCode.NONE and generation != group.generation:
+            error = ErrorCode.ILLEGAL_GENERATION
+        if error is ErrorCode.NONE and group.state is GroupState.COMPLETING_REBALANCE:
+            error = ErrorCode.REBALANCE_IN_PROGRESS
+        return error
+
+    def heard_of(self, group: ClassicGroup, member_id: str, now: Instant) -> None:
+        """A commit keeps a member's session alive; from an empty group it comes from no member."""
+        if group.members:
+            self.keep_session(group, member_id, now)
+
+    # --- leaving
+
+    def leave(self, group: ClassicGroup, leavers: Sequence[MemberIdentity], draft: Draft) -> list[MemberResponse]:
         """Let these members go. An administrator removes static members by their instance id alone."""
         answers = [
             MemberResponse(
@@ -454,7 +410,7 @@ class ClassicProtocol:
             for leaver in leavers
         ]
         if any(answer.error_code == ErrorCode.NONE for answer in answers) and group.state is not GroupState.EMPTY:
-            self._rebalance_or_complete(group, now, draft)
+            self._rebalance_or_complete(group, draft)
         return answers
 
     def _leave_one(self, group: ClassicGroup, leaver: MemberIdentity, draft: Draft) -> ErrorCode:
@@ -478,9 +434,9 @@ class ClassicProtocol:
         if member is None:
             return
         if member.joining is not None:
-            draft.reply(member.joining, _join_refusal(ErrorCode.UNKNOWN_MEMBER_ID, UNKNOWN_MEMBER_ID))
+            draft.answer(member.joining, _join_refusal(ErrorCode.UNKNOWN_MEMBER_ID, UNKNOWN_MEMBER_ID))
         if member.syncing is not None:
-            draft.reply(member.syncing, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+            draft.answer(member.syncing, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
 
     # --- time
 
@@ -492,41 +448,41 @@ class ClassicProtocol:
             group.transition(GroupEvent.MEMBERSHIP_CHANGED, now.wall)
             self._set(Timer.JOIN, group, now, group.rebalance_timeout)
 
-    def expired(self, name: TimerName, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+    def expired(self, name: TimerName, group: ClassicGroup, draft: Draft) -> None:
         """A deadline has passed."""
         match name.kind:
             case Timer.SESSION:
-                self._session_expired(group, name.member_id, now, draft)
+                self._session_expired(group, name.member_id, draft)
             case Timer.JOIN:
-                self._join_expired(group, now, draft)
+                self._join_expired(group, draft)
             case Timer.SYNC:
-                self._sync_expired(group, now, draft)
+                self._sync_expired(group, draft)
             case _:
                 raise AssertionError(f"{name.kind} is no deadline of a classic group")
 
-    def _session_expired(self, group: ClassicGroup, member_id: str, now: Instant, draft: Draft) -> None:
+    def _session_expired(self, group: ClassicGroup, member_id: str, draft: Draft) -> None:
         member = group.members.get(member_id)
         if member is not None and member.awaits_answer:
             return  # it gets a fresh session with its answer
         self._forget_member(group, member_id, draft)
         if group.state is GroupState.PREPARING_REBALANCE:
             if group.all_joined:
-                self._complete_join(group, now, draft)
+                self._complete_join(group, draft)
         elif member is not None:
-            self.prepare_rebalance(group, now, draft)
+            self.prepare_rebalance(group, draft)
 
-    def _join_expired(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+    def _join_expired(self, group: ClassicGroup, draft: Draft) -> None:
         assert group.state is GroupState.PREPARING_REBALANCE
         if group.initial is not None:
-            self._prolong_initial_delay(group, now, draft)
+            self._prolong_initial_delay(group, draft)
         else:
-            self._complete_join(group, now, draft)
+            self._complete_join(group, draft)
 
-    def _sync_expired(self, group: ClassicGroup, now: Instant, draft: Draft) -> None:
+    def _sync_expired(self, group: ClassicGroup, draft: Draft) -> None:
         """Whoever has not asked for its assignment in time is gone."""
         for member_id in list(group.pending_sync):
             self._forget_member(group, member_id, draft)
-        self.prepare_rebalance(group, now, draft)
+        self.prepare_rebalance(group, draft)
 
     def cancel_all(self, group: ClassicGroup) -> None:
         """The group goes: none of its deadlines may come."""
@@ -541,7 +497,8 @@ class ClassicProtocol:
     # --- invariants
 
     def check(self, group: ClassicGroup) -> None:
-        """Whoever could be waited for in vain has a deadline."""
+        """The group is sound, and every client that could be waited for in vain has a deadline."""
+        group.check()
         for member in group.members.values():
             timer = TimerName(Timer.SESSION, group.group_id, member.member_id)
             assert member.awaits_answer or timer in self._deadlines, f"{member.member_id} could be silent for ever"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from broker.coordinators.groups.classic.protocol import Caller
-from broker.coordinators.groups.machine import CommittingMember, GroupsMachine
+from broker.coordinators.groups.decision import Caller, CommittingMember
+from broker.coordinators.groups.machine import GroupsMachine
 from broker.coordinators.groups.offsets import OffsetToCommit
 from broker.coordinators.groups.records import GroupRecord
 from broker.coordinators.groups.settings import GroupSettings
@@ -261,14 +261,14 @@ class Shard:
         """OffsetDelete."""
         waiting: Waiting[list[ErrorCode]] = Waiting()
         wanted = [TopicPartition(*place) for place in places]
-        self._send(waiting, self.machine.decide_delete_offsets(group, wanted, waiting.promise))
+        self._send(waiting, self.machine.decide_delete_offsets(group, wanted, self.clock.now(), waiting.promise))
         reply: Any = waiting.reply
         return reply if isinstance(reply, list) else waiting.error
 
     def delete(self, *groups: str) -> list[ErrorCode]:
         """DeleteGroups."""
         waiting: Waiting[list[ErrorCode]] = Waiting()
-        return self._send(waiting, self.machine.decide_delete_groups(groups, waiting.promise)).reply
+        return self._send(waiting, self.machine.decide_delete_groups(groups, self.clock.now(), waiting.promise)).reply
 
     # --- builders
 

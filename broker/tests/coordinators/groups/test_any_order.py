@@ -83,7 +83,7 @@ class Clients(RuleBasedStateMachine):
     @rule(pick=PICK, stale=st.sampled_from([0, 0, 0, 1]))
     def sync(self, pick: int, stale: int) -> None:
         group, member, instance = self._member(pick)
-        found = self.shard.machine._groups.get(group)
+        found = self.shard.machine._classic_group(group)
         generation = (found.generation if found is not None else 1) - stale
         shares = {each: f"{generation} {each}".encode() for g, each, _ in self.ids if g == group}
         waiting = self.shard.sync(member, generation, shares, group=group, instance=instance)
@@ -108,7 +108,7 @@ class Clients(RuleBasedStateMachine):
     @rule(pick=PICK, partition=st.integers(0, 2), offset=st.integers(0, 9), outsider=st.booleans())
     def commit(self, pick: int, partition: int, offset: int, outsider: bool) -> None:
         group, member, instance = self._member(pick)
-        found = self.shard.machine._groups.get(group)
+        found = self.shard.machine._classic_group(group)
         generation = -1 if outsider or found is None else found.generation
         code = self.shard.commit(
             {("t", partition): offset},

@@ -51,9 +51,9 @@ async def test_only_shards_that_hold_something_are_loaded_at_the_start() -> None
         await with_coordinator(w)
         await with_member(w)
     async with world(groups=True, store=store) as w:
-        assert len(w.services.groups._shards) == 1
+        assert len(w.services.groups.shards.open) == 1
         await with_member(w, "another")
-        assert len(w.services.groups._shards) == 2
+        assert len(w.services.groups.shards.open) == 2
 
 
 async def test_an_offline_shard_stops_neither_the_start_nor_the_others(
@@ -135,9 +135,8 @@ async def test_topics_that_went_while_nobody_watched_take_their_offsets_along() 
         await w.cluster.delete_topics([w.cluster.image.topics["t"].topic_id])
     async with world(groups=True, store=store) as w:
         await trio.testing.wait_all_tasks_blocked()
-        [shard] = w.services.groups._shards.values()
-        assert shard.runtime.machine is not None
-        assert {place.topic for place in shard.runtime.machine.committed("g")} == {"kept"}
+        [machine] = w.services.groups.shards.machines()
+        assert {place.topic for place in machine.committed("g")} == {"kept"}
 
 
 async def test_a_deleted_topic_takes_its_offsets_along_soon() -> None:
@@ -148,9 +147,8 @@ async def test_a_deleted_topic_takes_its_offsets_along_soon() -> None:
         await w.ask(commit_request((0, 5), (1, 5)), 9)
         await w.cluster.delete_topics([w.cluster.image.topics["t"].topic_id])
         await trio.testing.wait_all_tasks_blocked()
-        [shard] = w.services.groups._shards.values()
-        assert shard.runtime.machine is not None
-        assert shard.runtime.machine.committed("g") == {}
+        [machine] = w.services.groups.shards.machines()
+        assert machine.committed("g") == {}
 
 
 async def test_deleting_the_offsets_topic_deletes_all_groups() -> None:

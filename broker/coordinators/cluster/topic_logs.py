@@ -1,0 +1,148 @@
+"""The logs of topics: made when a topic has been decided on, removed when it has gone, and never two for one name.
+
+The cluster log says which topics there are; the store holds their logs. This module keeps the second true to the first:
+
+    create:  decide ──durable──> publish ──> `make`   ──> reply
+    delete:  decide ──durable──> publish ──> `remove` ──> reply
+
+**Names are used again at once.** While logs are being made or removed, their topic's name is marked (`making`,
+`removing`), from the decision on. A creation waits while the logs of a deleted topic of the same name are still being
+removed (`wait_until_removed`), and a removal waits for logs that are still being made; nothing else waits.
+
+**After a crash** between the record and the files: missing logs are made by their first append; logs of topics whose
+removal is in the log are deleted at the start (`remove_left_over`). A log of which the cluster log says nothing is left
+alone. A removal that failed is remembered (`removal_failed`), for a snapshot would make the next start forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from broker.config.topics import log_config
+from broker.coordinators.cluster.image import ClusterImage, Topic
+from kproto.errors import KafkaError
+from storage.engine import LogSpec, LogStore
+from storage.seams.logging import get_logger
+
+if TYPE_CHECKING:
+    from broker.config.settings import BrokerConfig
+
+
+class TopicLogs:
+    """Makes and removes the logs of topics. `image` and `config` say what is published now."""
+
+    def __init__(self, store: LogStore, image: Callable[[], ClusterImage], config: Callable[[], BrokerConfig]) -> None:
+        self._store = store
+        self._image = image
+        self._config = config
+        self._being_made: dict[str, trio.Event] = {}
+        self._being_removed: dict[str, trio.Event] = {}
+        self.removal_failed = False
+        """True once logs of a deleted topic could not be removed: the next start has to."""
+        self._logger = get_logger(__name__)
+
+    # --- which names are being worked on
+
+    @contextmanager
+    def making(self) -> Iterator[Names]:
+        """A block in which the logs of topics are made: `names.add` a name once its topic has been decided on."""
+        with _marking(self._being_made) as names:
+            yield names
+
+    @contextmanager
+    def removing(self) -> Iterator[Names]:
+        """A block in which the logs of deleted topics are removed: `names.add` a name once that has been decided on."""
+        with _marking(self._being_removed) as names:
+            yield names
+
+    async def wait_until_made(self, name: str) -> None:
+        """Return when no logs of a topic of this name are being made."""
+        if (making := self._being_made.get(name)) is not None:
+            await making.wait()
+
+    async def wait_until_removed(self, names: Iterable[str]) -> None:
+        """Return when no logs of a topic of these names are being removed."""
+        names = list(names)
+        while removals := [event for name in names if (event := self._being_removed.get(name)) is not None]:
+            await removals[0].wait()
+
+    def removals(self) -> list[trio.Event]:
+        """What to wait for until everything that is being removed now has been removed."""
+        return list(self._being_removed.values())
+
+    # --- the store
+
+    async def make(self, topics: Sequence[Topic], partitions: Sequence[range]) -> None:
+        """Make the logs of these partitions of these topics. A failure is logged: the first append makes up for it."""
+        specs = [
+            spec
+            for topic, wanted in zip(topics, partitions, strict=True)
+            if topic.topic_id in self._image().topics_by_id  # else it was deleted meanwhile
+            for spec in self._specs(topic, wanted)
+        ]
+        if specs:
+            try:
+                await self._store.create_logs(specs)
+            except KafkaError as error:
+                # The topic exists all the same: its record is durable, and its logs are made by their first append.
+                self._logger.error("logs not created", topics=[topic.name for topic in topics], reason=str(error))
+
+    async def remove(self, topics: Sequence[Topic]) -> None:
+        """Remove all logs of topics that were. A failure is logged: the next start makes up for it."""
+        specs = [spec for topic in topics for spec in self._specs(topic, topic.partitions)]
+        if specs:
+            try:
+                await self._store.delete_logs(specs)
+            except KafkaError as error:
+                self.removal_failed = True
+                self._logger.error("logs not deleted", topics=[topic.name for topic in topics], reason=str(error))
+
+    async def remove_left_over(self, removed: Iterable[Topic]) -> None:
+        """Finish what a crash interrupted: of topics that were `removed`, those that left logs behind."""
+        existing = self._store.existing()
+        left_over = [
+            topic
+            for topic in removed
+            if topic.name not in self._image().topics
+            and topic.name not in self._being_removed
+            and any((topic.name, partition) in existing for partition in topic.partitions)
+        ]
+        if left_over:
+            self._logger.info("finishing deletions", topics=[topic.name for topic in left_over])
+            with self.removing() as names:
+                for topic in left_over:
+                    names.add(topic.name)
+                await self.remove(left_over)
+
+    def _specs(self, topic: Topic, partitions: range) -> list[LogSpec]:
+        config = log_config(topic.configs, self._config(), internal=topic.internal)
+        return [LogSpec(topic.name, topic.topic_id, partition, config) for partition in partitions]
+
+
+class Names:
+    """Topic names that one change works on."""
+
+    def __init__(self, marked: dict[str, trio.Event]) -> None:
+        self._marked = marked
+        self.done = trio.Event()
+        self.mine: list[str] = []
+
+    def add(self, name: str) -> None:
+        """Mark `name` until the block ends."""
+        self._marked[name] = self.done
+        self.mine.append(name)
+
+
+@contextmanager
+def _marking(marked: dict[str, trio.Event]) -> Iterator[Names]:
+    names = Names(marked)
+    try:
+        yield names
+    finally:
+        for name in names.mine:
+            del marked[name]
+        names.done.set()

@@ -1,0 +1,248 @@
+"""The shards of an internal topic that this broker coordinates: found by id, loaded, given up.
+
+A coordinator keeps its state in an internal topic (`__consumer_offsets`, for example), one machine for each partition.
+A partition with its log, its runtime and the machine on it is a **shard**. `Shards` hosts those of one topic, for any
+coordinator:
+
+    follow(topic)   the topic is there, was altered, or is gone (None)
+    take_up(i)      this broker coordinates partition i from now on
+    give_up(i)      it does not any more
+    decide(key)     a decision of the shard that `key` belongs to
+
+**Finding.** An id belongs to the partition that it hashes to (`routing.py`). The number of partitions is that of the
+topic when it was first seen, and counts for as long as the topic exists.
+
+**Opening.** A shard whose log holds something is loaded at the start, or when it is taken up. The others, mostly all
+fifty of them, are opened by their first request, for an empty log takes no loading. A request that comes during the
+first load of its shard waits for the end of it; if that was no success, or the state was lost later, requests are
+refused with COORDINATOR_LOAD_IN_PROGRESS until a load has succeeded, as the runtime says.
+
+**Giving up.** Brokers of one cluster share the partitions of an internal topic, and one may lose a partition to another
+while it runs. `give_up` takes effect at once: requests for the shard, those that are waiting for their reply included,
+are answered NOT_COORDINATOR, which sends clients to FindCoordinator. What had been appended stays in the log for the
+next owner; a client that was waiting for it does not learn that. Should two brokers believe that they own a partition,
+the log decides (`expected_end`, see `runtime.py`).
+
+Kafka: the part of CoordinatorRuntime that schedules load and unload operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import trio
+
+from broker.coordinators.machine import Decision, Machine, Promise
+from broker.coordinators.routing import shard_of
+from broker.coordinators.runtime import Runtime, RuntimeStatistics
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import Uuid
+from storage.engine import LogSpec, LogStore, PartitionLog
+from storage.log_config import LogConfig
+from storage.seams.clock import Instant
+
+MachineT = TypeVar("MachineT", bound=Machine[Any])
+ReplyT = TypeVar("ReplyT")
+
+
+class ShardedTopic(NamedTuple):
+    """An internal topic as its coordinator sees it."""
+
+    name: str
+    topic_id: Uuid
+    partition_count: int
+    config: LogConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ShardsStatistics:
+    """The shards of one topic at a glance."""
+
+    partitions: int
+    """Of the topic; 0 while there is none."""
+    owned: int
+    """Of these, the ones that this broker coordinates."""
+    runtimes: tuple[RuntimeStatistics, ...]
+    """Of the shards that are open, in the order of their partitions."""
+
+
+class _Shard(Generic[MachineT]):
+    """One partition, open."""
+
+    __slots__ = ("log", "ready", "runtime")
+
+    def __init__(self, log: PartitionLog, runtime: Runtime[MachineT]) -> None:
+        self.log = log
+        self.runtime = runtime
+        self.ready = trio.Event()
+        """Set when the first load has ended, well or badly."""
+
+
+class Shards(Generic[MachineT]):
+    """Hosts the shards of one internal topic.
+
+    `new_runtime` makes the runtime for a log. Shards are hosted in the nursery that `start` is given. Whatever names a
+    key raises KafkaError: NOT_COORDINATOR if this broker does not coordinate it, there being no topic included, or if
+    the shard is lost while the caller waits; COORDINATOR_LOAD_IN_PROGRESS while the shard loads.
+    """
+
+    def __init__(self, store: LogStore, new_runtime: Callable[[PartitionLog], Runtime[MachineT]]) -> None:
+        self._store = store
+        self._new_runtime = new_runtime
+        self._nursery: trio.Nursery | None = None
+        self._topic: ShardedTopic | None = None
+        self._owned: set[int] = set()
+        self._open: dict[int, _Shard[MachineT]] = {}
+
+    async def start(self, nursery: trio.Nursery, topic: ShardedTopic | None) -> None:
+        """Host shards in `nursery` from now on. Returns when those of `topic` that hold something have been loaded."""
+        self._nursery = nursery
+        self.follow(topic)
+        for index in range(0 if topic is None else topic.partition_count):
+            self._open_if_it_holds_something(index)
+        for shard in list(self._open.values()):
+            await shard.ready.wait()
+
+    # --- which shards there are
+
+    def follow(self, topic: ShardedTopic | None) -> None:
+        """The topic as it is now; None if it does not exist.
+
+        This broker coordinates all partitions of a topic that is new; their logs are expected to be empty. Of a topic
+        that is known already only the config is followed.
+        """
+        known = self._topic
+        if known is not None and topic is not None and known.topic_id == topic.topic_id:
+            self._topic = known._replace(config=topic.config)
+            for shard in self._open.values():
+                shard.log.configure(topic.config)
+            return
+        for index in list(self._owned):
+            self.give_up(index)
+        self._topic = topic
+        self._owned.update(range(0 if topic is None else topic.partition_count))
+
+    def take_up(self, index: int) -> None:
+        """Coordinate partition `index` of the topic from now on. Does nothing if that is so already."""
+        assert self._topic is not None and 0 <= index < self._topic.partition_count, "a partition of the topic"
+        if index not in self._owned:
+            self._owned.add(index)
+            self._open_if_it_holds_something(index)
+
+    def give_up(self, index: int) -> None:
+        """Coordinate partition `index` no longer: whoever waits for it is answered NOT_COORDINATOR now."""
+        self._owned.discard(index)
+        shard = self._open.pop(index, None)
+        if shard is not None:
+            shard.runtime.stop()
+            shard.ready.set()
+
+    def owns(self, key: str) -> bool:
+        """True if this broker coordinates what belongs to `key`."""
+        return self._topic is not None and shard_of(key, self._topic.partition_count) in self._owned
+
+    def statistics(self) -> ShardsStatistics:
+        """Counts, and what each open shard's runtime says."""
+        return ShardsStatistics(
+            0 if self._topic is None else self._topic.partition_count,
+            len(self._owned),
+            tuple(self._open[index].runtime.statistics() for index in sorted(self._open)),
+        )
+
+    # --- asking them
+
+    async def decide(self, key: str, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]) -> ReplyT:
+        """Take a decision in the shard of `key`; its reply, when it is durable."""
+        return await (await self._runtime(key)).decide(decide)
+
+    async def look(self, key: str, look: Callable[[MachineT], ReplyT]) -> ReplyT:
+        """Look at the shard of `key`. The answer leaves when what it saw is durable."""
+        return await (await self._runtime(key)).decide(_looking(look))
+
+    async def look_at_each(self, look: Callable[[MachineT], ReplyT]) -> list[ReplyT]:
+        """Look at every shard that holds something, one after the other. One that is given up meanwhile is left out."""
+        found = []
+        for index, shard in list(self._open.items()):
+            try:
+                await shard.ready.wait()
+                found.append(await shard.runtime.decide(_looking(look)))
+            except KafkaError:
+                if self._open.get(index) is shard:
+                    raise
+        return found
+
+    async def decide_in_each(self, decide: Callable[[MachineT, Instant, Promise[None]], Decision[Any]]) -> None:
+        """Take a decision in every open shard. One that is being loaded, or given up, is left out."""
+        for shard in list(self._open.values()):
+            try:
+                await shard.runtime.decide(decide)
+            except KafkaError:
+                continue
+
+    def machines(self) -> Iterator[MachineT]:
+        """The state of every shard that is loaded, to look at and never to change."""
+        for shard in self._open.values():
+            if shard.runtime.machine is not None:
+                yield shard.runtime.machine
+
+    @property
+    def open(self) -> Collection[int]:
+        """The partitions whose shards are loaded, or are being loaded."""
+        return self._open.keys()
+
+    # --- hosting
+
+    async def _runtime(self, key: str) -> Runtime[MachineT]:
+        topic = self._topic
+        if topic is None:
+            raise KafkaError(ErrorCode.NOT_COORDINATOR)
+        index = shard_of(key, topic.partition_count)
+        if index not in self._owned:
+            raise KafkaError(ErrorCode.NOT_COORDINATOR)
+        shard = self._open.get(index)
+        if shard is None:
+            shard = self._host(index, self._log(topic, index))
+        if not shard.ready.is_set():
+            await shard.ready.wait()
+        return shard.runtime
+
+    def _open_if_it_holds_something(self, index: int) -> None:
+        assert self._topic is not None
+        log = self._log(self._topic, index)
+        if _holds_something(log):
+            self._host(index, log)
+
+    def _log(self, topic: ShardedTopic, index: int) -> PartitionLog:
+        return self._store.log(LogSpec(topic.name, topic.topic_id, index, topic.config))
+
+    def _host(self, index: int, log: PartitionLog) -> _Shard[MachineT]:
+        shard = self._open[index] = _Shard(log, self._new_runtime(log))
+        assert self._nursery is not None, "start() comes first"
+        self._nursery.start_soon(_run, shard)
+        return shard
+
+
+async def _run(shard: _Shard[Any]) -> None:
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(shard.runtime.run)
+            shard.ready.set()
+    finally:
+        shard.ready.set()  # the broker stops: no request waits for this shard
+
+
+def _holds_something(log: PartitionLog) -> bool:
+    """A log that is offline counts as one that does: its runtime says so to every caller, and goes on trying."""
+    try:
+        return log.log_end_offset > 0
+    except KafkaError:
+        return True
+
+
+def _looking(look: Callable[[MachineT], ReplyT]) -> Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]:
+    def decide(machine: MachineT, now: Instant, promise: Promise[ReplyT]) -> Decision[Any]:
+        return Decision(replies=((promise, look(machine)),))
+
+    return decide
