@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from broker.config.settings import BrokerConfig
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
-from broker.partitions import Partitions
 from storage.engine import LogStore
 from storage.progress import Progress
 from storage.seams.clock import Clock
@@ -56,21 +55,19 @@ def make_store(
     )
 
 
-def connect_upkeep(config: BrokerConfig, store: LogStore, cluster: ClusterCoordinator, logs: Partitions) -> None:
-    """Let retention and the cleaner, if the engine has them, know every log, also those without a reader."""
+def connect_cleaner(config: BrokerConfig, store: LogStore, cluster: ClusterCoordinator) -> None:
+    """Let the cleaner, if the engine has one, follow the broker's settings."""
     if config.memory:
         return
     from storage.local.engine import LocalStore
 
     assert isinstance(store, LocalStore)
-    store.every_log = logs.specs
     cleaner = store.cleaner
-    cleaner.every_log = lambda: (spec for spec in logs.specs() if spec.config.compact)
-    cleaner.settings = cleaner_settings(config)
+    cleaner.configure(cleaner_settings(config))
 
     def follow(change: ClusterChange) -> None:
         if change.broker_configs_changed:
-            cleaner.settings = cleaner_settings(cluster.config)
+            cleaner.configure(cleaner_settings(cluster.config))
 
     cluster.subscribe(follow)
 

@@ -26,7 +26,7 @@ from broker.context import Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.groups import GroupCoordinator
-from broker.engines import connect_upkeep, make_store
+from broker.engines import connect_cleaner, make_store
 from broker.fetching.sessions import FetchSessions
 from broker.network.connection import leaf
 from broker.network.connections import Connections
@@ -86,7 +86,6 @@ async def serve(
             raise ConfigError(str(error)) from error
         try:
             async with trio.open_nursery() as background:
-                background.start_soon(store.maintain)
                 services = await _start_services(config, store, clock, entropy, offload, background)
                 async with trio.open_nursery() as serving:
                     server = Connections(services, listeners, serving)
@@ -150,6 +149,7 @@ async def _start_services(
         raise ConfigError(f"the cluster's own log {CLUSTER_METADATA} cannot be loaded: {error}") from error
     config = cluster.config  # with what AlterConfigs has set (KIP-226)
     partitions = Partitions(store, cluster, config)
+    background.start_soon(store.maintain, partitions.specs)
     groups = GroupCoordinator(store=store, cluster=cluster, config=config, clock=clock, entropy=entropy)
     await groups.start(background)
     services = Services(
@@ -171,5 +171,5 @@ async def _start_services(
             partitions.reconfigure(services.config)
 
     cluster.subscribe(follow)
-    connect_upkeep(config, store, cluster, partitions)
+    connect_cleaner(config, store, cluster)
     return services

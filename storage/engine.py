@@ -26,7 +26,7 @@ OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from kproto.batches.header import BatchHeader
@@ -291,9 +291,12 @@ class LogStore(Protocol):
         """Make everything durable and leave a mark that makes the next start instant."""
         ...
 
-    async def maintain(self) -> None:
-        """Upkeep in the background (checkpoints, flushes by time) for ever; the broker runs it beside everything
-        else.
+    async def maintain(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
+        """Upkeep in the background (checkpoints, flushes by time, retention, compaction), forever: the broker runs it
+        as a task beside everything else, and cancels it to stop.
+
+        `every_log` names the logs of the whole cluster, at the time of the call: the engine knows those by name that it
+        has on disk, but how one is to be kept only the broker does. Without it, the logs that were asked for are kept.
         """
         ...
 

@@ -25,31 +25,30 @@ Source: org.apache.kafka.storage.internals.log.{LogCleaner, LogCleanerManager}.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 import trio
 
 from kproto.errors import KafkaError
 from storage.compaction import LastOfProducer, SegmentState, Source, Verdict, group_segments, judge
-from storage.engine import LogSpec
+from storage.local.catalog import Catalog, EveryLog
 from storage.local.directory import Key, segments_of
 from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
 from storage.local.partition_log import LocalLog
+from storage.local.removal import Removal
 from storage.local.rewriting import Job, Rewriter, Rewritten, Uncleanable
 from storage.local.segment import Corrupt, Segment
 from storage.local.swapping import NotBegun, put_in_place, remove_unfinished
-from storage.log_config import NEVER
+from storage.local.volume import Volume
+from storage.log_config import NEVER, LogConfig
 from storage.producers import CompletedTransaction
 from storage.seams.apart import Apart, ProcessDied
 from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.logging import get_logger
 from storage.seams.pacing import Pace
-
-if TYPE_CHECKING:
-    from storage.local.engine import LocalStore
 
 TRY_AGAIN_MS: Final = 5 * 60 * 1000
 """After a failure that may pass."""
@@ -68,31 +67,39 @@ class CleanerSettings:
     bytes_per_second: float = float("inf")
 
 
+class _Asked(NamedTuple):
+    """What was found when a log was last looked at: unless one of these is another now, the answer is the same."""
+
+    config: LogConfig
+    active: int  # base offset of the segment being written
+    again: int  # when to ask again (wall clock)
+
+
 class Cleaner:
     """The cleaner of one store."""
 
-    def __init__(self, store: LocalStore, settings: CleanerSettings, apart: Apart) -> None:
-        self._store = store
+    def __init__(
+        self, volume: Volume, catalog: Catalog, removal: Removal, settings: CleanerSettings, apart: Apart
+    ) -> None:
+        self._volume = volume
+        self._catalog = catalog
+        self._removal = removal
         self._apart = apart
-        self.settings = settings
-        """May be replaced; counts from the next cleaning on."""
-        self.every_log: Callable[[], Iterable[LogSpec]] | None = None
-        """The compacted logs of the whole cluster, which the broker knows. Without it: those that were asked for."""
+        self._settings = settings
         self._log = get_logger("storage")
         self._cleaning: LocalLog | None = None
         self._scope = trio.CancelScope()
-        self._asked: dict[Key, tuple[int, int]] = {}  # base of the active segment then; when to ask again (wall clock)
+        self._asked: dict[Key, _Asked] = {}
         self._failed: dict[tuple[Key, bytes], int] = {}  # by log and topic id: when to try again (wall clock)
 
-    # -- what others tell and ask --------------------------------------------------------------------------------------
+    def configure(self, settings: CleanerSettings) -> None:
+        """New settings, from the next cleaning on."""
+        self._settings = settings
 
-    def is_cleaning(self, log: LocalLog) -> bool:
-        """Whether `log` has to stay open, because it is being cleaned."""
-        return self._cleaning is log
-
-    def reconfigured(self, log: LocalLog) -> None:
-        """`log` has new settings."""
-        self._asked.pop(log.key, None)
+    @property
+    def settings(self) -> CleanerSettings:
+        """The settings in force."""
+        return self._settings
 
     def forget(self, log: LocalLog) -> None:
         """`log` is being deleted."""
@@ -108,17 +115,17 @@ class Cleaner:
 
     # -- rounds --------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Clean what is due, for ever."""
+    async def run(self, every_log: EveryLog | None = None) -> None:
+        """Clean what is due of the logs that `every_log` names, forever."""
         while True:
-            await trio.sleep(self.settings.backoff_ms / 1000)
-            while self.settings.enable and await self.clean_due():
+            await trio.sleep(self._settings.backoff_ms / 1000)
+            while self._settings.enable and await self.clean_due(every_log):
                 pass
 
-    async def clean_due(self) -> int:
+    async def clean_due(self, every_log: EveryLog | None = None) -> int:
         """Clean every log that is due now, the dirtiest first. Returns how many were cleaned."""
         due = []
-        for face in self._candidates(self._store.wall_millis()):
+        for face in self._candidates(every_log, self._volume.clock.wall_millis()):
             verdict = await self._look_at(face)
             if verdict is not None and verdict.due:
                 due.append((verdict.ratio, face))
@@ -130,68 +137,68 @@ class Cleaner:
                 cleaned += await self._clean(face, verdict)
         return cleaned
 
-    def _candidates(self, now: int) -> list[LocalLog]:
-        store = self._store
-        if store.has_stopped:
+    def _candidates(self, every_log: EveryLog | None, now: int) -> list[LocalLog]:
+        volume, catalog = self._volume, self._catalog
+        if volume.health.has_stopped:
             return []
-        every = (face.spec for face in store.logs()) if self.every_log is None else self.every_log()
         return [
-            store.log(spec)
-            for spec in every
+            catalog.log(spec)
+            for spec in catalog.known(every_log)
             if spec.config.compact
-            and (key := (spec.topic, spec.partition)) in store.data.present
+            and (key := (spec.topic, spec.partition)) in volume.data.present
             and self._failed.get((key, spec.topic_id), 0) <= now
-            and self._may_be_due(store.log(spec), now)
+            and self._may_be_due(catalog.log(spec), now)
         ]
 
     def _may_be_due(self, face: LocalLog, now: int) -> bool:
         asked = self._asked.get(face.key)
-        if asked is None or asked[1] <= now:
+        if asked is None or asked.again <= now or asked.config is not face.spec.config:
             return True
         log = face.opened
-        return log is not None and bool(log.segments) and log.segments[-1].base_offset != asked[0]
+        return log is not None and bool(log.segments) and log.segments[-1].base_offset != asked.active
 
     async def _look_at(self, face: LocalLog) -> Verdict | None:
         """None: there is nothing to be had from this log."""
-        store = self._store
-        now = store.wall_millis()
-        if face.is_deleted or store.has_stopped:
+        volume = self._volume
+        now = volume.clock.wall_millis()
+        if face.is_deleted or volume.health.has_stopped:
             return None
+        config = face.spec.config
         try:
             if face.opened is None:
-                bases = await store.offload.run(segments_of, store.disk, store.data.path_of(face.key))
+                bases = await volume.offload.run(segments_of, volume.disk, volume.data.path_of(face.key))
                 if len(bases) < 2:  # the only one is being written; no reason to open the log
-                    self._asked[face.key] = (min(bases, default=0), NEVER)
+                    self._asked[face.key] = _Asked(config, min(bases, default=0), NEVER)
                     return None
             log = face.open()
+            active = log.segments[-1].base_offset if log.segments else 0
             if log.failure is not None or len(log.segments) < 2:
-                self._asked[face.key] = (log.segments[-1].base_offset if log.segments else 0, NEVER)
+                self._asked[face.key] = _Asked(config, active, NEVER)
                 return None
-            active = log.segments[-1].base_offset
-            clean_upto = store.data.clean_offsets.get(face.key)
-            verdict = await store.offload.run(survey, log, clean_upto, log.stable, now)
+            clean_upto = volume.data.clean_offsets.get(face.key)
+            verdict = await volume.offload.run(survey, log, clean_upto, log.stable, now)
         except KafkaError:
             return None  # it is offline, and has said so
         except (OSError, Corrupt, DamagedIndex) as error:
             self._give_up(face, str(error))
             return None
-        self._asked[face.key] = (active, now if verdict.due else verdict.ask_again)
+        self._asked[face.key] = _Asked(config, active, now if verdict.due else verdict.ask_again)
         return verdict
 
     # -- one log -------------------------------------------------------------------------------------------------------
 
     async def _clean(self, face: LocalLog, verdict: Verdict) -> bool:
         """Clean a log as the verdict says. False: it could not be done, which has been said."""
-        store = self._store
+        volume = self._volume
         self._cleaning = face
-        directory = store.data.path_of(face.key)
+        directory = volume.data.path_of(face.key)
         try:
-            with trio.CancelScope() as self._scope:
+            with trio.CancelScope() as self._scope, face.pinned():
                 try:
-                    await store.flusher.wait(face, verdict.upto)
+                    await face.wait_synced(verdict.upto)
                     # Where a cleaned segment ends cannot be told from lost bytes by its batches. Below the recovery
                     # point nothing is taken for lost, so that has to be on the disk first (L19).
-                    await store.settle_recovery_points()
+                    await volume.settle_recovery_points()
                     return await self._clean_synced(face, verdict)
                 except (KafkaError, Stale):
                     return False  # deleted meanwhile, or not to be written any more
@@ -208,18 +215,18 @@ class Cleaner:
             self._cleaning = None
             if not face.is_deleted:
                 with trio.CancelScope(shield=True):
-                    await store.offload.run(_remove_unfinished, store.disk, directory)
+                    await volume.offload.run(_remove_unfinished, volume.disk, directory)
 
     async def _clean_synced(self, face: LocalLog, verdict: Verdict) -> bool:
-        store, settings = self._store, self.settings
+        volume, settings = self._volume, self._settings
         log = face.open()
         aborted = log.aborted.ending_in(0, NEVER)
         producers = {number: LastOfProducer(*last) for number, last in log.producers.last_offsets().items()}
-        job = await store.offload.run(self._job, log, verdict, aborted, producers)
+        job = await volume.offload.run(self._job, log, verdict, aborted, producers)
         pace = Pace(settings.bytes_per_second)
-        started, rewritten = store.monotonic_millis(), 0
+        started, rewritten = volume.clock.monotonic_millis(), 0
         try:
-            async with self._apart.state(Rewriter, store.disk, job, pace) as rewriter:
+            async with self._apart.state(Rewriter, volume.disk, job, pace) as rewriter:
                 end = await rewriter.run(Rewriter.learn)
                 groups = group_segments(
                     [source for source in job.sources if source.base_offset < end],
@@ -236,8 +243,8 @@ class Cleaner:
             if job.sources[0].base_offset < log.layout[0][0]:
                 raise Stale from error  # retention was quicker
             raise
-        store.data.clean_offsets[face.key] = end
-        await store.write_clean_offsets()
+        volume.data.clean_offsets[face.key] = end
+        await volume.write_clean_offsets()
         self._asked.pop(face.key, None)
         self._log.info(
             "compacted",
@@ -247,7 +254,7 @@ class Cleaner:
             bytes=sum([source.size for source in job.sources]),
             segments=len(job.sources),
             rewritten=rewritten,
-            millis=store.monotonic_millis() - started,
+            millis=volume.clock.monotonic_millis() - started,
         )
         return True
 
@@ -259,7 +266,7 @@ class Cleaner:
         producers: dict[int, LastOfProducer],
     ) -> Job:
         """In a thread, which clears away what an earlier cleaning has left."""
-        settings, disk = self.settings, self._store.disk
+        settings, disk = self._settings, self._volume.disk
         remove_unfinished(disk, log.directory)
         sources = [
             Source(segment.base_offset, segment.size, _index_size(disk, segment))
@@ -271,7 +278,7 @@ class Cleaner:
             sources=tuple(sources),
             first_dirty=verdict.first_dirty,
             upto=verdict.upto,
-            now=self._store.wall_millis(),
+            now=self._volume.clock.wall_millis(),
             delete_retention_ms=log.config.delete_retention_ms,
             index_interval_bytes=log.config.index_interval_bytes,
             aborted=tuple(aborted),
@@ -283,33 +290,32 @@ class Cleaner:
 
     async def _exchange(self, face: LocalLog, log: Log, made: Rewritten) -> None:
         """Put a rewritten segment in the place of its sources. Raises Stale when these are no longer there."""
-        store = self._store
-        async with store.reshaping:
+        volume = self._volume
+        async with volume.reshaping:
             old = [segment for segment in log.segments[:-1] if segment.base_offset in made.sources]
-            if face.opened is not log or face.is_deleted or store.has_stopped or len(old) < len(made.sources):
+            stopped = face.is_deleted or volume.health.has_stopped
+            if face.opened is not log or stopped or len(old) < len(made.sources):
                 raise Stale
             with trio.CancelScope(shield=True):
                 try:
-                    gone = await store.offload.run(_exchange_files, store.disk, log, old)
+                    gone = await volume.offload.run(_exchange_files, volume.disk, log, old)
                 except NotBegun as error:
                     raise error.args[0] from error
                 except (Corrupt, DamagedIndex):
                     raise
                 except OSError as error:
-                    store.stop(f"{log.directory}: segments could not be exchanged: {error}")
+                    volume.health.stop(f"{log.directory}: segments could not be exchanged: {error}")
                     raise Stale from error
-            new = Segment(store.disk, store.descriptors, log.directory, made.sources[0], made.size)
-            new.created = old[-1].created
-            new.first_timestamp = made.first_timestamp
-            new.max_timestamp, new.max_timestamp_offset = made.max_timestamp, made.max_timestamp_offset
-            new.timestamps_known = True
+            newest = made.max_timestamp, made.max_timestamp_offset
+            base_offset = made.sources[0]
+            new = Segment(volume.disk, volume.descriptors, log.directory, base_offset, made.size, newest=newest)
             log.exchange(old, new, made.aborted)
             for segment in old:
-                store.descriptors.forget(segment)
-        store.upkeep.remove_later(gone, log.config.file_delete_delay_ms)
+                volume.descriptors.forget(segment)
+        self._removal.remove_later(gone, log.config.file_delete_delay_ms)
 
     def _give_up(self, face: LocalLog, reason: str, *, passing: bool = False) -> None:
-        again = self._store.wall_millis() + TRY_AGAIN_MS if passing else NEVER
+        again = self._volume.clock.wall_millis() + TRY_AGAIN_MS if passing else NEVER
         if not face.is_deleted:
             self._failed[face.key, face.spec.topic_id] = again
             self._log.error(
@@ -358,11 +364,11 @@ def _exchange_files(disk: Disk, log: Log, old: Sequence[Segment]) -> list[str]:
             try:
                 segment.hold()
             except DamagedIndex:
-                segment.held = False
+                segment.unhold()
                 log.rebuild(segment)
                 segment.hold()
         return put_in_place(disk, log.directory, [segment.base_offset for segment in old])
     except (NotBegun, Corrupt, DamagedIndex):
         for segment in old:
-            segment.held = False
+            segment.unhold()
         raise

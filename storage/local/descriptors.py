@@ -20,8 +20,9 @@ MOST_TURNS = 64
 class Holder(Protocol):
     """Something that holds a file open and can do without."""
 
-    used: bool
-    """Set by the holder at each use, cleared by the hand of the clock."""
+    def was_used(self) -> bool:
+        """Whether it was used since the hand of the clock last asked."""
+        ...
 
     def release(self) -> bool:
         """Give up the file. False when it is needed as it is (not yet synced)."""
@@ -55,8 +56,5 @@ class Descriptors:
         while len(self._ring) > self.limit and turns > 0:
             turns -= 1
             holder, _ = self._ring.popitem(last=False)
-            if holder.used:
-                holder.used = False
-                self._ring[holder] = None
-            elif not holder.release():
+            if holder.was_used() or not holder.release():
                 self._ring[holder] = None

@@ -16,13 +16,14 @@ logs is acknowledged any more, and the next start begins with what the platter s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import trio
 
 from kproto.errors import ErrorCode, KafkaError
 from storage.local.log import Log, Unsynced
+from storage.local.surroundings import Health
 from storage.seams.disk import Disk
 from storage.seams.offload import Offload
 
@@ -39,23 +40,25 @@ class Durable(Protocol):
         ...
 
     @property
-    def is_deleted(self) -> bool: ...
+    def is_deleted(self) -> bool:
+        """True once the log has been deleted: nothing of it will be durable any more."""
+        ...
 
-    def stop_directory(self, reason: str) -> None:
-        """A sync has failed: nothing of this log's directory will be acknowledged any more."""
+    def synced(self) -> None:
+        """A round is over that has synced what the open log had when the round began."""
         ...
 
 
 class Flusher:
-    """Runs rounds of syncs for all logs of a store."""
+    """Runs rounds of syncs for all logs of a directory."""
 
-    def __init__(self, disk: Disk, offload: Offload) -> None:
+    def __init__(self, disk: Disk, offload: Offload, health: Health) -> None:
         self._disk = disk
         self._offload = offload
+        self._health = health
         self._wanted: dict[Durable, None] = {}
         self._round_over: trio.Event | None = None  # set while a round runs
         self.rounds = 0
-        self.on_synced: Callable[[Durable], None] | None = None
 
     async def wait(self, target: Durable, end: int) -> None:
         """Return when `target` is durable below offset `end`. Raises KafkaError(KAFKA_STORAGE_ERROR)."""
@@ -98,10 +101,9 @@ class Flusher:
             for (target, log, unsynced), failure in zip(jobs, failures, strict=True):
                 if failure is None:
                     log.synced(unsynced)
-                    if self.on_synced is not None:
-                        self.on_synced(target)
+                    target.synced()
                 elif target.opened is log:
-                    target.stop_directory(f"{log.directory}: sync failed: {failure}")
+                    self._health.stop(f"{log.directory}: sync failed: {failure}")
         finally:
             self._round_over = None
             over.set()

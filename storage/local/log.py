@@ -24,26 +24,24 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from kproto.batches.header import CONTROL, TRANSACTIONAL
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
 from storage.engine import Batch, EpochEnd, TimestampOffset
 from storage.local import leader_epochs, producer_snapshot, transaction_index
-from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex, read
 from storage.local.leader_epochs import LeaderEpochs
 from storage.local.reserve import NO_ROOM
 from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_name
+from storage.local.surroundings import Surroundings
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, AppendedBatch, CompletedTransaction, LogProducers, end_marker
 from storage.retention import SegmentAge, judge
-from storage.seams.clock import Clock
-from storage.seams.disk import PASSING_ERRORS, Disk, File
-from storage.seams.entropy import Entropy
+from storage.seams.disk import PASSING_ERRORS, File
 from storage.timestamps import first_record_at, latest_record
 
 NOTHING: Final = b""
@@ -55,14 +53,49 @@ _pack_epoch = Struct(">i").pack_into
 _unpack_length = Struct(">i").unpack_from
 
 
-class Surroundings(NamedTuple):
-    """What every log of a store shares."""
+class LogOwner(Protocol):
+    """What a log reports, and asks, as it goes: the partition that it belongs to. All of it in the event loop."""
 
-    disk: Disk
-    clock: Clock
-    entropy: Entropy
-    descriptors: Descriptors
-    producer_expiration: int
+    def log_rolled(self) -> None:
+        """A segment with unsynced bytes is written no more."""
+        ...
+
+    def log_created(self) -> None:
+        """The first append has made the log's directory. Raises OSError; then the append fails."""
+        ...
+
+    def make_room(self) -> bool:
+        """There is no room on the disk: True if this log has to go on, and there is room now."""
+        ...
+
+
+class Unowned:
+    """The owner of a log that no partition has asked for: one that was recovered at a start, or is only examined."""
+
+    def log_rolled(self) -> None:
+        """What was rolled is synced when the log is."""
+
+    def log_created(self) -> None:
+        """There is no topic to note."""
+
+    def make_room(self) -> bool:
+        return False
+
+
+UNOWNED: Final = Unowned()
+
+
+class Contents(NamedTuple):
+    """What an opening has found of a log; all of it is the log's own from then on."""
+
+    segments: list[Segment]  # oldest first
+    start: int
+    end: int
+    synced_end: int
+    epochs: LeaderEpochs
+    producers: LogProducers
+    aborted: AbortedTransactions
+    snapshots: list[int]  # offsets of the producers' snapshots
 
 
 class Unsynced(NamedTuple):
@@ -76,44 +109,58 @@ class Unsynced(NamedTuple):
 
 
 class Log:
-    """An open log. `recovery.load` makes one."""
+    """An open log. `recovery.load` makes one, of what it has found. Attributes are for reading."""
 
     __slots__ = (
-        "_around", "_expire_at", "_new_directories", "_new_indexes", "_roll_after", "_rolled", "_transactional",
-        "aborted", "config", "directory", "end", "epoch", "epochs", "failure", "layout", "on_create", "on_failure",
-        "on_full", "on_roll", "producers", "snapshots", "start", "synced_end", "unsynced_records", "used",
+        "_around", "_expire_at", "_failure", "_health", "_new_directories", "_new_indexes", "_owner", "_roll_after",
+        "_rolled", "_snapshots", "_transactional", "aborted", "config", "directory", "end", "epoch", "epochs", "layout",
+        "producers", "start", "synced_end", "unsynced_records",
     )  # fmt: skip
 
-    def __init__(self, around: Surroundings, directory: str, config: LogConfig) -> None:
+    def __init__(
+        self, around: Surroundings, directory: str, config: LogConfig, owner: LogOwner, found: Contents
+    ) -> None:
         self._around = around
+        self._health = around.health
+        self._owner = owner
         self.directory = directory
         self.config = config
         self.layout: tuple[list[int], list[Segment]] = ([], [])
-        self.start = 0
-        self.end = 0
-        self.synced_end = 0
-        self.epoch = 0
-        self.epochs = LeaderEpochs()
-        self.producers = LogProducers(expiration=around.producer_expiration)
-        self.aborted = AbortedTransactions()
-        self.snapshots: list[int] = []
-        self.failure: str | None = None
-        self.on_failure: Callable[[str], None] | None = None
-        """Called when the disk answers a write with an error that will not pass."""
-        self.on_full: Callable[[], bool] | None = None
-        """Called when there is no room on the disk for a log that has to go on; True if there is now."""
-        self.on_roll: Callable[[], None] | None = None
-        """Called when a segment with unsynced bytes is written no more."""
-        self.on_create: Callable[[], None] | None = None
-        """Called when the first append has made the log's directory."""
+        """The segments and their base offsets."""
+        self.start = found.start
+        self.end = found.end
+        self.synced_end = found.synced_end
+        self.epochs = found.epochs
+        self.epoch = self.epochs.latest or 0
+        self.producers = found.producers
+        self.aborted = found.aborted
         self.unsynced_records = 0
-        self.used = True
-        self._rolled: list[Segment] = []  # not written any more, not synced yet
+        self._snapshots = found.snapshots
+        self._failure: str | None = None  # why this log, and not the whole directory, takes no appends any more
+        self._rolled = [segment for segment in found.segments[:-1] if segment.synced_size < segment.size]
+        """Not written any more, not synced yet."""
         self._new_directories: list[str] = []
         self._new_indexes: list[str] = []
         self._roll_after = NEVER  # a batch with a later timestamp begins a new segment
-        self._transactional = False
+        self._transactional = any(known.transaction_start_offset >= 0 for known in self.producers.describe())
         self._expire_at = 0
+        self._set_segments(found.segments)
+
+    def go_on_in(self, leader_epoch: int) -> None:
+        """Stamp what is appended with `leader_epoch`, if that is newer: an empty log cannot know its epoch."""
+        assert self.start == self.end, "a log that has records knows its epoch"
+        self.epoch = max(self.epoch, leader_epoch)
+
+    def claim(self, owner: LogOwner, config: LogConfig) -> None:
+        """Belong to `owner` from now on, who keeps the log as `config` says: nobody had asked for it so far."""
+        assert isinstance(self._owner, Unowned), "a log has one owner"
+        self._owner = owner
+        self.configure(config)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the log takes no appends: an error of its own, or its directory has stopped. None if it does."""
+        return self._failure or self._health.failure
 
     # -- appending -----------------------------------------------------------------------------------------------------
 
@@ -122,7 +169,7 @@ class Log:
 
         Raises KafkaError; then nothing has been appended.
         """
-        if self.failure is not None:
+        if self._failure is not None or self._health.failure is not None:
             raise self.broken()
         header, data = batches[0]
         if len(batches) > 1 or header[5] & CONTROL:
@@ -249,7 +296,7 @@ class Log:
 
     def _makes_room(self, error: OSError) -> bool:
         """Whether what failed for want of room may be tried once more."""
-        return error.errno in NO_ROOM and self.on_full is not None and self.on_full()
+        return error.errno in NO_ROOM and self._owner.make_room()
 
     def _write_again(self, segment: Segment, position: int, data: Sequence[memoryview], error: OSError) -> None:
         """A write failed. Take it back; try again if room can be made. Raises KafkaError."""
@@ -266,12 +313,12 @@ class Log:
         try:
             segment.file.truncate(size)
         except OSError as second:
-            self.failure = f"{self.directory}: a write failed ({error}) and could not be taken back ({second})"
+            self._failure = f"{self.directory}: a write failed ({error}) and could not be taken back ({second})"
         return self._refused(error)
 
     def _refused(self, error: OSError) -> KafkaError:
-        if error.errno not in PASSING_ERRORS and self.on_failure is not None:
-            self.on_failure(f"{self.directory}: {error}")
+        if error.errno not in PASSING_ERRORS:
+            self._health.stop(f"{self.directory}: {error}")
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log cannot be written: {error.strerror}")
 
     def broken(self) -> KafkaError:
@@ -295,7 +342,7 @@ class Log:
         """Oldest first; the last one is written."""
         return self.layout[1]
 
-    def set_segments(self, segments: list[Segment]) -> None:
+    def _set_segments(self, segments: list[Segment]) -> None:
         """Replace the list; the last one is the one to write from now on."""
         self.layout = [segment.base_offset for segment in segments], segments
         if segments:
@@ -307,13 +354,12 @@ class Log:
         if not self.segments:
             if not disk.is_directory(self.directory):
                 disk.make_directory(self.directory)
-                if self.on_create is not None:
-                    self.on_create()
+                self._owner.log_created()
                 self._new_directories.append(self.directory.rpartition("/")[0])
         elif self.segments[-1].size == 0:
             return self.segments[-1]
-        segment = Segment(disk, self._around.descriptors, self.directory, self.end, 0)
-        segment.created = self._around.clock.wall_millis()
+        now = self._around.clock.wall_millis()
+        segment = Segment(disk, self._around.descriptors, self.directory, self.end, 0, created=now)
         segment.create()
         if self.directory not in self._new_directories:
             self._new_directories.append(self.directory)
@@ -324,24 +370,24 @@ class Log:
                 self.write_snapshot()
             if old.synced_size < old.size:
                 self._rolled.append(old)
-        self.set_segments([*self.segments, segment])
-        if self._rolled and self.on_roll is not None:
-            self.on_roll()
+        self._set_segments([*self.segments, segment])
+        if self._rolled:
+            self._owner.log_rolled()
         return segment
 
     def write_snapshot(self) -> None:
         """Write down the producers as they are at the end of the log. Older snapshots nobody starts from go."""
-        if self.end == 0 or self.end in self.snapshots:
+        if self.end == 0 or self.end in self._snapshots:
             return
         disk = self._around.disk
         data = producer_snapshot.encode(self.producers.snapshot())
         disk.write_file(f"{self.directory}/{file_name(self.end, '.snapshot')}", data)
         bases = set(self.layout[0])
-        keep = [offset for offset in self.snapshots if offset in bases]
-        for offset in self.snapshots:
+        keep = [offset for offset in self._snapshots if offset in bases]
+        for offset in self._snapshots:
             if offset not in bases:
                 disk.remove(f"{self.directory}/{file_name(offset, '.snapshot')}")
-        self.snapshots = [*keep, self.end]
+        self._snapshots = [*keep, self.end]
 
     def write_epochs(self) -> None:
         """Bring the epochs to their file. They are on the batches as well, so this need not be durable."""
@@ -354,7 +400,7 @@ class Log:
             file.write(file.size(), transaction_index.encode(aborted))
             file.close()
         except OSError as error:
-            self.failure = f"{segment.path('.txnindex')}: {error}"
+            self._failure = f"{segment.path('.txnindex')}: {error}"
             return
         if segment.path(".txnindex") not in self._new_indexes:
             self._new_indexes.append(segment.path(".txnindex"))
@@ -376,7 +422,7 @@ class Log:
     def synced(self, done: Unsynced) -> None:
         """`done` is on the platter."""
         for segment, _, size in done.segments:
-            segment.synced_size = max(segment.synced_size, size)
+            segment.note_synced(size)
         self._rolled = [segment for segment in self._rolled if segment.synced_size < segment.size]
         if self.end == done.end:
             self._new_indexes.clear()
@@ -385,10 +431,6 @@ class Log:
             self._new_directories = [path for path in self._new_directories if path not in done.directories]
         self.synced_end = max(self.synced_end, done.end)
         self.unsynced_records = max(0, self.unsynced_records - done.records)
-
-    def mark_unsynced(self) -> None:
-        """Recovery has read segments that may never have been synced."""
-        self._rolled = [segment for segment in self.segments[:-1] if segment.synced_size < segment.size]
 
     def finish(self) -> None:
         """Bring indexes and producers to their files, so that the log opens quickly. Raises OSError."""
@@ -410,10 +452,6 @@ class Log:
         if not self._transactional:
             return self.end
         return max(self.start, self.producers.last_stable_offset(self.end))
-
-    def has_transactions(self) -> None:
-        """Open transactions or transactional batches were found while opening."""
-        self._transactional = True
 
     def read(self, start: int, max_bytes: int, upto: int, whole_batch: bool, *, wait: bool) -> FileSlice | bytes:
         """One partition's share of a fetch: part of one segment. Safe in any thread.
@@ -577,8 +615,8 @@ class Log:
             self._rolled = [segment for segment in self._rolled if segment not in gone]
             if self.epochs.truncate_start(self.start):
                 self.write_epochs()
-            first = bisect_left(self.snapshots, kept[0].base_offset)
-            for snapshot in self.snapshots[:first]:
+            first = bisect_left(self._snapshots, kept[0].base_offset)
+            for snapshot in self._snapshots[:first]:
                 self._around.disk.remove(f"{self.directory}/{file_name(snapshot, '.snapshot')}")
-            self.snapshots = self.snapshots[first:]
+            self._snapshots = self._snapshots[first:]
         return gone

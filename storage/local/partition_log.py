@@ -1,16 +1,20 @@
 """One partition of the local engine, as the rest of the broker holds it: cheap, always there, opened on first use.
 
-A `LocalLog` is a name and a few flags; the log behind it (`log.Log`: segments, producers, epochs) is loaded when
-somebody first asks for it and let go when nobody has for a while. A log that cannot be opened stays offline until the
-next start, unless it was for want of descriptors or memory. It says KAFKA_STORAGE_ERROR to everybody: what was found
-wrong is in the broker's log.
+A `LocalLog` is a name and a few flags; the log behind it (`log.Log`: segments, producers, epochs) is loaded when it is
+first asked for, and let go when it has not been used for a while. A log that cannot be opened stays offline until the
+next start, unless it was for want of descriptors or memory. Every request for it is answered with KAFKA_STORAGE_ERROR;
+what was found wrong is in the broker's log.
+
+A partition is its log's owner (`log.LogOwner`) and hands on what the log reports: to the schedule of the upkeep what
+has to be synced, to the volume how far it is on the platter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import (
@@ -29,15 +33,25 @@ from storage.engine import (
 from storage.local import recovery
 from storage.local.directory import Key
 from storage.local.index_file import DamagedIndex
+from storage.local.loading import Loader
 from storage.local.log import Log
+from storage.local.removal import Removal
 from storage.local.reserve import is_internal
+from storage.local.schedule import Schedule
 from storage.local.segment import Corrupt, FileSlice
+from storage.local.volume import Volume
 from storage.log_config import LogConfig
 from storage.seams.disk import PASSING_ERRORS
 from storage.seams.logging import get_logger
 
-if TYPE_CHECKING:
-    from storage.local.engine import LocalStore
+
+class Parts(NamedTuple):
+    """The parts of the engine that a partition works with."""
+
+    volume: Volume
+    loader: Loader
+    schedule: Schedule
+    removal: Removal
 
 
 class LocalAppend:
@@ -67,23 +81,29 @@ class LocalAppend:
 
     async def wait_durable(self) -> None:
         if self.durable_on_ack or self._log.spec.config.ack_fsync:
-            await self._log.store.flusher.wait(self._log, self.last_offset + 1)
+            await self._log.wait_synced(self.last_offset + 1)
 
 
 class LocalLog:
     """One partition. `PartitionLog` says what its methods promise; any of them raises KAFKA_STORAGE_ERROR when the log
     cannot be opened."""
 
-    __slots__ = ("_deleted", "_dirty", "_failure", "on_advance", "opened", "spec", "store")
+    __slots__ = (
+        "_deleted", "_dirty", "_failure", "_parts", "_pins", "_used", "_volume", "on_advance", "opened", "spec"
+    )  # fmt: skip
 
-    def __init__(self, store: LocalStore, spec: LogSpec) -> None:
-        self.store = store
+    def __init__(self, parts: Parts, spec: LogSpec) -> None:
+        self._parts = parts
+        self._volume = parts.volume
         self.spec = spec
         self.on_advance: Callable[[], None] | None = None
         self.opened: Log | None = None
+        """The log behind this while it is open; for reading."""
         self._failure: str | None = None
         self._deleted = False
         self._dirty = False
+        self._used = False
+        self._pins = 0
 
     def __repr__(self) -> str:
         return f"<LocalLog {self.spec.topic}-{self.spec.partition}>"
@@ -103,7 +123,7 @@ class LocalLog:
         if self._failure is not None:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.spec.topic}-{self.spec.partition} is offline")
         try:
-            log = self.store.open_log(self.spec)
+            log = self._parts.loader.open_log(self.spec, self)
         except recovery.Damaged as error:
             self._fail(str(error))
         except (OSError, Corrupt, DamagedIndex) as error:
@@ -112,7 +132,7 @@ class LocalLog:
             self._fail(f"{self.spec.topic}-{self.spec.partition}: {error}")
         else:
             self.opened = log
-            log.on_roll = partial(self.store.upkeep.rolled, self)
+            self._used = True
             if log.synced_end < log.end:
                 self._become_dirty()
             return log
@@ -154,14 +174,15 @@ class LocalLog:
 
     def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
         log = self.opened or self.open()
-        if self.store.data.reserve.spent and not is_internal(self.spec.topic):
-            raise self.store.full()
+        if self._volume.reserve.spent and not is_internal(self.spec.topic):
+            self._parts.schedule.look_for_room()
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the disk is full")
         base_offset = log.end
         if expected_end is not None and expected_end != base_offset:
             raise WrongEnd(expected_end, base_offset)
         original = log.append(batches)
         config = self.spec.config
-        log.used = True
+        self._used = True
         if original is not None:
             must_sync = log.unsynced_records >= config.flush_messages
             return LocalAppend(self, original.first_offset, original.last_offset, True, must_sync)
@@ -173,25 +194,15 @@ class LocalLog:
 
     def _become_dirty(self) -> None:
         self._dirty = True
-        self.store.upkeep.became_dirty(self)
+        self._parts.schedule.became_dirty(self)
 
-    @property
-    def is_deleted(self) -> bool:
-        """True after `deleted`."""
-        return self._deleted
-
-    def stop_directory(self, reason: str) -> None:
-        """A sync has failed."""
-        self.store.stop(reason)
-
-    def became_clean(self) -> None:
-        """Everything is synced; the next append says so again."""
-        self._dirty = False
+    async def wait_synced(self, end: int) -> None:
+        """Return when the log is synced below offset `end`. Raises KafkaError."""
+        await self._volume.flusher.wait(self, end)
 
     def configure(self, config: LogConfig) -> None:
         self.spec = self.spec._replace(config=config)
-        self.store.upkeep.reconfigured(self)
-        self.store.cleaner.reconfigured(self)
+        self._parts.schedule.reconfigured(self)
         if self.opened is not None:
             self.opened.configure(config)
 
@@ -202,16 +213,77 @@ class LocalLog:
         if offset > log.start:
             # First the records that stay out of reach, then the word that they are: a start beyond the end that a power
             # cut has left would give offsets out twice.
-            await self.store.flusher.wait(self, offset)
-            await self.store.move_log_starts([(self, offset)])
+            await self.wait_synced(offset)
+            await self._parts.removal.move_log_starts([(self, offset)])
         return log.start
 
-    def deleted(self) -> None:
-        """Be gone: take nothing, show nothing. Slices that somebody has read stay readable."""
-        self._deleted = True
+    # -- what the log and the flusher report ---------------------------------------------------------------------------
+
+    def log_rolled(self) -> None:
+        self._parts.schedule.flush_now(self)
+
+    def log_created(self) -> None:
+        self._volume.data.note_topic(self.key, self.spec.topic_id)
+
+    def make_room(self) -> bool:
+        return is_internal(self.spec.topic) and self._volume.reserve.spend()
+
+    def synced(self) -> None:
+        log = self.opened
+        if log is not None:
+            self._volume.note_recovery_point(self.key, log.synced_end)
+            if log.synced_end == log.end:
+                self._dirty = False
+                self._parts.schedule.became_clean(self)
+
+    # -- being open ----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_deleted(self) -> bool:
+        """True after `delete`."""
+        return self._deleted
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """The log stays open meanwhile, however long it is not used."""
+        self._pins += 1
+        try:
+            yield
+        finally:
+            self._pins -= 1
+
+    def note_use(self) -> None:
+        """The log is about to be read: it counts as used."""
+        self._used = True
+
+    def forget_use(self) -> bool:
+        """Whether the log was used since the last call."""
+        used, self._used = self._used, False
+        return used
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the open log could be closed: everything is synced, and nothing needs it open."""
+        log = self.opened
+        return log is not None and not (self._dirty or self._pins) and log.failure is None and log.end == log.synced_end
+
+    def let_go(self) -> None:
+        """Complete the log's files and close it, if it is idle: it takes no memory until it is used. Raises OSError."""
+        if self.opened is not None and self.is_idle:
+            self.opened.finish()
+            self.close()
+
+    def close(self) -> None:
+        """Close the log as it is."""
         if self.opened is not None:
             self.opened.abandon()
             self.opened = None
+
+    def delete(self) -> None:
+        """Be gone: take nothing, show nothing. Slices that a reader has found stay readable."""
+        self._deleted = True
+        self._parts.schedule.became_clean(self)
+        self.close()
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -225,7 +297,7 @@ class LocalLog:
         log = self.open()
         for attempt in (1, 2):
             try:
-                return await self.store.offload.run(question, log, abandonable=True)
+                return await self._volume.offload.run(question, log, abandonable=True)
             except DamagedIndex:
                 if attempt == 2:
                     raise self.unreadable("an index stays damaged") from None
@@ -235,7 +307,7 @@ class LocalLog:
         raise AssertionError("one of two attempts returns or raises")
 
     def unreadable(self, reason: str) -> KafkaError:
-        """Says so in the log; the refusal to answer with."""
+        """The refusal of a read that has failed, which is written to the broker's log."""
         get_logger("storage").error("log cannot be read", log=repr(self), reason=reason)
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.spec.topic}-{self.spec.partition} cannot be read")
 
@@ -264,7 +336,7 @@ class LocalLog:
                 raise self.gone()
             log = self.open()
         records = log.read(read.start, min(read.max_bytes, max_bytes), read.upto, whole_batch, wait=wait)
-        log.used = True
+        self._used = True
         return records
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.errors import ErrorCode, KafkaError
@@ -35,11 +35,10 @@ from kproto.formats.metadata_snapshot import (
 )
 from storage import quorum_state
 from storage.engine import LogSpec
+from storage.local.catalog import Catalog
+from storage.local.volume import Volume
 from storage.quorum_files import StoredSnapshot
 from storage.quorum_state import DamagedQuorumState, QuorumState
-
-if TYPE_CHECKING:
-    from storage.local.engine import LocalStore
 
 Result = TypeVar("Result")
 
@@ -50,11 +49,12 @@ _LEFT_OVER = (".checkpoint.part", ".checkpoint.deleted")
 class LocalQuorumFiles:
     """`QuorumFiles` says what its methods promise."""
 
-    def __init__(self, store: LocalStore, spec: LogSpec) -> None:
-        self._store = store
-        self._disk = store.disk
+    def __init__(self, volume: Volume, catalog: Catalog, spec: LogSpec) -> None:
+        self._volume = volume
+        self._catalog = catalog
+        self._disk = volume.disk
         self._spec = spec
-        self._directory = store.data.path_of((spec.topic, spec.partition))
+        self._directory = volume.data.path_of((spec.topic, spec.partition))
 
     async def snapshots(self) -> list[StoredSnapshot]:
         return await self._work("listed", self._list)
@@ -89,8 +89,8 @@ class LocalQuorumFiles:
             raise DamagedSnapshot(f"{path}: {error}") from None
 
     async def write_snapshot(self, snapshot_id: SnapshotId, pieces: Callable[[], Iterable[ReadableBuffer]]) -> None:
-        if self._store.has_stopped:
-            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the log directory has stopped because of a disk error")
+        if self._volume.health.has_stopped:
+            raise self._volume.health.stopped()
         await self._work("written", partial(self._write, snapshot_id, pieces))
 
     def _write(self, snapshot_id: SnapshotId, pieces: Callable[[], Iterable[ReadableBuffer]]) -> None:
@@ -141,14 +141,12 @@ class LocalQuorumFiles:
         await self._work("written", partial(self._disk.write_file_atomically, path, state.encode()))
 
     def go_on_in(self, leader_epoch: int) -> None:
-        log = self._store.log(self._spec).open()
-        assert log.start == log.end, "a log that has records knows its epoch"
-        log.epoch = max(log.epoch, leader_epoch)
+        self._catalog.log(self._spec).open().go_on_in(leader_epoch)
 
     async def _work(self, done: str, work: Callable[[], Result]) -> Result:
         """Do it in a thread. Raises KafkaError for an OSError."""
         try:
-            return await self._store.offload.run(work)
+            return await self._volume.offload.run(work)
         except OSError as error:
             reason = f"a file in {self._directory} cannot be {done}: {error.strerror or error}"
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason) from error

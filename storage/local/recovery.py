@@ -35,7 +35,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from kproto.batches.crc32c import crc32c
 from kproto.batches.header import ATTRIBUTES_OFFSET, CONTROL, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader
@@ -44,8 +44,9 @@ from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex
 from storage.local.leader_epochs import LeaderEpochs
-from storage.local.log import Log, Surroundings
+from storage.local.log import UNOWNED, Contents, Log, LogOwner
 from storage.local.segment import MAX_RELATIVE_OFFSET, MOST_SKIMMED, Corrupt, IndexBuilder, Segment, file_name
+from storage.local.surroundings import Surroundings
 from storage.local.swapping import finish_interrupted
 from storage.log_config import LogConfig
 from storage.producers import AbortedTransactions, CompletedTransaction, LogProducers, end_marker
@@ -80,6 +81,7 @@ def load(
     around: Surroundings,
     directory: str,
     config: LogConfig,
+    owner: LogOwner = UNOWNED,
     *,
     trust: Trust,
     recovery_point: int | None,
@@ -94,7 +96,6 @@ def load(
     """
     if trust is not Trust.CLEAN and recovery_point is None:
         recovery_point = 0
-    log = Log(around, directory, config)
     try:
         names = around.disk.list_directory(directory)
     except FileNotFoundError:
@@ -107,9 +108,10 @@ def load(
     if not segments:
         if recovery_point:
             raise Damaged(f"{directory} holds no segments, but {recovery_point} offsets had been synced")
-        log.start = log.end = log.synced_end = log_start
-        return log
-    log.start = max(log_start, segments[0].base_offset)
+        producers = LogProducers(expiration=around.producer_expiration)
+        nothing = Contents([], log_start, log_start, log_start, LeaderEpochs(), producers, AbortedTransactions(), [])
+        return Log(around, directory, config, owner, nothing)
+    start = max(log_start, segments[0].base_offset)
     clean = trust is not Trust.NONE
     if clean:
         try:
@@ -119,27 +121,48 @@ def load(
         else:
             if recovery_point is not None and end != recovery_point:
                 clean = False
-    if clean:
-        log.end = log.synced_end = end
-    else:
-        least = recovery_point or 0
-        found = _recover(segments, least, config, scanned)
-        log.end = found.end
-        log.synced_end = least
-        for segment, position in found.unsynced:
-            segment.synced_size = min(position, segment.size)
-    log.set_segments(segments)
-    log.mark_unsynced()
-    if log.start > log.end:
-        raise Damaged(f"{directory} ends at offset {log.end}, but its start had been moved to {log.start}")
-    _restore_producers(log, around, files["snapshot"], {*files["txnindex"]}, now, None if clean else found)
-    log.epochs = _restore_epochs(log, around)
-    log.epoch = log.epochs.latest or 0
+    synced_end = end if clean else recovery_point or 0
+    found: _Scanned | None = None
     if not clean:
+        found = _Scanned()
+        found.scan(segments, synced_end, config, scanned)
+        end = found.end
+        for segment, position in found.unsynced:
+            segment.unsynced_from(position)
+        segments[-1].learn_first_timestamp()
+    if start > end:
+        raise Damaged(f"{directory} ends at offset {end}, but its start had been moved to {start}")
+    opening = _Opening(around, directory, config, segments, start, end)
+    restored = _restore_producers(opening, files["snapshot"], {*files["txnindex"]}, now, found)
+    epochs = _restore_epochs(opening)
+    contents = Contents(
+        segments, start, end, synced_end, epochs, restored.producers, restored.aborted, restored.snapshots
+    )
+    log = Log(around, directory, config, owner, contents)
+    if restored.needs_snapshot:
+        # At once: the batches from which the producers have just been replayed may be deleted before the next roll.
+        with contextlib.suppress(OSError):
+            log.write_snapshot()
+    if found is not None:
         found.cut(around.disk, directory)
         for segment in segments:
             segment.put_away()
     return log
+
+
+class _Opening(NamedTuple):
+    """A log that is being opened: what is known of it before its producers and epochs are."""
+
+    around: Surroundings
+    directory: str
+    config: LogConfig
+    segments: list[Segment]
+    start: int
+    end: int
+
+    def segments_from(self, offset: int) -> list[Segment]:
+        """The segment that holds `offset`, and those behind it."""
+        return self.segments[max(0, bisect_right([segment.base_offset for segment in self.segments], offset) - 1) :]
 
 
 def _sort_files(around: Surroundings, directory: str, names: list[str]) -> dict[str, list[int]]:
@@ -172,41 +195,10 @@ def _end_of_closed_segment(segment: Segment, config: LogConfig) -> int:
         segment.time_index.file.start_empty()
         return segment.base_offset
     try:
-        end = _end_by_indexes(segment)
+        end = segment.find_end()
     except DamagedIndex:
         end = segment.rebuild_indexes(config.index_interval_bytes)
-    _, first = next(segment.headers(0))
-    segment.first_timestamp = first[8]
-    return end
-
-
-def _end_by_indexes(segment: Segment) -> int:
-    """The same, if the indexes are those of a closed segment. Raises DamagedIndex, Corrupt.
-
-    The last entry of a closed segment's time index is its largest timestamp, so no batch behind that one is younger. If
-    one is, entries are missing; going on from there would write down that everything before was older, which it is not.
-    When that entry's batch is far from the end, the upkeep finds out later.
-    """
-    last, timed = segment.offset_index.last, segment.time_index.last
-    start = last.last_offset if last is not None else segment.base_offset
-    newest, newest_offset = timed if timed is not None else (-1, -1)
-    near = segment.size - segment.position_at(newest_offset) <= MOST_SKIMMED
-    if near and last is not None:
-        start = min(start, newest_offset) if timed is not None else segment.base_offset
-    end, found = start, timed is None
-    for _, header in segment.headers_from(start):
-        end = header[0] + header[6] + 1
-        if timed is not None and end - 1 == timed.last_offset:
-            found = header[8] == timed.timestamp
-        if header[8] > newest:
-            if near:
-                raise DamagedIndex(segment.path(".timeindex"))
-            newest, newest_offset = header[8], end - 1
-    if near and not found:
-        raise DamagedIndex(segment.path(".timeindex"))
-    segment.max_timestamp, segment.max_timestamp_offset = newest, newest_offset
-    segment.timestamps_known = near
-    segment.unindexed_bytes = segment.size - (last.position if last is not None else 0)
+    segment.learn_first_timestamp()
     return end
 
 
@@ -256,14 +248,78 @@ class _Scanned:
         self.torn: Segment | None = None
         self.empty: list[Segment] = []  # without valid batches, behind what is torn or lost
 
+    def scan(
+        self, segments: list[Segment], recovery_point: int, config: LogConfig, scanned: Callable[[int], None] | None
+    ) -> None:
+        """Check all batches from the recovery point on. Raises Damaged.
+
+        A torn end is left out of `segments`, as if it were cut off already. That is done by `cut`, when nothing can go
+        wrong any more: a log that turns out to be damaged elsewhere is left as it is.
+        """
+        first = max(0, bisect_right([segment.base_offset for segment in segments], recovery_point) - 1)
+        self.end = segments[first].base_offset
+        for number in range(first, len(segments)):
+            segment = segments[number]
+            if segment.base_offset < self.end:
+                raise Damaged(
+                    f"{segment.path('.log')} begins below offset {self.end}, where the segment before it ends"
+                )
+            before = self.end
+            # Bytes in front of this one were lost, up to the end of a batch? Without valid batches it goes with them,
+            # as it would behind torn ones: the log would have a hole.
+            behind_a_hole = number > first and before < segment.base_offset > recovery_point
+            if behind_a_hole and not any(later.size for later in segments[number:]):
+                self.leave_out(segments, number)
+                break
+            self.end = segment.base_offset
+            start = _start_of_scan(segment, recovery_point) if number == first and segment.size else 0
+            if number == first and not start:
+                self.begin = segment.base_offset
+            if not segment.size:
+                segment.offset_index.file.start_empty()
+                segment.time_index.file.start_empty()
+                continue
+            builder = IndexBuilder(segment, config.index_interval_bytes, start)
+            builder.skim()
+            position = start
+            least = segment.base_offset
+            for position, header in _checked_batches(segment, start, scanned):
+                builder.add(position, header)
+                if position and position == start:
+                    self.begin = header[0]
+                if header[9] >= 0 and len(self.numbered) <= MOST_KEPT:
+                    self.numbered.append((segment, position, header))
+                least = header[0] + header[6] + 1
+                position += LOG_OVERHEAD + header[1]
+            if position < segment.size:
+                _judge_torn(segments, number, position, least, recovery_point)
+                if behind_a_hole and not position:
+                    self.end = before
+                    self.leave_out(segments, number)
+                    break
+                segment.end_at(position)
+                self.leave_out(segments, number + 1, torn=segment)
+                builder.finish()
+                self.end = max(least, self.end)
+                self.unsynced.append((segment, start))
+                break
+            builder.finish()
+            self.end = max(least, self.end)
+            self.unsynced.append((segment, start))
+        if self.end < recovery_point:
+            raise Damaged(
+                f"{segments[-1].path('.log')} ends at offset {self.end}, but {recovery_point} had been synced"
+            )
+
     def numbered_from(self, offset: int) -> list[Numbered] | None:
         """Every batch from `offset` on that has a producer id, if all of them are at hand."""
         if offset < self.begin or len(self.numbered) > MOST_KEPT:
             return None
         return [batch for batch in self.numbered if batch[2][0] >= offset]
 
-    def leave_out(self, segments: list[Segment], number: int) -> None:
-        """Go on without segment `number` and those behind it."""
+    def leave_out(self, segments: list[Segment], number: int, torn: Segment | None = None) -> None:
+        """Go on without segment `number` and those behind it; `torn` is the one before, if its end is."""
+        self.torn = torn
         self.empty = segments[number:]
         del segments[number:]
 
@@ -281,68 +337,6 @@ class _Scanned:
             segment.remove_files()
         if self.empty:
             disk.sync_directory(directory)
-
-
-def _recover(
-    segments: list[Segment], recovery_point: int, config: LogConfig, scanned: Callable[[int], None] | None
-) -> _Scanned:
-    """Check all batches from the recovery point on; leave out a torn end. Changes `segments`. Raises Damaged."""
-    found = _Scanned()
-    first = max(0, bisect_right([segment.base_offset for segment in segments], recovery_point) - 1)
-    found.end = segments[first].base_offset
-    for number in range(first, len(segments)):
-        segment = segments[number]
-        if segment.base_offset < found.end:
-            raise Damaged(f"{segment.path('.log')} begins below offset {found.end}, where the segment before it ends")
-        before = found.end
-        # Bytes in front of this one were lost, up to the end of a batch? Without valid batches it goes with them, as it
-        # would behind torn ones: the log would have a hole.
-        behind_a_hole = number > first and before < segment.base_offset > recovery_point
-        if behind_a_hole and not any(later.size for later in segments[number:]):
-            found.leave_out(segments, number)
-            break
-        found.end = segment.base_offset
-        start = _start_of_scan(segment, recovery_point) if number == first and segment.size else 0
-        if number == first and not start:
-            found.begin = segment.base_offset
-        if not segment.size:
-            segment.offset_index.file.start_empty()
-            segment.time_index.file.start_empty()
-            continue
-        builder = IndexBuilder(segment, config.index_interval_bytes, start)
-        builder.skim()
-        position = start
-        least = segment.base_offset
-        for position, header in _checked_batches(segment, start, scanned):
-            builder.add(position, header)
-            if not position:
-                segment.first_timestamp = header[8]
-            elif position == start:
-                found.begin = header[0]
-            if header[9] >= 0 and len(found.numbered) <= MOST_KEPT:
-                found.numbered.append((segment, position, header))
-            least = header[0] + header[6] + 1
-            position += LOG_OVERHEAD + header[1]
-        if position < segment.size:
-            _judge_torn(segments, number, position, least, recovery_point)
-            if behind_a_hole and not position:
-                found.end = before
-                found.leave_out(segments, number)
-                break
-            _leave_out(segments, number, position, found)
-            builder.finish()
-            found.end = max(least, found.end)
-            found.unsynced.append((segment, start))
-            break
-        builder.finish()
-        if start:
-            _, opening = next(segment.headers(0))
-            segment.first_timestamp = opening[8]
-        found.end = max(least, found.end)
-        found.unsynced.append((segment, start))
-    if found.end < recovery_point:
-        raise Damaged(f"{segments[-1].path('.log')} ends at offset {found.end}, but {recovery_point} had been synced")
-    return found
 
 
 def _start_of_scan(segment: Segment, recovery_point: int) -> int:
@@ -436,64 +430,56 @@ def find_batch(file: File, position: int, size: int, offsets: range) -> int | No
     return None
 
 
-def _leave_out(segments: list[Segment], number: int, position: int, found: _Scanned) -> None:
-    """Go on as if the torn end of segment `number` were cut off already. That is done when nothing can go wrong any
-    more, for a log that turns out to be damaged elsewhere is left as it is."""
-    segment = segments[number]
-    segment.size = position
-    segment.warm_from = min(segment.warm_from, position)
-    found.torn = segment
-    found.leave_out(segments, number + 1)
-
-
 # -- producers and epochs ----------------------------------------------------------------------------------------------
 
 
+class _Restored(NamedTuple):
+    """What a log knows of its producers."""
+
+    producers: LogProducers
+    aborted: AbortedTransactions
+    snapshots: list[int]  # offsets of those that are there and may be used
+    needs_snapshot: bool  # the newest snapshot could not be read, or there was none
+
+
 def _restore_producers(
-    log: Log,
-    around: Surroundings,
-    snapshots: list[int],
-    indexed_segments: set[int],
-    now: int,
-    scanned: _Scanned | None,
-) -> None:
-    """Make the log know its producers and aborted transactions again."""
-    for offset in [offset for offset in snapshots if offset > log.end]:
-        around.disk.remove(f"{log.directory}/{file_name(offset, '.snapshot')}")
-    log.snapshots = [offset for offset in snapshots if offset <= log.end]
-    aborted = _read_transaction_indexes(log, around, indexed_segments)
-    begin = log.segments[0].base_offset
+    opening: _Opening, snapshots: list[int], indexed_segments: set[int], now: int, scanned: _Scanned | None
+) -> _Restored:
+    """The log's producers and aborted transactions, from its files and the batches behind the newest snapshot."""
+    around, directory, end = opening.around, opening.directory, opening.end
+    for offset in [offset for offset in snapshots if offset > end]:
+        around.disk.remove(f"{directory}/{file_name(offset, '.snapshot')}")
+    snapshots = [offset for offset in snapshots if offset <= end]
+    indexed = _read_transaction_indexes(opening, indexed_segments)
+    begin = opening.segments[0].base_offset
     # Without the transaction indexes all of the log is replayed, from a snapshot at its first segment if there is one.
-    usable = [offset for offset in log.snapshots if offset >= begin and (aborted is not None or offset == begin)]
+    usable = [offset for offset in snapshots if offset >= begin and (indexed is not None or offset == begin)]
+    producers = LogProducers(expiration=around.producer_expiration)
     unreadable = False
     for offset in reversed(usable):
-        data = around.disk.read_file(f"{log.directory}/{file_name(offset, '.snapshot')}")
+        data = around.disk.read_file(f"{directory}/{file_name(offset, '.snapshot')}")
         states = producer_snapshot.decode(data or b"")
         if states is not None:
-            log.producers.restore(states, now)
-            _refill(log, offset)
+            producers.restore(states, now)
+            _refill(producers, opening, offset)
             begin = offset
             break
-        log.snapshots.remove(offset)
+        snapshots.remove(offset)
         unreadable = True
-    known = aborted[-1].last_offset if aborted else -1
+    known = indexed[-1].last_offset if indexed else -1
     news: list[CompletedTransaction] = []
-    if begin < log.end:
+    if begin < end:
         batches = None if scanned is None else scanned.numbered_from(begin)
-        for completed in _replay(log.producers, batches if batches is not None else _numbered(log, begin), now):
+        for completed in _replay(producers, batches if batches is not None else _numbered(opening, begin), now):
             if completed.aborted and completed.last_offset > known:
                 news.append(completed)
-    spans = [*(aborted or ()), *news]
-    if unreadable or (not usable and len(log.producers)):
-        # At once: the batches from which the producers have just been replayed may be deleted before the next roll.
-        with contextlib.suppress(OSError):
-            log.write_snapshot()
-    log.aborted = AbortedTransactions(spans)
-    log.aborted.drop_before(log.start)
-    if news or aborted is None:
-        _write_transaction_indexes(log, around, spans)
-    if any(producer.transaction_start_offset >= 0 for producer in log.producers.describe()):
-        log.has_transactions()
+    spans = [*(indexed or ()), *news]
+    aborted = AbortedTransactions(spans)
+    aborted.drop_before(opening.start)
+    if news or indexed is None:
+        _write_transaction_indexes(opening, spans)
+    needs_snapshot = unreadable or (not usable and len(producers) > 0)
+    return _Restored(producers, aborted, snapshots, needs_snapshot)
 
 
 def _replay(producers: LogProducers, batches: Iterable[Numbered], now: int) -> Iterator[CompletedTransaction]:
@@ -512,16 +498,15 @@ def _replay(producers: LogProducers, batches: Iterable[Numbered], now: int) -> I
                 yield completed
 
 
-def _numbered(log: Log, begin: int) -> Iterator[Numbered]:
+def _numbered(opening: _Opening, begin: int) -> Iterator[Numbered]:
     """Every batch from offset `begin` on that has a producer id."""
-    bases, segments = log.layout
-    for segment in segments[max(0, bisect_right(bases, begin) - 1) :]:
-        for position, header in _headers_from(log, segment, begin):
+    for segment in opening.segments_from(begin):
+        for position, header in _headers_from(opening, segment, begin):
             if header[0] >= begin and header[9] >= 0:
                 yield segment, position, header
 
 
-def _headers_from(log: Log, segment: Segment, offset: int) -> Iterator[tuple[int, BatchHeader]]:
+def _headers_from(opening: _Opening, segment: Segment, offset: int) -> Iterator[tuple[int, BatchHeader]]:
     if not segment.size:
         return iter(())
     try:
@@ -529,18 +514,16 @@ def _headers_from(log: Log, segment: Segment, offset: int) -> Iterator[tuple[int
             next(segment.headers_from(offset), None)
             return segment.headers_from(offset)
     except DamagedIndex:
-        log.rebuild(segment)
+        segment.rebuild_indexes(opening.config.index_interval_bytes)
         return segment.headers_from(offset)
     return segment.headers(0)
 
 
-def _refill(log: Log, offset: int) -> None:
+def _refill(producers: LogProducers, opening: _Opening, offset: int) -> None:
     """Complete the windows of restored producers from the batches just before `offset`."""
-    if not len(log.producers):
+    if not len(producers):
         return
-    bases, segments = log.layout
-    number = max(0, bisect_right(bases, offset - 1) - 1)
-    segment = segments[number]
+    segment = opening.segments_from(offset - 1)[0]
     if not segment.size:
         return
     try:
@@ -551,55 +534,54 @@ def _refill(log: Log, offset: int) -> None:
         headers = [header for _, header in segment.headers(begin) if header[0] < offset and not header[5] & CONTROL]
     except (DamagedIndex, Corrupt):
         return  # the windows stay short, as Kafka's do
-    log.producers.refill(reversed(headers))
+    producers.refill(reversed(headers))
 
 
-def _read_transaction_indexes(
-    log: Log, around: Surroundings, indexed_segments: set[int]
-) -> list[CompletedTransaction] | None:
+def _read_transaction_indexes(opening: _Opening, indexed_segments: set[int]) -> list[CompletedTransaction] | None:
     """The aborted transactions that the indexes know; None when one of them is damaged."""
     spans: list[CompletedTransaction] = []
-    for segment in log.segments:
+    for segment in opening.segments:
         if segment.base_offset in indexed_segments:
-            data = around.disk.read_file(segment.path(".txnindex")) or b""
+            data = opening.around.disk.read_file(segment.path(".txnindex")) or b""
             entries = transaction_index.decode(data, segment.base_offset, 1 << 63)
             if not entries or (spans and entries[0].last_offset <= spans[-1].last_offset):
                 return None
-            spans += [entry for entry in entries if entry.last_offset < log.end]
+            spans += [entry for entry in entries if entry.last_offset < opening.end]
     return spans
 
 
-def _write_transaction_indexes(log: Log, around: Surroundings, spans: list[CompletedTransaction]) -> None:
-    bases, segments = log.layout
+def _write_transaction_indexes(opening: _Opening, spans: list[CompletedTransaction]) -> None:
+    segments, disk = opening.segments, opening.around.disk
     for number, segment in enumerate(segments):
-        end = bases[number + 1] if number + 1 < len(bases) else log.end
+        end = segments[number + 1].base_offset if number + 1 < len(segments) else opening.end
         mine = [done for done in spans if segment.base_offset <= done.last_offset < end]
         if mine:
-            around.disk.write_file(segment.path(".txnindex"), transaction_index.encode(mine))
+            disk.write_file(segment.path(".txnindex"), transaction_index.encode(mine))
         else:
-            around.disk.remove(segment.path(".txnindex"))
+            disk.remove(segment.path(".txnindex"))
 
 
-def _restore_epochs(log: Log, around: Surroundings) -> LeaderEpochs:
+def _restore_epochs(opening: _Opening) -> LeaderEpochs:
     """The log's leader epochs, from their file or, if that is missing or damaged, from the batches."""
-    data = around.disk.read_file(f"{log.directory}/{leader_epochs.NAME}")
+    disk, path = opening.around.disk, f"{opening.directory}/{leader_epochs.NAME}"
+    data = disk.read_file(path)
     epochs = leader_epochs.decode(data) if data is not None else None
-    if epochs is not None and (epochs.entries or log.end == log.start):
-        epochs.truncate_end(max(log.end, 1))
+    if epochs is not None and (epochs.entries or opening.end == opening.start):
+        epochs.truncate_end(max(opening.end, 1))
         return epochs
-    epochs = _read_epochs(log)
+    epochs = _read_epochs(opening)
     with contextlib.suppress(OSError):
-        around.disk.write_file(f"{log.directory}/{leader_epochs.NAME}", epochs.encode())
+        disk.write_file(path, epochs.encode())
     return epochs
 
 
-def _read_epochs(log: Log) -> LeaderEpochs:
+def _read_epochs(opening: _Opening) -> LeaderEpochs:
     """The leader epochs that the batches bear."""
     epochs = LeaderEpochs()
-    filled = [segment for segment in log.segments if segment.size]
+    filled = [segment for segment in opening.segments if segment.size]
     if filled:  # mostly there has been one epoch only, and the two ends show it
         _, first = next(filled[0].headers(0))
-        *_, last = _headers_from(log, filled[-1], log.end - 1)
+        *_, last = _headers_from(opening, filled[-1], opening.end - 1)
         if first[2] == last[1][2]:
             epochs.assign(first[2], first[0])
             return epochs

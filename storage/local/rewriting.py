@@ -67,7 +67,6 @@ class Rewritten(NamedTuple):
 
     sources: tuple[int, ...]  # their base offsets; the first one is the new segment's as well
     size: int
-    first_timestamp: int
     max_timestamp: int
     max_timestamp_offset: int
     aborted: tuple[CompletedTransaction, ...]  # what its transaction index holds
@@ -250,7 +249,6 @@ class _Output:
         self._run = (0, 0)  # of the buffer being kept from, the piece that has not become a part yet
         self._view = memoryview(b"")
         self.size = self._written = self._synced = 0
-        self._first_timestamp = -1
         self._file: File | None = None
 
     @property
@@ -287,8 +285,6 @@ class _Output:
         self._run = (0, 0)
 
     def _note(self, header: BatchHeader, size: int) -> None:
-        if not self.size:
-            self._first_timestamp = header[8]
         self._indexes.add(self.size, header)
         self.size += size
 
@@ -328,7 +324,6 @@ class _Output:
         return Rewritten(
             sources,
             self.size,
-            self._first_timestamp,
             segment.max_timestamp,
             segment.max_timestamp_offset,
             tuple(aborted),

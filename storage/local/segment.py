@@ -88,7 +88,12 @@ def file_name(offset: int, suffix: str) -> str:
 
 
 class Segment:
-    """One segment of a log. `size` bytes of it are batches."""
+    """One segment of a log. `size` bytes of it are batches, all of them synced as far as its maker knows.
+
+    `created` is when it was made (wall clock, milliseconds). A maker that knows the batches gives `newest`: the largest
+    timestamp, and the last offset of the first batch that has it; -1 twice if no record has a timestamp. Attributes are
+    for reading; only methods of the segment change them.
+    """
 
     __slots__ = (
         "_descriptors", "_directory", "_disk", "_file", "_learned", "base_offset", "created", "first_timestamp", "full",
@@ -97,7 +102,17 @@ class Segment:
         "timestamps_known", "unindexed_bytes", "used", "warm_from",
     )  # fmt: skip
 
-    def __init__(self, disk: Disk, descriptors: Descriptors, directory: str, base_offset: int, size: int) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        descriptors: Descriptors,
+        directory: str,
+        base_offset: int,
+        size: int,
+        *,
+        created: int = 0,
+        newest: tuple[int, int] | None = None,
+    ) -> None:
         self._disk = disk
         self._descriptors = descriptors
         self._directory = directory
@@ -113,11 +128,11 @@ class Segment:
         self.used = False
         self.held = False  # has to be readable without its files' names
         self.warm_from = size
-        self.created = 0  # wall clock, milliseconds
-        self.first_timestamp = -1  # of the first batch
-        self.max_timestamp = -1
-        self.max_timestamp_offset = -1  # last offset of the first batch that has it
-        self.timestamps_known = size == 0
+        self.created = created  # wall clock, milliseconds
+        self.first_timestamp = -1  # of the first batch; known of the segment that is being written
+        # The largest timestamp, and the last offset of the first batch that has it.
+        self.max_timestamp, self.max_timestamp_offset = newest or (-1, -1)
+        self.timestamps_known = size == 0 or newest is not None
         self._learned: tuple[int, int] | None = None  # the same two, of what was there before this was opened
 
     def __repr__(self) -> str:
@@ -130,6 +145,11 @@ class Segment:
     def owns(self, path: str) -> bool:
         """Whether `path` is one of this segment's files."""
         return path.startswith(self.path("."))
+
+    def was_used(self) -> bool:
+        """Whether the file was asked for since the last call."""
+        used, self.used = self.used, False
+        return used
 
     # -- the file ------------------------------------------------------------------------------------------------------
 
@@ -167,6 +187,23 @@ class Segment:
         self._file = self.file
         self.offset_index.file.hold()
         self.time_index.file.hold()
+
+    def unhold(self) -> None:
+        """The files keep their names after all: the segment need not stay readable without them."""
+        self.held = False
+
+    def note_synced(self, size: int) -> None:
+        """The first `size` bytes are on the platter."""
+        self.synced_size = max(self.synced_size, size)
+
+    def unsynced_from(self, position: int) -> None:
+        """Recovery has read the bytes from `position` on, which may be in memory only."""
+        self.synced_size = min(position, self.size)
+
+    def end_at(self, position: int) -> None:
+        """What lies from `position` on is torn, and does not count any more. The file itself is cut later."""
+        self.size = position
+        self.warm_from = min(self.warm_from, position)
 
     def put_away(self) -> None:
         """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""
@@ -306,6 +343,42 @@ class Segment:
             return learned
         return noted
 
+    def learn_first_timestamp(self) -> None:
+        """Read the first batch's timestamp from the file (waits for the disk). Raises Corrupt."""
+        for _, header in self.headers(0):
+            self.first_timestamp = header[8]
+            return
+
+    def find_end(self) -> int:
+        """The offset after the last one, if the indexes are those of a closed segment (waits for the disk).
+
+        Learns the largest timestamp on the way. The last entry of a closed segment's time index is its largest
+        timestamp, so no batch behind that one is younger. If one is, entries are missing; going on from there would
+        write down that everything before was older, which it is not. When that entry's batch is far from the end, the
+        upkeep finds out later. Raises DamagedIndex, Corrupt.
+        """
+        last, timed = self.offset_index.last, self.time_index.last
+        start = last.last_offset if last is not None else self.base_offset
+        newest, newest_offset = timed if timed is not None else (-1, -1)
+        near = self.size - self.position_at(newest_offset) <= MOST_SKIMMED
+        if near and last is not None:
+            start = min(start, newest_offset) if timed is not None else self.base_offset
+        end, found = start, timed is None
+        for _, header in self.headers_from(start):
+            end = header[0] + header[6] + 1
+            if timed is not None and end - 1 == timed.last_offset:
+                found = header[8] == timed.timestamp
+            if header[8] > newest:
+                if near:
+                    raise DamagedIndex(self.path(".timeindex"))
+                newest, newest_offset = header[8], end - 1
+        if near and not found:
+            raise DamagedIndex(self.path(".timeindex"))
+        self.max_timestamp, self.max_timestamp_offset = newest, newest_offset
+        self.timestamps_known = near
+        self.unindexed_bytes = self.size - (last.position if last is not None else 0)
+        return end
+
     def learn_timestamps(self) -> tuple[int, int]:
         """The largest timestamp, and the last offset of the first batch that has it; -1 twice if no record has one.
 
@@ -373,6 +446,22 @@ class Segment:
                 check(header)
         builder.finish()
         return builder.end_offset
+
+    def adopt_indexes(
+        self,
+        offsets: list[tuple[int, int]],
+        times: list[tuple[int, int]],
+        *,
+        newest: tuple[int, int],
+        timestamps_known: bool,
+        unindexed_bytes: int,
+    ) -> None:
+        """Replace the index files by these entries, and what they tell by what is given."""
+        self.offset_index.replace(offsets)
+        self.time_index.replace(times)
+        self.max_timestamp, self.max_timestamp_offset = newest
+        self.timestamps_known = timestamps_known
+        self.unindexed_bytes = unindexed_bytes
 
 
 class IndexBuilder:
@@ -473,12 +562,13 @@ class IndexBuilder:
     def finish(self) -> None:
         """All batches have gone by: replace the segment's index files."""
         self._time()
-        segment = self._segment
-        segment.offset_index.replace(self._offsets)
-        segment.time_index.replace(self._times)
-        segment.max_timestamp, segment.max_timestamp_offset = self.max_timestamp, self.max_offset
-        segment.timestamps_known = self._known
-        segment.unindexed_bytes = self._unindexed
+        self._segment.adopt_indexes(
+            self._offsets,
+            self._times,
+            newest=(self.max_timestamp, self.max_offset),
+            timestamps_known=self._known,
+            unindexed_bytes=self._unindexed,
+        )
 
 
 def total_size(buffers: Sequence[ReadableBuffer]) -> int:

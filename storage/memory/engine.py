@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import trio
 
@@ -369,7 +369,7 @@ class MemoryStore:
     async def close(self) -> None:
         """There is nothing to keep."""
 
-    async def maintain(self) -> None:
+    async def maintain(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
         await trio.sleep_forever()
 
     @property

@@ -511,7 +511,7 @@ class LocalMachine(LogMachine):
         """Whole segments go when they are too old or too many."""
         start = self.model.expect_retention(self.now)
         _ = self.log
-        self.run(self.store.apply_retention)
+        self.run(self.store.expiry.apply)
         if start > self.model.start:
             self.model.durable = max(self.model.durable, start)
             self.model.move_start(start)
@@ -521,7 +521,7 @@ class LocalMachine(LogMachine):
     def compaction(self, memory: int) -> None:
         """A round of the cleaner, with little or enough memory for keys."""
         model, key = self.model, ("orders", 0)
-        self.store.cleaner.settings = replace(self.store.cleaner.settings, memory=memory)
+        self.store.cleaner.configure(replace(self.store.cleaner.settings, memory=memory))
         expected = model.expect_cleaning(self.store.data.clean_offsets.get(key), self.now)
         _ = self.log
         cleaned = self.run(self.store.cleaner.clean_due)

@@ -165,7 +165,7 @@ async def test_a_stopped_directory_gets_no_snapshot(tmp_path: Path) -> None:
     """A deletion may have failed there that the snapshot would have forgotten."""
     async with Place(tmp_path / "data").open() as store:
         store.log(spec()).begin_append([batch(b"x")])
-        store.stop("on command")
+        store.volume.health.stop("on command")
         with refused(ErrorCode.KAFKA_STORAGE_ERROR):
             await store.quorum_files(spec()).write_snapshot(SnapshotId(1, 0), pieces)
 

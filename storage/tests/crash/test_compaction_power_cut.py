@@ -69,9 +69,8 @@ async def live(store: LocalStore, told: Told, chance: random.Random, clock: Virt
             assert not store.has_stopped
             assert store.cleaner.uncleanable == []
         if chance.random() < 0.05:
-            await store.upkeep.remove_doomed(float("inf"))
-            store.note_recovery_points()
-            await store.write_recovery_points()
+            await store.removal.remove_due(float("inf"))
+            await store.volume.write_recovery_points()
 
 
 async def check(store: LocalStore, told: Told, clock: VirtualClock, seed: int) -> None:

@@ -32,7 +32,7 @@ async def live(store: LocalStore, durable: dict[int, int], chance: random.Random
             await done.wait_durable()
             durable[partition] = max(durable.get(partition, 0), done.last_offset + 1)
         if number % 7 == 6:
-            await store.write_recovery_points()
+            await store.volume.write_recovery_points()
         if chance.random() < 0.1:
             store.data.dirty_logs.sync()
         if number == 20:

@@ -58,10 +58,9 @@ async def live(store: LocalStore, told: list[Told], chance: random.Random) -> No
             known.asked_start = max(known.asked_start, wanted)
             known.start = await log.delete_before(wanted)
         if chance.random() < 0.05:
-            store.note_recovery_points()
-            await store.write_recovery_points()
+            await store.volume.write_recovery_points()
         if chance.random() < 0.05:
-            await store.upkeep.remove_doomed(float("inf"))
+            await store.removal.remove_due(float("inf"))
 
 
 async def check(store: LocalStore, told: list[Told], seed: int) -> int:

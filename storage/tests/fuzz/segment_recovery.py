@@ -27,9 +27,10 @@ from kproto.errors import KafkaError
 from kproto.tests.fuzz.bounds import measured
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex
-from storage.local.log import Log, Surroundings
+from storage.local.log import Log
 from storage.local.recovery import Damaged, Trust, load
 from storage.local.segment import MAX_RELATIVE_OFFSET, Corrupt, file_name
+from storage.local.surroundings import Health, Surroundings
 from storage.log_config import LogConfig
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
@@ -44,7 +45,7 @@ UNKNOWN_RECOVERY_POINT, TWO_SEGMENTS, TRUE_CHECKSUMS = 1, 2, 4
 
 def around(disk: MemoryDisk) -> Surroundings:
     """What a store gives its logs."""
-    return Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(100), 86_400_000)
+    return Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(100), Health("."), 86_400_000)
 
 
 def recovered(disk: MemoryDisk, point: int | None, *, clean: bool = False, config: LogConfig = CONFIG) -> Log:

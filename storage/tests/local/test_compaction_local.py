@@ -171,7 +171,7 @@ async def test_what_somebody_reads_stays_until_he_has_read_it(place: Place) -> N
         [answer] = await store.read_many([Read(log, 0, 1 << 20, 20)], 1 << 20)
         before = content(answer)
         await store.cleaner.clean_due()
-        await store.upkeep.remove_doomed(float("inf"))
+        await store.removal.remove_due(float("inf"))
         assert not [name for name in place.names() if name.endswith(".deleted")]
         assert content(answer) == before
 
@@ -267,7 +267,7 @@ async def test_compacted_and_deleted(place: Place) -> None:
         place.clock.advance(HOUR + 1)
         for number in range(8):
             await append(log, keyed((b"%d" % (number % 2), b"x" * 100), timestamp=EPOCH_MS + HOUR))
-        await store.apply_retention()
+        await store.expiry.apply()
         start = log.log_start_offset
         assert start == 10
         await store.cleaner.clean_due()
@@ -306,7 +306,7 @@ async def test_a_topic_may_be_deleted_meanwhile(place: Place) -> None:
         store.cleaner._apart = Interrupting(store, delete)  # type: ignore[assignment]
         assert await store.cleaner.clean_due() == 0
         assert store.cleaner.uncleanable == []
-        store.cleaner._apart = ThreadApart(store.offload)
+        store.cleaner._apart = ThreadApart(store.volume.offload)
         new = store.log(spec(generation=2, **SETTINGS))
         await fill(new, 4)
         await store.cleaner.clean_due()
@@ -330,7 +330,7 @@ class Interrupting:
     """Does something before each piece of work."""
 
     def __init__(self, store: LocalStore, before: Callable[[Callable[..., Any]], Any]) -> None:
-        self._inner = ThreadApart(store.offload)
+        self._inner = ThreadApart(store.volume.offload)
         self._before = before
 
     def state(self, make: Any, *arguments: Any) -> Any:
@@ -398,11 +398,10 @@ async def test_the_cleaner_runs_by_itself(place: Place, autojump_clock: trio.tes
         await fill(log_of(store, **SETTINGS))
     settings = CleanerSettings(enable=False, backoff_ms=5000)
     async with place.open(cleaner=settings) as store, trio.open_nursery() as nursery:
-        store.cleaner.every_log = lambda: [spec(**SETTINGS)]
-        nursery.start_soon(store.maintain)
+        nursery.start_soon(store.maintain, lambda: [spec(**SETTINGS)])
         await trio.sleep(60)
         assert store.data.clean_offsets == {}
-        store.cleaner.settings = CleanerSettings(backoff_ms=5000)
+        store.cleaner.configure(CleanerSettings(backoff_ms=5000))
         await trio.sleep(11)
         assert store.data.clean_offsets == {("orders", 0): 18}
         nursery.cancel_scope.cancel()

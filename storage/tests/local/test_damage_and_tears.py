@@ -5,10 +5,11 @@ from __future__ import annotations
 from kproto.batches.header import CONTROL
 from kproto.batches.records import RecordData, build_batch
 from storage.local.descriptors import Descriptors
-from storage.local.log import Log, Surroundings
+from storage.local.log import Log
 from storage.local.offset_index import LAYOUT as OFFSETS
 from storage.local.recovery import Trust, load
 from storage.local.segment import Corrupt, file_name
+from storage.local.surroundings import Health, Surroundings
 from storage.local.time_index import LAYOUT as TIMES
 from storage.log_config import LogConfig
 from storage.seams.clock import VirtualClock
@@ -21,7 +22,7 @@ FIRST, SECOND = f"orders-0/{file_name(0, '.log')}", f"orders-0/{file_name(4, '.l
 
 def opened(disk: MemoryDisk, recovery_point: int, *, clean: bool = False) -> Log:
     """The log on this disk."""
-    around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), 86_400_000)
+    around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), Health("."), 86_400_000)
     trust = Trust.CLEAN if clean else Trust.NONE
     return load(around, "orders-0", LogConfig(), trust=trust, recovery_point=recovery_point, log_start=0, now=0)
 

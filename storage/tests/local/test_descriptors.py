@@ -19,6 +19,10 @@ class Held:
         self.needed = needed
         self.released = 0
 
+    def was_used(self) -> bool:
+        used, self.used = self.used, False
+        return used
+
     def release(self) -> bool:
         self.released += not self.needed
         return not self.needed

@@ -42,7 +42,7 @@ async def killed(place: Place) -> Place:
     async with place.open() as store:
         for partition in range(LOGS):
             await append(log_of(store, partition=partition), *batches(3))
-        await store.write_recovery_points()
+        await store.volume.write_recovery_points()
         for partition in BUSY:
             log_of(store, partition=partition).begin_append([batch(b"3")])
         return place.as_killed()
@@ -109,10 +109,10 @@ async def test_a_start_after_a_crash_visits_what_has_grown(place: Place) -> None
     disk = FaultyDisk(HurriedDisk())
     async with left.open(disk) as store:
         assert disk.calls["list_directory"] == 1 + len(BUSY)
-        assert store.unverified == {("orders", partition) for partition in QUIET}
+        assert store.loader.unverified == {("orders", partition) for partition in QUIET}
         assert log_of(store, partition=0).log_end_offset == 3
         assert disk.calls["list_directory"] == 2 + len(BUSY)
-        assert ("orders", 0) not in store.unverified
+        assert ("orders", 0) not in store.loader.unverified
     await expect(left)
 
 
@@ -164,7 +164,7 @@ async def test_without_a_list_every_log_is_visited(place: Place, spoil: Callable
     disk = FaultyDisk(HurriedDisk())
     async with left.open(disk) as store:
         assert disk.calls["list_directory"] == 1 + LOGS
-        assert store.unverified == set()
+        assert store.loader.unverified == set()
     left = place.as_killed("again") if not (place.path / ".kafka_cleanshutdown").exists() else left
     await expect(left)
 
@@ -237,7 +237,7 @@ async def test_a_checkpoint_begins_another_list(place: Place) -> None:
             await append(log_of(store, partition=partition), batch(b"x"))
         log_of(store, partition=3).begin_append([batch(b"y")])
         assert listed_now(place) == {("orders", partition) for partition in range(4)}
-        await store.write_recovery_points()
+        await store.volume.write_recovery_points()
         assert listed_now(place) == {("orders", 3)}
         await append(log_of(store, partition=1), batch(b"z"))
         assert listed_now(place) == {("orders", 1), ("orders", 3)}
@@ -252,7 +252,7 @@ async def test_what_is_touched_while_the_checkpoint_is_written_is_on_the_next_li
     """However an append and the writing of recovery points fall together."""
     async with place.open() as store, trio.open_nursery() as nursery:
         for number in range(30):
-            nursery.start_soon(store.write_recovery_points)
+            nursery.start_soon(store.volume.write_recovery_points)
             for _ in range(number % 4):
                 await trio.lowlevel.checkpoint()
             await append(log_of(store, partition=number % 3), batch(b"%d" % number))
@@ -287,7 +287,7 @@ async def test_a_full_disk_costs_the_list_and_nothing_else(place: Place) -> None
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         await append(log_of(store), batch(b"x"))
-        await store.write_recovery_points()
+        await store.volume.write_recovery_points()
         disk.fail("write", 28, path=str(list_of(place)), times=1, short=7)
         await append(log_of(store), batch(b"y"))
         await append(log_of(store, partition=1), batch(b"z"))
@@ -305,7 +305,7 @@ async def test_a_stop_is_clean_when_every_log_has_been_verified(place: Place) ->
     """L9: what nobody has opened since the crash is held against its recovery point before the mark is made."""
     left = await killed(place)
     async with left.open() as store:
-        assert len(store.unverified) == len(QUIET)
+        assert len(store.loader.unverified) == len(QUIET)
     assert (left.path / ".kafka_cleanshutdown").exists()
     assert not list_of(left).exists()
     await expect(left)
@@ -327,7 +327,7 @@ async def test_a_deleted_log_is_forgotten(place: Place) -> None:
     left = await killed(place)
     async with left.open() as store:
         await store.delete_logs([spec("orders", partition) for partition in range(LOGS)])
-        assert store.unverified == set()
+        assert store.loader.unverified == set()
         for partition in range(LOGS):
             log = store.log(spec("orders", partition)._replace(topic_id=b"y" * 16))
             assert await append(log, batch(b"new")) == 0
@@ -362,7 +362,7 @@ async def main():
         print(number * 7 % 20, number, flush=True)
         number += 1
         if number % 50 == 0:
-            await store.write_recovery_points()
+            await store.volume.write_recovery_points()
 
 trio.run(main)
 """

@@ -107,7 +107,7 @@ class Twins:
                 await self.reopen(kill=True)
             case ("close idle",):
                 await self.local.upkeep.sync_dirty()
-                for log in self.local.logs():
+                for log in self.local.catalog:
                     if log.opened is not None and log.opened.segments:
                         log.opened.finish()
                         log.opened = None

@@ -14,7 +14,7 @@ import trio.testing
 
 from kproto.errors import ErrorCode
 from storage.local.reserve import NAME, Reserve
-from storage.local.upkeep import ROOM_INTERVAL
+from storage.local.schedule import ROOM_INTERVAL
 from storage.seams.disk import Space, SystemDisk
 from storage.testing.disks.faulty import FaultyDisk
 from storage.testing.lab import refused
@@ -116,7 +116,7 @@ async def test_a_deleted_log_gives_its_room_back(tmp_path: Path) -> None:
         before = len(store.descriptors)
         await store.delete_logs([log.spec])
         assert len(store.descriptors) == before - 2
-        await store.upkeep.remove_doomed(float("inf"))
+        await store.removal.remove_due(float("inf"))
         assert not [path for path in open_files() if str(place.path) in path and "orders" in path]
 
 

@@ -54,7 +54,7 @@ async def test_by_size(place: Place) -> None:
         log = log_of(store, segment_bytes=400, retention_bytes=500)
         for _ in range(10):
             await append(log, batch(b"x" * 100))
-        await store.apply_retention()
+        await store.expiry.apply()
         assert log.log_start_offset == 6
         assert 500 <= log.statistics().size < 900
         killed = place.as_killed()
@@ -68,11 +68,11 @@ async def test_new_settings_count_at_once(place: Place) -> None:
         log = log_of(store, segment_bytes=200)
         for _ in range(5):
             await append(log, batch(b"x" * 100))
-        await store.apply_retention()
+        await store.expiry.apply()
         assert log.log_start_offset == 0
         log.configure(spec(retention_ms=1000).config)
         place.clock.advance(1001)
-        await store.apply_retention()
+        await store.expiry.apply()
         assert log.log_start_offset == 5
 
 
@@ -83,7 +83,7 @@ async def test_a_compacted_log_keeps_everything(place: Place) -> None:
         for _ in range(5):
             await append(log, batch(b"x" * 100))
         place.clock.advance(DAY)
-        await store.apply_retention()
+        await store.expiry.apply()
         assert log.log_start_offset == 0
 
 
@@ -100,13 +100,13 @@ async def test_damaged_time_indexes_delete_nothing_early(place: Place) -> None:
             async with stop.open() as store:
                 log = log_of(store, "fresh", segment_bytes=400, retention_ms=DAY)
                 assert log.log_end_offset == 8
-                await store.apply_retention()
+                await store.expiry.apply()
                 assert log.log_start_offset == 0
     place.clock.advance(DAY + 1)
     async with place.open() as store:
         log = log_of(store, "fresh", segment_bytes=400, retention_ms=DAY)
         assert log.log_end_offset == 8
-        await store.apply_retention()
+        await store.expiry.apply()
         assert log.log_start_offset == 8
 
 
@@ -118,7 +118,7 @@ async def test_records_without_timestamps(place: Place) -> None:
             await append(log, batch(b"x" * 100, timestamps=[-1]))
         os.utime(place.file(".log"), (EPOCH_MS / 1000 - 2 * 86400,) * 2)
         os.utime(place.file(".log", offset=1), (EPOCH_MS / 1000,) * 2)
-        await store.apply_retention()
+        await store.expiry.apply()
         assert log.log_start_offset == 1
 
 
@@ -129,8 +129,7 @@ async def test_logs_that_nobody_has_asked_for(place: Place) -> None:
             await append(log_of(store, partition=partition), batch(b"x"))
     place.clock.advance(DAY)
     async with place.open() as store:
-        store.every_log = lambda: [spec("orders", partition, retention_ms=1000) for partition in range(3)]
-        await store.apply_retention()
+        await store.expiry.apply(lambda: [spec("orders", partition, retention_ms=1000) for partition in range(3)])
         for partition in range(3):
             assert log_of(store, partition=partition).log_start_offset == 1
 
@@ -142,18 +141,15 @@ async def test_logs_that_nobody_uses_are_not_kept_open(place: Place) -> None:
         await append(log_of(store), batch(b"x"))
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
-        store.every_log = lambda: [
-            spec("orders", 0, retention_ms=DAY), *[spec("empty", partition) for partition in range(20)]
-        ]  # fmt: skip
-        await store.apply_retention()
-        assert [face for face in store.logs() if face.opened is not None] == []
-        assert len(store.logs()) == 1
+        every = [spec("orders", 0, retention_ms=DAY), *[spec("empty", partition) for partition in range(20)]]
+        await store.expiry.apply(lambda: every)
+        assert [face for face in store.catalog if face.opened is not None] == []
+        assert len(store.catalog) == 1
         asked = disk.calls["list_directory"]
-        await store.apply_retention()
+        await store.expiry.apply(lambda: every)
         assert disk.calls["list_directory"] == asked, "nothing has changed, so nothing is asked again"
         await append(log_of(store, "empty", 3), batch(b"y"))
         place.clock.advance(DAY * 30)
-        store.every_log = lambda: [spec("empty", 3, retention_ms=DAY)]
         log_of(store, "empty", 3).configure(spec("empty", 3, retention_ms=DAY).config)
-        await store.apply_retention()
+        await store.expiry.apply(lambda: [spec("empty", 3, retention_ms=DAY)])
         assert log_of(store, "empty", 3).log_start_offset == 1

@@ -17,7 +17,7 @@ async def test_a_roll_is_synced_at_once(tmp_path: Path, autojump_clock: trio.tes
     """acks=1 data stayed unsynced over many segments; after a power cut a later one could be there without the end of
     an earlier one, and the log was damaged."""
     place = Place(tmp_path / "data")
-    disk = FaultyDisk(place.store().disk)
+    disk = FaultyDisk(place.store().volume.disk)
     async with place.open(disk) as store, trio.open_nursery() as nursery:
         nursery.start_soon(store.maintain)
         log = log_of(store, segment_bytes=1000)

@@ -42,7 +42,7 @@ async def fill(place: Place) -> None:
         await files.write_snapshot(SnapshotId(3, 0), lambda: write_snapshot(0, 1, Quorum(), VALUES, 2))
         await files.write_quorum_state(QuorumState(0, 1, 0, voters=(1,)))
         await log.delete_before(3)
-        await store.upkeep.remove_doomed(float("inf"))
+        await store.removal.remove_due(float("inf"))
 
 
 def findings(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:

@@ -44,8 +44,9 @@ from storage.local import checkpoints, recovery
 from storage.local.descriptors import Descriptors
 from storage.local.engine import LocalStore
 from storage.local.index_file import DamagedIndex
-from storage.local.log import Log, Surroundings
+from storage.local.log import Log
 from storage.local.segment import Corrupt, file_name
+from storage.local.surroundings import Health, Surroundings
 from storage.log_config import LogConfig
 from storage.seams.clock import VirtualClock
 from storage.seams.disk import SystemDisk
@@ -125,7 +126,7 @@ def build(seed: int) -> Original:
 
 def load(disk: MemoryDisk, recovery_point: int) -> Log:
     """Open the log as after an unclean stop. Raises Damaged, Corrupt, DamagedIndex."""
-    around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), 86_400_000)
+    around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), Health("."), 86_400_000)
     config = LogConfig(index_interval_bytes=4096)
     return recovery.load(around, "orders-0", config, trust=recovery.Trust.NONE,
                          recovery_point=recovery_point, log_start=0, now=0)  # fmt: skip

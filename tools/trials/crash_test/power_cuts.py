@@ -170,8 +170,7 @@ class Life:
                     await begun.wait_durable()
                 told.acknowledged.append(Acknowledged(begun.base_offset, words, trio.current_time(), acks_all))
                 if chance.random() < 0.02:
-                    store.note_recovery_points()
-                    await store.write_recovery_points()
+                    await store.volume.write_recovery_points()
                 await trio.sleep(chance.random() * LONGEST_PAUSE)
         except (PowerCut, trio.Cancelled):
             self.cut_at = min(self.cut_at, trio.current_time())
@@ -321,7 +320,7 @@ async def _rounds(life: Life, disk: SimulatedDisk) -> None:
                 await store.open()
                 if patience is None:
                     break
-                await store.sync_recovered()
+                await store.loader.sync_recovered()
             disk = disk.after_power_cut(chance, fates=fates)
             outcome.count("power cuts")
             outcome.count("of them during recovery")

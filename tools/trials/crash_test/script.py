@@ -129,11 +129,10 @@ class Script:
         if step % 19 == 18:
             await self._expecting(self._delete_records, store)
         if step % 23 == 22:
-            store.note_recovery_points()
-            await self._expecting(store.write_recovery_points)
+            await self._expecting(store.volume.write_recovery_points)
         if step % 29 == 28:
             await self._expecting(store.cleaner.clean_due)
-            await store.upkeep.remove_doomed(float("inf"))
+            await store.removal.remove_due(float("inf"))
         if step % 40 == 20:
             await self._append(store, GONE, step)
         if step == 60:

@@ -1,0 +1,52 @@
+"""The partitions that have been asked for: one `LocalLog` each, the same every time.
+
+A partition is cheap (`partition_log.py`), so one that has been asked for once is kept until it is deleted; whether its
+log is open is another matter. The directory may hold many more. `known` goes through those that the broker names, which
+is how retention and the cleaner find logs that have not been asked for since the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from storage.engine import LogSpec
+from storage.local.partition_log import LocalLog, Parts
+
+EveryLog = Callable[[], Iterable[LogSpec]]
+"""Names the logs of the whole cluster, at the time of the call."""
+
+
+class Catalog:
+    """The partitions of one store."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._logs: dict[tuple[str, bytes, int], LocalLog] = {}
+
+    def __iter__(self) -> Iterator[LocalLog]:
+        """Every partition that has been asked for, as of now."""
+        return iter(list(self._logs.values()))
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+    def log(self, spec: LogSpec) -> LocalLog:
+        """The partition of `spec`."""
+        key = spec.topic, spec.topic_id, spec.partition
+        log = self._logs.get(key)
+        if log is None:
+            log = self._logs[key] = LocalLog(self._parts, spec)
+        return log
+
+    def remove(self, spec: LogSpec) -> LocalLog | None:
+        """Take a partition out of the catalog; None if it has not been asked for."""
+        return self._logs.pop((spec.topic, spec.topic_id, spec.partition), None)
+
+    def is_open(self, spec: LogSpec) -> bool:
+        """Whether the partition's log is open."""
+        log = self._logs.get((spec.topic, spec.topic_id, spec.partition))
+        return log is not None and log.opened is not None
+
+    def known(self, every_log: EveryLog | None) -> Iterable[LogSpec]:
+        """The logs to look after: those that `every_log` names, or without it those that have been asked for."""
+        return (log.spec for log in self) if every_log is None else every_log()

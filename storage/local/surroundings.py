@@ -1,0 +1,62 @@
+"""What every log of a data directory shares: the doors to the outside, the bound on open files, its health.
+
+**Health.** A directory is trusted until a sync fails, or a write fails for another reason than a full disk. From then
+on it has *stopped*: every append to any of its logs is refused with KAFKA_STORAGE_ERROR until the broker is started
+again, reads go on, and no mark of a clean stop is written. There is one `Health` per directory and every part looks at
+that one, so no log can be forgotten when the directory stops.
+
+Kafka: org.apache.kafka.storage.internals.log.LogDirFailureChannel.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kproto.errors import ErrorCode, KafkaError
+from storage.local.descriptors import Descriptors
+from storage.seams.clock import Clock
+from storage.seams.disk import Disk
+from storage.seams.entropy import Entropy
+from storage.seams.logging import get_logger
+
+
+class Health:
+    """Whether a directory can be trusted. Changed in the event loop, readable in any thread."""
+
+    __slots__ = ("_directory", "failure")
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self.failure: str | None = None
+        """Why the directory has stopped; None while it is well."""
+
+    @property
+    def has_stopped(self) -> bool:
+        """True after a disk error that nothing can make good."""
+        return self.failure is not None
+
+    def stop(self, reason: str) -> None:
+        """The disk cannot be trusted any more: every append is refused from now on. The first reason is kept."""
+        if self.failure is None:
+            self.failure = reason
+            get_logger("storage").error("log directory stopped", directory=self._directory, reason=reason)
+
+    def stopped(self) -> KafkaError:
+        """The refusal of whatever would write to a directory that has stopped."""
+        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the log directory has stopped because of a disk error")
+
+    def refused(self, error: OSError) -> KafkaError:
+        """The refusal of work that the disk has answered with `error`, which is written to the broker's log."""
+        get_logger("storage").error("disk error", directory=self._directory, reason=str(error))
+        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log directory cannot be written: {error.strerror}")
+
+
+class Surroundings(NamedTuple):
+    """What every log of a directory shares."""
+
+    disk: Disk
+    clock: Clock
+    entropy: Entropy
+    descriptors: Descriptors
+    health: Health
+    producer_expiration: int
