@@ -12,10 +12,10 @@ from kproto.schema.declare import Request
 class WireClient:
     """One blocking connection that speaks the protocol: just enough of a client to set a stage."""
 
-    def __init__(self, port: int, *, timeout: float = 30.0) -> None:
+    def __init__(self, port: int, *, timeout: float = 30.0, client_id: str | None = "trials") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.connection = ClientConnection("bench")
+        self.connection = ClientConnection(client_id)
 
     def encode(self, request: Request, version: int, *, expect_reply: bool = True) -> bytes:
         """The request as bytes."""

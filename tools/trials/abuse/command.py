@@ -1,0 +1,215 @@
+"""`trials abuse`: every attack, what a second client felt of it, what the broker took. Exit status 1: a goal missed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from kproto.messages.api_versions import ApiVersionsRequest
+from tools.trials.abuse import connections, largest_lists, members, replies
+from tools.trials.abuse.attack import PATIENCE_SECONDS, Attack, Site
+from tools.trials.abuse.witness import Witness
+from tools.trials.brokers import Contender, Process, kafka, ottla, pause
+from tools.trials.wire.client import WireClient
+
+LONGEST_WAIT_MS = 50.0
+MOST_MEMORY_MB = 64.0
+SAMPLE_SECONDS = 0.01
+SETTLE_SECONDS = 1.0
+UNDISTURBED_SECONDS = 0.5
+
+
+class Felt(NamedTuple):
+    """What came of one attack."""
+
+    metadata_ms: float
+    durable_ms: float
+    memory_mb: float
+    undisturbed_ms: float  # the longest wait for acks=all just before
+    verdict: str  # empty: it still answers, and the attack saw what it should
+
+    @property
+    def good(self) -> bool:
+        """Whether the goals are met."""
+        durable_goal = max(2 * LONGEST_WAIT_MS, 3 * self.undisturbed_ms)
+        return (
+            not self.verdict
+            and self.metadata_ms <= LONGEST_WAIT_MS
+            and self.durable_ms <= durable_goal
+            and self.memory_mb <= MOST_MEMORY_MB
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Play the attacks and print the table."""
+    options = parse(arguments)
+    contenders: list[Contender | None] = [None] if options.address else [ottla()]
+    if options.kafka:
+        contenders.append(kafka(options.kafka))
+    missed = 0
+    for contender in contenders:
+        print(f"\n{contender.name if contender else options.address}")
+        print(f"{'attack':<62} {'Metadata':>9} {'acks=all':>9} {'memory':>9}")
+        for attack in chosen(contender, options):
+            felt = played(attack, contender, options)
+            missed += not felt.good and (contender is None or contender.name == "ottla")
+            mark = "" if felt.good else "  *"
+            figures = f"{felt.metadata_ms:>6.0f} ms {felt.durable_ms:>6.0f} ms {felt.memory_mb:>6.0f} MB"
+            print(f"{attack.name:<62} {figures}{mark} {felt.verdict}", flush=True)
+    print(f"\n{missed} of Ottla's beyond the goals: {LONGEST_WAIT_MS:g} ms, {MOST_MEMORY_MB:g} MB")
+    return 1 if missed else 0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options; prints usage and exits with 2 on words it does not know."""
+    parser = argparse.ArgumentParser(prog="trials abuse", description="Attack a broker, and see what others feel.")
+    parser.add_argument("words", nargs="*", help="only attacks whose names hold one of these")
+    parser.add_argument("--kafka", metavar="COMMAND", help="also against Kafka: '... {port} {dir} {settings}'")
+    parser.add_argument("--address", metavar="HOST:PORT", help="against this broker of this machine, which runs")
+    parser.add_argument("--no-lists", action="store_true", help="without the generated attacks")
+    return parser.parse_args(arguments)
+
+
+def chosen(contender: Contender | None, options: argparse.Namespace) -> list[Attack]:
+    """The attacks to play; those made from the list of served APIs need a broker that says what it serves."""
+    found = [*members.ATTACKS, *replies.ATTACKS, *connections.ATTACKS]
+    if not options.no_lists:
+        with running(contender, options, ()) as (port, _):
+            found += largest_lists.attacks(served(port))
+    return [each for each in found if not options.words or any(word in each.name for word in options.words)]
+
+
+def played(attack: Attack, contender: Contender | None, options: argparse.Namespace) -> Felt:
+    """Play one attack against a fresh broker, or the one that runs."""
+    with running(contender, options, attack.settings) as (port, broker):
+        site = Site(port, served(port))
+        with Witness(port, site.topic()) as witness, Memory(broker) as memory:
+            verdict = ""
+            steps = attack.attacker(site)
+            try:
+                next(steps)
+                witness.take()
+                pause(UNDISTURBED_SECONDS)
+                undisturbed = witness.take()[1]
+                memory.begin()
+                verdict = in_time(steps, site)
+            finally:
+                site.close()
+            pause(SETTLE_SECONDS)
+            metadata, durable, _ = witness.take()
+            return Felt(metadata, durable, memory.peak_megabytes, undisturbed, verdict or answers(port))
+
+
+def in_time(steps: Iterator[None], site: Site) -> str:
+    """Go on with an attack until it ends or the patience does; what it complained of."""
+    said: list[str] = []
+
+    def go_on() -> None:
+        try:
+            for _ in steps:
+                pass
+        except AssertionError as error:
+            said.append(f"not so: {error}")
+        except OSError as error:
+            if not site.over.is_set():
+                said.append(f"{type(error).__name__}")
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    if thread.is_alive():
+        site.close()
+        thread.join(10)
+        return f"not over after {PATIENCE_SECONDS:g} s"
+    return said[0] if said else ""
+
+
+def answers(port: int) -> str:
+    """Empty if the broker still answers a new client."""
+    try:
+        served(port)
+    except OSError:
+        return "the broker does not answer any more"
+    return ""
+
+
+def served(port: int) -> dict[int, tuple[int, int]]:
+    """What the broker says it serves."""
+    with WireClient(port, timeout=10) as client:
+        request = ApiVersionsRequest(client_software_name="abuse", client_software_version="1")
+        reply: Any = client.call(request, 3)
+    return {each.api_key: (each.min_version, each.max_version) for each in reply.api_keys}
+
+
+@contextmanager
+def running(
+    contender: Contender | None, options: argparse.Namespace, settings: tuple[str, ...]
+) -> Iterator[tuple[int, psutil.Process]]:
+    """A broker: its port and its process."""
+    if contender is None:
+        port = int(options.address.rpartition(":")[2])
+        yield port, listening(port)
+        return
+    with tempfile.TemporaryDirectory(prefix="abuse-") as folder:
+        given = replace(contender, settings=(*contender.settings, *settings))
+        with Process(given, Path(folder) / "data", Path(folder) / "output") as broker:
+            broker.start()
+            broker.wait_until()
+            try:
+                yield broker.port, psutil.Process(broker.pid)
+            finally:
+                with suppress(Exception):
+                    broker.stop(10)
+
+
+def listening(port: int) -> psutil.Process:
+    """The process of this machine that listens there."""
+    for each in psutil.net_connections("tcp"):
+        if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:
+            return psutil.Process(each.pid)
+    sys.exit(f"trials abuse: no process of this machine listens on port {port}")
+
+
+class Memory:
+    """Watches how much memory a process takes, in a thread of its own. A context manager."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._least = self._most = self._now()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def begin(self) -> None:
+        """Count from here."""
+        self._least = self._most = self._now()
+
+    @property
+    def peak_megabytes(self) -> float:
+        """The most that it took beyond what it had when `begin` was called."""
+        return (self._most - self._least) / 1e6
+
+    def _now(self) -> int:
+        processes = [self._process, *self._process.children(recursive=True)]
+        return sum(int(each.memory_info().rss) for each in processes)
+
+    def _watch(self) -> None:
+        while not self._over.wait(SAMPLE_SECONDS):
+            with suppress(psutil.Error):
+                self._most = max(self._most, self._now())
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
