@@ -14,8 +14,11 @@ from kproto.connection import frame_buffers
 from kproto.errors import ProtocolError
 from kproto.headers import write_request_header
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
+from kproto.messages.find_coordinator import FindCoordinatorRequest
 from kproto.schema.compile import encode
 from kproto.schema.declare import Request
+from tools.trials.brokers import pause
+from tools.trials.wire import requests as wire
 from tools.trials.wire.client import WireClient
 
 PATIENCE_SECONDS = 30.0
@@ -55,6 +58,17 @@ class Site:
         with WireClient(self.port, timeout=PATIENCE_SECONDS) as client:
             client.call(CreateTopicsRequest(topics=[topic], timeout_ms=30_000), self.newest(CreateTopicsRequest))
         return name
+
+    def group(self, ending: str = "") -> str:
+        """A new group, whose coordinator is there. Raises AssertionError if it does not come."""
+        name = self.name("group") + ending
+        with WireClient(self.port, timeout=PATIENCE_SECONDS) as client:
+            for _ in range(100):
+                found: Any = client.call(FindCoordinatorRequest(coordinator_keys=[name]), 4)
+                if not found.coordinators[0].error_code and not wire.committed_error(client, name):
+                    return name
+                pause(0.05)
+        raise AssertionError("a group has a coordinator")
 
     def name(self, what: str) -> str:
         """A name that was not used before."""

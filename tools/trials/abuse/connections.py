@@ -8,7 +8,7 @@ from contextlib import suppress
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from kproto.messages.metadata import MetadataRequest
-from tools.trials.abuse.attack import PATIENCE_SECONDS, Attacks, Site, Steps, drain, framed
+from tools.trials.abuse.attack import Attacks, Site, Steps, drain, framed
 from tools.trials.abuse.members import join
 
 ATTACKS = Attacks()
@@ -71,9 +71,9 @@ def half_closed(site: Site) -> Steps:
 @ATTACKS.add("1,000 members that joined and have gone", GONE)
 def joined_and_gone(site: Site) -> Steps:
     """Parked in JoinGroup of one group with the longest timeouts, then closed without a word."""
-    group = site.name("group")
+    group = site.group()
     with_metadata = framed(join(group, rebalance_timeout_ms=1_800_000, session_timeout_ms=1_800_000), 3)
-    peers = [socket.create_connection(("127.0.0.1", site.port), PATIENCE_SECONDS) for _ in range(MANY)]
+    peers = [site.socket() for _ in range(MANY)]
     yield
     for peer in peers:
         peer.sendall(with_metadata)
@@ -92,7 +92,7 @@ def waiting_and_gone(site: Site) -> Steps:
         max_wait_ms=1_800_000, min_bytes=1, max_bytes=1 << 20, topics=[FetchTopic(topic=topic, partitions=parts)]
     )
     ask = framed(request, 12) * 70
-    peers = [socket.create_connection(("127.0.0.1", site.port), PATIENCE_SECONDS) for _ in range(MANY)]
+    peers = [site.socket() for _ in range(MANY)]
     yield
     for peer in peers:
         peer.sendall(ask)

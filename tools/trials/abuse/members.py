@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kproto.errors import ProtocolError
 from kproto.formats.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
 from kproto.messages.delete_topics import DeleteTopicsRequest
 from kproto.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol
@@ -64,31 +65,36 @@ def rebalance_timeout_of_one(site: Site) -> Steps:
 def _left_alone(site: Site, timeout: int, times: int) -> Steps:
     parties = []
     for _ in range(times):
-        group = site.name("group")
+        group = site.group()
         first, second = site.client(), site.client()
         stayed = static(second, group, "s2", rebalance_timeout_ms=60_000)
         parties.append((group, first, second, stayed))
     yield
     for group, first, second, stayed in parties:
-        first.socket.sendall(framed(join(group, group_instance_id="s1", rebalance_timeout_ms=timeout), 5))
+        first.socket.sendall(first.encode(join(group, group_instance_id="s1", rebalance_timeout_ms=timeout), 5))
+        site.over.wait(0.1)
         again = answer_or_cut(second, join(group, stayed.member_id, group_instance_id="s2"), 5)
-        if again is None:
-            continue
-        sync = SyncGroupRequest(
-            group_id=group, generation_id=again.generation_id, member_id=again.member_id, group_instance_id="s2"
-        )
-        answer_or_cut(second, sync, 4)
+        joined = first.reply()
+        for client, answer, instance in ((second, again, "s2"), (first, joined, "s1")):
+            sync = SyncGroupRequest(
+                group_id=group,
+                generation_id=answer.generation_id,
+                member_id=answer.member_id,
+                group_instance_id=instance,
+            )
+            client.socket.sendall(client.encode(sync, 4))
         leave = LeaveGroupRequest(
             group_id=group, members=[MemberIdentity(member_id=again.member_id, group_instance_id="s2")]
         )
-        answer_or_cut(second, leave, 4)
+        client = site.client()
+        client.socket.sendall(client.encode(leave, 4))
     site.over.wait(5)
 
 
 @ATTACKS.add("client.id of 32,750 characters in a group", TOO_LONG)
 def long_client_id(site: Site) -> Steps:
     """A member id made from it does not fit into the leader's answer; an honest leader must still get one."""
-    group = site.name("group")
+    group = site.group()
     leader, long = site.client(), site.client(client_id="x" * 32_750)
     first = leader.call(join(group), 3)
     yield
@@ -100,18 +106,18 @@ def long_client_id(site: Site) -> Steps:
 @ATTACKS.add("346 members with ids of 32 KB", TOO_LONG)
 def many_long_members(site: Site) -> Steps:
     """A generation whose record is larger than any batch."""
-    group = site.name("group")
+    group = site.group()
     peers = [site.client() for _ in range(346)]
     yield
     for number, peer in enumerate(peers):
         instance = f"{number:04}" + "i" * (LONG_ID - 4)
-        peer.socket.sendall(framed(join(group, group_instance_id=instance), 5))
+        peer.socket.sendall(peer.encode(join(group, group_instance_id=instance), 5))
     answers = []
     for peer in peers:
         peer.socket.settimeout(10)
         try:
             answers.append((peer, peer.reply()))
-        except OSError:
+        except (OSError, ProtocolError):
             break
     for peer, answer in answers:
         assignments = []
@@ -130,7 +136,7 @@ def many_long_members(site: Site) -> Steps:
 @ATTACKS.add("1,500 offsets of a group with a 30 KB id, topic deleted", TOO_LONG)
 def purge_of_long_ids(site: Site) -> Steps:
     """Purging them takes more than one batch; the shard must go on."""
-    group = site.name("group") + "g" * 30_000
+    group = site.group("g" * 30_000)
     topic = site.topic(1_500)
     client = site.client()
     for start in range(0, 1_500, 100):
@@ -148,7 +154,7 @@ def endless_retention(site: Site) -> Steps:
     topic = OffsetCommitRequestTopic(name=site.topic(), partitions=[part])
     client = site.client()
     yield
-    request = OffsetCommitRequest(group_id=site.name("group"), retention_time_ms=2**63 - 1, topics=[topic])
+    request = OffsetCommitRequest(group_id=site.group(), retention_time_ms=2**63 - 1, topics=[topic])
     reply = answer_or_cut(client, request, 2)
     assert reply is not None and reply.topics[0].partitions[0].error_code != -1, "the answer is no fault"
 
@@ -159,7 +165,7 @@ def heavy_members(site: Site) -> Steps:
     yield
     for _ in range(100):
         client = site.client()
-        reply = answer_or_cut(client, join(site.name("group"), metadata=b"m" * (31 << 20)), 3)
+        reply = answer_or_cut(client, join(site.group(), metadata=b"m" * (31 << 20)), 3)
         if reply is None:
             return
 
@@ -169,7 +175,7 @@ def heavy_assignments(site: Site) -> Steps:
     """What leaders hand out is kept as well."""
     yield
     for _ in range(100):
-        group = site.name("group")
+        group = site.group()
         client = site.client()
         member = answer_or_cut(client, join(group), 3)
         if member is None:
@@ -188,7 +194,7 @@ def heavy_assignments(site: Site) -> Steps:
 @ATTACKS.add("90,000 offsets of a group deleted with their topics", "work without end in one turn")
 def purge_of_many(site: Site) -> Steps:
     """A topic with very many committed offsets goes."""
-    group, topic = site.name("group"), site.topic(9_000)
+    group, topic = site.group(), site.topic(9_000)
     client = site.client()
     for number in range(10):
         for start in range(0, 9_000, 3_000):

@@ -73,7 +73,7 @@ def offsets_of_many(site: Site) -> Steps:
 @ATTACKS.add("one partition of a group with 90,000 offsets, 300 times", TURN)
 def one_of_many_offsets(site: Site) -> Steps:
     """One request that names a large group 300 times, for one of its partitions each time."""
-    group, client = site.name("group"), site.client()
+    group, client = site.group(), site.client()
     for _ in range(10):
         topic = site.topic(9_000)
         for start in range(0, 9_000, 3_000):
@@ -109,7 +109,7 @@ def session_of_unknown_partitions(site: Site) -> Steps:
 @ATTACKS.add("OffsetFetch of a group with 9,999 offsets, 2,000 times", REPLY)
 def offsets_again_and_again(site: Site) -> Steps:
     """A hundred bytes a time bring half a megabyte."""
-    group, topic, client = site.name("group"), site.topic(9_999), site.client()
+    group, topic, client = site.group(), site.topic(9_999), site.client()
     for start in range(0, 9_999, 3_333):
         commit(client, group, topic, range(start, start + 3_333))
     request = OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=group, topics=None)] * 2_000)
@@ -132,7 +132,7 @@ def configs_again_and_again(site: Site) -> Steps:
 @ATTACKS.add("DescribeGroups of a group of 12 MB, 1,000 times", REPLY)
 def group_again_and_again(site: Site) -> Steps:
     """Three bytes a time bring twelve megabytes."""
-    group, client = site.name("group"), site.client()
+    group, client = site.group(), site.client()
     answer_or_cut(client, join(group, metadata=b"m" * (12 << 20)), 3)
     request = DescribeGroupsRequest(groups=[group] * 1_000)
     peer = site.client()

@@ -179,6 +179,13 @@ def committed_offsets(client: WireClient, groups: Sequence[str]) -> dict[str, di
     }
 
 
+def committed_error(client: WireClient, group: str) -> int:
+    """The error with which a group's committed offsets are answered; 0 when its coordinator is there."""
+    reply: Any = client.call(OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=group, topics=None)]), 8)
+    error: int = reply.groups[0].error_code
+    return error
+
+
 def read_log(client: WireClient, place: TopicPartition) -> list[tuple[int, bytes | None]]:
     """Every record of a log as (offset, value), from its first one to its end as it is now."""
     at, end = log_offset(client, place, EARLIEST), log_offset(client, place, LATEST)
