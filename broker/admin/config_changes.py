@@ -46,6 +46,7 @@ from broker.config.keys import (
 from broker.config.keys.definition import split_list
 from broker.config.settings import Contradiction
 from broker.config.topics import check_topic_configs
+from broker.coordinators.cluster.features import MIN_INSYNC_REPLICAS
 from broker.coordinators.cluster.image import ResourceType
 from broker.coordinators.cluster.topic_names import check_topic_name
 from kproto.errors import ErrorCode, KafkaError
@@ -79,8 +80,12 @@ def repeated_resources(resources: Iterable[tuple[int, str]]) -> frozenset[tuple[
     return frozenset(resource for resource, count in Counter(resources).items() if count > 1)
 
 
-def incremental(resource_type: int, name: str, ops: Sequence[ConfigOp], config: BrokerConfig) -> Compute:
+def incremental(
+    resource_type: int, name: str, ops: Sequence[ConfigOp], config: BrokerConfig, *, knows_elr: bool = True
+) -> Compute:
     """IncrementalAlterConfigs of one resource (KIP-339). Raises KafkaError, now or from the function returned.
+
+    `knows_elr`: the cluster has eligible leader replicas, as a new one does.
 
     For BROKER_LOGGER, whose levels are not stored, there is `new_logger_levels`.
     """
@@ -109,13 +114,20 @@ def incremental(resource_type: int, name: str, ops: Sequence[ConfigOp], config: 
                 items = [item for item in items if item not in change]
             wanted[op.name] = ",".join(items)
         check(wanted, [op.name for op in ops if op.operation != Operation.DELETE])
+        if knows_elr and resource_type == ResourceType.BROKER:
+            _check_min_insync_replicas(name, [op.name for op in ops], wanted, config)
         return wanted
 
     return compute
 
 
 def replacement(
-    resource_type: int, name: str, values: Sequence[tuple[str, str | None]], config: BrokerConfig
+    resource_type: int,
+    name: str,
+    values: Sequence[tuple[str, str | None]],
+    config: BrokerConfig,
+    *,
+    knows_elr: bool = True,
 ) -> Compute:
     """AlterConfigs of one resource: `values` become all its overrides. Raises KafkaError, now or later."""
     check = _checker(resource_type, name, config)
@@ -124,6 +136,8 @@ def replacement(
 
     def compute(current: Mapping[str, str]) -> Mapping[str, str]:
         check(wanted, list(wanted))
+        if knows_elr and resource_type == ResourceType.BROKER:
+            _check_min_insync_replicas(name, list(wanted), wanted, config)
         return wanted
 
     return compute
@@ -230,10 +244,6 @@ _PER_LISTENER: Final = re.compile(r"ssl\.(key\.password|(key|trust)store\..+)")
 """Keys of TLS that Kafka changes for single listeners only."""
 
 
-_MIN_INSYNC_REPLICAS: Final = "min.insync.replicas"
-"""With eligible leader replicas (KIP-966) this is a default of the whole cluster, and always set."""
-
-
 def _check_broker(name: str, wanted: Mapping[str, str], new: Sequence[str], config: BrokerConfig) -> None:
     for key_name in new:
         key = broker_key(key_name)
@@ -256,11 +266,19 @@ def _check_broker(name: str, wanted: Mapping[str, str], new: Sequence[str], conf
             config.check_dynamic(wanted, config.dynamic)
     except Contradiction as error:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"{error.keys[0]}: {error}") from error
-    # Kafka's controller has the last word, and another code.
-    if name and _MIN_INSYNC_REPLICAS in new:
-        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{_MIN_INSYNC_REPLICAS} can only be altered for all brokers")
-    if not name and _MIN_INSYNC_REPLICAS in config.dynamic_defaults and _MIN_INSYNC_REPLICAS not in wanted:
-        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{_MIN_INSYNC_REPLICAS} can be altered, but not deleted")
+
+
+def _check_min_insync_replicas(
+    name: str, altered: Sequence[str], wanted: Mapping[str, str], config: BrokerConfig
+) -> None:
+    """With eligible leader replicas (KIP-966) this is a default of the whole cluster, and always set.
+
+    Kafka's controller looks after the broker has looked, and has another code for it.
+    """
+    if name and MIN_INSYNC_REPLICAS in altered:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{MIN_INSYNC_REPLICAS} can only be altered for all brokers")
+    if not name and MIN_INSYNC_REPLICAS in config.dynamic_defaults and MIN_INSYNC_REPLICAS not in wanted:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{MIN_INSYNC_REPLICAS} can be altered, but not deleted")
 
 
 def check_group_configs(overrides: Mapping[str, str], config: BrokerConfig) -> None:

@@ -22,7 +22,7 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 
 from broker.handlers.handler import Api, Handler
-from broker.security.needs import DEPENDS, DESCRIBE_CLUSTER, NONE, READ_GROUP
+from broker.security.needs import ALTER_CLUSTER, DEPENDS, DESCRIBE_CLUSTER, NONE, READ_GROUP
 
 __all__ = ["HANDLERS", "SERVED_VERSIONS", "Api", "Handler", "handler"]
 
@@ -53,6 +53,7 @@ HANDLERS: dict[int, Api] = {
     42: Api("delete_groups", 0, 2, DEPENDS),
     44: Api("incremental_alter_configs", 0, 1, DEPENDS),
     47: Api("offset_delete", 0, 0, DEPENDS),
+    57: Api("update_features", 0, 2, ALTER_CLUSTER),
     60: Api("describe_cluster", 0, 2, NONE),
     75: Api("describe_topic_partitions", 0, 0, DEPENDS),
 }

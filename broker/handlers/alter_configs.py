@@ -30,13 +30,16 @@ async def handle(request: AlterConfigsRequest, ctx: RequestContext) -> AlterConf
     repeated = repeated_resources((resource.resource_type, resource.resource_name) for resource in request.resources)
     results: list[KafkaError | None] = [None] * len(request.resources)
     alterations: dict[int, Alteration] = {}
+    knows_elr = ctx.cluster.image.knows_elr
     for index, resource in enumerate(request.resources):
         kind, name = resource.resource_type, resource.resource_name
         try:
             if (kind, name) in repeated:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "the resource is named more than once")
             values = [(config.name, config.value) for config in resource.configs]
-            alterations[index] = Alteration(kind, name, replacement(kind, name, values, ctx.config))
+            alterations[index] = Alteration(
+                kind, name, replacement(kind, name, values, ctx.config, knows_elr=knows_elr)
+            )
         except KafkaError as error:
             results[index] = error
     altered = await ctx.cluster.alter_configs(list(alterations.values()), validate_only=request.validate_only)

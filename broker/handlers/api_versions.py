@@ -4,9 +4,9 @@ v3 tells the client's software (KIP-511) and gives features (KIP-584), v4 lists 
 which v3 readers cannot take. A client of the future asks in a version we do not know: it is answered in v0 with
 UNSUPPORTED_VERSION and the range of this API, and comes back.
 
-The list is derived from `HANDLERS`, so it says exactly what is served. The finalized features name only what exists
-here: clients choose other paths where `transaction.version` or `group.version` is finalized, so these come with their
-APIs.
+The list is derived from `HANDLERS`, so it says exactly what is served; levels of features take nothing from it. The
+supported features are those of which Ottla serves a level, the finalized ones are the levels that the cluster's log
+says (`coordinators/cluster/features.py`). Their epoch is the offset that the log has reached.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from broker.coordinators.cluster.features import supported_levels
 from broker.handlers import HANDLERS
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.api_versions import (
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from broker.context import RequestContext
 
 API_VERSIONS = 18
-METADATA_VERSION = (7, 30)
-"""Levels of the metadata.version feature that Kafka 4.3.1 supports; the newest is finalized."""
 
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 """What a client's name and version may look like (KIP-511)."""
@@ -42,13 +41,17 @@ async def handle(request: ApiVersionsRequest, ctx: RequestContext) -> ApiVersion
         if not (_SOFTWARE.fullmatch(name) and _SOFTWARE.fullmatch(version)):
             raise KafkaError(ErrorCode.INVALID_REQUEST)
         ctx.peer.client_software = (name, version)
-    oldest, newest = METADATA_VERSION
     return ApiVersionsResponse(
         api_keys=[_served(key) for key in sorted(HANDLERS)],
-        supported_features=[SupportedFeatureKey(name="metadata.version", min_version=oldest, max_version=newest)],
+        supported_features=[
+            SupportedFeatureKey(name=name, min_version=oldest, max_version=newest)
+            for name, (oldest, newest) in supported_levels().items()
+            if oldest > 0 or ctx.api_version >= 4
+        ],
         finalized_features_epoch=ctx.cluster.metadata_offset,
         finalized_features=[
-            FinalizedFeatureKey(name="metadata.version", min_version_level=newest, max_version_level=newest)
+            FinalizedFeatureKey(name=name, min_version_level=level, max_version_level=level)
+            for name, level in ctx.cluster.image.finalized_features.items()
         ],
     )
 

@@ -32,6 +32,7 @@ async def handle(request: IncrementalAlterConfigsRequest, ctx: RequestContext) -
     repeated = repeated_resources((resource.resource_type, resource.resource_name) for resource in request.resources)
     results: list[KafkaError | None] = [None] * len(request.resources)
     alterations: dict[int, Alteration] = {}
+    knows_elr = ctx.cluster.image.knows_elr
     for index, resource in enumerate(request.resources):
         kind, name = resource.resource_type, resource.resource_name
         ops = [ConfigOp(config.name, config.config_operation, config.value) for config in resource.configs]
@@ -41,7 +42,9 @@ async def handle(request: IncrementalAlterConfigsRequest, ctx: RequestContext) -
             if kind == ResourceType.BROKER_LOGGER:
                 _alter_loggers(name, ops, request.validate_only, ctx)
             else:
-                alterations[index] = Alteration(kind, name, incremental(kind, name, ops, ctx.config))
+                alterations[index] = Alteration(
+                    kind, name, incremental(kind, name, ops, ctx.config, knows_elr=knows_elr)
+                )
         except KafkaError as error:
             results[index] = error
     altered = await ctx.cluster.alter_configs(list(alterations.values()), validate_only=request.validate_only)

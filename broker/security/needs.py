@@ -35,4 +35,5 @@ NONE: Final[Needs] = ()
 """No permission at all: how a client finds out whom it talks to."""
 DEPENDS: Final[Needs] = None
 READ_GROUP: Final[Needs] = (Need(Resource.GROUP, Operation.READ, "group_id"),)
+ALTER_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.ALTER),)
 DESCRIBE_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.DESCRIBE),)

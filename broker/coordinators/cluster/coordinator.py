@@ -13,7 +13,7 @@ say of things that Ottla does not have.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -22,7 +22,13 @@ import trio
 
 from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.configs import Compute, decide_alteration
-from broker.coordinators.cluster.features import decide_bootstrap
+from broker.coordinators.cluster.features import (
+    MIN_INSYNC_REPLICAS,
+    FeatureUpdate,
+    check_known,
+    decide_opening,
+    decide_update,
+)
 from broker.coordinators.cluster.image import (
     CLUSTER_METADATA,
     INTERNAL_TOPICS,
@@ -148,21 +154,20 @@ class ClusterCoordinator:
     async def start(self, nursery: trio.Nursery) -> None:
         """Load the cluster log, finish what a crash interrupted, and host the machine in `nursery` from now on.
 
-        Raises KafkaError or ProtocolError when the log cannot be read or is damaged.
+        Raises KafkaError or ProtocolError when the log cannot be read, is damaged, or is at levels of features that are
+        not known.
         """
         self._nursery = nursery
         await self._runtime.load()
+        check_known(self._image.finalized_features)
         await self._logs.remove_left_over(self._removed)
         self._started = True
         await nursery.start(self._runtime.run)
         machine = self._runtime.machine
         if machine is not None and machine.in_transaction:
             await self._runtime.wait(self._settle(_decide_abort))
-        if not self._image.features:
-            min_insync_replicas = str(self._config.get("min.insync.replicas"))
-            await self._runtime.wait(
-                self._settle(lambda machine, own: decide_bootstrap(machine, min_insync_replicas, own))
-            )
+        min_insync_replicas = self._own_min_insync_replicas()
+        await self._runtime.wait(self._settle(lambda machine, own: decide_opening(machine, min_insync_replicas, own)))
         machine = self._runtime.machine
         await self._snapshots.note_leader(self.node_id, 0 if machine is None else machine.kraft_version)
         nursery.start_soon(self._snapshots.run, self)
@@ -239,7 +244,11 @@ class ClusterCoordinator:
         """Add partitions to topics. Returns the topics as they were; see `decide_growth` for the codes."""
         return await self._to_the_end(partial(self._create_partitions, new, validate_only))
 
-    # --- configs and producer ids
+    # --- features, configs and producer ids
+
+    async def update_features(self, updates: Mapping[str, FeatureUpdate], *, validate_only: bool = False) -> None:
+        """Change levels of features, all or none. Raises KafkaError; see `decide_update` for the codes."""
+        await self._to_the_end(partial(self._update_features, updates, validate_only))
 
     async def alter_configs(
         self, alterations: Sequence[Alteration], *, validate_only: bool = False
@@ -370,6 +379,25 @@ class ClusterCoordinator:
     async def _alter_configs(self, alterations: Sequence[Alteration], validate_only: bool) -> list[KafkaError | None]:
         decisions = [self._begin(partial(_alteration, alteration, validate_only)) for alteration in alterations]
         return [await self._reply(decision) for decision in decisions]
+
+    async def _update_features(self, updates: Mapping[str, FeatureUpdate], validate_only: bool) -> None:
+        result = await self._reply(self._begin(partial(self._feature_update, updates, validate_only)))
+        if result is not None:
+            raise result
+
+    def _feature_update(
+        self,
+        updates: Mapping[str, FeatureUpdate],
+        validate_only: bool,
+        machine: ClusterMachine,
+        promise: Promise[None],
+    ) -> ClusterDecision:
+        own = self._own_min_insync_replicas()
+        return decide_update(machine, updates, self.node_id, own, promise, validate_only)
+
+    def _own_min_insync_replicas(self) -> str:
+        """The setting of the broker's file; what is set dynamically is in the log already."""
+        return str(self._config.with_dynamic({}, {}).get(MIN_INSYNC_REPLICAS))
 
     def _existing_instead(self, name: str, result: Topic | KafkaError) -> Topic | KafkaError:
         if isinstance(result, KafkaError) and result.code is ErrorCode.TOPIC_ALREADY_EXISTS:

@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Final
 
 from broker.coordinators.cluster.persistent_map import PersistentMap
+from kproto.features import ELR_VERSION
 from kproto.ids import Uuid
 
 CONSUMER_OFFSETS: Final = "__consumer_offsets"
@@ -79,7 +80,14 @@ class ClusterImage:
     partition_count: int = 0
     """Partitions of all topics."""
     features: Mapping[str, int] = field(default_factory=dict)
-    """Finalized feature levels that the log knows."""
+    """Feature -> the level that the log's records say, of those above 0."""
+    finalized_features: Mapping[str, int] = field(default_factory=dict)
+    """The same, with `kraft.version`, of which control records say the level."""
+
+    @property
+    def knows_elr(self) -> bool:
+        """True when the cluster has eligible leader replicas (KIP-966)."""
+        return self.features.get(ELR_VERSION, 0) > 0
 
     def topic_by_id(self, topic_id: Uuid) -> Topic | None:
         """The topic with this id, or None."""

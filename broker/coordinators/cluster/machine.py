@@ -31,6 +31,7 @@ from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
 from kproto.batches.records import ControlRecordType, RecordData, control_record_type
 from kproto.errors import UnsupportedVersion
+from kproto.features import KRAFT_VERSION, METADATA_VERSION, NEWEST_METADATA_VERSION, partition_record_version
 from kproto.formats.cluster_metadata import (
     AbortTransactionRecord,
     BeginTransactionRecord,
@@ -140,6 +141,24 @@ class ClusterMachine:
         """True when the resource has overrides."""
         return (resource_type, name) in self._configs
 
+    def resources_with(self, resource_type: int, config: str) -> list[str]:
+        """Names of the resources of this type that override `config`."""
+        return [name for (kind, name), configs in self._configs.items() if kind == resource_type and config in configs]
+
+    @property
+    def finalized_features(self) -> Mapping[str, int]:
+        """Feature -> its level, of those above 0; empty for a log that has just begun."""
+        return self._features if self.kraft_version == 0 else {**self._features, KRAFT_VERSION: self.kraft_version}
+
+    def level_of(self, feature: str) -> int:
+        """The level at which the cluster is; 0 where it is at none."""
+        return self.kraft_version if feature == KRAFT_VERSION else self._features.get(feature, 0)
+
+    @property
+    def metadata_version(self) -> int:
+        """The level of the records that are written: the newest until a log says another."""
+        return self._features.get(METADATA_VERSION, NEWEST_METADATA_VERSION)
+
     @property
     def resource_count(self) -> int:
         """Resources with overrides."""
@@ -202,6 +221,7 @@ class ClusterMachine:
         kind = control_record_type(record.key)
         if kind == ControlRecordType.KRAFT_VERSION:
             self._quorum = self._quorum._replace(kraft_version=record.value)
+            self._features_stale = True
         elif kind == ControlRecordType.KRAFT_VOTERS:
             self._quorum = self._quorum._replace(voters=record.value)
 
@@ -214,6 +234,7 @@ class ClusterMachine:
     def adopt_quorum(self, quorum: Quorum) -> None:
         """What a snapshot says about the quorum."""
         self._quorum = quorum
+        self._features_stale = True
 
     def _add_topic(self, name: str, topic_id: Uuid) -> None:
         assert name not in self._ids and topic_id not in self._topics, f"the topic {name} was created twice"
@@ -314,6 +335,7 @@ class ClusterMachine:
             configs=old.configs.updated(put_configs, gone_configs),
             partition_count=self.partition_count,
             features=dict(self._features) if self._features_stale else old.features,
+            finalized_features=dict(self.finalized_features) if self._features_stale else old.finalized_features,
         )
         change = difference(old, new, list(self._stale_topics), list(self._stale_resources))
         self._image = new
@@ -348,8 +370,9 @@ class ClusterMachine:
         return Decision()
 
     def encode(self, record: Record, now: Instant) -> RecordData:
-        """Kafka's framing, in the value; metadata records have no key."""
-        return RecordData(0, now.wall, None, encode_record(record), ())
+        """Kafka's framing, in the value; metadata records have no key. Versions are those of `metadata.version`."""
+        version = partition_record_version(self.metadata_version) if isinstance(record, PartitionRecord) else None
+        return RecordData(0, now.wall, None, encode_record(record, version), ())
 
     def decode(self, data: RecordData) -> Record | None:
         """The other way. Raises UnsupportedVersion for what this release does not know, ProtocolError for damage."""

@@ -17,6 +17,12 @@ from broker.coordinators.cluster.image import Topic
 from broker.coordinators.cluster.kept_records import CLUSTER, QUOTAS, SECURITY
 from broker.coordinators.cluster.machine import ClusterCapture
 from broker.coordinators.cluster.placements import Placement, TopicPlacements
+from kproto.features import (
+    METADATA_VERSION,
+    NEWEST_METADATA_VERSION,
+    partition_record_version,
+    register_broker_record_version,
+)
 from kproto.formats.cluster_metadata import (
     ConfigRecord,
     FeatureLevelRecord,
@@ -26,9 +32,7 @@ from kproto.formats.cluster_metadata import (
     encode_record,
 )
 from kproto.formats.metadata_snapshot import write_snapshot
-
-METADATA_VERSION: Final = "metadata.version"
-ELR_VERSION: Final = "eligible.leader.replicas.version"
+from kproto.schema.declare import Record
 
 NUMBER_AT: Final = 3
 """Where a PartitionRecord has its partition's number: behind the frame's version, the kind and the record's version."""
@@ -46,13 +50,12 @@ def _values(capture: ClusterCapture) -> Iterator[bytes]:
     features = capture.image.features
     for name in sorted(features, key=lambda name: (name != METADATA_VERSION, name)):
         yield encode_record(FeatureLevelRecord(name=name, feature_level=features[name]))
+    metadata_version = features.get(METADATA_VERSION, NEWEST_METADATA_VERSION)
     for record in capture.kept.of(CLUSTER):
-        cordons = isinstance(record, RegisterBrokerRecord) and record.cordoned_log_dirs is not None
-        yield encode_record(record, 3 if isinstance(record, RegisterBrokerRecord) and not cordons else None)
-    knows_elr = features.get(ELR_VERSION, 0) > 0
+        yield encode_record(record, _registration_version(record, metadata_version))
     for topic in sorted(capture.image.topics.values(), key=lambda topic: topic.name):
         yield encode_record(TopicRecord(name=topic.name, topic_id=topic.topic_id))
-        yield from _partitions(capture.placements[topic.topic_id], topic, knows_elr)
+        yield from _partitions(capture.placements[topic.topic_id], topic, metadata_version, capture.image.knows_elr)
     for (kind, resource), configs in sorted(capture.image.configs.items(), key=lambda item: item[0]):
         for name, value in configs.items():
             yield encode_record(ConfigRecord(resource_type=kind, resource_name=resource, name=name, value=value))
@@ -64,7 +67,16 @@ def _values(capture: ClusterCapture) -> Iterator[bytes]:
         yield encode_record(record)
 
 
-def _partitions(placements: TopicPlacements, topic: Topic, knows_elr: bool) -> Iterator[bytes]:
+def _registration_version(record: Record, metadata_version: int) -> int | None:
+    """The oldest version that holds the whole registration of a broker, from that of the level on."""
+    if not isinstance(record, RegisterBrokerRecord):
+        return None
+    if record.cordoned_log_dirs is not None:
+        return RegisterBrokerRecord.max_version
+    return 3 if record.log_dirs else min(3, register_broker_record_version(metadata_version))
+
+
+def _partitions(placements: TopicPlacements, topic: Topic, metadata_version: int, knows_elr: bool) -> Iterator[bytes]:
     """The PartitionRecords of a topic. Those that differ in nothing but the partition's number, which stands first in
     the body, are encoded once."""
     alike: dict[tuple[Placement, int, int], tuple[bytes, bytes]] = {}
@@ -74,7 +86,9 @@ def _partitions(placements: TopicPlacements, topic: Topic, knows_elr: bool) -> I
         found = alike.get(key)
         if found is None:
             elr = knows_elr or placement.eligible_leader_replicas or placement.last_known_elr
-            value = encode_record(placement.record(topic.topic_id, 0, key[1], key[2]), 2 if elr else 1)
+            version = 2 if elr else min(1, partition_record_version(metadata_version))
+            written = placement if version else placement._replace(directories=())
+            value = encode_record(written.record(topic.topic_id, 0, key[1], key[2]), version)
             assert value[NUMBER_AT:BEHIND_NUMBER] == bytes(4)
             found = alike[key] = value[:NUMBER_AT], value[BEHIND_NUMBER:]
         yield found[0] + partition.to_bytes(4, "big") + found[1]

@@ -19,6 +19,7 @@ from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.cluster.topic_names import check_topic_name
 from broker.coordinators.machine import Decision, Promise
 from kproto.errors import ErrorCode, KafkaError
+from kproto.features import DIRECTORIES_IN_RECORDS
 from kproto.formats.cluster_metadata import ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord
 from kproto.ids import ZERO_UUID, Uuid
 from kproto.schema.declare import Record
@@ -96,7 +97,7 @@ def decide_creation(
         ConfigRecord(resource_type=int(ResourceType.TOPIC), resource_name=topic.name, name=name, value=value)
         for name, value in topic.configs.items()
     ]
-    records += _partition_records(topic_id, topic.partitions, rules.node_id)
+    records += _partition_records(machine, topic_id, topic.partitions, rules.node_id)
     return Decision(records, [(promise, topic)])
 
 
@@ -214,7 +215,8 @@ def _check_size(records: int) -> None:
         )
 
 
-def _partition_records(topic_id: Uuid, partitions: range, node_id: int) -> list[Record]:
+def _partition_records(machine: ClusterMachine, topic_id: Uuid, partitions: range, node_id: int) -> list[Record]:
+    directories = [ZERO_UUID] if machine.metadata_version >= DIRECTORIES_IN_RECORDS else []  # DirectoryId.UNASSIGNED
     return [
         PartitionRecord(
             partition_id=partition,
@@ -224,7 +226,7 @@ def _partition_records(topic_id: Uuid, partitions: range, node_id: int) -> list[
             leader=node_id,
             leader_epoch=0,
             partition_epoch=0,
-            directories=[ZERO_UUID],  # Kafka: DirectoryId.UNASSIGNED
+            directories=directories,
         )
         for partition in partitions
     ]
@@ -255,7 +257,7 @@ def decide_growth(
     if validate_only:
         return Decision(replies=[(promise, topic)])
     added = range(topic.partition_count, new.total_count)
-    return Decision(_partition_records(topic.topic_id, added, rules.node_id), [(promise, topic)])
+    return Decision(_partition_records(machine, topic.topic_id, added, rules.node_id), [(promise, topic)])
 
 
 def _check_growth(machine: ClusterMachine, topic: Topic, new: NewPartitions, rules: TopicRules) -> None:

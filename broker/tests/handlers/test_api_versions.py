@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
+from broker.coordinators.cluster import features
+from broker.coordinators.cluster.features import new_cluster_levels, supported_levels
 from broker.handlers import HANDLERS, handler
 from broker.testing.contexts import world
 from kproto.errors import ErrorCode
+from kproto.features import levels_of_release
 from kproto.messages import request_type
 from kproto.messages.api_versions import ApiVersionsRequest
+from storage.engine import LogStore
+from storage.memory.engine import MemoryStore
+from storage.seams.clock import SystemClock
+from storage.seams.entropy import SeededEntropy
+
+
+def new_store() -> LogStore:
+    """A directory without a cluster."""
+    return cast(LogStore, MemoryStore(SystemClock(), SeededEntropy(1)))
 
 
 @pytest.mark.parametrize("version", range(5))
@@ -33,11 +47,40 @@ def test_every_row_has_a_handler_for_messages_that_exist(key: int) -> None:
     assert request.min_version <= api.oldest <= api.newest <= request.max_version
 
 
-async def test_features_name_only_what_exists() -> None:
+async def features_at(store: LogStore, version: int) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
+    """The features supported, and those finalized, as the broker of this store lists them."""
+    async with world(store=store) as w:
+        reply = await w.ask(ApiVersionsRequest(client_software_name="t", client_software_version="1"), version)
+        assert reply.finalized_features_epoch == w.cluster.metadata_offset
+        supported = {row.name: (row.min_version, row.max_version) for row in reply.supported_features}
+        assert all(row.min_version_level == row.max_version_level for row in reply.finalized_features)
+        return supported, {row.name: row.max_version_level for row in reply.finalized_features}
+
+
+async def test_features_are_those_that_are_served_and_those_that_the_log_says() -> None:
     """A finalized transaction.version or group.version would send clients down paths that are not there."""
-    async with world() as w:
-        reply = await w.ask(ApiVersionsRequest(client_software_name="t", client_software_version="1"), 4)
-        assert [feature.name for feature in reply.finalized_features] == ["metadata.version"]
+    supported, finalized = await features_at(new_store(), 4)
+    assert supported == supported_levels()
+    assert finalized == new_cluster_levels()
+
+
+async def test_features_that_can_be_at_level_0_are_not_shown_to_older_clients() -> None:
+    """v3 readers take the lowest version to be 1 at least; what is finalized they are told."""
+    supported, finalized = await features_at(new_store(), 3)
+    assert supported == {"metadata.version": supported_levels()["metadata.version"]}
+    assert finalized == new_cluster_levels()
+
+
+async def test_a_directory_of_kafkas_is_at_the_levels_that_kafka_gave_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K13: of 4.3 as of 3.7, also of features that are not served here."""
+    for release in (30, 19):
+        store = new_store()
+        levels = levels_of_release(release)
+        levels.pop("kraft.version", None)
+        with monkeypatch.context() as patch:
+            patch.setattr(features, "SERVED", levels)
+            await features_at(store, 4)
+        assert await features_at(store, 4) == (supported_levels(), levels)
 
 
 @pytest.mark.parametrize(("name", "version"), [("", "1"), ("-x", "1"), ("x", "1 2"), ("x\n", "1")])

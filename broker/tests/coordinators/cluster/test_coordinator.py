@@ -20,6 +20,7 @@ from broker.coordinators.cluster import (
     Topic,
 )
 from broker.coordinators.cluster.coordinator import METADATA_LOG
+from broker.coordinators.cluster.features import new_cluster_levels
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS
 from broker.testing.contexts import config
 from broker.testing.faulty_log import FaultyLog, FaultyStore, Gate
@@ -324,7 +325,7 @@ async def test_producer_ids_are_never_given_twice_not_even_after_a_restart() -> 
     async with running() as host:
         ids = [await host.coordinator.next_producer_id() for _ in range(1500)]
         assert ids == list(range(1500))
-        assert host.log.inner.log_end_offset == 4  # two records that a log opens with, and two blocks
+        assert host.log.inner.log_end_offset == 5  # three records that a log opens with, and two blocks
     async with running(host.store) as again:
         assert await again.coordinator.next_producer_id() == 2000
 
@@ -362,14 +363,14 @@ async def test_a_restarted_coordinator_knows_everything() -> None:
         assert again.coordinator.metadata_offset == host.coordinator.metadata_offset
 
 
-async def test_a_new_log_opens_with_its_metadata_version() -> None:
+async def test_a_new_log_opens_with_the_levels_of_its_features() -> None:
     """And, as Kafka's does, with min.insync.replicas as a dynamic default; only a new log."""
     async with running() as host:
-        assert host.coordinator.image.features == {"metadata.version": 30}
+        assert host.coordinator.image.finalized_features == new_cluster_levels()
         assert host.coordinator.image.broker_configs("") == {"min.insync.replicas": "1"}
-        assert host.coordinator.metadata_offset == 1
+        assert host.coordinator.metadata_offset == 2
     async with running(host.store) as again:
-        assert again.coordinator.metadata_offset == 1
+        assert again.coordinator.metadata_offset == 2
 
 
 async def test_a_log_that_cannot_be_read_stops_the_start() -> None:

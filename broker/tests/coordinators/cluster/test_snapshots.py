@@ -85,6 +85,7 @@ def test_what_kafka_wrote_is_in_our_snapshot() -> None:
     """K9: every record of a snapshot of Kafka's is in the one made after it, of whatever kind; so are the voters."""
     machine = machine_of(kafka_snapshot.RECORDS)
     machine.adopt_quorum(kafka_snapshot.QUORUM)
+    machine.advance()
     found = read_snapshot(b"".join(snapshot_batches(machine.capture(), 1, 2, 3)))
     assert found.quorum == kafka_snapshot.QUORUM
     values = [record.value for batch in found.batches for record in iter_records(batch)]
