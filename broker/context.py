@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from broker.coordinators.cluster import ClusterCoordinator
     from broker.coordinators.groups import GroupCoordinator
     from broker.fetching.sessions import FetchSessions
-    from broker.network.request_memory import RequestMemory
     from broker.partitions import Partitions
+    from broker.request_memory import RequestMemory
     from storage.engine import LogStore
     from storage.seams.clock import Clock, Instant
     from storage.seams.entropy import Entropy

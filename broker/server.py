@@ -31,8 +31,8 @@ from broker.fetching.sessions import FetchSessions
 from broker.network.connection import leaf
 from broker.network.connections import Connections
 from broker.network.listener import SYSTEM_CHOOSES, Listener, ListenError
-from broker.network.request_memory import RequestMemory
 from broker.partitions import Partitions
+from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError, ProtocolError
 from storage.engine import LogStore, StoreError
 from storage.progress import LoggedProgress, Progress

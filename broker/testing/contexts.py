@@ -23,8 +23,8 @@ from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.fetching.sessions import FetchSessions
 from broker.handlers import handler
-from broker.network.request_memory import RequestMemory
 from broker.partitions import Partitions
+from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError
 from kproto.schema.compile import decode, encode
 from kproto.schema.declare import Request

@@ -168,7 +168,8 @@ class LocalStore:
             raise volume.health.stopped()
         wanted = [((spec.topic, spec.partition), spec.topic_id) for spec in specs]
         try:
-            await volume.offload.run(self.data.make, wanted)
+            async with volume.reshaping, volume.checkpointing:  # a log of another topic may have to be set aside
+                await volume.offload.run(self.data.make, wanted)
         except OSError as error:
             raise volume.health.refused(error) from error
 

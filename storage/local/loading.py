@@ -16,6 +16,7 @@ from typing import Final
 
 import trio
 
+from kproto.errors import ErrorCode, KafkaError
 from storage.engine import LogSpec
 from storage.local import recovery
 from storage.local.directory import Key
@@ -128,10 +129,14 @@ class Loader:
     # -- opening one ---------------------------------------------------------------------------------------------------
 
     def open_log(self, spec: LogSpec, owner: LogOwner) -> Log:
-        """Open a log, empty if there is none. Raises Damaged, Corrupt, OSError."""
+        """Open a log, empty if there is none. Raises Damaged, Corrupt, OSError; KafkaError for what passes."""
         volume, key = self._volume, (spec.topic, spec.partition)
         volume.descriptors.trim()
         if volume.data.belongs_to_another(key, spec.topic_id):
+            if volume.reshaping.locked() or volume.checkpointing.locked():  # which an open cannot wait for (K2)
+                raise KafkaError(
+                    ErrorCode.KAFKA_STORAGE_ERROR, f"{volume.data.path_of(key)} has yet to be set aside, try again"
+                )
             self.forget(key)
             volume.data.set_aside(key)
         log = self._recovered.get(key)

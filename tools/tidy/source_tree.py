@@ -64,21 +64,6 @@ class Source:
                 if name in ("import_module", "__import__") and isinstance(literal, ast.Constant):
                     yield node.lineno, str(literal.value)
 
-    def imports_on_loading(self) -> set[str]:
-        """Dotted names imported while the module itself loads: not those in functions, nor for type checkers only."""
-        loaded: list[ast.stmt] = []
-        pending: list[ast.stmt] = list(self.tree.body)
-        while pending:
-            statement = pending.pop()
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                loaded.append(statement)
-            elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
-                pending += statement.orelse
-            elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-                pending += [child for child in ast.walk(statement) if isinstance(child, ast.Import | ast.ImportFrom)]
-        lines = {statement.lineno for statement in loaded}
-        return {name for line, name in self.imports() if line in lines}
-
     def at(self, line: int, problem: str) -> str:
         """A finding."""
         return f"{self.path}:{line}: {problem}"

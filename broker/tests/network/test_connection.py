@@ -20,7 +20,7 @@ from broker.network.connection import (
     WRITE_STALL_SECONDS,
     Connection,
 )
-from broker.network.request_memory import RequestMemory
+from broker.request_memory import RequestMemory
 from broker.testing.transports import MemoryTransport
 from kproto.connection import ReceivedRequest
 from kproto.framing import SMALL_WINDOW, frame_prefix

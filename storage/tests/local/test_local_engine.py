@@ -226,6 +226,21 @@ async def test_a_log_of_an_older_topic_is_set_aside(place: Place) -> None:
         assert await values_of(store, store.log(spec(generation=2))) == [b"new"]
 
 
+async def test_nothing_is_set_aside_while_a_checkpoint_is_written(place: Place) -> None:
+    """Setting a log aside writes checkpoints, which is one task's work at a time (README K2). An open, which cannot
+    wait for that task, is refused meanwhile; the next one does it."""
+    async with place.open() as store:
+        await append(log_of(store), *batches(10))
+    async with place.open() as store:
+        for lock in (store.volume.checkpointing, store.volume.reshaping):
+            async with lock:
+                with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+                    _ = store.log(spec(generation=2)).log_end_offset
+                assert store.data.recovery_points == {("orders", 0): 10}
+        assert store.log(spec(generation=2)).log_end_offset == 0
+        assert store.data.recovery_points == {}
+
+
 async def test_idle_logs_are_closed(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """A log that nobody uses for two minutes holds no memory; the next use finds it as it was."""
     async with place.open() as store, trio.open_nursery() as nursery:

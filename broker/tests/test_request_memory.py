@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from broker.network.request_memory import UNLESS_SAID, RequestMemory
+from broker.request_memory import UNLESS_SAID, RequestMemory
 
 
 async def test_whoever_finds_something_left_gets_all() -> None:
