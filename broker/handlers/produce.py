@@ -3,6 +3,9 @@
 v3 batches v2, v5 log start offset, v7 zstd, v8 errors record by record (KIP-467), v9 flexible, v10 the leader in
 refusals, v13 topic ids (KIP-516).
 
+A refusal says where the log starts if Kafka's would: not one that comes before the log is asked (no such partition, not
+exactly one batch, a transactional batch without transactional id), and not those of `WITHOUT_LOG_START`.
+
 acks=1 answers after the append, and when `flush.messages` is reached, as acks=-1 does: when the bytes are durable.
 acks=0 is never answered (an error then closes the connection, as in Kafka: the producer has no other way to learn).
 The first phase judges and appends every partition before the connection looks at the next request, so the order of a
@@ -24,7 +27,7 @@ import trio
 
 from broker.context import CloseConnection, FirstPhase
 from kproto.batches.compression import DecompressedTooLarge
-from kproto.batches.validate import RecordsRefused, check_produced_batch, conform, conforms
+from kproto.batches.validate import NotOneBatch, RecordsRefused, check_produced_batch, conform, conforms
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -45,6 +48,12 @@ if TYPE_CHECKING:
 TOPIC_IDS_FROM = 13
 ALL = -1
 ACKS = (ALL, 0, 1)
+
+WITHOUT_LOG_START = frozenset({
+    ErrorCode.CORRUPT_MESSAGE, ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.MESSAGE_TOO_LARGE,
+    ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.RECORD_LIST_TOO_LARGE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+})  # fmt: skip
+"""Refusals by a partition's log that do not say where the log starts (ReplicaManager.appendRecordsToLeader)."""
 
 INLINE_OUTPUT = 256 * 1024
 """Records that decompress to no more than this are opened in the event loop."""
@@ -249,8 +258,10 @@ def _answer_partition(entry: Entry) -> PartitionProduceResponse:
             BatchIndexAndErrorMessage(batch_index=each.batch_index, batch_index_error_message=each.message)
             for each in problem.record_errors
         ]
-        if entry.partition is not None:
-            response.log_start_offset = _log_start_offset(entry.partition)
+    asked_its_log = entry.partition is not None and not isinstance(problem, NotOneBatch)
+    if asked_its_log and problem.code not in WITHOUT_LOG_START:
+        assert entry.partition is not None
+        response.log_start_offset = _log_start_offset(entry.partition)
     return response
 
 

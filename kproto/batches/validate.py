@@ -88,6 +88,7 @@ from kproto.ids import NO_PRODUCER_EPOCH, NO_TIMESTAMP
 __all__ = [
     "MAX_RECORD_ERRORS",
     "BatchRules",
+    "NotOneBatch",
     "RecordError",
     "RecordsRefused",
     "check_compressed_payload",
@@ -146,8 +147,20 @@ class RecordsRefused(KafkaError):
         self.record_errors = record_errors
 
 
+class NotOneBatch(KafkaError):
+    """What a partition was sent is not exactly one batch of a kind that the request may carry.
+
+    Kafka refuses the request for that before it looks at the partition's log (``ProduceRequest.validateRecords``), so
+    the answer does not say where that log starts.
+    """
+
+
 def _invalid(reason: str) -> KafkaError:
     return KafkaError(ErrorCode.INVALID_RECORD, reason)
+
+
+def _not_one_batch(reason: str) -> NotOneBatch:
+    return NotOneBatch(ErrorCode.INVALID_RECORD, reason)
 
 
 # --- by the header --------------------------------------------------------------------------------------------------
@@ -166,7 +179,7 @@ def check_produced_batch(
     batch, are not to be stored. Raises ``KafkaError`` as the table above says.
     """
     if records is None:
-        raise _invalid("a partition without records")
+        raise _not_one_batch("a partition without records")
     length = len(records)
     try:
         header = read_header(records)
@@ -174,15 +187,17 @@ def check_produced_batch(
         _refuse_no_batch(records)
     size = LOG_OVERHEAD + header.batch_length
     if size > length:
-        raise _invalid(f"the record batch takes {size} bytes, and {length} are here")
+        raise _not_one_batch(f"the record batch takes {size} bytes, and {length} are here")
     attributes = header.attributes
     codec = attributes & CODEC_MASK
-    if codec == Codec.ZSTD and api_version < ZSTD_SINCE_VERSION:
-        raise KafkaError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"zstd needs Produce v{ZSTD_SINCE_VERSION} or later")
+    if codec >= Codec.ZSTD and api_version < ZSTD_SINCE_VERSION:
+        raise NotOneBatch(
+            ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"codec {codec} needs Produce v{ZSTD_SINCE_VERSION} or later"
+        )
     if size < length:
         _check_what_follows(records, size)
     if attributes & TRANSACTIONAL and not has_transactional_id:
-        raise KafkaError(
+        raise NotOneBatch(
             ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
             "a transactional batch in a request without transactional id",
         )
@@ -230,19 +245,19 @@ def _refuse_no_batch(records: ReadableBuffer) -> NoReturn:
     """Say why no batch of magic 2 with a whole header starts here."""
     length = len(records)
     if length < LOG_OVERHEAD:
-        raise _invalid(f"{length} bytes are no record batch")
+        raise _not_one_batch(f"{length} bytes are no record batch")
     claim = _int32_at(records, 8)
     if claim < MIN_ENTRY_LENGTH:
         raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a record batch length of {claim}")
     if length < UP_TO_MAGIC:
-        raise _invalid(f"{length} bytes are no record batch")
+        raise _not_one_batch(f"{length} bytes are no record batch")
     magic = memoryview(records)[MAGIC_OFFSET]
     if (legacy := legacy_magic(records)) is not None:
-        raise _invalid(f"message sets of magic {legacy} have not been accepted since Kafka 4.0")
+        raise _not_one_batch(f"message sets of magic {legacy} have not been accepted since Kafka 4.0")
     if magic != 2:
         raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a record batch of unknown magic {magic}")
     if LOG_OVERHEAD + claim > length:
-        raise _invalid(f"the record batch takes {LOG_OVERHEAD + claim} bytes, and {length} are here")
+        raise _not_one_batch(f"the record batch takes {LOG_OVERHEAD + claim} bytes, and {length} are here")
     raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a record batch length of {claim} is below the header's own")
 
 
@@ -263,7 +278,7 @@ def _check_what_follows(records: ReadableBuffer, pos: int) -> None:
     if memoryview(records)[pos + MAGIC_OFFSET] > 2:
         raise KafkaError(ErrorCode.CORRUPT_MESSAGE, "a second record batch of unknown magic")
     if LOG_OVERHEAD + claim <= rest:
-        raise _invalid("more than one record batch for a partition")
+        raise _not_one_batch("more than one record batch for a partition")
 
 
 # --- by the topic's settings ----------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from broker.coordinators.cluster import NewTopic
 from broker.handlers import produce as handler
 from broker.testing.contexts import World, world
 from kproto.batches.compression import Codec
+from kproto.batches.header import compute_crc
 from kproto.batches.records import RecordData, build_batch, iter_records
 from kproto.errors import ErrorCode
+from kproto.messages.delete_records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from kproto.messages.produce import (
     PartitionProduceData,
@@ -260,3 +262,39 @@ async def test_acks_all_times_out_as_asked(monkeypatch: pytest.MonkeyPatch, auto
         monkeypatch.setattr(MemoryAppend, "wait_durable", never)
         answer = await produced(w, batch(), acks=-1)
         assert ErrorCode(answer.error_code) is ErrorCode.REQUEST_TIMED_OUT
+
+
+@pytest.mark.parametrize("version", range(5, 13))
+async def test_a_refusal_says_where_the_log_starts_if_the_log_was_asked(version: int) -> None:
+    """Apache Kafka 4.4.0 was seen to answer -1 to what it refuses before it looks at the log, to a batch that is too
+    large or damaged, and the log's start to all other refusals."""
+    good = batch()
+    numbered: dict[str, Any] = {"producer_id": 7, "producer_epoch": 4}
+    wrong_crc, other_offset, unknown_codec = (bytearray(good) for _ in range(3))
+    wrong_crc[17] ^= 1
+    other_offset[7] = 1
+    unknown_codec[22] = 5
+    unknown_codec[17:21] = compute_crc(unknown_codec, 0, len(good)).to_bytes(4, "big")
+    cases = [
+        (b"", ErrorCode.INVALID_RECORD, -1),
+        (good + good, ErrorCode.INVALID_RECORD, -1),
+        (batch(transactional=True), ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1),
+        (batch(100, compression=Codec.NONE), ErrorCode.MESSAGE_TOO_LARGE, -1),
+        (wrong_crc, ErrorCode.CORRUPT_MESSAGE, -1),
+        (unknown_codec, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, -1 if version < 7 else 3),
+        (other_offset, ErrorCode.INVALID_RECORD, 3),
+        (batch(control=True), ErrorCode.INVALID_RECORD, 3),
+        (batch(base_sequence=9, **numbered), ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, 3),
+        (batch(producer_id=7, producer_epoch=3, base_sequence=0), ErrorCode.INVALID_PRODUCER_EPOCH, 3),
+        (batch(timestamp=2**62), ErrorCode.INVALID_TIMESTAMP, 3),
+    ]
+    async with world() as w:
+        await create(w, max_message_bytes="1000")
+        await produced(w, batch(5, base_sequence=0, **numbered))
+        to_three = DeleteRecordsTopic(name="t", partitions=[DeleteRecordsPartition(partition_index=0, offset=3)])
+        await w.ask(DeleteRecordsRequest(topics=[to_three], timeout_ms=1000), 2)
+        for records, code, start in cases:
+            answer = await produced(w, records, version)
+            assert (ErrorCode(answer.error_code), answer.log_start_offset) == (code, start)
+        nowhere = await produced(w, good, version, partition=7)
+        assert (ErrorCode(nowhere.error_code), nowhere.log_start_offset) == (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1)

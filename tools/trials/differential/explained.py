@@ -168,10 +168,15 @@ EXPLAINED: list[Explanation] = [
         "Produce/records: *", "responses[*].partition_responses[0].*",
         "records of a batch that is not compressed and whose checksum is right are carried, not read",
     ),
-    Explanation(
-        "Produce/*", "*.log_start_offset", "only a refusal of single records tells where the log starts", -1, 0,
-    ),
     # Where Ottla says more precisely what is wrong.
+    Explanation(
+        "Produce/*: unknown codec", "*.error_code",
+        "UNSUPPORTED_COMPRESSION_TYPE; Kafka fails with -1, after which clients send the same again", 76, -1,
+    ),
+    Explanation(
+        "Produce/*: no gzip", "*.error_code",
+        "INVALID_RECORD; Kafka fails with -1, after which clients send the same again", 87, -1,
+    ),
     Explanation(
         "Produce/codecs: codec *", "*.error_code",
         "UNSUPPORTED_COMPRESSION_TYPE; Kafka fails with -1, after which clients send the same again", 76, -1,

@@ -8,13 +8,17 @@ from tools.trials.differential.requests import (
     A_TIME,
     NO_TOPIC_ID,
     batch,
+    delete_records,
     fetch,
     list_offsets,
+    new_producer,
+    patched,
     produce,
     produce_to,
     record,
     unknown_topic,
     with_crc,
+    with_payload,
 )
 from tools.trials.differential.scenario import scenario
 from tools.trials.differential.stage import Stage, Topic
@@ -47,6 +51,47 @@ def unacknowledged_and_refused(stage: Stage) -> None:
         stage.tell(request)
         stage.ask(f"after {name}", list_offsets(topic))
     stage.ask("nothing was written", list_offsets(topic))
+
+
+@scenario(ProduceRequest)
+def refusals_and_the_start_of_the_log(stage: Stage) -> None:
+    """Which refusals say where the log starts: one of each kind, of a log that starts at 3."""
+    limits = {"max_message_bytes": "300", "segment_bytes": "1048576"}
+    topic = stage.topic("t", **limits)
+    compacted = stage.topic("compacted", cleanup_policy="compact", max_message_bytes="2000000", segment_bytes="1048576")
+    for each in (topic, compacted):
+        stage.arrange(produce(each, batch(5)))
+        stage.arrange(delete_records(each, 3))
+    good = batch()
+    numbered = {"producer_id": new_producer(stage), "producer_epoch": 4, "base_sequence": 0}
+    stage.arrange(produce(topic, batch(1, **numbered)))
+    for name, records in {
+        "taken": good,
+        "no batch": b"",
+        "two batches": good + good,
+        "a message set": patched(good, 16, b"\1"),
+        "unknown magic": patched(good, 16, b"\3"),
+        "length zero": patched(good, 8, bytes(4), crc=False),
+        "wrong crc": patched(good, 17, b"\1\2\3\4", crc=False),
+        "base offset": patched(good, 0, b"\0\0\0\0\0\0\0\1"),
+        "count": patched(good, 57, b"\0\0\0\2"),
+        "control": batch(control=True),
+        "transactional": batch(transactional=True),
+        "zstd": batch(compression=4),
+        "no gzip": with_payload(b"no gzip", codec=1),
+        "unknown codec": patched(good, 22, b"\5"),
+        "too large": build_batch([record(bytes(400))]),
+        "sequence": batch(1, **numbered | {"base_sequence": 7}),
+        "epoch": batch(1, **numbered | {"producer_epoch": 3}),
+        "no producer's epoch": batch(1, **numbered | {"producer_epoch": -2}),
+        "no sequence": batch(1, **numbered | {"base_sequence": -1}),
+        "far ahead": build_batch([record(time=32_503_680_000_000)]),
+    }.items():
+        stage.ask(name, produce(topic, records))
+    stage.ask("no key", produce(compacted, build_batch([record(key=None)])))
+    stage.ask("larger than a segment", produce(compacted, build_batch([record(bytes(1_100_000))])))
+    stage.ask("unknown partition", produce(topic, good, partition=1))
+    stage.ask("acks", produce(topic, good, acks=2))
 
 
 @scenario(ProduceRequest)
