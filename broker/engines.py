@@ -10,11 +10,13 @@ Departs from Kafka: there is one cleaner, whatever `log.cleaner.threads` says; i
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from broker.config.settings import BrokerConfig
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
+from broker.coordinators.cluster.image import CLUSTER_METADATA
 from storage.engine import LogStore
 from storage.progress import Progress
 from storage.seams.clock import Clock
@@ -42,6 +44,7 @@ def make_store(
 
     return LocalStore(
         config.data_directory,
+        elsewhere=_elsewhere(config),
         node_id=config.node_id,
         disk=SystemDisk(),
         clock=clock,
@@ -53,6 +56,14 @@ def make_store(
         apart=ProcessApart(ThreadApart(offload)),
         progress=progress(),
     )
+
+
+def _elsewhere(config: BrokerConfig) -> dict[str, str]:
+    """The topic that has a directory of its own, if the configuration names one: the cluster's (metadata.log.dir)."""
+    named = config.metadata_log_dir
+    if named is None or os.path.normpath(named) == os.path.normpath(config.data_directory):
+        return {}
+    return {CLUSTER_METADATA: named}
 
 
 def connect_cleaner(config: BrokerConfig, store: LogStore, cluster: ClusterCoordinator) -> None:

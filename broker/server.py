@@ -134,6 +134,18 @@ def _asked_for(config: BrokerConfig, key: str, size: int) -> int:
     return size if key in config.static else SYSTEM_CHOOSES
 
 
+def _refuse_logs_of_no_cluster(config: BrokerConfig, store: LogStore) -> None:
+    """The cluster's log is made before any other, so where there are others without it, it is kept elsewhere; a new one
+    would make the broker an empty one beside its data. Raises ConfigError."""
+    logs = store.existing()
+    if logs and not any(topic == CLUSTER_METADATA for topic, _ in logs):
+        topic, partition = min(logs)
+        raise ConfigError(
+            f"{config.data_directory} holds logs ({topic}-{partition}) but not the cluster's own, {CLUSTER_METADATA}-0"
+            ": set metadata.log.dir to the directory that has it"
+        )
+
+
 async def _start_services(
     config: BrokerConfig,
     store: LogStore,
@@ -142,6 +154,7 @@ async def _start_services(
     offload: Offload,
     background: trio.Nursery,
 ) -> Services:
+    _refuse_logs_of_no_cluster(config, store)
     cluster = ClusterCoordinator(store, config, clock, entropy)
     try:
         await cluster.start(background)

@@ -9,8 +9,9 @@ Entries named in `controller.listener.names` are for the quorum of Kafka's contr
 not opened. A listener that would need TLS or SASL stops the start: to serve it in plain text instead would be worse
 than not to serve it.
 
-An advertised listener tells clients where to come back to; without one, or with its host left empty, they are told the
-address by which they came.
+An advertised listener tells clients where to come back to. Without one they are told the address by which they came;
+with its host left empty, the host by which they came and the port that is advertised. (Kafka fills in the name that the
+machine has for itself, which need not be one that a client can resolve.)
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ def parse_listeners(
 def parse_advertised(
     entries: Collection[str], listeners: Collection[Listener], controllers: Collection[str]
 ) -> dict[str, tuple[str, int]]:
-    """Listener name -> (host, port) to tell clients, for those of `listeners` that have an entry. Raises
-    ListenerError."""
+    """Listener name -> (host, port) to tell clients, for those of `listeners` that have an entry; an empty host is the
+    one by which a client came. Raises ListenerError."""
     known = {listener.name: listener for listener in listeners}
     names: set[str] = set()
     found: dict[str, tuple[str, int]] = {}
@@ -104,10 +105,9 @@ def parse_advertised(
             raise ListenerError(f"{entry} advertises a listener that listeners does not have")
         if host in ("0.0.0.0", "::"):
             raise ListenerError(f"{entry} is no address that a client can connect to")
-        if host:
+        # The port of an entry that only repeats the listener's may yet be chosen by the system.
+        if host or port != known[name].port:
             found[name] = (host, port)
-        elif port != known[name].port:
-            raise ListenerError(f"{entry} advertises another port than {known[name]} and no host to go with it")
     return found
 
 

@@ -44,7 +44,8 @@ class BrokerConfig:
     # Listeners and connections.
     listeners: tuple[Listener, ...]
     advertised_listeners: Mapping[str, tuple[str, int]]
-    """Listener name -> host and port; a listener that is not there advertises the address that a client came by."""
+    """Listener name -> host and port; an empty host, and both for a listener that is not there, are those by which a
+    client came."""
     socket_listen_backlog_size: int
     socket_receive_buffer_bytes: int
     socket_send_buffer_bytes: int

@@ -1,13 +1,14 @@
 """All connections of the broker: accepting them, counting them, closing those that are idle or stuck, stopping.
 
-A connection is refused when `max.connections`, its address's share, or the process's descriptors are used up: the
-broker keeps some descriptors for files. A stop closes the listeners first, then gives the requests under way a moment
-to be answered.
+A connection is refused when `max.connections`, its listener's or its address's share, or the process's descriptors are
+used up: the broker keeps some descriptors for files. A stop closes the listeners first, then gives the requests under
+way a moment to be answered.
 """
 
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import trio
@@ -36,7 +37,8 @@ class Connections:
         self._nursery = nursery
         self._dispatcher = Dispatcher(services)
         self._connections: dict[Connection, None] = {}
-        self._per_host: dict[str, int] = {}
+        self._per_host: Counter[str] = Counter()
+        self._per_listener: Counter[str] = Counter()
         self._most_connections = descriptor_limit() * DESCRIPTORS_FOR_CONNECTIONS // 100
         self._log = get_logger(__name__)
 
@@ -74,10 +76,7 @@ class Connections:
 
     async def _serve(self, listener: Listener, transport: SocketTransport) -> None:
         host = transport.peer[0]
-        config = self._services.config
-        if len(self._connections) >= min(config.max_connections, self._most_connections) or self._per_host.get(
-            host, 0
-        ) >= config.max_connections_per_ip_overrides.get(host, config.max_connections_per_ip):
+        if not self._has_room(listener.name, host):
             self._log.warning("connection refused: too many", peer=host, connections=len(self._connections))
             transport.close()
             return
@@ -85,17 +84,30 @@ class Connections:
         peer = Peer(host, transport.peer[1], listener.name, advertised)
         connection = Connection(transport, peer, self._services, self._dispatcher)
         self._connections[connection] = None
-        self._per_host[host] = self._per_host.get(host, 0) + 1
+        self._per_host[host] += 1
+        self._per_listener[listener.name] += 1
         try:
             await connection.serve()
         finally:
             del self._connections[connection]
+            self._per_listener[listener.name] -= 1
             self._per_host[host] -= 1
             if not self._per_host[host]:
                 del self._per_host[host]
 
+    def _has_room(self, listener: str, host: str) -> bool:
+        """Whether one more connection of this address may come by this listener."""
+        config = self._services.config
+        of_host = config.max_connections_per_ip_overrides.get(host, config.max_connections_per_ip)
+        return (
+            len(self._connections) < min(config.max_connections, self._most_connections)
+            and self._per_listener[listener] < config.max_connections_of(listener)
+            and self._per_host[host] < of_host
+        )
+
     def _advertised(self, listener: str, local: tuple[str, int]) -> tuple[str, int]:
-        """Where this peer finds us again: as configured, or where it found us this time."""
+        """Where this peer finds the broker again: as configured, or where it found it this time; a configured port may
+        go with the host of now."""
         found = self._services.config.advertised_listeners.get(listener)
         return local if found is None else (found[0] or local[0], found[1])
 

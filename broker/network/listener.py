@@ -100,7 +100,7 @@ class SocketTransport:
         self._fd = sock.fileno()
         self._sendfile: Callable[[int, int, int, int], int] | None = None if PORTABLE else getattr(os, "sendfile", None)
         self.peer = _address(sock.getpeername())
-        self.local = _address(sock.getsockname())
+        self.local = _local_address(sock.getsockname())
         self.sent = 0
 
     def receive_now(self, window: memoryview) -> int | None:
@@ -174,6 +174,20 @@ def _address(name: tuple[Any, ...]) -> tuple[str, int]:
     clients must be told, and limits and group descriptions be looked up by, what they know: a.b.c.d."""
     host, port = name[:2]
     return host.removeprefix("::ffff:") if "." in host else host, port
+
+
+def _local_address(name: tuple[Any, ...]) -> tuple[str, int]:
+    """(host, port) of this end, for a client to come back to. A link-local IPv6 address means nothing without the
+    interface that it is on (RFC 4007), and system calls keep that in a number of this machine's: it is added by name,
+    `fe80::1%eth0`, which is right on this machine, and on another one where the interface is called the same."""
+    host, port = _address(name)
+    zone = name[3] if len(name) == 4 else 0
+    if not zone or "%" in host:
+        return host, port
+    try:
+        return f"{host}%{socket.if_indextoname(zone)}", port
+    except OSError:  # the interface is gone
+        return f"{host}%{zone}", port
 
 
 class _Rest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from broker.config.settings import BrokerConfig, ConfigError
 
 def stopped_at_once(directory: Path) -> BrokerConfig:
     """Start a broker on `directory` and stop it as soon as it is ready; returns its configuration."""
-    import signal
 
     config = load_config(None, {}, port=0, data=str(directory))
     server.run(config, ready=lambda host, port: signal.raise_signal(signal.SIGTERM))
@@ -59,3 +59,36 @@ def test_a_port_in_use_stops_the_start_before_the_store_is_touched(tmp_path: Pat
         with pytest.raises(ConfigError, match=f"127.0.0.1:{port} is in use"):
             server.run(config, ready=lambda host, port: None)
     assert not (tmp_path / "data").exists()
+
+
+# --- the cluster's log in a directory of its own (metadata.log.dir)
+
+
+def served(settings: dict[str, str]) -> None:
+    """Start a broker with these settings and stop it as soon as it is ready."""
+    config = load_config(None, settings, port=0)
+    server.run(config, ready=lambda host, port: signal.raise_signal(signal.SIGTERM))
+
+
+def test_the_clusters_log_is_where_it_is_named(tmp_path: Path) -> None:
+    """And nowhere else; the next start finds it there."""
+    settings = {"log.dirs": str(tmp_path / "data"), "metadata.log.dir": str(tmp_path / "metadata")}
+    for _ in range(2):
+        served(settings)
+        assert (tmp_path / "metadata" / "__cluster_metadata-0").is_dir()
+        assert not (tmp_path / "data" / "__cluster_metadata-0").exists()
+
+
+def test_the_data_directory_may_be_named_for_it(tmp_path: Path) -> None:
+    """In whatever spelling; it is one place then."""
+    served({"log.dirs": str(tmp_path), "metadata.log.dir": f"{tmp_path}/x/.."})
+    assert (tmp_path / "__cluster_metadata-0").is_dir()
+
+
+def test_logs_without_the_clusters_stop_the_start(tmp_path: Path) -> None:
+    """The broker would be an empty one, and a new cluster's log be written beside the data."""
+    served({"log.dirs": str(tmp_path / "data"), "metadata.log.dir": str(tmp_path / "metadata")})
+    (tmp_path / "data" / "orders-0").mkdir()
+    with pytest.raises(ConfigError, match=r"holds logs \(orders-0\) but not the cluster's own.*set metadata.log.dir"):
+        served({"log.dirs": str(tmp_path / "data")})
+    assert not (tmp_path / "data" / "__cluster_metadata-0").exists()

@@ -5,6 +5,11 @@ Synchronous and unaware of open logs; the engine above calls it in threads where
 **A log is where its directory is.** `present` is filled by one listing at the start and kept up with what is made,
 renamed and removed since, so that a start costs one system call however many logs there are.
 
+**A topic may be kept elsewhere**, as Kafka's `metadata.log.dir` has it for the cluster's log: its logs are then looked
+for, made and renamed in a directory of their own, which has a lock and a `meta.properties` too. Checkpoints of all logs
+stay here. The two must name the same cluster, and a log that lies in the wrong one of them stops the start: to begin an
+empty one in its place would serve an empty cluster.
+
 **Offsets of logs that are gone are forgotten before their names are.** A recovery point or log start that outlived its
 log would accuse a new log of the same name of having lost records. So they are dropped, durably, before a directory is
 renamed, and again at the start for directories that somebody removed.
@@ -13,7 +18,7 @@ renamed, and again at the start for directories that somebody removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from kproto.batches.crc32c import crc32c
@@ -22,7 +27,7 @@ from storage.engine import StoreError
 from storage.local import checkpoints, dirty_logs, partition_metadata, reserve
 from storage.local.dirty_logs import DirtyLogs
 from storage.local.reserve import Reserve
-from storage.seams.disk import Disk, Lock
+from storage.seams.disk import Disk, InUse, Lock
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
 
@@ -50,15 +55,25 @@ Key = tuple[str, int]
 
 
 class DataDirectory:
-    """One directory of logs."""
+    """One directory of logs, and those that some topics have elsewhere."""
 
-    def __init__(self, path: str, disk: Disk, entropy: Entropy, node_id: int, cluster_id: str | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        disk: Disk,
+        entropy: Entropy,
+        node_id: int,
+        cluster_id: str | None,
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = path.rstrip("/") or "/"
+        self.elsewhere = {topic: other.rstrip("/") or "/" for topic, other in (elsewhere or {}).items()}
+        """The directories of topics whose logs are not kept in `path`."""
         self._disk = disk
         self._entropy = entropy
         self._node_id = node_id
         self._wanted_cluster_id = cluster_id
-        self._lock: Lock | None = None
+        self._locks: list[Lock] = []
         self._log = get_logger("storage")
         self.identity: checkpoints.MetaProperties | None = None
         self.present: dict[Key, bytes | None] = {}
@@ -82,7 +97,7 @@ class DataDirectory:
     @property
     def is_held(self) -> bool:
         """True between `take_possession` and `give_up`."""
-        return self._lock is not None
+        return bool(self._locks)
 
     def take_possession(self) -> bool:
         """Lock, identify and list the directory; make it if it is new. True if no log needs recovery.
@@ -90,10 +105,9 @@ class DataDirectory:
         Raises InUse, StoreError, OSError; `give_up` then lets go of the lock.
         """
         disk, path = self._disk, self.path
-        self._make_durably(path)
-        self._lock = disk.lock(f"{path}/{checkpoints.LOCK}")
-        names = disk.list_directory(path)
-        self._identify(names)
+        names = self._occupy(path)
+        is_new = checkpoints.META_PROPERTIES not in names
+        self.identity = self._identify(path, names, self._wanted_cluster_id)
         self.reserve.make()
         self.recovery_points = self._read_checkpoint(checkpoints.RECOVERY_POINTS)
         self.checksum = crc32c(disk.read_file(f"{path}/{checkpoints.RECOVERY_POINTS}") or b"")
@@ -102,13 +116,18 @@ class DataDirectory:
         self.clean_offsets = self._read_checkpoint(checkpoints.CLEANER_OFFSETS)
         clean = checkpoints.CLEAN_SHUTDOWN in names
         for name in names:
-            if match := _LOG.match(name):
+            match = _LOG.match(name)
+            if match and match[1] in self.elsewhere:
+                self._log.warning("left alone: this log is kept elsewhere", path=f"{path}/{name}")
+            elif match:
                 self.present[match[1], int(match[2])] = None
             elif match := _LEFTOVER.match(name):
                 if match[1] == "delete":
                     self.leftovers.append(f"{path}/{name}")
             elif name not in _KNOWN_FILES and not name.endswith(".tmp"):
                 self._log.warning("left alone: nothing of ours", path=f"{path}/{name}")
+        for topic, other in self.elsewhere.items():
+            self._look_elsewhere(topic, other, names, is_new)
         offsets = (*self.recovery_points, *self.log_starts, *self.clean_offsets)
         self.drop_offsets([key for key in offsets if key not in self.present])
         if not clean and self.present:
@@ -120,6 +139,38 @@ class DataDirectory:
             disk.sync_directory(path)
         return True
 
+    def _occupy(self, path: str) -> list[str]:
+        """Make a directory if it is new, lock it, and list it. Raises InUse, OSError."""
+        self._make_durably(path)
+        self._locks.append(self._disk.lock(f"{path}/{checkpoints.LOCK}"))
+        return self._disk.list_directory(path)
+
+    def _look_elsewhere(self, topic: str, path: str, names: list[str], is_new: bool) -> None:
+        """Take the logs of a topic that is kept in another directory. `names` are those of this one.
+
+        Raises StoreError where the logs lie here instead, or where there and here do not belong together.
+        """
+        try:
+            there = self._occupy(path)
+        except InUse:
+            raise StoreError(f"the directory {path} is in use by another process, or is {self.path} itself") from None
+        found = {name: int(match[2]) for name in there if (match := _LOG.match(name)) and match[1] == topic}
+        misplaced = next((name for name in names if (match := _LOG.match(name)) and match[1] == topic), None)
+        if misplaced is not None and not found:
+            raise StoreError(
+                f"the log {misplaced} is in {self.path}, but {path} is named for it: move it there, or name {self.path}"
+            )
+        if found and is_new:
+            raise StoreError(
+                f"{path} holds the log {next(iter(found))}, but the data directory {self.path} is new: name the one "
+                "that belongs to it"
+            )
+        assert self.identity is not None
+        self._identify(path, there, self.identity.cluster_id)
+        self.present |= {(topic, partition): None for partition in found.values()}
+        removed = [name for name in there if name.startswith(f"{topic}-") and _is_being_removed(name)]
+        self.leftovers += [f"{path}/{name}" for name in removed]
+
     def _make_durably(self, path: str) -> None:
         """Make a directory and those above it, so that their names survive a power cut."""
         if not self._disk.is_directory(path):
@@ -130,19 +181,18 @@ class DataDirectory:
             self._disk.sync_directory(above)
 
     def give_up(self) -> None:
-        """Let somebody else have the directory."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Let another process have the directory."""
+        while self._locks:
+            self._locks.pop().release()
 
     def mark_clean(self) -> None:
         """Every log is synced to its end and the recovery points say so: the next start may believe them."""
         self.dirty_logs.remove()
         self._disk.write_file_atomically(f"{self.path}/{checkpoints.CLEAN_SHUTDOWN}", checkpoints.CLEAN_SHUTDOWN_TEXT)
 
-    def _identify(self, names: list[str]) -> None:
-        """Read whose directory this is; make a new one ours. Raises StoreError."""
-        path = f"{self.path}/{checkpoints.META_PROPERTIES}"
+    def _identify(self, directory: str, names: list[str], cluster_id: str | None) -> checkpoints.MetaProperties:
+        """Read whose directory this is; make a new one ours, and of this cluster if one is named. Raises StoreError."""
+        path = f"{directory}/{checkpoints.META_PROPERTIES}"
         data = self._disk.read_file(path)
         if data is not None:
             try:
@@ -151,28 +201,27 @@ class DataDirectory:
                 raise StoreError(f"{path} cannot be read: {error}") from None
             if identity.node_id != self._node_id:
                 raise StoreError(
-                    f"the data directory {self.path} belongs to node {identity.node_id}, this is node "
+                    f"the data directory {directory} belongs to node {identity.node_id}, this is node "
                     f"{self._node_id}: set node.id={identity.node_id} or name another directory"
                 )
-            if self._wanted_cluster_id is not None and identity.cluster_id != self._wanted_cluster_id:
+            if cluster_id is not None and identity.cluster_id != cluster_id:
+                whose = "" if directory == self.path or self._wanted_cluster_id else f", to which {self.path} belongs"
                 raise StoreError(
-                    f"the data directory {self.path} belongs to cluster {identity.cluster_id}, not to "
-                    f"{self._wanted_cluster_id}"
+                    f"the data directory {directory} belongs to cluster {identity.cluster_id}, not to "
+                    f"{cluster_id}{whose}"
                 )
-            self.identity = identity
-            return
+            return identity
         foreign = next((name for name in names if _LOG.match(name)), None)
         if foreign is not None:
             raise StoreError(
-                f"{self.path} holds logs ({foreign}) but no {checkpoints.META_PROPERTIES}: restore that file, or "
+                f"{directory} holds logs ({foreign}) but no {checkpoints.META_PROPERTIES}: restore that file, or "
                 "name another directory"
             )
-        self.identity = checkpoints.MetaProperties(
-            self._wanted_cluster_id or format_uuid(self._entropy.uuid()),
-            self._node_id,
-            format_uuid(self._entropy.uuid()),
+        identity = checkpoints.MetaProperties(
+            cluster_id or format_uuid(self._entropy.uuid()), self._node_id, format_uuid(self._entropy.uuid())
         )
-        self._disk.write_file_atomically(path, self.identity.encode())
+        self._disk.write_file_atomically(path, identity.encode())
+        return identity
 
     def _read_checkpoint(self, name: str) -> dict[Key, int]:
         data = self._disk.read_file(f"{self.path}/{name}")
@@ -191,7 +240,16 @@ class DataDirectory:
 
     def path_of(self, key: Key) -> str:
         """The directory of a log, whether or not there is one."""
-        return f"{self.path}/{key[0]}-{key[1]}"
+        return f"{self._home(key)}/{key[0]}-{key[1]}"
+
+    def _home(self, key: Key) -> str:
+        """The directory in which a log's directory is."""
+        return self.elsewhere.get(key[0], self.path)
+
+    def _sync_homes(self, keys: Iterable[Key]) -> None:
+        """Bring to disk which logs' directories there are."""
+        for home in {self._home(key) for key in keys}:
+            self._disk.sync_directory(home)
 
     def topic_id_of(self, key: Key) -> bytes | None:
         """The topic id that a log's directory names; None if it names none."""
@@ -217,23 +275,22 @@ class DataDirectory:
 
     def make(self, logs: Iterable[tuple[Key, bytes]]) -> None:
         """Make these logs' directories, durably, where there are none of these topic ids."""
-        made = False
+        made: list[Key] = []
         for key, topic_id in logs:
             if self.belongs_to_another(key, topic_id):
                 self.set_aside(key)
             if key not in self.present:
                 self._disk.make_directory(self.path_of(key))
                 self.note_topic(key, topic_id)
-                made = True
-        if made:
-            self._disk.sync_directory(self.path)
+                made.append(key)
+        self._sync_homes(made)
 
     def set_aside(self, key: Key) -> None:
         """A log belongs to an older topic of the same name, whose deletion was cut short: keep it, renamed."""
         aside = self.name_aside(key, "stray")
         self.drop_offsets([key])
         self._disk.rename(self.path_of(key), aside)
-        self._disk.sync_directory(self.path)
+        self._sync_homes([key])
         topic_id = self.present.pop(key) or ZERO_UUID
         self._log.warning("a log of a topic that is no more is set aside", topic_id=format_uuid(topic_id), path=aside)
 
@@ -241,7 +298,7 @@ class DataDirectory:
         """A new name for a log's directory, as Kafka forms it: marked with `why`, no longer than names may be."""
         identifier: bytes = self._entropy.uuid()
         suffix = f"-{key[1]}.{identifier.hex()}-{why}"
-        return f"{self.path}/{key[0][: MAX_NAME - len(suffix)]}{suffix}"
+        return f"{self._home(key)}/{key[0][: MAX_NAME - len(suffix)]}{suffix}"
 
     def rename_all(self, doomed: Iterable[tuple[Key, str]]) -> None:
         """Rename logs that are to be removed: afterwards their names are free, whatever happens."""
@@ -249,7 +306,7 @@ class DataDirectory:
         self.drop_offsets([key for key, _ in doomed])
         for key, path in doomed:
             self._disk.rename(self.path_of(key), path)
-        self._disk.sync_directory(self.path)
+        self._sync_homes(key for key, _ in doomed)
 
     def size_of(self, key: Key) -> int:
         """Bytes of a log's segments, counted in its directory."""
@@ -307,6 +364,11 @@ class DataDirectory:
         """Replace a checkpoint: without some of them nothing can be deleted, and a full disk stays full."""
         path = f"{self.path}/{name}"
         self.reserve.help(lambda: self._disk.write_file_atomically(path, text))
+
+
+def _is_being_removed(name: str) -> bool:
+    match = _LEFTOVER.match(name)
+    return match is not None and match[1] == "delete"
 
 
 def segments_of(disk: Disk, directory: str) -> list[int]:

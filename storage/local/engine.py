@@ -20,7 +20,7 @@ there is damage, or logs are left that have not been verified: then the next sta
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import trio
@@ -63,7 +63,8 @@ class LocalStore:
     `open_files` bounds the descriptors of segments; `producer_expiration` and `retention_check_ms` are Kafka's
     `producer.id.expiration.ms` and `log.retention.check.interval.ms`; `cleaner` says how logs are compacted, `apart`
     where that is done; `progress` is shown how far recovery is. With `cluster_id`, a directory of another cluster is
-    refused and a new one belongs to this one; without, a new one gets a random id.
+    refused and a new one belongs to this one; without, a new one gets a random id. `elsewhere` names the directories of
+    topics whose logs are not kept in `directory`.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class LocalStore:
         entropy: Entropy,
         offload: Offload,
         cluster_id: str | None = None,
+        elsewhere: Mapping[str, str] | None = None,
         open_files: int = DEFAULT_OPEN_FILES,
         producer_expiration: int = EXPIRATION_MS,
         retention_check_ms: int = RETENTION_CHECK_MS,
@@ -84,7 +86,7 @@ class LocalStore:
         progress: Progress | None = None,
     ) -> None:
         self.volume = Volume(
-            DataDirectory(directory, disk, entropy, node_id, cluster_id),
+            DataDirectory(directory, disk, entropy, node_id, cluster_id, elsewhere),
             disk=disk,
             clock=clock,
             entropy=entropy,
@@ -240,9 +242,10 @@ class LocalStore:
 
     def log_directories(self) -> Sequence[LogDirectory]:
         data = self.data
-        sizes = {log.key: log.opened.size for log in self.catalog if log.opened is not None}
+        logs = [log for log in self.catalog if log.opened is not None and log.key[0] not in data.elsewhere]
+        sizes = {log.key: log.opened.size for log in logs if log.opened is not None}
         for key in data.present:
-            if key not in sizes:
+            if key not in sizes and key[0] not in data.elsewhere:
                 sizes[key] = data.size_of(key)
         try:
             total, usable = self.volume.disk.space(data.path)

@@ -174,3 +174,42 @@ async def test_a_stop_while_accepting_pauses_is_a_stop(autojump_clock: trio.test
     with pytest.RaisesGroup(trio.ClosedResourceError):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listening.accept, print, lambda reason: listening.close())
+
+
+# --- addresses
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (("127.0.0.1", 9092), ("127.0.0.1", 9092)),
+        (("::ffff:10.0.0.7", 9092, 0, 0), ("10.0.0.7", 9092)),
+        (("::1", 9092, 0, 0), ("::1", 9092)),
+        (("fe80::1", 9092, 0, 7), ("fe80::1%eth7", 9092)),
+        (("fe80::1", 9092, 0, 8), ("fe80::1%8", 9092)),
+        (("fe80::1%en0", 9092, 0, 7), ("fe80::1%en0", 9092)),
+    ],
+)
+def test_an_address_to_come_back_to_says_its_zone(
+    name: tuple[Any, ...], told: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link-local address is one of many without its interface: no client can connect to it. An interface that is gone
+    has a number left. (Real clients were tried in a network namespace with a link-local address.)"""
+
+    def interface(index: int) -> str:
+        if index != 7:
+            raise OSError(6, "No such device or address")
+        return "eth7"
+
+    monkeypatch.setattr(socket, "if_indextoname", interface)
+
+    class Accepted(socket.socket):
+        def getsockname(self) -> Any:
+            return name
+
+    ours, theirs = socket.socketpair()
+    with Accepted(fileno=ours.detach()) as accepted, theirs:
+        monkeypatch.setattr(accepted, "getpeername", lambda: ("fe80::2", 5, 0, 7), raising=False)
+        transport = SocketTransport(accepted)
+        assert transport.local == told
+        assert transport.peer == ("fe80::2", 5), "limits count a host once, whatever interface it comes by"
