@@ -164,6 +164,44 @@ def test_api_versions_are_told(tools: Tools) -> None:
         assert re.search(rf"{re.escape(api)}: .*\[usable: \d+\]", said), api
 
 
+def finalized(tools: Tools) -> dict[str, str]:
+    """The features that kafka-features shows, and the level of each."""
+    described = tools.run("kafka-features", "describe")
+    return dict(re.findall(r"^Feature: (\S+)\s.*FinalizedVersionLevel: (\S+)", described, re.MULTILINE))
+
+
+def test_features_are_described_lowered_and_raised(tools: Tools) -> None:
+    """kafka-features shows the levels of features, lowers and raises one"""
+    feature = "eligible.leader.replicas.version"
+    before = finalized(tools)
+    assert re.fullmatch(r"\d+\.\d+-IV\d+", before["metadata.version"])
+    assert before[feature] == "1"
+    lowering = ["downgrade", "--feature", f"{feature}=0"]
+    assert "can be downgraded to 0" in tools.run("kafka-features", *lowering, "--dry-run")
+    assert finalized(tools) == before
+    assert f"{feature} was downgraded to 0" in tools.run("kafka-features", *lowering)
+    assert finalized(tools) == {**before, feature: "0"}
+    assert f"{feature} was upgraded to 1" in tools.run("kafka-features", "upgrade", "--feature", f"{feature}=1")
+    assert f"{feature} was disabled" in tools.run("kafka-features", "disable", "--feature", feature)
+    again = tools.run("kafka-features", "upgrade", "--metadata", before["metadata.version"])
+    assert "metadata.version was upgraded to" in again
+    tools.run("kafka-features", "upgrade", "--feature", f"{feature}=1")
+    assert finalized(tools) == before
+
+
+def test_features_are_refused(tools: Tools) -> None:
+    """kafka-features says why a feature cannot be lowered or raised, and changes nothing then"""
+    before = finalized(tools)
+    said = tools.run("kafka-features", "downgrade", "--metadata", "3.7", fails=True)
+    assert "it might delete metadata information" in said
+    said = tools.run("kafka-features", "downgrade", "--metadata", "3.7", "--unsafe", fails=True)
+    assert "Unsafe metadata downgrade is not supported" in said
+    both = ["--feature", "eligible.leader.replicas.version=1", "--feature", "metadata.version=99"]
+    said = tools.run("kafka-features", "upgrade", *both, fails=True)
+    assert "The update failed for all features" in said and "only supports versions 7-" in said
+    assert finalized(tools) == before
+
+
 def test_performance_tools_run(tools: Tools) -> None:
     """kafka-producer-perf-test writes and kafka-consumer-perf-test reads its records"""
     topic = made(tools, 3)
