@@ -24,10 +24,11 @@ comes out of `encode_reply` untouched, for the owner to send as it likes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from kproto.errors import ProtocolError, UnsupportedVersion
+from kproto.errors import OverBudget, ProtocolError, UnsupportedVersion
 from kproto.framing import DEFAULT_MAX_FRAME, FrameReader
 from kproto.headers import (
     API_VERSIONS,
@@ -38,25 +39,63 @@ from kproto.headers import (
     write_response_header,
 )
 from kproto.messages import request_type
-from kproto.schema.compile import DEFAULT_ELEMENT_BUDGET, decoder, encode
+from kproto.schema.compile import (
+    DEFAULT_ELEMENT_BUDGET,
+    Buffer,
+    decoder,
+    encode,
+    encode_in_pieces,
+    encode_within,
+)
 from kproto.schema.declare import Request, Response
+
+AT_ONCE = 4096
+"""Array elements that are decoded, or encoded, in one go: more would take longer than 5 ms of the event loop."""
+
+MAX_FRAME = (1 << 31) - 1
+"""Bytes: what the length of a frame can say."""
 
 Decoder = Callable[[memoryview, int, int], tuple[Any, int]]
 
 
 class ReceivedRequest:
-    """A request as it came: header fields, and the decoded body (None: ApiVersions in a version we do not know)."""
+    """A request as it came: header fields, and the decoded body (None: ApiVersions in a version we do not know).
 
-    __slots__ = ("api_key", "api_version", "client_id", "correlation_id", "message")
+    A body with more than `AT_ONCE` elements is not decoded yet, for that takes long: `undecoded` is true, and `decode`
+    is to be called, where it holds nothing up, before the receive buffer is used again. `size` is that of the frame, in
+    bytes.
+    """
+
+    __slots__ = ("_rest", "api_key", "api_version", "client_id", "correlation_id", "message", "size")
 
     def __init__(
-        self, api_key: int, api_version: int, correlation_id: int, client_id: str | None, message: Request | None
+        self,
+        api_key: int,
+        api_version: int,
+        correlation_id: int,
+        client_id: str | None,
+        message: Request | None,
+        size: int = 0,
+        rest: Callable[[], Request] | None = None,
     ) -> None:
         self.api_key = api_key
         self.api_version = api_version
         self.correlation_id = correlation_id
         self.client_id = client_id
         self.message = message
+        self.size = size
+        self._rest = rest
+
+    @property
+    def undecoded(self) -> bool:
+        """Whether `decode` is still to be called."""
+        return self._rest is not None
+
+    def decode(self) -> None:
+        """Decode the body. Raises ProtocolError. May be called in a thread."""
+        if self._rest is not None:
+            self.message = self._rest()
+            self._rest = None
 
 
 _decoders: dict[int, tuple[Decoder, bool, bool]] = {}
@@ -124,18 +163,49 @@ class ServerConnection:
                 at += 1
             else:
                 at = skip_tagged_fields(frame, at)
-        message, _ = decode(frame, at, self._budget)
-        return ReceivedRequest(api_key, api_version, correlation_id, client_id, message)
+        try:
+            message, _ = decode(frame, at, AT_ONCE)
+        except OverBudget:
+            rest = partial(_decode_whole, decode, frame, at, self._budget)
+            return ReceivedRequest(api_key, api_version, correlation_id, client_id, None, len(frame), rest)
+        return ReceivedRequest(api_key, api_version, correlation_id, client_id, message, len(frame))
 
-    def encode_reply(self, request: ReceivedRequest, reply: Response) -> list[Any]:
-        """The framed reply as buffers to send in order."""
+    def encode_reply(self, request: ReceivedRequest, reply: Response) -> list[Any] | None:
+        """The framed reply as buffers to send in order; None if it has more than `AT_ONCE` elements: such a one is
+        for `reply_in_pieces`."""
         version = request.api_version
         if request.message is None:
             version = 0  # the answer to an unknown version of ApiVersions
             flexible = False
         else:
             flexible = _decoders[request.api_key << 16 | version][2]
-        return frame_buffers(write_response_header(request.correlation_id, flexible), encode(reply, version))
+        chunks = encode_within(reply, version, AT_ONCE)
+        if chunks is None:
+            return None
+        return frame_buffers(write_response_header(request.correlation_id, flexible), chunks)
+
+    def reply_in_pieces(self, request: ReceivedRequest, reply: Response) -> Iterator[Buffer]:
+        """The same for a reply that is large: its pieces, each made when it is asked for, so that neither the work nor
+        the memory comes at once. Raises ValueError on the way.
+
+        The frame's length comes first, so all is encoded twice: the first round measures, and gives empty pieces.
+        """
+        version = request.api_version
+        header = write_response_header(request.correlation_id, _decoders[request.api_key << 16 | version][2])
+        size = len(header)
+        for piece in encode_in_pieces(reply, version):
+            size += len(piece)
+            yield b""
+        if size > MAX_FRAME:
+            raise ValueError(f"a reply of {size} bytes does not fit into a frame")
+        yield size.to_bytes(4, "big") + header
+        yield from encode_in_pieces(reply, version)
+
+
+def _decode_whole(decode: Decoder, frame: memoryview, at: int, budget: int) -> Request:
+    message: Request
+    message, _ = decode(frame, at, budget)
+    return message
 
 
 def frame_buffers(header: bytes, body: list[Any]) -> list[Any]:

@@ -30,7 +30,9 @@ from broker.network.dispatch import Dispatcher
 from broker.network.listener import Transport
 from kproto.connection import ReceivedRequest, ServerConnection
 from kproto.errors import ProtocolError
+from kproto.schema.declare import Response
 from storage.seams.logging import get_logger
+from storage.seams.slices import Slices
 
 FETCH = 1
 MAX_QUEUED = 64
@@ -39,6 +41,8 @@ FRAME_GRACE_SECONDS = 30
 FRAME_BYTES_PER_SECOND = 64 * 1024
 WRITE_STALL_SECONDS = 60
 BUFFER_KEPT_SECONDS = 5
+SENT_TOGETHER = 256 * 1024
+"""Bytes of a large reply that are encoded before they are sent."""
 
 
 class Connection:
@@ -52,6 +56,7 @@ class Connection:
         self._dispatcher = dispatcher
         self._protocol = ServerConnection(SERVED_VERSIONS, max_frame=services.config.socket_request_max_bytes)
         self._memory = services.request_memory
+        self._offload = services.offload
         self._taken = 0  # of that memory, for the large request under way
         self._idle_seconds = services.config.connections_max_idle_ms / 1000
         self._queue: deque[tuple[ReceivedRequest, Handler | None, Any]] = deque()
@@ -161,6 +166,10 @@ class Connection:
         out: list[Any] = []
         while (request := protocol.next_request()) is not None:
             self.requests += 1
+            if request.undecoded:
+                await self._send(out)
+                out = []
+                await self._offload.run(request.decode, abandonable=True)
             found, reply = dispatcher.begin(request, self.peer)
             if isinstance(reply, FirstPhase):
                 assert found is not None
@@ -186,8 +195,12 @@ class Connection:
                 continue
             if self._queue:
                 await self._enqueue((request, found, reply), nursery)
+            elif (buffers := protocol.encode_reply(request, reply)) is not None:
+                out += buffers
             else:
-                out += protocol.encode_reply(request, reply)
+                await self._send(out)
+                out = []
+                await self._send_in_pieces(request, reply)
         await self._send(out)
 
     async def _send(self, buffers: list[Any]) -> None:
@@ -199,6 +212,21 @@ class Connection:
             await self._transport.send(left)
             self._sending = False
             self._shorter.set()
+
+    async def _send_in_pieces(self, request: ReceivedRequest, reply: Response) -> None:
+        """Encode a large reply as it is sent: its bytes are never all there, and others run in between."""
+        slices = Slices()
+        buffers: list[Any] = []
+        size = 0
+        for piece in self._protocol.reply_in_pieces(request, reply):
+            if len(piece):
+                buffers.append(piece)
+                size += len(piece)
+            if size >= SENT_TOGETHER:
+                await self._send(buffers)
+                buffers, size = [], 0
+            await slices.give_way()
+        await self._send(buffers)
 
     async def _enqueue(self, item: tuple[ReceivedRequest, Handler | None, Any], nursery: trio.Nursery) -> None:
         self._queue.append(item)
@@ -227,7 +255,11 @@ class Connection:
                     assert found is not None
                     reply = await self._dispatcher.finish(request, found, reply)
                 if reply is not None:
-                    await self._send(self._protocol.encode_reply(request, reply))
+                    buffers = self._protocol.encode_reply(request, reply)
+                    if buffers is not None:
+                        await self._send(buffers)
+                    else:
+                        await self._send_in_pieces(request, reply)
                 self._queue.popleft()
                 self._shorter.set()
             self._queued = trio.Event()

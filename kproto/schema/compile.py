@@ -43,14 +43,14 @@ the version cannot carry must have its default or be ignorable, otherwise ValueE
 UnsupportedVersionException), and so is everything else that does not fit its type.
 """
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from kproto.errors import Malformed
 from kproto.primitives import Readable
 from kproto.schema.declare import Struct
 from kproto.schema.decoding import DecoderWriter
-from kproto.schema.encoding import EncoderWriter
+from kproto.schema.encoding import EncoderWriter, TooManyElements
 
 __all__ = [
     "DEFAULT_ELEMENT_BUDGET",
@@ -59,6 +59,8 @@ __all__ = [
     "decoder",
     "decoder_source",
     "encode",
+    "encode_in_pieces",
+    "encode_within",
     "encoder",
     "encoder_source",
 ]
@@ -71,7 +73,9 @@ Buffer: TypeAlias = bytes | bytearray | memoryview | Sized
 
 M = TypeVar("M", bound=Struct)
 Decoder: TypeAlias = Callable[[memoryview, int, int], tuple[M, int]]
-Encoder: TypeAlias = Callable[[M], list[Buffer]]
+Encoder: TypeAlias = Callable[[M, int], list[Buffer]]
+
+NO_LIMIT: Final = 1 << 62
 
 
 def decode(cls: type[M], version: int, data: Readable, *, budget: int = DEFAULT_ELEMENT_BUDGET) -> M:
@@ -87,8 +91,31 @@ def decode(cls: type[M], version: int, data: Readable, *, budget: int = DEFAULT_
 def encode(message: Struct, version: int) -> list[Buffer]:
     """Encode a message into chunks, the first of which is always bytes. Raises ValueError if it does not fit."""
     cls = type(message)
-    chunks: list[Buffer] = (cls._encoders.get(version) or encoder(cls, version))(message)
+    chunks: list[Buffer] = (cls._encoders.get(version) or encoder(cls, version))(message, NO_LIMIT)
     return chunks
+
+
+def encode_within(message: Struct, version: int, elements: int) -> list[Buffer] | None:
+    """The same, or None if the message's arrays hold more than so many elements (those of numbers and ids do not
+    count): what takes long is for :func:`encode_in_pieces`. Raises ValueError."""
+    cls = type(message)
+    try:
+        chunks: list[Buffer] = (cls._encoders.get(version) or encoder(cls, version))(message, elements)
+    except TooManyElements:
+        return None
+    return chunks
+
+
+def encode_in_pieces(message: Struct, version: int) -> Iterator[Buffer]:
+    """The chunks of :func:`encode`, joined differently, each made when it is asked for: a large message is so neither
+    encoded in one go nor in memory as a whole. Raises ValueError on the way."""
+    cls = type(message)
+    compiled = cls._piecewise_encoders.get(version)
+    if compiled is None:
+        source, names = EncoderWriter(cls, version, piecewise=True).write()
+        compiled = cls._piecewise_encoders[version] = _execute(source, names, "encode", cls, version)
+    pieces: Iterator[Buffer] = compiled(message)
+    return pieces
 
 
 def decoder(cls: type[M], version: int) -> Decoder[M]:
@@ -101,7 +128,7 @@ def decoder(cls: type[M], version: int) -> Decoder[M]:
 
 
 def encoder(cls: type[M], version: int) -> Encoder[M]:
-    """The compiled ``(message) -> chunks``. Raises ValueError."""
+    """The compiled ``(message, room) -> chunks``, which raises ValueError and TooManyElements. Raises ValueError."""
     compiled = cls._encoders.get(version)
     if compiled is None:
         source, names = encoder_source(cls, version)

@@ -256,6 +256,7 @@ class StructType(type):
         namespace["_declared"] = declared
         namespace["_decoders"] = {}
         namespace["_encoders"] = {}
+        namespace["_piecewise_encoders"] = {}
         return super().__new__(mcs, name, bases, namespace, **options)
 
 
@@ -267,6 +268,7 @@ class Struct(metaclass=StructType):
     _declared: ClassVar[dict[str, _Declared]]
     _decoders: ClassVar[dict[int, Any]]
     _encoders: ClassVar[dict[int, Any]]
+    _piecewise_encoders: ClassVar[dict[int, Any]]
     shared: ClassVar[bool] = False
     """Whether encoders look for a :class:`SharedArray` where there is an array of these."""
 

@@ -13,8 +13,26 @@ from kproto.schema.declare import NEW, Field, FieldType, SharedArray, Struct, fi
 from kproto.schema.writer import Writer
 
 
+class TooManyElements(Exception):
+    """A message has more elements than there was room for; nothing is wrong with it."""
+
+
+PIECE_PARTS = 2048
+"""After about so many parts (a part is a run, a length, a string) a piecewise encoder gives out what it has."""
+
+
 class EncoderWriter(Writer):
-    """Writes ``encode(o) -> chunks``."""
+    """Writes ``encode(o, room) -> chunks``, which raises TooManyElements when arrays hold more than ``room`` elements.
+
+    With ``piecewise`` it writes a generator instead, ``encode(o) -> iterator of chunks``: the same bytes, whatever the
+    number of elements, with a chunk given out after every ``PIECE_PARTS`` parts; but a shared array, which is kept as a
+    whole, comes in one piece.
+    """
+
+    def __init__(self, cls: type[Struct], version: int, *, piecewise: bool = False) -> None:
+        super().__init__(cls, version)
+        self.piecewise = piecewise
+        self.in_tags = False
 
     def write(self) -> tuple[str, dict[str, Any]]:
         self.names |= {
@@ -27,12 +45,15 @@ class EncoderWriter(Writer):
             "refuse": _refuse,
             "string_length": _string_length,
             "tagged_field": _tagged_field,
+            "too_many": _too_many,
             "uvarint": uvarint,
         }
         self.has_records = self.holds_records(self.cls)
-        self.emit("def encode(o):")
+        self.emit("def encode(o):" if self.piecewise else "def encode(o, room):")
         self.depth = 1
-        self.emit("out = []", "add = out.append", *(["chunks = []"] if self.has_records else []), "try:")
+        chunks = self.has_records and not self.piecewise
+        self.emit("out = []", "add = out.append", *(["chunks = []"] if chunks else []))
+        self.emit(*(["keep = None"] if self.piecewise else []), "try:")
         self.depth = 2
         before = len(self.lines)
         self.struct(self.cls, "o")
@@ -45,7 +66,9 @@ class EncoderWriter(Writer):
             "except (LayoutError, TypeError, AttributeError) as error:",
             f"    raise ValueError(f'{name} cannot hold these values: {{error}}') from error",
         )
-        if self.has_records:
+        if self.piecewise:
+            self.emit("if out:", "    yield b''.join(out)")
+        elif self.has_records:
             self.emit("if out:", "    chunks.append(b''.join(out))", "return chunks")
         else:
             self.emit("return [b''.join(out)]")
@@ -120,6 +143,7 @@ class EncoderWriter(Writer):
             return name
         self.made.add(name)
         outer, self.lines, depth, self.depth = self.lines, [], self.depth, 0
+        nested, self.in_tags = self.in_tags, True
         self.emit(f"def {name}(o):", "    count, out = 0, []", "    section = []")
         self.depth = 1
         self.emit("add = out.append")
@@ -133,7 +157,7 @@ class EncoderWriter(Writer):
             self.depth -= 1
         self.emit("return uvarint(count) + b''.join(section)", "")
         self.functions += self.lines
-        self.lines, self.depth = outer, depth
+        self.lines, self.depth, self.in_tags = outer, depth, nested
         return name
 
     def differs(self, declared: Field, source: str) -> str:
@@ -203,10 +227,11 @@ class EncoderWriter(Writer):
             self.put("h" if kind == "string" else "i", length)
             self.flush()
         if kind == "records":
+            give, end = ("yield ", "") if self.piecewise else ("chunks.append(", ")")
             self.emit(
                 f"if {length} > {1 if flexible else 0}:",
-                "    chunks.append(b''.join(out))",
-                f"    chunks.append({value})",
+                f"    {give}b''.join(out){end}",
+                f"    {give}{value}{end}",
                 "    out.clear()",
             )
         else:
@@ -234,6 +259,8 @@ class EncoderWriter(Writer):
             shared = element.struct is not None and element.struct.shared and not self.holds_records(element.struct)
             if shared:
                 self.begin_shared(value)
+            if not (self.piecewise or self.in_tags):
+                self.emit(f"room -= len({value})", "if room < 0: too_many()")
             item = self.variable("o")
             self.emit(f"for {item} in {value}:")
             self.depth += 1
@@ -243,7 +270,10 @@ class EncoderWriter(Writer):
             else:
                 self.sized(element.name, item, False, flexible)
             self.flush()
-            if len(self.lines) == before:
+            if self.piecewise and not self.in_tags:
+                self.emit(f"if keep is None and len(out) > {PIECE_PARTS}:")
+                self.emit("    yield b''.join(out)", "    out.clear()")
+            elif len(self.lines) == before:
                 self.emit("pass")
             self.depth -= 1
             if shared:
@@ -259,7 +289,7 @@ class EncoderWriter(Writer):
         )
 
     def end_shared(self) -> None:
-        self.emit(f"if keep is not None: keep[{self.version}] = b''.join(out[mark:])")
+        self.emit(f"if keep is not None: keep[{self.version}] = b''.join(out[mark:])", "keep = None")
 
 
 # What generated code calls.
@@ -270,6 +300,10 @@ def _refuse(message: Struct, version: int, names: list[str]) -> None:
     for declared in fields_of(type(message)):
         if declared.name in names and getattr(message, declared.name) != declared.fresh_default():
             raise ValueError(f"{type(message).__name__} v{version} has no field {declared.name}")
+
+
+def _too_many() -> None:
+    raise TooManyElements
 
 
 def _not_nullable(name: str, version: int) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from kproto.connection import ClientConnection, ServerConnection
-from kproto.errors import ProtocolError, UnsupportedVersion
+from kproto.connection import AT_ONCE, ClientConnection, ServerConnection
+from kproto.errors import OverBudget, ProtocolError, UnsupportedVersion
 from kproto.framing import frame_prefix
 from kproto.messages.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
 from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
-from kproto.messages.metadata import MetadataRequest, MetadataResponse, MetadataResponseTopic
+from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from kproto.schema.declare import Request, Response
 
@@ -28,7 +29,8 @@ def feed(connection: ServerConnection | ClientConnection, data: bytes) -> None:
         data = data[count:]
 
 
-def wire(buffers: list[Any]) -> bytes:
+def wire(buffers: Iterable[Any] | None) -> bytes:
+    assert buffers is not None, "the reply is not large"
     return b"".join(map(bytes, buffers))
 
 
@@ -109,3 +111,47 @@ def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:
     feed(client, framed(b"\0\0\0\x07\0\0"))
     with pytest.raises(ProtocolError):
         client.next_reply()
+
+
+def test_a_request_of_many_elements_is_decoded_when_it_is_asked_for() -> None:
+    """What takes long is left to the owner of the connection, and so are the errors in it."""
+    many = MetadataRequest(topics=[MetadataRequestTopic(name=f"t{number}") for number in range(AT_ONCE + 1)])
+    client, server = ClientConnection("me"), ServerConnection(SERVED)
+    feed(server, wire(client.encode_request(many, 12)[1]))
+    received = server.next_request()
+    assert received is not None and received.undecoded and received.message is None
+    received.decode()
+    assert not received.undecoded and received.message == many
+
+    cut = wire(client.encode_request(many, 8)[1])[:-3]
+    feed(server, framed(cut[4:]))
+    broken = server.next_request()
+    assert broken is not None and broken.undecoded
+    with pytest.raises(ProtocolError):
+        broken.decode()
+
+
+def test_a_request_beyond_the_budget_is_refused() -> None:
+    """The limit of elements holds for what is decoded late as well."""
+    many = MetadataRequest(topics=[MetadataRequestTopic(name="t")] * (2 * AT_ONCE))
+    server = ServerConnection(SERVED, element_budget=2 * AT_ONCE - 1)
+    feed(server, wire(ClientConnection().encode_request(many, 12)[1]))
+    received = server.next_request()
+    assert received is not None
+    with pytest.raises(OverBudget):
+        received.decode()
+
+
+def test_a_large_reply_arrives_in_pieces() -> None:
+    """Its pieces are one frame; those of the first round, which measures, are empty."""
+    many = MetadataResponse(topics=[MetadataResponseTopic(name=f"t{number}") for number in range(AT_ONCE + 1)])
+    client, server = ClientConnection("me"), ServerConnection(SERVED)
+    correlation_id, buffers = client.encode_request(MetadataRequest(topics=None), 12)
+    feed(server, wire(buffers))
+    received = server.next_request()
+    assert received is not None
+    assert server.encode_reply(received, many) is None
+    pieces = list(server.reply_in_pieces(received, many))
+    assert pieces[0] == b""
+    feed(client, wire(pieces))
+    assert client.next_reply() == (correlation_id, many)

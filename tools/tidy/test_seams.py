@@ -40,6 +40,7 @@ DOORS: dict[str, set[str]] = {
     # What runs in the other process waits for orders in a thread, and leaves by os._exit.
     "storage/seams/apart.py": {"processes", "threads", "files"},
     "storage/seams/pacing.py": {"time"},
+    "storage/seams/slices.py": {"time"},
     "broker/network/listener.py": {"network", "environment"},
 }
 

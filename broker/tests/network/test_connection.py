@@ -22,9 +22,10 @@ from broker.network.connection import (
 )
 from broker.request_memory import RequestMemory
 from broker.testing.transports import MemoryTransport
-from kproto.connection import ReceivedRequest
+from kproto.connection import AT_ONCE, ReceivedRequest
 from kproto.framing import SMALL_WINDOW, frame_prefix
-from kproto.messages.api_versions import ApiVersionsResponse
+from kproto.messages.api_versions import ApiVersion, ApiVersionsResponse
+from storage.seams.offload import InlineOffload
 
 IDLE_SECONDS = 600
 
@@ -73,7 +74,7 @@ async def connected(
     """A connection being served; at the end the peer leaves and the connection must end too."""
     transport = MemoryTransport(**options)
     config = SimpleNamespace(socket_request_max_bytes=max_frame, connections_max_idle_ms=IDLE_SECONDS * 1000)
-    services: Any = SimpleNamespace(config=config, request_memory=memory or RequestMemory(-1))
+    services: Any = SimpleNamespace(config=config, request_memory=memory or RequestMemory(-1), offload=InlineOffload())
     dispatcher: Any = script
     connection = Connection(transport, Peer("192.0.2.1", 50_000), services, dispatcher)
     async with trio.open_nursery() as nursery:
@@ -376,7 +377,7 @@ async def test_stopping_does_not_wait_for_a_peer_that_has_gone() -> None:
     """An acknowledgement that nobody is there to read any more holds up no stop."""
     transport = MemoryTransport()
     config = SimpleNamespace(socket_request_max_bytes=1000, connections_max_idle_ms=IDLE_SECONDS * 1000)
-    services: Any = SimpleNamespace(config=config, request_memory=RequestMemory(-1))
+    services: Any = SimpleNamespace(config=config, request_memory=RequestMemory(-1), offload=InlineOffload())
     script: Any = Script(_1=after(trio.Event()))
     connection = Connection(transport, Peer("192.0.2.1", 50_000), services, script)
     async with trio.open_nursery() as nursery:
@@ -387,3 +388,38 @@ async def test_stopping_does_not_wait_for_a_peer_that_has_gone() -> None:
         await settle()
         transport.end()
     assert transport.closed
+
+
+def request_of_many(number: int) -> bytes:
+    """A Metadata v1 request with more topics than are decoded in one go."""
+    names = b"\x00\x01t" * (AT_ONCE + 1)
+    head = b"\x00\x03\x00\x01" + number.to_bytes(4, "big") + b"\xff\xff" + (AT_ONCE + 1).to_bytes(4, "big")
+    return frame_prefix(len(head) + len(names)) + head + names
+
+
+async def test_a_request_of_many_elements_is_decoded_elsewhere() -> None:
+    """The event loop is not held up by it, and its handler finds it decoded, in its turn."""
+    script = Script()
+    async with connected(script, max_frame=1_000_000) as (transport, _):
+        transport.deliver(request(1) + request_of_many(2) + request(3))
+        await settle()
+        assert script.begun == [1, 2, 3]
+        assert replies(transport) == [1, 2, 3]
+
+
+async def test_a_large_reply_leaves_in_its_order_and_whole() -> None:
+    """A reply with very many elements is encoded as it is sent, whether it was ready at once or had to wait."""
+    large = ApiVersionsResponse(api_keys=[ApiVersion(api_key=number % 100) for number in range(AT_ONCE + 1)])
+    durable = trio.Event()
+
+    async def wait() -> ApiVersionsResponse:
+        await durable.wait()
+        return large
+
+    async with connected(Script(_1=large, _2=wait)) as (transport, _):
+        transport.deliver(request(1) + request(2) + request(3))
+        await settle()
+        assert replies(transport) == [1]
+        durable.set()
+        await settle()
+        assert replies(transport) == [1, 2, 3]

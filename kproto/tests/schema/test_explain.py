@@ -27,7 +27,7 @@ def test_the_source_is_what_runs() -> None:
     """Both functions, ready to read."""
     text = source(ProduceRequest, 9)
     assert "def decode(buf, pos, budget):" in text
-    assert "def encode(o):" in text
+    assert "def encode(o, room):" in text
     for cls, version in VERSIONS[::20]:
         compile(source(cls, version), cls.__name__, "exec")
 
