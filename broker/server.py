@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from broker.admin.stored_configs import without_effect
 from broker.config.settings import BrokerConfig, ConfigError
 from broker.context import Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
@@ -34,6 +35,7 @@ from broker.network.listener import SYSTEM_CHOOSES, Listener, ListenError
 from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError, ProtocolError
+from kproto.formats.cluster_metadata import AccessControlEntryRecord, ClientQuotaRecord
 from storage.engine import LogStore, StoreError
 from storage.progress import LoggedProgress, Progress
 from storage.seams import logging
@@ -160,6 +162,9 @@ async def _start_services(
         await cluster.start(background)
     except (KafkaError, ProtocolError) as error:
         raise ConfigError(f"the cluster's own log {CLUSTER_METADATA} cannot be loaded: {error}") from error
+    kept = cluster.kept_records(AccessControlEntryRecord, ClientQuotaRecord)
+    for sentence in without_effect(cluster.image, kept, config):
+        get_logger(__name__).warning(sentence)
     config = cluster.config  # with what AlterConfigs has set (KIP-226)
     partitions = Partitions(store, cluster, config)
     background.start_soon(store.maintain, partitions.specs)

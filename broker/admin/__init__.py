@@ -5,5 +5,6 @@ nothing of what is stored. This room brings both together, for the handlers of D
 IncrementalAlterConfigs.
 
 * `config_description.py`: the entries of a resource with their sources and synonyms, as DescribeConfigs shows them.
+* `stored_configs.py`: what is stored and has no effect here, which is said at the start.
 * `config_changes.py`: what a request makes of a resource's overrides, or the code with which it is refused.
 """

@@ -16,7 +16,8 @@ Kafka's rules that are easy to miss: deleting what is not set, or not even known
 that nobody knows (plugins read them). APPEND to a list that has no override begins with the default of the key,
 whatever the broker's file says, and adds only what is not there yet. Texts are stored as given, not normalised.
 
-Departures: listeners cannot be changed while the broker runs (INVALID_REQUEST, as for any read-only key).
+Departures: listeners and the providers of values cannot be changed while the broker runs (INVALID_REQUEST, as for any
+read-only key), and a text such as `${file:/path:key}` is no reference here.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from broker.admin.config_description import KAFKA_LEVELS, check_node
 from broker.config.keys import (
     BROKER_KEYS,
     CLIENT_METRICS_KEYS,
+    FILE_ONLY,
     GROUP_KEYS,
     LISTENER_PREFIX,
     TOPIC_KEYS,
@@ -239,7 +241,7 @@ def _checker(resource_type: int, name: str, config: BrokerConfig) -> _Checker:
     raise KafkaError(ErrorCode.INVALID_REQUEST, f"{resource_type} is no type of resource whose configs can be altered")
 
 
-_BOUND_ONCE: Final = ("listeners", "listener.security.protocol.map")
+_PROVIDERS: Final = "config.providers."
 _PER_LISTENER: Final = re.compile(r"ssl\.(key\.password|(key|trust)store\..+)")
 """Keys of TLS that Kafka changes for single listeners only."""
 
@@ -247,6 +249,8 @@ _PER_LISTENER: Final = re.compile(r"ssl\.(key\.password|(key|trust)store\..+)")
 def _check_broker(name: str, wanted: Mapping[str, str], new: Sequence[str], config: BrokerConfig) -> None:
     for key_name in new:
         key = broker_key(key_name)
+        if key_name.startswith(_PROVIDERS):
+            raise KafkaError(ErrorCode.INVALID_REQUEST, f"{key_name} cannot be altered while the broker runs")
         if key is None:
             continue
         if _PER_LISTENER.fullmatch(key_name):
@@ -254,7 +258,7 @@ def _check_broker(name: str, wanted: Mapping[str, str], new: Sequence[str], conf
                 ErrorCode.INVALID_REQUEST, f"{key_name} can only be altered for one listener: {LISTENER_PREFIX}<name>."
             )
         # Under a listener's prefix Kafka lets any key pass, for the listener to make of it what it can.
-        if key_name in BROKER_KEYS and (key.update is Update.READ_ONLY or key_name in _BOUND_ONCE):
+        if key_name in BROKER_KEYS and (key.update is Update.READ_ONLY or key_name in FILE_ONLY):
             raise KafkaError(ErrorCode.INVALID_REQUEST, f"{key_name} cannot be altered while the broker runs")
         if not name and key.update is Update.PER_BROKER:
             raise KafkaError(ErrorCode.INVALID_REQUEST, f"{key_name} can be altered for single brokers only")

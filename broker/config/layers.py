@@ -7,7 +7,7 @@ A key is looked up in four layers, and the first that has it counts (KIP-226):
 A duration can be given in several units (`log.retention.ms`, `.minutes`, `.hours`); the finest unit that has a value
 counts, whatever layer it is in. A dynamic value that cannot be read is passed over: it was checked when it was set, so
 another release was in force then, and a broker that did not start could not be told to forget it. The start names such
-values (`broker/admin/stored_configs.py`).
+values (`broker/admin/stored_configs.py`). So it does with those of keys that only the file can set (`FILE_ONLY`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from broker.config.keys import BadValue, Value, broker_key, synonyms_of
+from broker.config.keys import FILE_ONLY, BadValue, Value, broker_key, synonyms_of
 
 MILLIS_PER_HOUR: Final = 3_600_000
 MILLIS_PER_MINUTE: Final = 60_000
@@ -36,7 +36,7 @@ class Layers:
         if key is None:
             raise KeyError(name)
         for layer in self._dynamic:
-            if name in layer:
+            if name in layer and name not in FILE_ONLY:
                 try:
                     return key.parse(layer[name])
                 except BadValue:

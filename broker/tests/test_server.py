@@ -6,10 +6,19 @@ import signal
 from pathlib import Path
 
 import pytest
+import trio
 
 from broker import server
 from broker.config.loading import load_config
 from broker.config.settings import BrokerConfig, ConfigError
+from broker.coordinators.cluster.coordinator import Alteration, ClusterCoordinator
+from broker.coordinators.cluster.image import ResourceType, Topic
+from broker.coordinators.cluster.topics import NewTopic
+from broker.engines import make_store
+from storage.progress import LoggedProgress
+from storage.seams.clock import SystemClock
+from storage.seams.entropy import SystemEntropy
+from storage.seams.offload import InlineOffload
 
 
 def stopped_at_once(directory: Path) -> BrokerConfig:
@@ -92,3 +101,29 @@ def test_logs_without_the_clusters_stop_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"holds logs \(orders-0\) but not the cluster's own.*set metadata.log.dir"):
         served({"log.dirs": str(tmp_path / "data")})
     assert not (tmp_path / "data" / "__cluster_metadata-0").exists()
+
+
+# --- what the cluster's log says
+
+
+def test_a_log_with_a_topic_in_tiered_storage_stops_the_start(tmp_path: Path) -> None:
+    """Kafka may have written it; the API of this broker would not."""
+    config = stopped_at_once(tmp_path)
+
+    async def write() -> None:
+        clock, entropy = SystemClock(), SystemEntropy()
+        store = make_store(config, clock, entropy, InlineOffload(), LoggedProgress)
+        await store.open()
+        async with trio.open_nursery() as nursery:
+            cluster = ClusterCoordinator(store, config, clock, entropy)
+            await cluster.start(nursery)
+            [made] = await cluster.create_topics([NewTopic("t", 1)])
+            assert isinstance(made, Topic)
+            tiered = Alteration(ResourceType.TOPIC, "t", lambda current: {"remote.storage.enable": "true"})
+            assert await cluster.alter_configs([tiered]) == [None]
+            nursery.cancel_scope.cancel()
+        await store.close()
+
+    trio.run(write)
+    with pytest.raises(ConfigError, match=r"^topic t has remote\.storage\.enable=true"):
+        server.run(config, ready=lambda host, port: None)

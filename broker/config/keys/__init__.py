@@ -42,6 +42,7 @@ from broker.config.keys.definition import BadValue, ConfigKey, ConfigType, Effec
 __all__ = [
     "BROKER_KEYS",
     "CLIENT_METRICS_KEYS",
+    "FILE_ONLY",
     "GROUP_KEYS",
     "LISTENER_PREFIX",
     "PER_LISTENER",
@@ -82,6 +83,10 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
 
 LISTENER_PREFIX: Final = "listener.name."
 """`listener.name.<listener>.<key>` sets a broker key for one listener (KIP-103)."""
+
+FILE_ONLY: Final = frozenset({"listeners", "listener.security.protocol.map", "config.providers"})
+"""Keys that Kafka changes while the broker runs and that count here only in the file: listeners are bound once, and
+what providers can read is not for clients to say."""
 
 PER_LISTENER: Final = frozenset({"max.connections"})
 """Keys that act under a listener's prefix too."""

@@ -63,6 +63,7 @@ from storage.log_config import LogConfig
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
+    from kproto.schema.declare import Record
     from storage.seams.clock import Clock, Instant
     from storage.seams.entropy import Entropy
 
@@ -146,6 +147,12 @@ class ClusterCoordinator:
     def metadata_offset(self) -> int:
         """The offset of the last record of the cluster log (ApiVersions: the epoch of the finalized features)."""
         return self._runtime.end_offset - 1
+
+    def kept_records(self, *kinds: type[Record]) -> list[Record]:
+        """What the log says of these kinds of things that have no use here (`kept_records.py`); nothing while it is
+        being loaded."""
+        machine = self._runtime.machine
+        return [] if machine is None else machine.kept_of(kinds)
 
     def subscribe(self, callback: Callable[[ClusterChange], None]) -> None:
         """Call `callback` with every change, right after `image` shows it. It must be quick and must not decide."""

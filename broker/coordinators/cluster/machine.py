@@ -20,7 +20,7 @@ What may be decided is in the modules beside this one: `topics.py`, `configs.py`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -344,6 +344,10 @@ class ClusterMachine:
         self.removed = {}
         self._features_stale = False
         return new, change
+
+    def kept_of(self, kinds: Iterable[type[Record]]) -> list[Record]:
+        """The records of these kinds among those that are kept and not used."""
+        return self._kept.of(kinds)
 
     def capture(self) -> ClusterCapture:
         """The state of now, for a snapshot. Costs a few copies of references for each topic and each thing kept."""

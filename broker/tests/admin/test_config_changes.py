@@ -354,3 +354,10 @@ def test_levels_that_are_refused(name: str, op: Op, code: ErrorCode) -> None:
     with pytest.raises(KafkaError) as refused:
         new_logger_levels(name, [ConfigOp(*op)], lines(), BROKER_1)
     assert refused.value.code is code
+
+
+@pytest.mark.parametrize("name", ["config.providers", "config.providers.file.class", "listeners"])
+@pytest.mark.parametrize("broker", ["", "1"])
+def test_what_only_the_file_says_cannot_be_altered(name: str, broker: str) -> None:
+    """A client that could name providers could read the broker's files by DescribeConfigs."""
+    assert code_of(BROKER, broker, (name, SET, "file")) is REQUEST
