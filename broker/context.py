@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from broker.coordinators.cluster import ClusterCoordinator
     from broker.coordinators.groups import GroupCoordinator
     from broker.fetching.sessions import FetchSessions
+    from broker.observe.turns import Turns
     from broker.partitions import Partitions
     from broker.request_memory import RequestMemory
     from storage.engine import LogStore
@@ -57,6 +58,7 @@ class Services:
     partitions: Partitions
     fetch_sessions: FetchSessions
     request_memory: RequestMemory
+    turns: Turns
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ from broker.fetching.sessions import FetchSessions
 from broker.network.connection import leaf
 from broker.network.connections import Connections
 from broker.network.listener import SYSTEM_CHOOSES, Listener, ListenError
+from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError, ProtocolError
@@ -91,6 +92,7 @@ async def serve(
                 services = await _start_services(config, store, clock, entropy, offload, background)
                 async with trio.open_nursery() as serving:
                     server = Connections(services, listeners, serving)
+                    trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
                     # From before the ready line on: who reads it may at once ask for a stop.
                     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                         server.start()
@@ -181,6 +183,7 @@ async def _start_services(
         partitions=partitions,
         fetch_sessions=FetchSessions(entropy, config.max_incremental_fetch_session_cache_slots),
         request_memory=RequestMemory(config.queued_max_request_bytes),
+        turns=Turns(),
     )
 
     def follow(change: ClusterChange) -> None:

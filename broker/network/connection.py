@@ -25,7 +25,7 @@ from typing import Any
 import trio
 
 from broker.context import CloseConnection, FirstPhase, Peer, Services
-from broker.handlers import SERVED_VERSIONS, Handler
+from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import Transport
 from kproto.connection import ReceivedRequest, ServerConnection
@@ -57,6 +57,8 @@ class Connection:
         self._protocol = ServerConnection(SERVED_VERSIONS, max_frame=services.config.socket_request_max_bytes)
         self._memory = services.request_memory
         self._offload = services.offload
+        self._turns = services.turns
+        self._current: ReceivedRequest | None = None  # what the reader works on
         self._taken = 0  # of that memory, for the large request under way
         self._idle_seconds = services.config.connections_max_idle_ms / 1000
         self._queue: deque[tuple[ReceivedRequest, Handler | None, Any]] = deque()
@@ -103,6 +105,12 @@ class Connection:
         """Bytes of memory that the receive buffer takes."""
         return self._protocol.capacity
 
+    def doing(self) -> dict[str, Any]:
+        """What this connection works on, for the watchdog's lines."""
+        request = self._queue[0][0] if self._queue else self._current
+        words = {"peer": f"{self.peer.host}:{self.peer.port}"}
+        return words if request is None else {"api": HANDLERS[request.api_key].module, "size": request.size, **words}
+
     async def quiet(self) -> None:
         """Return when no reply is being sent and no acknowledgement waits for the disk; parked Fetches do not count."""
         while self._sending or any(request.api_key != FETCH for request, _, _ in self._queue):
@@ -131,6 +139,7 @@ class Connection:
 
     async def _read(self, nursery: trio.Nursery) -> None:
         """Receive and handle until the peer ends the stream."""
+        self._turns.describe(self.doing)
         transport, protocol = self._transport, self._protocol
         reads = 0
         while True:
@@ -166,6 +175,7 @@ class Connection:
         out: list[Any] = []
         while (request := protocol.next_request()) is not None:
             self.requests += 1
+            self._current = request
             if request.undecoded:
                 await self._send(out)
                 out = []
@@ -248,6 +258,7 @@ class Connection:
 
     async def _write(self) -> None:
         """Await and send queued replies, in order. A reply stays in the queue until it has been sent."""
+        self._turns.describe(self.doing)
         while True:
             while self._queue:
                 request, found, reply = self._queue[0]

@@ -23,6 +23,7 @@ from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.fetching.sessions import FetchSessions
 from broker.handlers import handler
+from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError
@@ -106,6 +107,7 @@ async def world(
             partitions=Partitions(store, cluster, cluster.config),
             fetch_sessions=FetchSessions(entropy, 1000),
             request_memory=RequestMemory(-1),
+            turns=Turns(),
         )
 
         def follow(change: ClusterChange) -> None:

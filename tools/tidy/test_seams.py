@@ -41,6 +41,7 @@ DOORS: dict[str, set[str]] = {
     "storage/seams/apart.py": {"processes", "threads", "files"},
     "storage/seams/pacing.py": {"time"},
     "storage/seams/slices.py": {"time"},
+    "broker/observe/turns.py": {"time"},
     "broker/network/listener.py": {"network", "environment"},
 }
 

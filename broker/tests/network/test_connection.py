@@ -20,6 +20,7 @@ from broker.network.connection import (
     WRITE_STALL_SECONDS,
     Connection,
 )
+from broker.observe.turns import Turns
 from broker.request_memory import RequestMemory
 from broker.testing.transports import MemoryTransport
 from kproto.connection import AT_ONCE, ReceivedRequest
@@ -74,7 +75,9 @@ async def connected(
     """A connection being served; at the end the peer leaves and the connection must end too."""
     transport = MemoryTransport(**options)
     config = SimpleNamespace(socket_request_max_bytes=max_frame, connections_max_idle_ms=IDLE_SECONDS * 1000)
-    services: Any = SimpleNamespace(config=config, request_memory=memory or RequestMemory(-1), offload=InlineOffload())
+    services: Any = SimpleNamespace(
+        config=config, request_memory=memory or RequestMemory(-1), offload=InlineOffload(), turns=Turns()
+    )
     dispatcher: Any = script
     connection = Connection(transport, Peer("192.0.2.1", 50_000), services, dispatcher)
     async with trio.open_nursery() as nursery:
@@ -377,7 +380,9 @@ async def test_stopping_does_not_wait_for_a_peer_that_has_gone() -> None:
     """An acknowledgement that nobody is there to read any more holds up no stop."""
     transport = MemoryTransport()
     config = SimpleNamespace(socket_request_max_bytes=1000, connections_max_idle_ms=IDLE_SECONDS * 1000)
-    services: Any = SimpleNamespace(config=config, request_memory=RequestMemory(-1), offload=InlineOffload())
+    services: Any = SimpleNamespace(
+        config=config, request_memory=RequestMemory(-1), offload=InlineOffload(), turns=Turns()
+    )
     script: Any = Script(_1=after(trio.Event()))
     connection = Connection(transport, Peer("192.0.2.1", 50_000), services, script)
     async with trio.open_nursery() as nursery:

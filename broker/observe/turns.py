@@ -1,0 +1,116 @@
+"""The watchdog: how long any task holds the event loop in one go, and which one held it too long.
+
+A *turn* is one step of one task, from when trio resumes it until it waits again. While it lasts, no other client is
+served, so no turn may take more than `LONGEST_SECONDS` of the processor's time. `Turns` is a trio instrument: it sees
+every turn of every task, by construction.
+
+Time on the wall is cheap to ask for and says too much on a busy machine, where the loop's thread may not run at all.
+The thread's own processor time says what the task took, and costs a system call. So the wall is asked for each turn,
+and the processor only when a turn was long on the wall, with a sample taken now and then to count from: a turn is
+blamed for at most `SAMPLE_SECONDS` of what ran before it.
+
+A turn that was too long is counted and named in the log, by what the task had said about itself (`describe`): a
+connection names the request at hand, its size and its peer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+
+from storage.seams.logging import get_logger
+
+LONGEST_SECONDS: Final = 0.020
+SAMPLE_SECONDS: Final = 0.005
+KEPT: Final = 16
+LINES_APART_SECONDS: Final = 1.0
+
+Description = Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class LongTurn:
+    """A turn that was too long: which task, what it said it was doing, milliseconds of processor time."""
+
+    task: str
+    doing: Mapping[str, Any]
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStatistics:
+    """Turns that were too long, since the start: how many, the longest in milliseconds, and the last few."""
+
+    too_long: int
+    longest_ms: float
+    last: tuple[LongTurn, ...]
+
+
+class Turns(trio.abc.Instrument):
+    """Measures every turn. `wall` and `processor` are clocks in seconds; tests bring their own."""
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.perf_counter,
+        processor: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._wall = wall
+        self._processor = processor
+        self._began = 0.0
+        self._sampled_at = float("-inf")
+        self._sample = 0.0
+        self._descriptions: dict[trio.lowlevel.Task, Description] = {}
+        self._count = 0
+        self._longest = 0.0
+        self._last: deque[LongTurn] = deque(maxlen=KEPT)
+        self._next_line = float("-inf")
+        self._unsaid = 0
+
+    def describe(self, description: Description) -> None:
+        """From now on the present task says by `description` what it is doing; asked for only when a turn was long."""
+        self._descriptions[trio.lowlevel.current_task()] = description
+
+    def statistics(self) -> TurnStatistics:
+        """What has been seen so far."""
+        return TurnStatistics(self._count, self._longest * 1000, tuple(self._last))
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Trio resumes a task."""
+        now = self._began = self._wall()
+        if now - self._sampled_at > SAMPLE_SECONDS:
+            self._sampled_at, self._sample = now, self._processor()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """The task waits again, or has ended."""
+        now = self._wall()
+        if now - self._began > LONGEST_SECONDS:
+            used = self._processor()
+            held = min(now - self._began, used - self._sample)
+            self._sampled_at, self._sample = now, used
+            if held > LONGEST_SECONDS:
+                self._too_long(task, held, now)
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """Forget what the task said about itself."""
+        self._descriptions.pop(task, None)
+
+    def _too_long(self, task: trio.lowlevel.Task, seconds: float, now: float) -> None:
+        description = self._descriptions.get(task)
+        turn = LongTurn(task.name, {} if description is None else dict(description()), round(seconds * 1000, 1))
+        self._count += 1
+        self._longest = max(self._longest, seconds)
+        self._last.append(turn)
+        if now < self._next_line:
+            self._unsaid += 1
+            return
+        self._next_line = now + LINES_APART_SECONDS
+        more = {"more": self._unsaid} if self._unsaid else {}
+        self._unsaid = 0
+        get_logger(__name__).warning(
+            "the event loop was held", task=turn.task, milliseconds=turn.milliseconds, **turn.doing, **more
+        )
