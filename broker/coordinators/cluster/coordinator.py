@@ -28,6 +28,8 @@ from broker.coordinators.cluster.features import (
     check_known,
     decide_opening,
     decide_update,
+    opening_levels,
+    unserved_levels,
 )
 from broker.coordinators.cluster.image import (
     CLUSTER_METADATA,
@@ -60,6 +62,7 @@ from kproto.formats.metadata_snapshot import SnapshotId
 from kproto.ids import METADATA_TOPIC_ID, Uuid
 from storage.engine import LogSpec, LogStore
 from storage.log_config import LogConfig
+from storage.seams.logging import get_logger
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
@@ -115,6 +118,7 @@ class ClusterCoordinator:
             replay_control=ClusterMachine.replay_control,
         )
         self._image = ClusterImage()
+        self._levels: Mapping[str, int] = {}
         self._subscribers: list[Callable[[ClusterChange], None]] = []
         self._nursery: trio.Nursery | None = None
         self._started = False
@@ -166,7 +170,9 @@ class ClusterCoordinator:
         """
         self._nursery = nursery
         await self._runtime.load()
-        check_known(self._image.finalized_features)
+        check_known(self._levels)
+        if unserved := unserved_levels(self._levels):
+            get_logger(__name__).info("the cluster's log is at levels of features that are not served", levels=unserved)
         await self._logs.remove_left_over(self._removed)
         self._started = True
         await nursery.start(self._runtime.run)
@@ -416,6 +422,7 @@ class ClusterCoordinator:
 
     def _adopt(self, machine: ClusterMachine) -> None:
         """A machine has been loaded: what it says replaces whatever was published."""
+        self._levels = opening_levels(machine)
         self._removed = list(machine.removed.values())
         image, _ = machine.advance()
         self._publish(image, difference(self._image, image))

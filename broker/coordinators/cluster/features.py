@@ -1,10 +1,11 @@
 """Finalized features: at which level of each the cluster is, and how that changes (KIP-584, KIP-778, KIP-1022).
 
-**The log says.** What clients are told is what the cluster's log holds. A new log opens with the levels of its
-release, as far as Ottla serves what they announce (`SERVED`); a log that exists keeps its levels, Ottla's or Kafka's,
-until an administrator changes them (UpdateFeatures). So a directory that Kafka has written may be at levels that Ottla
-does not serve: the level stays, and the APIs that it announces are missing from the list of APIs, which clients look at
-too. A level that this release does not even know stops the start, since the log might mean something else by it.
+**The log says.** What clients are told is what the cluster's log holds. A new log opens with what
+`kafka-storage format` has prepared, else with the levels of its release, as far as Ottla serves what they announce
+(`SERVED`). A log that exists keeps its levels, Ottla's or Kafka's, until an administrator changes them
+(UpdateFeatures). So a directory that Kafka has written may be at levels that Ottla does not serve: the level stays, and
+the APIs that it announces are missing from the list of APIs, which clients look at too. A level that this release does
+not even know stops the start, since the log might mean something else by it.
 
 **One request is one decision**: all its updates, or none. They are looked at in the order in which a HashMap of Java's
 has them, since the first that is refused is the one that is named; of a feature named twice the last mention counts.
@@ -91,6 +92,11 @@ def check_known(levels: Mapping[str, int]) -> None:
             )
 
 
+def unserved_levels(levels: Mapping[str, int]) -> dict[str, int]:
+    """Those of the levels that Ottla does not serve; `kraft.version` means nothing to a quorum of one."""
+    return {name: level for name, level in levels.items() if level > SERVED.get(name, 0) and name != KRAFT_VERSION}
+
+
 def _known_levels(name: str) -> tuple[int, int]:
     if name == METADATA_VERSION:
         return OLDEST_METADATA_VERSION, NEWEST_METADATA_VERSION
@@ -106,11 +112,21 @@ def decide_opening(machine: ClusterMachine, min_insync_replicas: str, promise: P
 
     `min_insync_replicas` is the broker's own setting, in this and in the other decisions.
     """
-    levels = {} if machine.finalized_features else new_cluster_levels()
-    records = [*_level_records(levels)]
-    if levels.get(ELR_VERSION, machine.level_of(ELR_VERSION)) > 0:
+    records: list[Record] = []
+    if not machine.level_of(METADATA_VERSION):
+        records += machine.bootstrap or _level_records(new_cluster_levels())
+    if opening_levels(machine).get(ELR_VERSION, 0) > 0:
         records += _elr_records(machine, min_insync_replicas)
     return Decision(records, [(promise, None)])
+
+
+def opening_levels(machine: ClusterMachine) -> Mapping[str, int]:
+    """The levels of a cluster that has just been loaded, once a start has made true what it has to."""
+    if machine.level_of(METADATA_VERSION):
+        return machine.finalized_features
+    wanted = [record for record in machine.bootstrap if isinstance(record, FeatureLevelRecord)]
+    levels = {record.name: record.feature_level for record in wanted} if machine.bootstrap else new_cluster_levels()
+    return {**machine.finalized_features, **levels}
 
 
 def decide_update(

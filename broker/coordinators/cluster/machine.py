@@ -98,6 +98,8 @@ class ClusterMachine:
         self._collisions: dict[str, set[str]] = {}
         self._configs: dict[tuple[int, str], dict[str, str]] = {}
         self._features: dict[str, int] = {}
+        self.bootstrap: list[Record] = []
+        """What `kafka-storage format` wants a new log to open with. Not in the log yet, so no part of the state."""
         self._kept = KeptRecords()
         self._quorum = Quorum()
         self._shared_placements: dict[Placement, Placement] = {}

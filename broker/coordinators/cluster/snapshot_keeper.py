@@ -12,6 +12,9 @@ where the next snapshot ends, and what lies wholly before goes: segments, and ol
 the broker's log and left where it is; an older one serves, or the log from its beginning, as far as the log still
 reaches back. Otherwise the broker does not start, says why in one sentence, and has touched nothing.
 
+**A snapshot that ends at 0** stands for no log: it is what `kafka-storage format` leaves for a new log to open with.
+Its records count when they are in the log, as in Kafka, which would not look for them elsewhere.
+
 **Never lost** (docs/invariants.md, K9 to K12): a snapshot is of durable records only, and is written when the logs of
 the topics that it has forgotten are gone, so that no crash leaves files of topics that nobody remembers to have
 deleted. The log is cut only behind a snapshot that was read back whole in this run, after its name was synced.
@@ -118,7 +121,7 @@ class SnapshotKeeper:
                 )
             try:
                 snapshot = await self._files.read_snapshot(found.id)
-                machine = await self._replayed(snapshot)
+                machine = await self._replayed(snapshot, only_bootstrap=found.id.end_offset == 0)
             except Exception as error:
                 reason = error.message if isinstance(error, KafkaError) else str(error)
                 self._logger.error("a snapshot cannot be read and is left out", file=found.id.file_name, reason=reason)
@@ -129,6 +132,10 @@ class SnapshotKeeper:
             if start == end:
                 self._files.go_on_in(found.id.epoch)
             return machine, found.id.end_offset
+        if unreadable and end == 0:
+            raise KafkaError(
+                ErrorCode.KAFKA_STORAGE_ERROR, f"what it was to open with cannot be read ({unreadable[0]})"
+            )
         if start > 0:
             # Replaying the rest would make a cluster that has forgotten its topics, and take their logs for strays.
             why = f"no snapshot of what came before can be read ({unreadable[0]})" if unreadable else (
@@ -138,13 +145,17 @@ class SnapshotKeeper:
         self._covered(0, 0)
         return ClusterMachine(), 0
 
-    async def _replayed(self, snapshot: Snapshot) -> ClusterMachine:
+    async def _replayed(self, snapshot: Snapshot, *, only_bootstrap: bool) -> ClusterMachine:
         machine = ClusterMachine()
         machine.adopt_quorum(snapshot.quorum)
         for batch in snapshot.batches:
             for record in iter_records(batch):
                 decoded = machine.decode(record)
-                if decoded is not None:
+                if decoded is None:
+                    continue
+                if only_bootstrap:
+                    machine.bootstrap.append(decoded)
+                else:
                     machine.replay(decoded)
             await trio.lowlevel.checkpoint()
         return machine

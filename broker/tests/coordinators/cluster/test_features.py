@@ -17,6 +17,7 @@ from broker.coordinators.cluster.features import (
     decide_update,
     new_cluster_levels,
     supported_levels,
+    unserved_levels,
 )
 from broker.coordinators.cluster.machine import ClusterMachine
 from broker.coordinators.machine import Promise
@@ -321,6 +322,8 @@ def test_a_feature_that_is_not_served_is_not_raised() -> None:
 def test_a_directory_of_kafkas_keeps_levels_that_are_not_served() -> None:
     """They can be switched off, and named as they are, which writes nothing."""
     unserved = {name: level for name, level in ALL.items() if name not in SERVED}
+    assert unserved_levels(ALL) == {name: level for name, level in unserved.items() if name != "kraft.version"}
+    assert unserved_levels(new_cluster_levels()) == {}
     machine = at(ALL)
     assert update(machine, *unserved.items()) == (None, [])
     for name, level in unserved.items():

@@ -20,9 +20,18 @@ from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import read_header
 from kproto.batches.records import RecordData, build_batch, build_control_batch, iter_records
 from kproto.errors import ErrorCode, KafkaError
-from kproto.formats.cluster_metadata import BeginTransactionRecord, TopicRecord, encode_record
+from kproto.features import levels_of_release
+from kproto.formats.cluster_metadata import (
+    BeginTransactionRecord,
+    FeatureLevelRecord,
+    TopicRecord,
+    UserScramCredentialRecord,
+    decode_record,
+    encode_record,
+)
 from kproto.formats.metadata_snapshot import SnapshotId, read_snapshot, write_snapshot
-from storage.engine import Batch
+from kproto.schema.declare import Record
+from storage.engine import Batch, Read
 from storage.memory.engine import MemoryStore
 from storage.memory.quorum_files import MemoryQuorumFiles
 from storage.quorum_state import QuorumState
@@ -72,6 +81,43 @@ async def test_the_log_grows_so_far_and_a_snapshot_is_made() -> None:
     async with running(store) as host:
         assert contents(host.coordinator.image) == before
         assert host.logs() == {("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2), ("c", 0)}
+
+
+def prepared(*records: Record) -> bytes:
+    """What `kafka-storage format` leaves for a new log."""
+    return b"".join(write_snapshot(0, 0, kafka_snapshot.QUORUM, map(encode_record, records), 0))
+
+
+async def test_a_new_log_opens_with_what_was_prepared_for_it() -> None:
+    """The records are in the log then, once: Kafka looks for them there and nowhere else."""
+    store = new_store()
+    levels = levels_of_release(30)
+    kraft = levels.pop("kraft.version")
+    records = [FeatureLevelRecord(name=name, feature_level=level) for name, level in levels.items()]
+    password = UserScramCredentialRecord(name="a", mechanism=1, salt=b"s", stored_key=b"k", server_key=b"v")
+    files_of(store).files[SnapshotId(0, 0)] = prepared(*records, password)
+    for _ in range(2):
+        async with running(store) as host:
+            assert host.coordinator.image.finalized_features == {**levels, "kraft.version": kraft}
+            assert host.coordinator.image.broker_configs("") == {"min.insync.replicas": "1"}
+            assert host.coordinator.end_offset == len(records) + 2
+    [found] = await store.read_many([Read(store.log(METADATA_LOG), 0, 1 << 20, len(records) + 2)], 1 << 20)
+    assert not isinstance(found, KafkaError) and isinstance(found.records, bytes | memoryview)
+    written = [decode_record(record.value or b"") for record in iter_records(found.records)]
+    assert written[:-1] == [*records, password]
+
+
+@pytest.mark.parametrize("level", [6, 34])
+async def test_a_new_log_is_not_opened_with_what_is_not_known(level: int) -> None:
+    """Nor with what cannot be read: the next start finds all as it was."""
+    newer = prepared(FeatureLevelRecord(name="metadata.version", feature_level=level))
+    for data, why in ((newer, f"level {level} of metadata.version"), (newer[:-1], "was to open with cannot be read")):
+        store = new_store()
+        files_of(store).files[SnapshotId(0, 0)] = data
+        with pytest.RaisesGroup(pytest.RaisesExc(KafkaError, match=why)):
+            async with running(store):
+                pass
+        assert store.log(METADATA_LOG).log_end_offset == 0
 
 
 class TrioClock(VirtualClock):
