@@ -16,7 +16,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from kproto.errors import Malformed, Truncated
-from kproto.primitives import read_uvarint
+from kproto.primitives import MAX_TAGGED_FIELDS, read_uvarint
 
 API_VERSIONS = 18
 
@@ -24,8 +24,6 @@ _FIXED = Struct(">hhih")
 _FIXED_SIZE = _FIXED.size
 _unpack_fixed = _FIXED.unpack_from
 _CORRELATION = Struct(">i")
-
-MAX_HEADER_TAGS = 64
 
 
 class RequestHead(NamedTuple):
@@ -58,7 +56,7 @@ def read_request_head(frame: memoryview) -> RequestHead:
 def skip_tagged_fields(frame: memoryview, at: int) -> int:
     """Where the body begins after the tagged fields of a flexible header. Raises ProtocolError."""
     count, at = read_uvarint(frame, at)
-    if count > MAX_HEADER_TAGS:
+    if count > MAX_TAGGED_FIELDS:
         raise Malformed(f"{count} tagged fields in a header")
     for _ in range(count):
         _tag, at = read_uvarint(frame, at)

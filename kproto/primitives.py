@@ -19,6 +19,7 @@ from kproto.errors import Malformed, Truncated
 
 __all__ = [
     "MAX_STRING",
+    "MAX_TAGGED_FIELDS",
     "Readable",
     "read_uvarint",
     "read_varint",
@@ -32,6 +33,9 @@ Readable: TypeAlias = bytes | bytearray | memoryview
 
 MAX_STRING: Final = 0x7FFF
 """The greatest length of a string in bytes, in compact form too, where a varint could say more."""
+
+MAX_TAGGED_FIELDS: Final = 10_000
+"""The greatest number of tagged fields in one section, that is in a header or in one struct, as in Kafka."""
 
 _MAX_UINT32: Final = 0xFFFF_FFFF
 _MAX_UINT64: Final = 0xFFFF_FFFF_FFFF_FFFF

@@ -1,8 +1,12 @@
-"""ApiVersions (18): what this broker speaks. Versions 0-4.
+"""ApiVersions (18): what this broker speaks.
 
-v3 tells the client's software (KIP-511) and gives features (KIP-584), v4 lists features whose lowest version is 0,
-which v3 readers cannot take. A client of the future asks in a version we do not know: it is answered in v0 with
-UNSUPPORTED_VERSION and the range of this API, and comes back.
+- v3: the client says what software it is (KIP-511), and is given features (KIP-584).
+- v4: features whose lowest version is 0 are listed too, which readers of v3 cannot take.
+- v5: the client may say which broker it means to reach (KIP-1242), by the cluster's id and the node's id. It says both
+  or neither, else it is answered INVALID_REQUEST; if one of the two is another's, REBOOTSTRAP_REQUIRED: an address that
+  now belongs to another cluster sends the client back to its bootstrap servers, before it has written anything.
+- A client of the future asks in a version that is not known here: it is answered in v0 with UNSUPPORTED_VERSION and the
+  range of this API, and comes back. An error leaves the connection open, as in Kafka.
 
 The list is derived from `HANDLERS`, so it says exactly what is served; levels of features take nothing from it. The
 supported features are those of which Ottla serves a level, the finalized ones are the levels that the cluster's log
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from broker.context import RequestContext
 
 API_VERSIONS = 18
+ANY_NODE = -1
 
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 """What a client's name and version may look like (KIP-511)."""
@@ -40,6 +45,7 @@ async def handle(request: ApiVersionsRequest, ctx: RequestContext) -> ApiVersion
         name, version = request.client_software_name, request.client_software_version
         if not (_SOFTWARE.fullmatch(name) and _SOFTWARE.fullmatch(version)):
             raise KafkaError(ErrorCode.INVALID_REQUEST)
+        _check_expectation(request, ctx)
         ctx.peer.client_software = (name, version)
     return ApiVersionsResponse(
         api_keys=[_served(key) for key in sorted(HANDLERS)],
@@ -54,6 +60,17 @@ async def handle(request: ApiVersionsRequest, ctx: RequestContext) -> ApiVersion
             for name, level in ctx.cluster.image.finalized_features.items()
         ],
     )
+
+
+def _check_expectation(request: ApiVersionsRequest, ctx: RequestContext) -> None:
+    """Refuse a client that means another broker. Raises KafkaError: INVALID_REQUEST, REBOOTSTRAP_REQUIRED."""
+    expected = (request.cluster_id, request.node_id)
+    if expected == (None, ANY_NODE):
+        return
+    if request.cluster_id is None or request.node_id == ANY_NODE:
+        raise KafkaError(ErrorCode.INVALID_REQUEST)
+    if expected != (ctx.store.cluster_id, ctx.config.node_id):
+        raise KafkaError(ErrorCode.REBOOTSTRAP_REQUIRED)
 
 
 def refuse(request: ApiVersionsRequest, error: ErrorCode, version: int) -> ApiVersionsResponse:

@@ -1,7 +1,9 @@
-"""DeleteGroups (42): empty groups go, with all that they have committed. Versions 0-2.
+"""DeleteGroups (42): empty groups go, with all that they have committed.
 
-v2 flexible. A group with members is NON_EMPTY_GROUP, an unknown one GROUP_ID_NOT_FOUND. A group named twice is answered
-once, as in Kafka.
+- A group with members is NON_EMPTY_GROUP, an unknown one GROUP_ID_NOT_FOUND.
+- A group that is named twice is answered once, as in Kafka.
+- v3: a sentence may stand beside each code. Kafka has one where a streams group's topology description could not be
+  deleted (GROUP_DELETION_FAILED) and null beside any other code, and so have we.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ a count that promises too much         every count is checked before anything is
                                        its smallest encoded size from the remaining bytes, and one from the budget
 a length that is negative              null where the field is nullable, else an error (as in Kafka)
 unknown tagged fields                  skipped; known ones must end exactly where their size says
+more tagged fields than 10,000         an error, as in Kafka: in one section, that is in one struct
 a string longer than 32767 bytes       an error, as in Kafka
 bad UTF-8, endless varints             an error
 nesting                                bounded by the schema: the generated code does not recurse

@@ -9,7 +9,7 @@ from struct import unpack_from
 from typing import Any
 
 from kproto.errors import Malformed, OverBudget, Truncated
-from kproto.primitives import MAX_STRING, read_uvarint
+from kproto.primitives import MAX_STRING, MAX_TAGGED_FIELDS, read_uvarint
 from kproto.schema.declare import Field, FieldType, Struct, default_lines, fields_of
 from kproto.schema.writer import Writer
 
@@ -25,6 +25,7 @@ class DecoderWriter(Writer):
             "long": _long,
             "long_string": _long_string,
             "new": object.__new__,
+            "many_tags": _many_tags,
             "null": _null,
             "odd_length": _odd_length,
             "odd_string": _odd_string,
@@ -103,7 +104,7 @@ class DecoderWriter(Writer):
         self.depth = 1
         self.emit(
             "if count > 127:",
-            "    count, pos = long(buf, pos, count)",
+            "    count, pos = many_tags(buf, pos, count)",
             "for _ in range(count):",
             "    tag = buf[pos]; pos += 1",
             "    if tag > 127: tag, pos = long(buf, pos, tag)",
@@ -274,7 +275,7 @@ def _odd_string(buf: memoryview, pos: int, first: int, name: str) -> tuple[int, 
 def _skip_tags(buf: memoryview, pos: int, size: int, count: int) -> int:
     """Pass over a section of tagged fields of which none is known; ``count`` is its first byte."""
     if count > 127:
-        count, pos = _long(buf, pos, count)
+        count, pos = _many_tags(buf, pos, count)
     for _ in range(count):
         _, pos = read_uvarint(buf, pos)
         length, pos = read_uvarint(buf, pos)
@@ -282,6 +283,14 @@ def _skip_tags(buf: memoryview, pos: int, size: int, count: int) -> int:
         if pos > size:
             raise Truncated("a tagged field ends beyond the message")
     return pos
+
+
+def _many_tags(buf: memoryview, pos: int, first: int) -> tuple[int, int]:
+    """The number of fields in a section, if its first byte says that there are more than 127."""
+    count, pos = _long(buf, pos, first)
+    if count > MAX_TAGGED_FIELDS:
+        raise Malformed(f"{count} tagged fields in one section")
+    return count, pos
 
 
 def _tag_size(name: str, pos: int, end: int) -> None:

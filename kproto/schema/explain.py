@@ -10,7 +10,7 @@ everything up to there and then says what is wrong.
 from struct import unpack_from
 
 from kproto.errors import Malformed, ProtocolError, Truncated
-from kproto.primitives import MAX_STRING, Readable, read_uvarint
+from kproto.primitives import MAX_STRING, MAX_TAGGED_FIELDS, Readable, read_uvarint
 from kproto.schema.compile import DEFAULT_ELEMENT_BUDGET, decoder_source, encoder_source
 from kproto.schema.declare import NEVER, NEW, Field, FieldType, Message, Struct, fields_of
 
@@ -121,6 +121,8 @@ class _Reader:
     def tags(self, tagged: dict[int | None, Field]) -> None:
         start = self.pos
         count, self.pos = read_uvarint(self.data, self.pos)
+        if count > MAX_TAGGED_FIELDS:
+            raise Malformed(f"{count} tagged fields in one section")
         self.show(start, f"tagged fields: {count}")
         for _ in range(count):
             start = self.pos

@@ -6,13 +6,13 @@ import pytest
 
 from kproto.errors import Malformed, Truncated
 from kproto.headers import (
-    MAX_HEADER_TAGS,
     read_request_head,
     read_response_header,
     skip_tagged_fields,
     write_request_header,
     write_response_header,
 )
+from kproto.primitives import MAX_TAGGED_FIELDS, uvarint
 
 
 def test_a_client_id_that_is_no_text_is_read_with_marks_in_it() -> None:
@@ -43,6 +43,12 @@ def test_unknown_tagged_fields_are_skipped() -> None:
     assert skip_tagged_fields(memoryview(b"\x02\x00\x00\x85\x01\x03abcbody"), 0) == 9
 
 
+def test_a_header_holds_as_many_tagged_fields_as_in_kafka() -> None:
+    """Ten thousand are passed over."""
+    section = uvarint(MAX_TAGGED_FIELDS) + b"\0\0" * MAX_TAGGED_FIELDS
+    assert skip_tagged_fields(memoryview(section), 0) == len(section)
+
+
 @pytest.mark.parametrize(
     ("section", "error"),
     [
@@ -50,7 +56,7 @@ def test_unknown_tagged_fields_are_skipped() -> None:
         (b"\x01", Truncated),
         (b"\x01\x00\x05abc", Truncated),
         (b"\xff\xff\xff\xff\xff\xff", Malformed),
-        (bytes((MAX_HEADER_TAGS + 1,)) + b"\0" * 200, Malformed),
+        (uvarint(MAX_TAGGED_FIELDS + 1) + b"\0" * 2 * (MAX_TAGGED_FIELDS + 1), Malformed),
     ],
 )
 def test_a_broken_tag_section_is_refused(section: bytes, error: type[Exception]) -> None:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from kproto.errors import OverBudget, ProtocolError, Truncated
+from kproto.errors import Malformed, OverBudget, ProtocolError, Truncated
 from kproto.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
 from kproto.messages.create_topics import CreateTopicsRequest
 from kproto.messages.delete_groups import DeleteGroupsRequest
 from kproto.messages.fetch import FetchRequest
 from kproto.messages.metadata import MetadataRequest
 from kproto.messages.produce import ProduceRequest
-from kproto.primitives import uvarint
+from kproto.primitives import MAX_TAGGED_FIELDS, uvarint
 from kproto.schema.compile import DEFAULT_ELEMENT_BUDGET, decode
 from kproto.schema.declare import Field, Message, Request, Struct
 from kproto.tests.arbitrary_messages import VERSIONS, carried, joined
@@ -87,6 +87,28 @@ def test_the_budget_counts_inside_tagged_fields_as_well() -> None:
     assert len(decode(response, 16, body, budget=3).node_endpoints) == 3  # type: ignore[attr-defined]
     with pytest.raises(OverBudget):
         decode(response, 16, body, budget=2)
+
+
+@pytest.mark.parametrize("cls", [MetadataRequest, FetchRequest])
+def test_a_section_of_tagged_fields_is_bounded_as_in_kafka(cls: type[Request]) -> None:
+    """C8: 10,000 in a section and not one more, whether the struct has tagged fields of its own (Fetch) or not."""
+    version = 12
+    body = joined(cls(), version)
+    assert body[-1] == 0, "a message of defaults ends in a section without fields"
+
+    def with_fields(count: int) -> bytes:
+        return bytes(body[:-1]) + uvarint(count) + b"\x63\x00" * count
+
+    assert decode(cls, version, with_fields(MAX_TAGGED_FIELDS)) == cls()
+    with pytest.raises(Malformed, match="10001 tagged fields"):
+        decode(cls, version, with_fields(MAX_TAGGED_FIELDS + 1))
+
+
+def test_every_struct_has_a_section_of_its_own() -> None:
+    """Each of two topics may have 10,000 tagged fields."""
+    section = uvarint(MAX_TAGGED_FIELDS) + b"\x63\x00" * MAX_TAGGED_FIELDS
+    topic = bytes(16) + b"\x02t" + section
+    assert len(decode(MetadataRequest, 12, b"\x03" + topic + topic + b"\0\0" + section).topics or ()) == 2
 
 
 def test_no_request_needs_much_memory_per_element() -> None:

@@ -25,7 +25,7 @@ def new_store() -> LogStore:
     return cast(LogStore, MemoryStore(SystemClock(), SeededEntropy(1)))
 
 
-@pytest.mark.parametrize("version", range(5))
+@pytest.mark.parametrize("version", range(6))
 async def test_the_list_is_what_is_served(version: int) -> None:
     """One row for each handler, sorted by key, with the versions of the table."""
     async with world() as w:
@@ -81,6 +81,44 @@ async def test_a_directory_of_kafkas_is_at_the_levels_that_kafka_gave_it(monkeyp
             patch.setattr(features, "SERVED", levels)
             await features_at(store, 4)
         assert await features_at(store, 4) == (supported_levels(), levels)
+
+
+CLUSTER, NODE = "the cluster's own", 1
+
+
+@pytest.mark.parametrize(
+    ("cluster_id", "node_id", "error"),
+    [
+        (None, -1, ErrorCode.NONE),
+        (CLUSTER, NODE, ErrorCode.NONE),
+        (None, NODE, ErrorCode.INVALID_REQUEST),
+        (None, 2, ErrorCode.INVALID_REQUEST),
+        (None, -2, ErrorCode.INVALID_REQUEST),
+        (CLUSTER, -1, ErrorCode.INVALID_REQUEST),
+        ("", -1, ErrorCode.INVALID_REQUEST),
+        ("another", -1, ErrorCode.INVALID_REQUEST),
+        (CLUSTER, 2, ErrorCode.REBOOTSTRAP_REQUIRED),
+        (CLUSTER, -2, ErrorCode.REBOOTSTRAP_REQUIRED),
+        ("", NODE, ErrorCode.REBOOTSTRAP_REQUIRED),
+        ("another", NODE, ErrorCode.REBOOTSTRAP_REQUIRED),
+        ("another", 2, ErrorCode.REBOOTSTRAP_REQUIRED),
+    ],
+)
+async def test_a_client_that_means_another_broker_starts_over(
+    cluster_id: str | None, node_id: int, error: ErrorCode
+) -> None:
+    """KIP-1242, as a running Kafka answers: both ids are given or neither is, and both are this broker's."""
+    async with world() as w:
+        request = ApiVersionsRequest(
+            client_software_name="t",
+            client_software_version="1",
+            cluster_id=w.services.store.cluster_id if cluster_id == CLUSTER else cluster_id,
+            node_id=node_id,
+        )
+        reply = await w.ask(request, 5)
+        assert ErrorCode(reply.error_code) is error
+        assert bool(reply.api_keys) is (error is ErrorCode.NONE)
+        assert (await w.ask(request, 4)).error_code == ErrorCode.NONE, "older versions do not carry the ids"
 
 
 @pytest.mark.parametrize(("name", "version"), [("", "1"), ("-x", "1"), ("x", "1 2"), ("x\n", "1")])

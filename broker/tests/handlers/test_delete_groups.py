@@ -10,7 +10,7 @@ from kproto.errors import ErrorCode
 from kproto.messages.delete_groups import DeleteGroupsRequest
 
 
-@pytest.mark.parametrize("version", range(3))
+@pytest.mark.parametrize("version", range(4))
 async def test_every_version_deletes(version: int) -> None:
     """Each group on its own; one named twice is answered once."""
     async with world(groups=True) as w:
@@ -25,6 +25,7 @@ async def test_every_version_deletes(version: int) -> None:
             ("live", ErrorCode.NON_EMPTY_GROUP),
             ("unknown", ErrorCode.GROUP_ID_NOT_FOUND),
         ]
+        assert [each.error_message for each in response.results] == [None, None, None]
         assert await w.services.groups.committed("empty") == {}
 
 

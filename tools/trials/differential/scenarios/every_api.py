@@ -12,7 +12,9 @@ from typing import Any
 from broker.handlers import SERVED_VERSIONS
 from kproto.messages import request_type
 from kproto.messages.api_versions import ApiVersionsRequest
+from kproto.messages.describe_cluster import DescribeClusterRequest
 from kproto.messages.produce import ProduceRequest
+from kproto.primitives import MAX_TAGGED_FIELDS, uvarint
 from kproto.schema.declare import Field, Request, fields_of
 from tools.trials.differential.scenario import add_scenario, scenario
 from tools.trials.differential.stage import Stage, encoded
@@ -50,6 +52,9 @@ def unknown_tagged_fields(api: type[Request], stage: Stage) -> None:
     stage.ask_bytes("out of order", request, stage.version, body[:-1] + b"\2\x63\1a\x62\1a", only_mine=True)
     stage.ask_bytes("the same twice", request, stage.version, body[:-1] + b"\2\x63\1a\x63\1a", only_mine=True)
     stage.ask_bytes("too short", request, stage.version, body[:-1] + b"\1\x63\4abc")
+    for count in (MAX_TAGGED_FIELDS, MAX_TAGGED_FIELDS + 1):
+        section = uvarint(count) + b"\x63\0" * count
+        stage.ask_bytes(f"{count} of them", request, stage.version, body[:-1] + section, only_mine=True)
 
 
 def nulls_and_counts(api: type[Request], stage: Stage) -> None:
@@ -125,3 +130,21 @@ def who_asks(stage: Stage) -> None:
         request = ApiVersionsRequest(client_software_name=software, client_software_version=version)
         stage.ask(name, request)
         stage.ask(f"after {name}", request)
+
+
+@scenario(ApiVersionsRequest)
+def which_broker_is_meant(stage: Stage) -> None:
+    """From version 5 on a client may say which cluster and which node it expects to reach."""
+    if stage.version < 5:
+        return
+    cluster_id = stage.arrange(DescribeClusterRequest()).cluster_id
+    for cluster, named in ((None, "no cluster"), ("", "an empty id"), (cluster_id, "ours"), ("other", "another")):
+        for node_id in (-1, 1, 2, 0, -2):
+            request = ApiVersionsRequest(
+                client_software_name="differ", client_software_version="1", cluster_id=cluster, node_id=node_id
+            )
+            stage.ask(f"{named}, node {node_id}", request)
+    stage.ask(
+        "another, by nonsense",
+        ApiVersionsRequest(client_software_name="-", client_software_version="1", cluster_id="other", node_id=2),
+    )
