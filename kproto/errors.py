@@ -9,7 +9,7 @@ A peer can go wrong in two ways, and they are kept apart because they end differ
 
 A third kind, a broken promise of our own, is an ``assert`` and never a polite code.
 
-:class:`ErrorCode` is the complete table of Apache Kafka 4.3.1. Codes, names and the retriable flag are facts of the
+:class:`ErrorCode` is the complete table of the release. Codes, names and the retriable flag are facts of the
 protocol that clients act on: a client repeats a request after a retriable code and gives up after any other, so the
 choice between two similar codes is a choice of behaviour. The sentences are ours; they are what a broker says in an
 ``error_message`` field when nobody has something more precise to say.
@@ -57,7 +57,7 @@ class ErrorCode(IntEnum):
     """Kafka's error codes: the value is the int16 on the wire.
 
     ``sentence`` explains the code to a person; ``retriable`` says whether clients repeat the request by themselves
-    (source: ``org.apache.kafka.common.protocol.Errors``, as observed on 4.3.1).
+    (source: ``org.apache.kafka.common.protocol.Errors``, as observed on a running broker).
     """
 
     sentence: str

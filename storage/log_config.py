@@ -5,7 +5,7 @@ An engine never sees a config's text. The broker resolves a topic's overrides ag
 log never acts on half of a change.
 
 Units are in the names: `_ms` are milliseconds, `_bytes` are bytes. As in Kafka, -1 means "no limit" for the two
-retention settings, and 2**63-1 means "never" for a duration or a count. Defaults are Kafka 4.3.1's (class `LogConfig`),
+retention settings, and 2**63-1 means "never" for a duration or a count. Defaults are Kafka's (class `LogConfig`),
 so that `LogConfig()` is a topic without any override on a broker without any.
 
 What an engine does with each:

@@ -9,11 +9,11 @@ A handler module has two functions:
 - `refuse(request, error, version)` is the well-formed reply for "not now, not you": the error wherever Kafka's own
   `getErrorResponse` puts it. A KafkaError that escapes `handle` is answered with it.
 
-A row says which versions are served and what permission every request of the API needs (`broker/security/needs.py`);
+A row says what permission every request of the API needs (`broker/security/needs.py`);
 nothing is enforced yet, so no dispatch looks at it.
 
-Versions are those of Kafka 4.3.1. Produce is advertised from 0 and served from 3, as Kafka does: librdkafka takes a
-missing v0 for a broker that cannot compress.
+Versions are those of the release (`kproto/release/apis.py`), unless a row holds the newest of them back: so an API
+stays as it was while its handler learns a newer version.
 """
 
 from __future__ import annotations
@@ -23,43 +23,51 @@ from inspect import iscoroutinefunction
 
 from broker.handlers.handler import Api, Handler
 from broker.security.needs import ALTER_CLUSTER, DEPENDS, DESCRIBE_CLUSTER, NONE, READ_GROUP
+from kproto.release.apis import APIS
 
-__all__ = ["HANDLERS", "SERVED_VERSIONS", "Api", "Handler", "handler"]
+__all__ = ["ADVERTISED_VERSIONS", "HANDLERS", "SERVED_VERSIONS", "Api", "Handler", "handler"]
 
 HANDLERS: dict[int, Api] = {
-    0: Api("produce", 3, 13, DEPENDS, advertised_from=0),
-    1: Api("fetch", 4, 18, DEPENDS),
-    2: Api("list_offsets", 1, 11, DEPENDS),
-    3: Api("metadata", 0, 13, DEPENDS),
-    8: Api("offset_commit", 2, 10, DEPENDS),
-    9: Api("offset_fetch", 1, 10, DEPENDS),
-    10: Api("find_coordinator", 0, 6, DEPENDS),
-    11: Api("join_group", 0, 9, READ_GROUP),
-    12: Api("heartbeat", 0, 4, READ_GROUP),
-    13: Api("leave_group", 0, 5, READ_GROUP),
-    14: Api("sync_group", 0, 5, READ_GROUP),
-    15: Api("describe_groups", 0, 6, DEPENDS),
-    16: Api("list_groups", 0, 5, DEPENDS),
-    18: Api("api_versions", 0, 5, NONE),
-    19: Api("create_topics", 2, 7, DEPENDS),
-    20: Api("delete_topics", 1, 6, DEPENDS),
-    21: Api("delete_records", 0, 2, DEPENDS),
-    22: Api("init_producer_id", 0, 5, DEPENDS),
-    23: Api("offset_for_leader_epoch", 2, 4, DEPENDS),
-    32: Api("describe_configs", 1, 4, DEPENDS),
-    33: Api("alter_configs", 0, 2, DEPENDS),
-    35: Api("describe_log_dirs", 1, 5, DESCRIBE_CLUSTER),
-    37: Api("create_partitions", 0, 3, DEPENDS),
-    42: Api("delete_groups", 0, 3, DEPENDS),
-    44: Api("incremental_alter_configs", 0, 1, DEPENDS),
-    47: Api("offset_delete", 0, 0, DEPENDS),
-    57: Api("update_features", 0, 2, ALTER_CLUSTER),
-    60: Api("describe_cluster", 0, 2, NONE),
-    75: Api("describe_topic_partitions", 0, 0, DEPENDS),
+    0: Api("produce", DEPENDS),
+    1: Api("fetch", DEPENDS),
+    2: Api("list_offsets", DEPENDS),
+    3: Api("metadata", DEPENDS),
+    8: Api("offset_commit", DEPENDS),
+    9: Api("offset_fetch", DEPENDS),
+    10: Api("find_coordinator", DEPENDS),
+    11: Api("join_group", READ_GROUP),
+    12: Api("heartbeat", READ_GROUP),
+    13: Api("leave_group", READ_GROUP),
+    14: Api("sync_group", READ_GROUP),
+    15: Api("describe_groups", DEPENDS),
+    16: Api("list_groups", DEPENDS),
+    18: Api("api_versions", NONE),
+    19: Api("create_topics", DEPENDS),
+    20: Api("delete_topics", DEPENDS),
+    21: Api("delete_records", DEPENDS),
+    22: Api("init_producer_id", DEPENDS),
+    23: Api("offset_for_leader_epoch", DEPENDS),
+    32: Api("describe_configs", DEPENDS),
+    33: Api("alter_configs", DEPENDS),
+    35: Api("describe_log_dirs", DESCRIBE_CLUSTER),
+    37: Api("create_partitions", DEPENDS),
+    42: Api("delete_groups", DEPENDS),
+    44: Api("incremental_alter_configs", DEPENDS),
+    47: Api("offset_delete", DEPENDS),
+    57: Api("update_features", ALTER_CLUSTER),
+    60: Api("describe_cluster", NONE),
+    75: Api("describe_topic_partitions", DEPENDS),
 }
 
-SERVED_VERSIONS: dict[int, tuple[int, int]] = {key: (api.oldest, api.newest) for key, api in HANDLERS.items()}
+SERVED_VERSIONS: dict[int, tuple[int, int]] = {
+    key: (APIS[key].oldest, APIS[key].newest if api.newest is None else api.newest) for key, api in HANDLERS.items()
+}
+"""API key -> the oldest and the newest version that are served."""
 
+ADVERTISED_VERSIONS: dict[int, tuple[int, int]] = {
+    key: (APIS[key].oldest_advertised, newest) for key, (_, newest) in SERVED_VERSIONS.items()
+}
+"""API key -> the versions that ApiVersions lists."""
 
 _loaded: dict[int, Handler] = {}
 

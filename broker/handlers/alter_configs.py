@@ -1,4 +1,4 @@
-"""AlterConfigs (33): replace all configs of a resource. Versions 0-2; v2 flexible.
+"""AlterConfigs (33): replace all configs of a resource.
 
 What is not named falls back to its default, which loses whatever another client has set: IncrementalAlterConfigs is for
 everybody but old clients (KIP-339). Which values are refused, and how, is in `broker/admin/config_changes.py`.

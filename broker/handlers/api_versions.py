@@ -19,7 +19,7 @@ import re
 from typing import TYPE_CHECKING
 
 from broker.coordinators.cluster.features import supported_levels
-from broker.handlers import HANDLERS
+from broker.handlers import ADVERTISED_VERSIONS
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.api_versions import (
     ApiVersion,
@@ -48,7 +48,7 @@ async def handle(request: ApiVersionsRequest, ctx: RequestContext) -> ApiVersion
         _check_expectation(request, ctx)
         ctx.peer.client_software = (name, version)
     return ApiVersionsResponse(
-        api_keys=[_served(key) for key in sorted(HANDLERS)],
+        api_keys=[_served(key) for key in sorted(ADVERTISED_VERSIONS)],
         supported_features=[
             SupportedFeatureKey(name=name, min_version=oldest, max_version=newest)
             for name, (oldest, newest) in supported_levels().items()
@@ -84,6 +84,5 @@ def unsupported_version() -> ApiVersionsResponse:
 
 
 def _served(key: int) -> ApiVersion:
-    api = HANDLERS[key]
-    oldest = api.oldest if api.advertised_from is None else api.advertised_from
-    return ApiVersion(api_key=key, min_version=oldest, max_version=api.newest)
+    oldest, newest = ADVERTISED_VERSIONS[key]
+    return ApiVersion(api_key=key, min_version=oldest, max_version=newest)

@@ -1,4 +1,4 @@
-"""CreatePartitions (37): give topics more partitions (KIP-195). Versions 0-3.
+"""CreatePartitions (37): give topics more partitions (KIP-195).
 
 v2 flexible, v3 may say THROTTLING_QUOTA_EXCEEDED (KIP-599), which we never do. A topic's count can only grow. Replicas
 may be assigned, to this node. A topic named twice is INVALID_REQUEST for that topic. With `validate_only` nothing

@@ -1,4 +1,4 @@
-"""CreateTopics (19): create topics. Versions 2-7.
+"""CreateTopics (19): create topics.
 
 v4 lets partitions and replication factor default with -1 (KIP-464); v5, flexible, tells what was made and its configs
 (KIP-525); v6 may say THROTTLING_QUOTA_EXCEEDED (KIP-599), which we never do; v7 returns ids (KIP-516).

@@ -1,4 +1,4 @@
-"""DeleteRecords (21): move the start of partitions forward. Versions 0-2, v2 flexible (KIP-107).
+"""DeleteRecords (21): move the start of partitions forward (KIP-107).
 
 An offset of -1 means the high watermark. The answer's low watermark is the new start, and it is durable. Refused:
 internal topics (INVALID_TOPIC_EXCEPTION), topics that are not kept by the delete policy (POLICY_VIOLATION), offsets

@@ -1,4 +1,4 @@
-"""DeleteTopics (20): delete topics by name or by id. Versions 1-6.
+"""DeleteTopics (20): delete topics by name or by id.
 
 v4 flexible, v5 says why not, v6 takes names or ids (KIP-516).
 

@@ -1,4 +1,4 @@
-"""DescribeCluster (60): the brokers, the controller, the cluster's id. Versions 0-2.
+"""DescribeCluster (60): the brokers, the controller, the cluster's id.
 
 v1 says which kind of endpoint it expects to talk to (KIP-919), v2 may ask for fenced brokers too (KIP-1073): there are
 none.

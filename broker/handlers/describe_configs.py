@@ -1,4 +1,4 @@
-"""DescribeConfigs (32): the configs of topics, brokers, groups, client metrics subscriptions, loggers. Versions 1-4.
+"""DescribeConfigs (32): the configs of topics, brokers, groups, client metrics subscriptions, loggers.
 
 v1 tells sources and synonyms (KIP-226), v3 types and documentation (KIP-569), v4 flexible. What is said about a
 resource, and where values come from, is in `broker/admin/config_description.py`.

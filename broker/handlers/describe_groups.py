@@ -1,4 +1,4 @@
-"""DescribeGroups (15): groups of the classic protocol and their members. Versions 0-6.
+"""DescribeGroups (15): groups of the classic protocol and their members.
 
 v3 authorized operations (KIP-430), v4 static members (KIP-345), v5 flexible, v6 GROUP_ID_NOT_FOUND (KIP-1043).
 

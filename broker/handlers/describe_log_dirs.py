@@ -1,4 +1,4 @@
-"""DescribeLogDirs (35): the log directories and how large the partitions in them are. Versions 1-5 (KIP-113).
+"""DescribeLogDirs (35): the log directories and how large the partitions in them are (KIP-113).
 
 v2 flexible, v3 an error for the whole, v4 sizes of the volumes (KIP-827), v5 whether a directory is cordoned: never.
 

@@ -1,4 +1,4 @@
-"""Fetch (1): read record batches. Versions 4-18.
+"""Fetch (1): read record batches.
 
 v4 isolation level, v5 log start offset, v7 sessions (KIP-227), v9 leader epochs (KIP-320), v12 flexible and diverging
 epochs (KIP-595), v13 topic ids (KIP-516), v15 replica state, v16 node endpoints, v17 and v18 fields for replicas.

@@ -1,4 +1,4 @@
-"""FindCoordinator (10): where a group, a transaction or a share partition is looked after. Versions 0-6.
+"""FindCoordinator (10): where a group, a transaction or a share partition is looked after.
 
 v1 key types, v3 flexible, v4 many keys at once (KIP-699), v5 a hint that clients may abort (KIP-890), v6 share
 partitions (KIP-932).

@@ -9,14 +9,12 @@ from broker.security.needs import Needs
 
 
 class Api(NamedTuple):
-    """One row: the module (of this package, and of kproto.messages), the versions served, the permission needed."""
+    """One row: the module (of this package, and of kproto.messages), and the permission needed."""
 
     module: str
-    oldest: int
-    newest: int
     needs: Needs
-    advertised_from: int | None = None
-    """The oldest version that ApiVersions names, where that is another than `oldest`."""
+    newest: int | None = None
+    """The newest version served, where that is not yet the newest of the release."""
 
 
 class Handler(NamedTuple):

@@ -1,4 +1,4 @@
-"""Heartbeat (12): a member of a classic group is alive. Versions 0-4.
+"""Heartbeat (12): a member of a classic group is alive.
 
 v3 static members (KIP-345), v4 flexible.
 

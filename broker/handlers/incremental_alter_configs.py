@@ -1,5 +1,4 @@
-"""IncrementalAlterConfigs (44): set, delete, append to, subtract from single configs (KIP-339). Versions 0-1; v1
-flexible.
+"""IncrementalAlterConfigs (44): set, delete, append to, subtract from single configs (KIP-339).
 
 Which changes are refused, and how, is in `broker/admin/config_changes.py`. They are computed inside the cluster
 coordinator's decision, so two clients that append to one list at the same time both succeed.

@@ -1,4 +1,4 @@
-"""InitProducerId (22): an id for an idempotent producer (KIP-98). Versions 0-5.
+"""InitProducerId (22): an id for an idempotent producer (KIP-98).
 
 v2 flexible; v3 carries the id and epoch that a producer had (KIP-360); v4 and v5 differ in errors of transactions only.
 

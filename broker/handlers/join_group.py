@@ -1,4 +1,4 @@
-"""JoinGroup (11): take part in a group of the classic protocol. Versions 0-9.
+"""JoinGroup (11): take part in a group of the classic protocol.
 
 v1 rebalance timeout (KIP-62), v4 MEMBER_ID_REQUIRED (KIP-394), v5 static members (KIP-345), v6 flexible, v7 kind and
 protocol in the answer (KIP-559), v8 a reason (KIP-800; logged nowhere yet), v9 skip_assignment (KIP-814).

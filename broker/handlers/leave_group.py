@@ -1,4 +1,4 @@
-"""LeaveGroup (13): members of a classic group go at once instead of by their session's end. Versions 0-5.
+"""LeaveGroup (13): members of a classic group go at once instead of by their session's end.
 
 v3 several members at once, also static ones by their instance id alone, which is how administrators remove them
 (KIP-345); v4 flexible; v5 a reason (KIP-800).

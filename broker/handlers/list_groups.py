@@ -1,4 +1,4 @@
-"""ListGroups (16): all groups that this broker looks after. Versions 0-5.
+"""ListGroups (16): all groups that this broker looks after.
 
 v3 flexible, v4 a filter by state (KIP-518), v5 a filter by type and the type in the answer (KIP-848).
 

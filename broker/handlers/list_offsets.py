@@ -1,4 +1,4 @@
-"""ListOffsets (2): offsets by time. Versions 1-11.
+"""ListOffsets (2): offsets by time.
 
 v2 isolation level, v4 leader epochs, v6 flexible, v7 the record with the largest timestamp (KIP-734), v8 earliest
 local, v9 latest tiered (KIP-1005), v10 a time-out for slow look-ups, v11 earliest pending upload (KIP-1023).

@@ -1,4 +1,4 @@
-"""Metadata (3): the brokers, and where the partitions of topics are. Versions 0-13.
+"""Metadata (3): the brokers, and where the partitions of topics are.
 
 v0 takes an empty list for "all topics"; v1 has null for that, and controller and rack; v2 the cluster's id; v4 asks
 whether topics may be created; v5 offline replicas; v7 leader epochs; v8 authorized operations (KIP-430; for the cluster

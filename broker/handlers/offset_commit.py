@@ -1,4 +1,4 @@
-"""OffsetCommit (8): remember how far a group has come. Versions 2-10.
+"""OffsetCommit (8): remember how far a group has come.
 
 v5 drops the retention time, v6 leader epochs (KIP-320), v7 static members (KIP-345), v8 flexible, v9 also for groups
 of the consumer protocol (KIP-848), v10 topics by id.

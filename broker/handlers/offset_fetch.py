@@ -1,4 +1,4 @@
-"""OffsetFetch (9): how far groups have come. Versions 1-10.
+"""OffsetFetch (9): how far groups have come.
 
 v2 null for all topics, and an error of the whole, v3 throttling, v5 leader epochs (KIP-320), v6 flexible, v7
 require_stable (KIP-447), v8 many groups (KIP-709), v9 member id and epoch for groups of the consumer protocol

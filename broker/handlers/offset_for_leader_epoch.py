@@ -1,4 +1,4 @@
-"""OffsetForLeaderEpoch (23): where a leader epoch ends in our log. Versions 2-4.
+"""OffsetForLeaderEpoch (23): where a leader epoch ends in our log.
 
 v3 replica id, v4 flexible. A client that sees its leader change asks whether the records it has read are still there
 (KIP-320): it sends the epoch of its last record and compares the answer with its position. An epoch newer than ours is

@@ -1,4 +1,4 @@
-"""Produce (0): append record batches to partitions. Versions 3-13.
+"""Produce (0): append record batches to partitions.
 
 v3 batches v2, v5 log start offset, v7 zstd, v8 errors record by record (KIP-467), v9 flexible, v10 the leader in
 refusals, v13 topic ids (KIP-516).

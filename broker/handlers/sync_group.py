@@ -1,4 +1,4 @@
-"""SyncGroup (14): hand out, or receive, the assignment of a generation. Versions 0-5.
+"""SyncGroup (14): hand out, or receive, the assignment of a generation.
 
 v3 static members (KIP-345), v4 flexible, v5 names kind and protocol, which then are mandatory (KIP-559): without them
 INCONSISTENT_GROUP_PROTOCOL.

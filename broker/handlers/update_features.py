@@ -1,4 +1,4 @@
-"""UpdateFeatures (57): raise or lower the cluster's levels of features, all that are named or none. Versions 0-2.
+"""UpdateFeatures (57): raise or lower the cluster's levels of features, all that are named or none.
 
 - v1: kinds of upgrade and `validate_only` (KIP-778). `allow_downgrade` of v0 is not looked at, as in Kafka: v0 can only
   raise.

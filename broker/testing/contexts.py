@@ -22,7 +22,7 @@ from broker.config.settings import BrokerConfig
 from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.fetching.sessions import FetchSessions
-from broker.handlers import handler
+from broker.handlers import SERVED_VERSIONS, handler
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
@@ -68,6 +68,12 @@ class World:
         if response is None:
             return None
         return decode(cls.response_type, version, _wire(response, version), budget=10_000_000)
+
+
+def versions_of(request: type[Request], first: int = 0, before: int | None = None) -> range:
+    """The versions served of an API, for tests that hold in all of them; from `first` on, and below `before`."""
+    oldest, newest = SERVED_VERSIONS[request.api_key]
+    return range(max(oldest, first), newest + 1 if before is None else before)
 
 
 def _wire(message: Any, version: int) -> bytes:

@@ -21,7 +21,7 @@ from compat_tests.session import (
     read,
 )
 
-# Apache Kafka 4.3's settings of a topic and their defaults.
+# Apache Kafka's settings of a topic and their defaults.
 TOPIC_DEFAULTS = {
     "cleanup.policy": "delete",
     "compression.gzip.level": "-1",

@@ -1,4 +1,4 @@
-"""What Kafka 4.3.1 checks of a batch that a producer sent, in its order and with its codes.
+"""What Kafka checks of a batch that a producer sent, in its order and with its codes.
 
 :func:`check_produced_batch` needs the header and the CRC only. It runs for every partition of every Produce request:
 
@@ -42,7 +42,7 @@ LogAppendTime is stamped into the header in place.
 failure and send the same again; the code that names the fault stops them.
 
 Departures: trailing bytes behind gzip or lz4 data are refused (Kafka ignores them); null records are refused (Kafka
-4.3.1 never answers); record errors are listed up to :data:`MAX_RECORD_ERRORS`, and no more than there is room for
+Kafka never answers); record errors are listed up to :data:`MAX_RECORD_ERRORS`, and no more than there is room for
 records in the batch as it came.
 
 Sources: ``ProduceRequest.validateRecords``, ``ByteBufferLogInputStream``, ``UnifiedLog.analyzeAndValidateRecords``,

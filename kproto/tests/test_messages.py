@@ -17,7 +17,7 @@ from kproto.tests.arbitrary_messages import MESSAGES, VERSIONS, filled, joined, 
 
 
 def test_all_of_kafkas_messages_are_there() -> None:
-    """Kafka 4.4.0 has 91 APIs that are not retired, 77 kinds of record in internal topics, and 14 other messages."""
+    """Kafka has 91 APIs that are not retired, 77 kinds of record in internal topics, and 14 other messages."""
     assert len(APIS) == 91
     assert sum(issubclass(cls, Request) for cls in MESSAGES) == 91
     assert sum(issubclass(cls, Response) for cls in MESSAGES) == 91
@@ -120,17 +120,24 @@ def without_values(text: str) -> str:
 
 def test_every_api_is_found_by_its_key() -> None:
     """The table leads to the request, the request to its response."""
-    for key, (_, name) in APIS.items():
+    for key, api in APIS.items():
         request = request_type(key)
         assert (request.api_key, request.response_type.api_key) == (key, key)
-        assert request.__name__ == f"{name}Request"
-        assert request.response_type.__name__ == f"{name}Response"
+        assert request.__name__ == f"{api.name}Request"
+        assert request.response_type.__name__ == f"{api.name}Response"
         assert request.response_type.request_type is request
-        assert api_name(key) == name
+        assert api_name(key) == api.name
         assert (request.min_version, request.max_version) == (
             request.response_type.min_version,
             request.response_type.max_version,
         )
+
+
+def test_the_releases_versions_are_declared() -> None:
+    """What Kafka serves of an API is what its request declares, but for a newest version that is not stable yet."""
+    for key, api in APIS.items():
+        request = request_type(key)
+        assert (api.oldest, api.newest) == (request.min_version, request.max_version - request.latest_version_unstable)
 
 
 def test_an_unknown_key_has_a_name_but_no_request() -> None:

@@ -82,7 +82,7 @@ class TestLocal(QuorumFilesConformance, DurableQuorumFilesConformance):
     ],
 )
 def test_quorum_state_is_kafkas(state: QuorumState, text: str) -> None:
-    """Letter for letter what Kafka 4.3.1 has written, and read again."""
+    """Letter for letter what Kafka has written, and read again."""
     assert state.encode() == text.encode()
     assert decode(text.encode()) == state
 

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def named(name: str) -> list[type[Message]]:
     """The messages of a name; request and response for an API. Raises NotUnderstood."""
-    apis = {api: key for key, (_, api) in APIS.items()}
+    apis = {api.name: key for key, api in APIS.items()}
     key = int(name) if name.isdigit() else apis.get(name)
     if key in APIS:
         request = request_type(key)

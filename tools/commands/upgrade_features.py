@@ -2,7 +2,7 @@
 
     ottla upgrade-features                                           all features, of the broker on this machine
     ottla upgrade-features --bootstrap-server kafka.example:9092
-    ottla upgrade-features --release-version 4.3                     no further than Kafka 4.3
+    ottla upgrade-features --release-version 4.3                     no further than that release
     ottla upgrade-features --feature metadata.version=33             these features only
     ottla upgrade-features --dry-run                                 only say whether it could be done
 
@@ -23,9 +23,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kproto.errors import ErrorCode, ProtocolError
-from kproto.features import METADATA_VERSION, METADATA_VERSIONS, levels_of_release, metadata_version_named
 from kproto.messages.api_versions import ApiVersionsRequest
 from kproto.messages.update_features import FeatureUpdateKey, UpdateFeaturesRequest
+from kproto.release.features import METADATA_VERSION, METADATA_VERSIONS, levels_of_release, metadata_version_named
 from tools.wire import WireConnection
 
 PROGRAM = "ottla upgrade-features"

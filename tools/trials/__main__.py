@@ -11,6 +11,7 @@ COMMAND = "python -m tools.trials"
 
 VERBS: dict[str, Verb] = {
     "compare-schema": Verb("tools.trials.schema_comparison:main", "compare our messages with Kafka's definitions"),
+    "compare-release": Verb("tools.trials.release_comparison:main", "compare our tables with those of a Kafka release"),
     "compare-answers": Verb("tools.trials.differential.command:main", "compare our answers with those of Kafka"),
     "exchange-test": Verb("tools.trials.kafka_exchange.command:main", "move data to Kafka on disk and back"),
     "bench": Verb("tools.trials.benchmark.command:main", "measure the broker, side by side with Kafka"),

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kproto import messages
+from kproto.release.apis import APIS
 from kproto.schema.catalogue import declarations
 from kproto.schema.declare import (
     NEVER,
@@ -242,11 +242,9 @@ def compare_tables(
         if definition["type"] == "request" and "apiKey" in definition
     }
     differences: list[str] = []
-    for key in sorted(defined.keys() | messages.APIS.keys()):
-        module, name = messages.APIS.get(key, (None, None))
-        differences += differing(f"API {key}", "name in kproto.messages", defined.get(key), name)
-        if name is not None and module is not None:
-            differences += differing(f"API {key}", "module", snake_case(name), module)
+    for key in sorted(defined.keys() | APIS.keys()):
+        api = APIS.get(key)
+        differences += differing(f"API {key}", "name", defined.get(key), None if api is None else api.name)
     used = set().union(*(structs_inside(cls) for cls in classes))
     unused = [struct for struct in structs if struct not in used]
     return differences + [f"{struct.__module__}.{struct.__name__}: no message uses it" for struct in unused]

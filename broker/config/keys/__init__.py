@@ -1,4 +1,4 @@
-"""Every config key of Apache Kafka 4.3.1 and of Ottla: type, default, allowed values, who may change it, what it does.
+"""Every config key of Apache Kafka and of Ottla: type, default, allowed values, who may change it, what it does.
 
 One module per area; each has a tuple `KEYS` of `ConfigKey` (see `definition.py`), one row per key:
 

@@ -16,9 +16,9 @@ level is in control records, which are kept and never written.
 broker has a value of its own. It is made true by the decision that raises the feature, and by a start that finds it
 untrue.
 
-**Records are written as the level says.** Kafka of that level must be able to read them (`kproto.features`).
+**Records are written as the level says.** Kafka of that level must be able to read them (`kproto.release.features`).
 
-Source: Kafka's FeatureControlManager; the texts and their order are what Kafka 4.4.0 was seen to answer.
+Source: Kafka's FeatureControlManager; the texts and their order are what Kafka was seen to answer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.routing import java_hash
 from kproto.errors import ErrorCode, KafkaError
-from kproto.features import (
+from kproto.formats.cluster_metadata import ConfigRecord, FeatureLevelRecord
+from kproto.release.features import (
     ELR_VERSION,
     FEATURES,
     KRAFT_VERSION,
@@ -42,7 +43,6 @@ from kproto.features import (
     levels_of_release,
     metadata_changed,
 )
-from kproto.formats.cluster_metadata import ConfigRecord, FeatureLevelRecord
 from kproto.schema.declare import Record
 
 SERVED: Final[Mapping[str, int]] = {

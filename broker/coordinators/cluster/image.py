@@ -17,8 +17,8 @@ from enum import IntEnum
 from typing import Final
 
 from broker.coordinators.cluster.persistent_map import PersistentMap
-from kproto.features import ELR_VERSION
 from kproto.ids import Uuid
+from kproto.release.features import ELR_VERSION
 
 CONSUMER_OFFSETS: Final = "__consumer_offsets"
 TRANSACTION_STATE: Final = "__transaction_state"

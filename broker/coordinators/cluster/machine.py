@@ -31,7 +31,6 @@ from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
 from kproto.batches.records import ControlRecordType, RecordData, control_record_type
 from kproto.errors import UnsupportedVersion
-from kproto.features import KRAFT_VERSION, METADATA_VERSION, NEWEST_METADATA_VERSION, partition_record_version
 from kproto.formats.cluster_metadata import (
     AbortTransactionRecord,
     BeginTransactionRecord,
@@ -50,6 +49,7 @@ from kproto.formats.cluster_metadata import (
 from kproto.formats.control_records import KRaftVersionRecord
 from kproto.formats.metadata_snapshot import Quorum
 from kproto.ids import Uuid
+from kproto.release.features import KRAFT_VERSION, METADATA_VERSION, NEWEST_METADATA_VERSION, partition_record_version
 from kproto.schema.compile import decode
 from kproto.schema.declare import Record
 from storage.seams.clock import Instant

@@ -17,12 +17,6 @@ from broker.coordinators.cluster.image import Topic
 from broker.coordinators.cluster.kept_records import CLUSTER, QUOTAS, SECURITY
 from broker.coordinators.cluster.machine import ClusterCapture
 from broker.coordinators.cluster.placements import Placement, TopicPlacements
-from kproto.features import (
-    METADATA_VERSION,
-    NEWEST_METADATA_VERSION,
-    partition_record_version,
-    register_broker_record_version,
-)
 from kproto.formats.cluster_metadata import (
     ConfigRecord,
     FeatureLevelRecord,
@@ -32,6 +26,12 @@ from kproto.formats.cluster_metadata import (
     encode_record,
 )
 from kproto.formats.metadata_snapshot import write_snapshot
+from kproto.release.features import (
+    METADATA_VERSION,
+    NEWEST_METADATA_VERSION,
+    partition_record_version,
+    register_broker_record_version,
+)
 from kproto.schema.declare import Record
 
 NUMBER_AT: Final = 3

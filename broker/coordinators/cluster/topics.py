@@ -1,8 +1,8 @@
 """Decisions about topics: create, delete, add partitions. Pure; every refusal has the code that Kafka's controller
 gives.
 
-Sources: Kafka's ReplicationControlManager (which checks come in which order) and what 4.3.1 answers. One node holds
-everything, so the only replication factor is 1 and the only replica assignment is this node.
+Sources: Kafka's ReplicationControlManager (which checks come in which order) and what a running broker answers. One
+node holds everything, so the only replication factor is 1 and the only replica assignment is this node.
 
 Bounds: `TopicRules.max_partitions` for the cluster as a whole, and Kafka's 10,000 records for one request. Beyond
 either the answer is POLICY_VIOLATION, which clients do not repeat.
@@ -19,9 +19,9 @@ from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.cluster.topic_names import check_topic_name
 from broker.coordinators.machine import Decision, Promise
 from kproto.errors import ErrorCode, KafkaError
-from kproto.features import DIRECTORIES_IN_RECORDS
 from kproto.formats.cluster_metadata import ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord
 from kproto.ids import ZERO_UUID, Uuid
+from kproto.release.features import DIRECTORIES_IN_RECORDS
 from kproto.schema.declare import Record
 
 MAX_RECORDS_PER_REQUEST: Final = 10_000

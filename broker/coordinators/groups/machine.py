@@ -331,7 +331,7 @@ class GroupsMachine:
         return draft.decision()
 
     def encode(self, record: GroupRecord, now: Instant) -> RecordData:
-        """A record as Kafka 4.3.1 writes it."""
+        """A record as Kafka writes it."""
         return encode_group_record(record, now.wall)
 
     def decode(self, data: RecordData) -> GroupRecord | None:

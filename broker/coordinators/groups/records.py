@@ -5,7 +5,7 @@
 | GroupMetadataRecord | GroupMetadataKey (kind 2) | GroupMetadataValue, version 3 | the group is gone |
 | OffsetCommitRecord | OffsetCommitKey (kind 1) | OffsetCommitValue, version 4, or 1 | the offset is forgotten |
 
-These are the versions that Kafka 4.3.1 writes: 3 for groups (4 differs by being flexible only), 4 for offsets because
+These are the versions that Kafka writes: 3 for groups (4 differs by being flexible only), 4 for offsets because
 of the topic's id. An offset with an expiry of its own (OffsetCommit v2-4) is written as version 1, the only one that
 has a place for it; it has none for the leader epoch and the topic's id, which are lost, in Kafka too. All older
 versions are read, kind 0 (offsets of Kafka before 0.9) included.

@@ -1,4 +1,4 @@
-"""AlterConfigs and IncrementalAlterConfigs: what Apache Kafka 4.3.1 was seen to take, to store and to refuse."""
+"""AlterConfigs and IncrementalAlterConfigs: what Apache Kafka was seen to take, to store and to refuse."""
 
 from __future__ import annotations
 

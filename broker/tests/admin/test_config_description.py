@@ -1,4 +1,4 @@
-"""DescribeConfigs: entries, sources and synonyms as Apache Kafka 4.3.1 was seen to give them."""
+"""DescribeConfigs: entries, sources and synonyms as Apache Kafka was seen to give them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a cluster's log says and the broker does not obey: one that Kafka has written may hold anything that Kafka does.
 
-The values are those that a running Kafka 4.4.0 took by IncrementalAlterConfigs.
+The values are those that a running Kafka took by IncrementalAlterConfigs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Values that are kept elsewhere: in the environment, in another file, in a directory of secrets.
 
-What Kafka does was asked of a running 4.4.0; where the broker departs, the test says so.
+What Kafka does was asked of a running broker; where the broker departs, the test says so.
 """
 
 from __future__ import annotations

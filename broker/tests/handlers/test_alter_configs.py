@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.coordinators.cluster import NewTopic
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from kproto.errors import ErrorCode
 from kproto.messages.alter_configs import AlterableConfig, AlterConfigsRequest, AlterConfigsResource
 
@@ -20,7 +20,7 @@ def resource(kind: int, name: str, **configs: str | None) -> AlterConfigsResourc
     )
 
 
-@pytest.mark.parametrize("version", range(3))
+@pytest.mark.parametrize("version", versions_of(AlterConfigsRequest))
 async def test_every_version_replaces_all_configs(version: int) -> None:
     """What is not named falls back to its default."""
     async with world() as w:

@@ -8,12 +8,13 @@ import pytest
 
 from broker.coordinators.cluster import features
 from broker.coordinators.cluster.features import new_cluster_levels, supported_levels
-from broker.handlers import HANDLERS, handler
-from broker.testing.contexts import world
+from broker.handlers import HANDLERS, SERVED_VERSIONS, handler
+from broker.testing.contexts import versions_of, world
 from kproto.errors import ErrorCode
-from kproto.features import levels_of_release
 from kproto.messages import request_type
 from kproto.messages.api_versions import ApiVersionsRequest
+from kproto.release.apis import APIS
+from kproto.release.features import levels_of_release
 from storage.engine import LogStore
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import SystemClock
@@ -25,26 +26,23 @@ def new_store() -> LogStore:
     return cast(LogStore, MemoryStore(SystemClock(), SeededEntropy(1)))
 
 
-@pytest.mark.parametrize("version", range(6))
+@pytest.mark.parametrize("version", versions_of(ApiVersionsRequest))
 async def test_the_list_is_what_is_served(version: int) -> None:
     """One row for each handler, sorted by key, with the versions of the table."""
     async with world() as w:
         reply = await w.ask(ApiVersionsRequest(client_software_name="t", client_software_version="1"), version)
         listed = {row.api_key: (row.min_version, row.max_version) for row in reply.api_keys}
         assert list(listed) == sorted(HANDLERS)
-        assert listed == {
-            key: (api.oldest if api.advertised_from is None else api.advertised_from, api.newest)
-            for key, api in HANDLERS.items()
-        }
+        assert listed == {key: SERVED_VERSIONS[key] for key in HANDLERS} | {0: (0, SERVED_VERSIONS[0][1])}
 
 
 @pytest.mark.parametrize("key", HANDLERS)
 def test_every_row_has_a_handler_for_messages_that_exist(key: int) -> None:
     """Both functions are there, and the codec knows every version that is served."""
-    found, api, request = handler(key), HANDLERS[key], request_type(key)
+    found, request, (oldest, newest) = handler(key), request_type(key), SERVED_VERSIONS[key]
     assert found.handle.__name__ == "handle"
     assert found.refuse.__name__ == "refuse"
-    assert request.min_version <= api.oldest <= api.newest <= request.max_version
+    assert request.min_version <= oldest <= newest <= APIS[key].newest <= request.max_version
 
 
 async def features_at(store: LogStore, version: int) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:

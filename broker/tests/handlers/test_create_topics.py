@@ -1,4 +1,4 @@
-"""CreateTopics, as Kafka 4.3.1 answers it. The codes of single refusals are tested with the cluster machine."""
+"""CreateTopics, as Kafka answers it. The codes of single refusals are tested with the cluster machine."""
 
 from __future__ import annotations
 

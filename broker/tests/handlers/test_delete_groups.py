@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import commit_request, with_coordinator, with_member, with_topic
 from kproto.errors import ErrorCode
 from kproto.messages.delete_groups import DeleteGroupsRequest
 
 
-@pytest.mark.parametrize("version", range(4))
+@pytest.mark.parametrize("version", versions_of(DeleteGroupsRequest))
 async def test_every_version_deletes(version: int) -> None:
     """Each group on its own; one named twice is answered once."""
     async with world(groups=True) as w:

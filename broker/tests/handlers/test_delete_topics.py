@@ -1,4 +1,4 @@
-"""DeleteTopics, as Kafka 4.3.1 answers it."""
+"""DeleteTopics, as Kafka answers it."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""DescribeCluster, as Kafka 4.3.1 answers it."""
+"""DescribeCluster, as Kafka answers it."""
 
 from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from kproto.errors import ErrorCode
 from kproto.messages.describe_cluster import DescribeClusterRequest
 
 
-@pytest.mark.parametrize("version", range(3))
+@pytest.mark.parametrize("version", versions_of(DescribeClusterRequest))
 async def test_every_version_describes_this_node(version: int) -> None:
     """It is the only broker, and the controller."""
     async with world({"broker.rack": "r1"}) as w:
@@ -23,7 +23,7 @@ async def test_every_version_describes_this_node(version: int) -> None:
         assert (await w.ask(DescribeClusterRequest(), version)).cluster_authorized_operations == -(2**31)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", versions_of(DescribeClusterRequest, 1))
 async def test_this_is_an_endpoint_of_a_broker(version: int) -> None:
     """Controllers are not to be had here (114); other kinds there are none (115)."""
     async with world() as w:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.coordinators.cluster import NewTopic
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from kproto.errors import ErrorCode
 from kproto.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
 
@@ -16,7 +16,7 @@ def resource(kind: int, name: str, *keys: str) -> DescribeConfigsResource:
     return DescribeConfigsResource(resource_type=kind, resource_name=name, configuration_keys=list(keys) or None)
 
 
-@pytest.mark.parametrize("version", range(1, 5))
+@pytest.mark.parametrize("version", versions_of(DescribeConfigsRequest))
 async def test_every_version_tells_what_it_can_of_a_config(version: int) -> None:
     """Value and source always, type and documentation from v3 on, synonyms when asked for."""
     async with world() as w:

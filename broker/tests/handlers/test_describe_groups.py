@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import SUBSCRIPTION, with_coordinator, with_member
 from kproto.errors import ErrorCode
 from kproto.messages.describe_groups import DescribeGroupsRequest
 
 
-@pytest.mark.parametrize("version", range(7))
+@pytest.mark.parametrize("version", versions_of(DescribeGroupsRequest))
 async def test_every_version_describes(version: int) -> None:
     """State, kind, protocol, members with what they want and what they got."""
     async with world(groups=True) as w:
@@ -24,7 +24,7 @@ async def test_every_version_describes(version: int) -> None:
         assert (found.member_metadata, found.member_assignment) == (SUBSCRIPTION, b"share")
 
 
-@pytest.mark.parametrize("version", range(7))
+@pytest.mark.parametrize("version", versions_of(DescribeGroupsRequest))
 async def test_a_group_nobody_knows_is_dead(version: int) -> None:
     """Without an error up to version 5; GROUP_ID_NOT_FOUND from version 6 (KIP-1043)."""
     async with world(groups=True) as w:

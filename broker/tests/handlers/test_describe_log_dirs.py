@@ -1,11 +1,11 @@
-"""DescribeLogDirs, as Kafka 4.3.1 answers it."""
+"""DescribeLogDirs, as Kafka answers it."""
 
 from __future__ import annotations
 
 import pytest
 
 from broker.coordinators.cluster import NewTopic
-from broker.testing.contexts import World, world
+from broker.testing.contexts import World, versions_of, world
 from kproto.batches.header import read_header
 from kproto.batches.records import RecordData, build_batch
 from kproto.messages.describe_log_dirs import (
@@ -35,7 +35,7 @@ def told(response: DescribeLogDirsResponse) -> dict[tuple[str, int], int]:
     }
 
 
-@pytest.mark.parametrize("version", range(1, 6))
+@pytest.mark.parametrize("version", versions_of(DescribeLogDirsRequest))
 async def test_every_version_tells_the_size_of_every_partition(version: int) -> None:
     """Null asks for all; what belongs to no topic is not shown."""
     async with world() as w:

@@ -1,4 +1,4 @@
-"""DescribeTopicPartitions, as Kafka 4.3.1 answers it: pages of topics, cursors, limits."""
+"""DescribeTopicPartitions, as Kafka answers it: pages of topics, cursors, limits."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import trio.testing
 
 from broker.coordinators.cluster import NewTopic
 from broker.coordinators.cluster.coordinator import METADATA_LOG
-from broker.testing.contexts import World, world
+from broker.testing.contexts import World, versions_of, world
 from kproto.batches.header import read_header
 from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
@@ -58,7 +58,7 @@ def codes(response: FetchResponse) -> list[ErrorCode]:
     return [ErrorCode(part.error_code) for topic in response.responses for part in topic.partitions]
 
 
-@pytest.mark.parametrize("version", range(4, 13))
+@pytest.mark.parametrize("version", versions_of(FetchRequest, before=13))
 async def test_records_come_back_as_they_were_stored(version: int) -> None:
     """P5: from the offset asked for to the high watermark, in every version that names topics."""
     async with world() as w:
@@ -69,7 +69,7 @@ async def test_records_come_back_as_they_were_stored(version: int) -> None:
         assert read_header(part.records).record_count == 3
 
 
-@pytest.mark.parametrize("version", range(13, 19))
+@pytest.mark.parametrize("version", versions_of(FetchRequest, 13))
 async def test_topics_by_id(version: int) -> None:
     """KIP-516: requests from v13 on name topics by id, and so does the answer."""
     async with world() as w:

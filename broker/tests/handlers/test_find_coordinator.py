@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from kproto.errors import ErrorCode
 from kproto.messages.find_coordinator import FindCoordinatorRequest
 
@@ -20,14 +20,14 @@ async def test_the_first_question_makes_the_offsets_topic() -> None:
         assert topic.internal and topic.partition_count == 7
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 3])
+@pytest.mark.parametrize("version", versions_of(FindCoordinatorRequest, before=4))
 async def test_old_versions_ask_for_one_key(version: int) -> None:
     """One key, one node in the response itself."""
     async with world(groups=True) as w:
         assert (await w.ask(FindCoordinatorRequest(key="g"), version)).port == 9092
 
 
-@pytest.mark.parametrize("version", [4, 5, 6])
+@pytest.mark.parametrize("version", versions_of(FindCoordinatorRequest, 4))
 async def test_new_versions_ask_for_many_keys(version: int) -> None:
     """KIP-699: each key has its own entry; no keys, no entries."""
     async with world(groups=True) as w:

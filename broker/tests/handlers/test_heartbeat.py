@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from broker.handlers import heartbeat
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import with_coordinator, with_member
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 
 
-@pytest.mark.parametrize("version", range(5))
+@pytest.mark.parametrize("version", versions_of(HeartbeatRequest))
 async def test_a_member_beats(version: int) -> None:
     """NONE for a member, UNKNOWN_MEMBER_ID for others."""
     async with world(groups=True) as w:

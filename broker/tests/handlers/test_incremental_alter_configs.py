@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from broker.coordinators.cluster import NewTopic
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from kproto.errors import ErrorCode
 from kproto.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
 from kproto.messages.incremental_alter_configs import (
@@ -32,7 +32,7 @@ def request(*resources: AlterConfigsResource, validate_only: bool = False) -> In
     return IncrementalAlterConfigsRequest(resources=list(resources), validate_only=validate_only)
 
 
-@pytest.mark.parametrize("version", range(2))
+@pytest.mark.parametrize("version", versions_of(IncrementalAlterConfigsRequest))
 async def test_every_version_changes_single_configs(version: int) -> None:
     """The others stay."""
     async with world() as w:

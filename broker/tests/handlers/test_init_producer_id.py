@@ -1,10 +1,10 @@
-"""InitProducerId, as Kafka 4.3.1 answers it to producers without transactions."""
+"""InitProducerId, as Kafka answers it to producers without transactions."""
 
 from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from kproto.errors import ErrorCode
 from kproto.messages.init_producer_id import InitProducerIdRequest
 
@@ -18,7 +18,7 @@ def request(producer_id: int = -1, epoch: int = -1, transactional_id: str | None
     )
 
 
-@pytest.mark.parametrize("version", range(6))
+@pytest.mark.parametrize("version", versions_of(InitProducerIdRequest))
 async def test_every_version_gives_each_producer_an_id_of_its_own(version: int) -> None:
     """Epoch 0."""
     async with world() as w:
@@ -47,7 +47,7 @@ async def test_an_id_without_epoch_makes_no_sense(producer_id: int, epoch: int) 
         assert answer.error_code == ErrorCode.INVALID_REQUEST
 
 
-@pytest.mark.parametrize("version", range(6))
+@pytest.mark.parametrize("version", versions_of(InitProducerIdRequest))
 async def test_transactions_are_refused_with_a_code_that_is_fatal_at_once(version: int) -> None:
     """A client must not wait for what does not come."""
     async with world() as w:

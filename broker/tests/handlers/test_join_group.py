@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from broker.handlers import join_group
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import SUBSCRIPTION, join_request, with_coordinator
 from kproto.errors import ErrorCode
 from kproto.messages.join_group import JoinGroupRequest
 
 
-@pytest.mark.parametrize("version", range(10))
+@pytest.mark.parametrize("version", versions_of(JoinGroupRequest))
 async def test_every_version_joins(version: int) -> None:
     """Up to version 3 at once, later with the id that the first try is given."""
     async with world(groups=True) as w:

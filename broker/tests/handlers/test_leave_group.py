@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import with_coordinator, with_member
 from kproto.errors import ErrorCode
 from kproto.messages.leave_group import LeaveGroupRequest, MemberIdentity
 
 
-@pytest.mark.parametrize("version", [0, 1, 2])
+@pytest.mark.parametrize("version", versions_of(LeaveGroupRequest, before=3))
 async def test_one_member_leaves(version: int) -> None:
     """Its error is the response's."""
     async with world(groups=True) as w:
@@ -23,7 +23,7 @@ async def test_one_member_leaves(version: int) -> None:
         assert unknown.error_code == ErrorCode.UNKNOWN_MEMBER_ID
 
 
-@pytest.mark.parametrize("version", [3, 4, 5])
+@pytest.mark.parametrize("version", versions_of(LeaveGroupRequest, 3))
 async def test_several_members_leave(version: int) -> None:
     """Each has its error; the response has none."""
     async with world(groups=True) as w:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import World, world
+from broker.testing.contexts import World, versions_of, world
 from broker.tests.handlers.group_requests import commit_request, with_coordinator, with_member, with_topic
 from kproto.errors import ErrorCode
 from kproto.messages.list_groups import ListGroupsRequest
@@ -17,7 +17,7 @@ async def _groups(w: World) -> None:
     await w.ask(commit_request((0, 1), group="simple"), 9)
 
 
-@pytest.mark.parametrize("version", range(6))
+@pytest.mark.parametrize("version", versions_of(ListGroupsRequest))
 async def test_every_version_lists(version: int) -> None:
     """Groups of all shards; state from version 4, type from version 5."""
     async with world(groups=True) as w:

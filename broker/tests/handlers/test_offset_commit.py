@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import (
     commit_codes,
     commit_request,
@@ -17,7 +17,7 @@ from kproto.ids import ZERO_UUID
 from kproto.messages.offset_commit import OffsetCommitRequest
 
 
-@pytest.mark.parametrize("version", range(2, 10))
+@pytest.mark.parametrize("version", versions_of(OffsetCommitRequest, before=10))
 async def test_every_version_commits_by_name(version: int) -> None:
     """Partitions that do not exist are refused, in the order asked; the others are kept."""
     async with world(groups=True) as w:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.handlers import offset_fetch
-from broker.testing.contexts import World, world
+from broker.testing.contexts import World, versions_of, world
 from broker.tests.handlers.group_requests import commit_request, with_coordinator, with_topic
 from kproto.errors import ErrorCode
 from kproto.messages.offset_fetch import (
@@ -25,7 +25,7 @@ async def _committed(w: World) -> None:
     await w.ask(request, 9)
 
 
-@pytest.mark.parametrize("version", range(1, 8))
+@pytest.mark.parametrize("version", versions_of(OffsetFetchRequest, before=8))
 async def test_old_versions_ask_for_one_group(version: int) -> None:
     """Never committed, unknown partition, unknown topic: -1 without an error."""
     async with world(groups=True) as w:
@@ -44,7 +44,7 @@ async def test_old_versions_ask_for_one_group(version: int) -> None:
         assert response.topics[0].partitions[0].committed_leader_epoch == (3 if version >= 5 else -1)
 
 
-@pytest.mark.parametrize("version", range(2, 8))
+@pytest.mark.parametrize("version", versions_of(OffsetFetchRequest, 2, before=8))
 async def test_null_means_everything(version: int) -> None:
     """All topics that the group has committed; none for a group nobody knows."""
     async with world(groups=True) as w:

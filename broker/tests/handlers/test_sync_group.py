@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from broker.testing.contexts import world
+from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import join_request, with_coordinator, with_member
 from kproto.errors import ErrorCode
 from kproto.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 
 
-@pytest.mark.parametrize("version", range(6))
+@pytest.mark.parametrize("version", versions_of(SyncGroupRequest))
 async def test_every_version_gets_its_assignment(version: int) -> None:
     """Version 5 also says under which protocol, and must name it in the request."""
     async with world(groups=True) as w:

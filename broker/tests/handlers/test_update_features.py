@@ -6,10 +6,9 @@ import pytest
 
 from broker.coordinators.cluster import features
 from broker.coordinators.cluster.coordinator import METADATA_LOG
-from broker.testing.contexts import World, world
+from broker.testing.contexts import World, versions_of, world
 from kproto.batches.records import iter_records
 from kproto.errors import ErrorCode, KafkaError
-from kproto.features import levels_of_release
 from kproto.formats.cluster_metadata import PartitionRecord
 from kproto.messages.alter_configs import AlterableConfig, AlterConfigsRequest, AlterConfigsResource
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
@@ -17,6 +16,7 @@ from kproto.messages.incremental_alter_configs import AlterableConfig as Increme
 from kproto.messages.incremental_alter_configs import AlterConfigsResource as IncrementalResource
 from kproto.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
 from kproto.messages.update_features import FeatureUpdateKey, UpdateFeaturesRequest, UpdateFeaturesResponse
+from kproto.release.features import levels_of_release
 from storage.engine import Read
 from storage.testing.log_builder import whole_batches
 
@@ -61,7 +61,7 @@ async def test_a_dry_run_changes_nothing() -> None:
         assert w.cluster.metadata_offset == epoch
 
 
-@pytest.mark.parametrize("version", range(3))
+@pytest.mark.parametrize("version", versions_of(UpdateFeaturesRequest))
 async def test_results_are_listed_up_to_v1(version: int) -> None:
     """Every update once more, in its order, even twice; and NONE for a message, as Kafka has it."""
     async with world() as w:
@@ -74,7 +74,7 @@ async def test_results_are_listed_up_to_v1(version: int) -> None:
         assert await update(w, version=version) == UpdateFeaturesResponse(error_message=None)
 
 
-@pytest.mark.parametrize("version", range(3))
+@pytest.mark.parametrize("version", versions_of(UpdateFeaturesRequest))
 async def test_one_refusal_refuses_all(version: int) -> None:
     """Its words stand above, and there are no results."""
     async with world() as w:
@@ -90,7 +90,7 @@ async def test_one_refusal_refuses_all(version: int) -> None:
 
 
 async def test_v0_only_raises() -> None:
-    """Its `allow_downgrade` is not looked at, as in Kafka 4.4.0."""
+    """Its `allow_downgrade` is not looked at, as in Kafka."""
     async with world() as w:
         key = FeatureUpdateKey(feature=ELR, max_version_level=0, allow_downgrade=True)
         reply = await w.ask(UpdateFeaturesRequest(feature_updates=[key]), 0)

@@ -1,4 +1,4 @@
-"""What a producer may not send, each refusal with the code that a running Kafka 4.3.1 gave (or a more precise one)."""
+"""What a producer may not send, each refusal with the code that a running Kafka gave (or a more precise one)."""
 
 import struct
 from collections.abc import Sequence
@@ -477,7 +477,7 @@ def test_records_that_are_to_be_compressed_are_counted_first(name: str) -> None:
 
 
 def test_offsets_that_do_not_count_up_are_put_right_before_they_are_compressed() -> None:
-    """Found by fuzzing: they were packed as they were, into a batch that is refused when it is sent. Kafka 4.3.1 was
+    """Found by fuzzing: they were packed as they were, into a batch that is refused when it is sent. Kafka was
     seen to put them right."""
     gap = build_batch(
         [RecordData(0, NOW, b"k"), RecordData(5, NOW + 1, b"k")],

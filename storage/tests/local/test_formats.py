@@ -1,4 +1,4 @@
-"""Kafka's small files, byte for byte: what a running Apache Kafka 4.3.1 wrote is read, and written the same."""
+"""Kafka's small files, byte for byte: what a running Apache Kafka wrote is read, and written the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Apache Kafka 4.3.1's cleaner and ours make the same of the same log.
+"""Apache Kafka's cleaner and ours make the same of the same log.
 
 The log was written to a real Kafka with its cleaner off: plain, idempotent and transactional producers, every codec,
 tombstones, headers, aborted transactions, segments of 700 bytes. Then one copy was cleaned by Kafka; here the other is

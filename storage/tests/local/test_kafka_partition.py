@@ -1,4 +1,4 @@
-"""A partition that Apache Kafka 4.3.1 wrote is served record for record, indexes and snapshot included.
+"""A partition that Apache Kafka wrote is served record for record, indexes and snapshot included.
 
 The log is short: four transactions of five records each, every other one aborted, from one producer.
 """

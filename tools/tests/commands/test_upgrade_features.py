@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kproto.features import ELR_VERSION, METADATA_VERSION, NEWEST_METADATA_VERSION
 from kproto.messages.update_features import FeatureUpdateKey, UpdateFeaturesRequest
+from kproto.release.features import ELR_VERSION, METADATA_VERSION, NEWEST_METADATA_VERSION
 from ottla import Broker
 from tools.commands.upgrade_features import Levels, levels_of, main, newest_of
 from tools.wire import WireConnection

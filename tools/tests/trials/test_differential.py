@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from broker.handlers import HANDLERS
+from broker.handlers import SERVED_VERSIONS
 from kproto.batches.records import RecordData, build_batch
 from kproto.messages import request_type
 from kproto.messages.create_topics import CreatableTopicResult, CreateTopicsResponse
 from kproto.messages.fetch import FetchableTopicResponse, FetchResponse, PartitionData
 from kproto.messages.metadata import MetadataResponse, MetadataResponseBroker, MetadataResponseTopic
+from kproto.release import RELEASE
+from kproto.release.apis import APIS
 from tools.trials.differential import scenarios
 from tools.trials.differential.canonical import Symbols, canonical
 from tools.trials.differential.command import main, summary
@@ -22,7 +24,14 @@ from tools.trials.differential.comparison import ABSENT, Explanation, alike, com
 from tools.trials.differential.contenders import running_ottla
 from tools.trials.differential.explained import EXPLAINED
 from tools.trials.differential.page import page
-from tools.trials.differential.recording import RECORDED, read_answers, write_answers
+from tools.trials.differential.recording import (
+    RECORDED,
+    VERSIONS_LISTED,
+    foreign_versions,
+    read_answers,
+    read_release,
+    write_answers,
+)
 from tools.trials.differential.scenario import STOPPED, perform
 from tools.trials.differential.stage import Answers, Key
 from tools.trials.differential.variations import VARIATIONS
@@ -54,6 +63,20 @@ def test_every_answer_is_kafkas_or_explained(ours: Answers, kafkas: Answers) -> 
     assert summary(report).endswith("0 unexplained")
 
 
+def test_the_answers_are_of_the_release() -> None:
+    """The release moves on with its answers recorded again."""
+    assert read_release(RECORDED) == RELEASE
+    assert not foreign_versions(read_answers(RECORDED))
+
+
+def test_another_release_is_not_recorded_by_mistake(kafkas: Answers) -> None:
+    """Its ApiVersions give it away."""
+    changed = copy.deepcopy(kafkas[VERSIONS_LISTED])
+    [fetch] = [each for each in changed["api_keys"] if each["api_key"] == 1]
+    fetch["max_version"] += 1
+    assert foreign_versions({**kafkas, VERSIONS_LISTED: changed}) == [f"Fetch 4-{APIS[1].newest + 1}"]
+
+
 def test_the_page_tells_what_was_compared(ours: Answers, kafkas: Answers) -> None:
     """Every API, every variation, every reason; docs/compared-answers.md is such a page."""
     told = page(ours, compare(ours, kafkas, EXPLAINED))
@@ -68,8 +91,8 @@ def test_every_version_of_every_api_is_compared(kafkas: Answers) -> None:
     compared = {(key.scenario.partition("/")[0], key.version) for key, answer in kafkas.items() if answer != "<closed>"}
     wanted = {
         (request_type(key).__name__.removesuffix("Request"), version)
-        for key, api in HANDLERS.items()
-        for version in range(api.oldest, api.newest + 1)
+        for key, (oldest, newest) in SERVED_VERSIONS.items()
+        for version in range(oldest, newest + 1)
     }
     assert wanted <= compared
 

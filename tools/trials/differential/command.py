@@ -12,12 +12,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from kproto.release import RELEASE
 from tools.trials.differential import scenarios
 from tools.trials.differential.comparison import Report, alike, compare, described
 from tools.trials.differential.contenders import running_kafka, running_ottla
 from tools.trials.differential.explained import EXPLAINED
 from tools.trials.differential.page import page
-from tools.trials.differential.recording import RECORDED, read_answers, write_answers
+from tools.trials.differential.recording import RECORDED, foreign_versions, read_answers, write_answers
 from tools.trials.differential.scenario import STOPPED, Scenario, perform
 from tools.trials.differential.stage import Answers
 
@@ -84,6 +85,9 @@ def theirs(options: argparse.Namespace, wanted: Sequence[Scenario]) -> Answers:
     if stopped:
         print("scenarios that Kafka does not let be played to the end:", *stopped.values(), sep="\n  ")
     if options.record is not None:
+        foreign = [] if options.only else foreign_versions(found)
+        if foreign:
+            raise SystemExit(f"{RELEASE} was to be recorded, but this Kafka lists {', '.join(foreign)}")
         kept = read_answers(options.record) if options.only and options.record.exists() else {}
         names = {each.name for each in wanted}
         good = {key: answer for key, answer in found.items() if key.scenario not in stopped}

@@ -81,11 +81,6 @@ EXPLAINED: list[Explanation] = [
         kafkas=NO_ANSWER,
     ),
     Explanation(
-        "JoinGroup/a-subscription-that-cannot-be-read: in", "",
-        "what members tell each other is theirs; a coordinator that cannot read it carries it all the same",
-        kafkas=NO_ANSWER,
-    ),
-    Explanation(
         "AlterConfigs/replacing: the same twice", "", "each of the two is refused, as IncrementalAlterConfigs does",
         kafkas=NO_ANSWER,
     ),
@@ -147,10 +142,6 @@ EXPLAINED: list[Explanation] = [
     Explanation(
         "Heartbeat/headers: a client id of length -2", "",
         "null is -1 and nothing else; to Kafka it is every length below zero", ours=CLOSED,
-    ),
-    Explanation(
-        "Heartbeat/headers: too many tagged fields", "", "so many cannot be; Kafka takes the number for a negative one",
-        ours=CLOSED,
     ),
     # What is not looked at, or more closely than Kafka does.
     Explanation(
@@ -215,10 +206,6 @@ EXPLAINED: list[Explanation] = [
     Explanation(
         "DescribeTopicPartitions/topics: an empty name", "topics[]*",
         "a bad name is 17, as everywhere else; Kafka fails with -1",
-    ),
-    Explanation(
-        "CreatePartitions/more-partitions: far too many", "results[~t].error_code",
-        "POLICY_VIOLATION, as CreateTopics says for as many; Kafka's controller fails with -1", 44, -1,
     ),
     Explanation(
         "CreateTopics/names: colliding in one request", "topics[~c_d]*",

@@ -1,4 +1,4 @@
-"""The page that tells what a comparison found: how much was asked, what may differ, and what differs for a reason."""
+"""The page with what a comparison found: how much was asked, what may differ, and what differs for a reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.trials.differential.variations import VARIATIONS
 INTRODUCTION = """\
 # Answers compared with Apache Kafka's
 
-The same hand-made requests are sent to Ottla and to Apache Kafka 4.3.1: every API served, in every version, valid and
+The same hand-made requests are sent to Ottla and to Apache Kafka: every API served, in every version, valid and
 broken. The decoded answers are compared field by field; a closed connection and no answer at all are answers too. What
 Kafka answered is kept in the repository, so the comparison is part of the test suite and needs no Java:
 

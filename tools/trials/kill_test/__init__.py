@@ -19,7 +19,7 @@ producer that sends one of its last five batches again is answered with the firs
 in between. acks=0 promises nothing, and is there for the noise.
 
 Violations are printed with the values around them. The same test runs against any broker that a command starts
-(`--launch`). In Apache Kafka 4.3.1 it finds one thing, `forgot-producer`: of the last five batches Kafka remembers
+(`--launch`). In Apache Kafka it finds one thing, `forgot-producer`: of the last five batches Kafka remembers
 over a restart only those behind its newest snapshot, and the one before. A checker that finds no more than that there,
 and each of the violations that its unit tests plant, is one to believe.
 """

@@ -1,4 +1,4 @@
-"""What Apache Kafka 4.3.1 has written into a snapshot of a small cluster's metadata: its records and checksums.
+"""What Apache Kafka has written into a snapshot of a small cluster's metadata: its records and checksums.
 
 One node on 127.0.0.1:29492, its controller on the next port; two topics, a third one deleted; settings, a quota, an
 access control entry, a credential. The file `00000000000000000621-0000000001.checkpoint` of it was 1,671 bytes long;

@@ -20,7 +20,6 @@ from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import read_header
 from kproto.batches.records import RecordData, build_batch, build_control_batch, iter_records
 from kproto.errors import ErrorCode, KafkaError
-from kproto.features import levels_of_release
 from kproto.formats.cluster_metadata import (
     BeginTransactionRecord,
     FeatureLevelRecord,
@@ -30,6 +29,7 @@ from kproto.formats.cluster_metadata import (
     encode_record,
 )
 from kproto.formats.metadata_snapshot import SnapshotId, read_snapshot, write_snapshot
+from kproto.release.features import levels_of_release
 from kproto.schema.declare import Record
 from storage.engine import Batch, Read
 from storage.memory.engine import MemoryStore

@@ -1,4 +1,4 @@
-"""Bytes of `__consumer_offsets`: as Apache Kafka 4.3.1 writes them, and everything older is read."""
+"""Bytes of `__consumer_offsets`: as Apache Kafka writes them, and everything older is read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kproto.formats.consumer_offsets import (
 )
 from kproto.ids import parse_uuid
 
-# Taken from the log of an Apache Kafka 4.3.1 whose group "g" was joined, and committed to, by one librdkafka consumer.
+# Taken from the log of an Apache Kafka whose group "g" was joined, and committed to, by one librdkafka consumer.
 KAFKA_OFFSET_KEY = bytes.fromhex("0001000673696d706c6500017400000000")
 KAFKA_OFFSET_VALUE = bytes.fromhex(
     "00040000000000000005ffffffff066d657461000000 01a203ec60be0100102bcf0fdfd3734e16ab8d473e27af5c6b".replace(" ", "")

@@ -1,4 +1,4 @@
-"""Which features Kafka 4.4 knows, at which levels, and what a level is bound to: facts of a release, and nothing else.
+"""Which features the release knows, at which levels, and what a level is bound to: facts, and nothing else.
 
 A cluster is at one level of each feature, and remembers it in its log (`FeatureLevelRecord`, KIP-584). The level says
 what brokers may write and which requests they take, so that a cluster of several releases speaks the language of its
