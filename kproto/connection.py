@@ -29,7 +29,7 @@ from functools import partial
 from typing import Any
 
 from kproto.errors import OverBudget, ProtocolError, UnsupportedVersion
-from kproto.framing import DEFAULT_MAX_FRAME, FrameReader
+from kproto.framing import DEFAULT_MAX_FRAME, BufferPool, FrameReader
 from kproto.headers import (
     API_VERSIONS,
     read_request_head,
@@ -114,7 +114,7 @@ def _load_decoder(api_key: int, api_version: int) -> tuple[Decoder, bool, bool]:
 class ServerConnection:
     """The broker's end. `served` maps each API key to its (lowest, highest) version."""
 
-    __slots__ = ("_budget", "_frames", "_served", "claimed", "received", "shrink", "window")
+    __slots__ = ("_budget", "_frames", "_served", "claimed", "received", "rest", "shrink", "window")
 
     def __init__(
         self,
@@ -122,10 +122,13 @@ class ServerConnection:
         *,
         max_frame: int = DEFAULT_MAX_FRAME,
         element_budget: int = DEFAULT_ELEMENT_BUDGET,
+        pool: BufferPool | None = None,
     ) -> None:
+        """`pool` is shared by connections that are read by turns; without it this one has its own."""
         self._served = served
         self._budget = element_budget
-        self._frames = frames = FrameReader(max_frame)
+        self._frames = frames = FrameReader(max_frame, pool)
+        self.rest = frames.rest
         self.window = frames.window
         self.received = frames.received
         self.claimed = frames.claimed

@@ -13,6 +13,9 @@ Rules, and their reasons:
   would have to be moved. Only small tails are ever moved.
 - When all frames of the buffer are taken, the buffer is used again from its start. A frame that must outlive this (its
   handler waits before it has used the bytes) is saved by `detach`: the reader goes on with a new buffer.
+- A connection that waits for its peer holds no buffer. `rest` puts it back into the pool that connections share, and
+  the next `window` takes one from there: buffers are as many as connections are being read at the same moment, not as
+  many as there are connections. A few bytes of an unfinished frame are kept aside meanwhile.
 """
 
 from __future__ import annotations
@@ -33,18 +36,46 @@ EAGER_BYTES = 128 * 1024
 KEPT_BYTES = 4 * 1024 * 1024
 """A buffer that had to grow beyond this is not kept for the next frame."""
 
+ASIDE_BYTES = 4 * 1024
+"""As much of an unfinished frame is copied aside by `rest`; with more in it the buffer stays with its connection."""
+
+SPARE_BUFFERS = 16
+"""How many buffers a pool keeps for the next who asks."""
+
 _LENGTH = Struct(">i")
 _read_length = _LENGTH.unpack_from
 
 
+class BufferPool:
+    """Buffers of SMALL_WINDOW bytes, for readers that share it. What is left in one by another reader is never read."""
+
+    __slots__ = ("_spare",)
+
+    def __init__(self) -> None:
+        self._spare: list[bytearray] = []
+
+    def take(self) -> bytearray:
+        """A buffer of SMALL_WINDOW bytes."""
+        return self._spare.pop() if self._spare else bytearray(SMALL_WINDOW)
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Keep a buffer for the next reader, unless there are enough, or it is of another size."""
+        if len(buffer) == SMALL_WINDOW and len(self._spare) < SPARE_BUFFERS:
+            self._spare.append(buffer)
+
+
 class FrameReader:
-    """Splits received bytes into frames. Raises FrameTooLarge for a length below zero or above `max_frame`."""
+    """Splits received bytes into frames. Raises FrameTooLarge for a length below zero or above `max_frame`.
 
-    __slots__ = ("_buffer", "_end", "_frame_end", "_max_frame", "_start", "_view")
+    It begins at rest: without a buffer until the first `window`.
+    """
 
-    def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
+    __slots__ = ("_buffer", "_end", "_frame_end", "_max_frame", "_pool", "_start", "_view")
+
+    def __init__(self, max_frame: int = DEFAULT_MAX_FRAME, pool: BufferPool | None = None) -> None:
         self._max_frame = max_frame
-        self._buffer = bytearray(SMALL_WINDOW)
+        self._pool = BufferPool() if pool is None else pool
+        self._buffer = bytearray()
         self._view = memoryview(self._buffer)
         self._start = 0  # first byte not yet given out
         self._end = 0  # first byte not yet received
@@ -65,14 +96,37 @@ class FrameReader:
         size = self._frame_end - self._start  # negative while no length is known
         return size if size > SMALL_WINDOW else 0
 
+    def rest(self) -> None:
+        """Give the buffer back before a wait; `window` takes another. All frames given out must be done with.
+
+        A buffer that has grown, or that holds more than ASIDE_BYTES of an unfinished frame, is kept for what follows.
+        """
+        if self._end - self._start <= ASIDE_BYTES and len(self._buffer) == SMALL_WINDOW:
+            self._set_aside()
+
     def shrink(self) -> None:
-        """Give back what the buffer has grown by, unless bytes of a frame are in it."""
-        if self._start == self._end and len(self._buffer) > SMALL_WINDOW:
-            self._start = self._end = 0
-            self._replace(SMALL_WINDOW)
+        """Hold no more than what has arrived, as a reader does whose peer has been still for a while.
+
+        All frames given out must be done with. An unfinished frame above SMALL_WINDOW stays where it is: its buffer is
+        at most twice as large as what has arrived.
+        """
+        if self._end - self._start <= SMALL_WINDOW and len(self._buffer) > self._end - self._start:
+            self._set_aside()
+
+    def _set_aside(self) -> None:
+        """Leave the buffer to the pool; what is left of an unfinished frame goes into one of just its size."""
+        buffer, start = self._buffer, self._start
+        self._buffer = bytearray(self._view[start : self._end])
+        self._view = memoryview(self._buffer)
+        if self._frame_end >= 0:
+            self._frame_end -= start
+        self._start, self._end = 0, len(self._buffer)
+        self._pool.give_back(buffer)
 
     def window(self) -> memoryview:
         """Where the next bytes belong. Never empty. All frames given out before must be done with (or detached)."""
+        if len(self._buffer) < SMALL_WINDOW:  # at rest
+            self._move_to_front(SMALL_WINDOW)
         start, end = self._start, self._end
         if start == end:
             if len(self._buffer) > KEPT_BYTES:
@@ -123,7 +177,7 @@ class FrameReader:
         self._move_to_front(SMALL_WINDOW, replace=True)
 
     def _replace(self, size: int) -> None:
-        self._buffer = bytearray(size)
+        self._buffer = self._pool.take() if size == SMALL_WINDOW else bytearray(size)
         self._view = memoryview(self._buffer)
 
     def _move_to_front(self, size: int, replace: bool = False) -> None:

@@ -12,13 +12,25 @@ has been answered: Kafka's own rule, which it keeps by muting the channel.
 
 Bounds: at most `MAX_QUEUED` replies wait; then the reader stops reading, and TCP slows the peer. A frame grows only as
 its bytes arrive (kproto/framing.py), and a large one only when all connections' requests together leave room for it
-(request_memory.py). `overdue` is asked now and then and names what has taken too long: an idle
-connection, a request that does not finish arriving, a reply that is not read.
+(request_memory.py). A connection that waits for its peer holds no buffer, only what has arrived of a request.
+
+How a connection ends (`Ending`):
+
+* **The peer ends the stream.** What it has sent before that is answered, as Kafka does: it may have closed its sending
+  side only. Most have gone, so an answer that is not there after `ENDED_SECONDS` is not waited for.
+* **The peer goes while the reader does not read**, because a JoinGroup waits or MAX_QUEUED Fetches do. `look` asks the
+  transport, so a parked connection gives its place back as soon as another.
+* **Too long.** `look` is called when the connection is due (watch.py) and finds what has taken too long: a request that
+  does not finish arriving, a reply that is not read, and `connections.max.idle.ms` without a byte in either direction.
+  A parked request does not make a connection busy; Kafka closes it in the midst of its wait, too.
+* It breaks the protocol, the handler refuses to go on with it, or the broker stops.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any
 
@@ -27,11 +39,13 @@ import trio
 from broker.context import CloseConnection, FirstPhase, Peer, Services
 from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler
 from broker.network.dispatch import Dispatcher
-from broker.network.listener import Transport
+from broker.network.listener import PeerSide, Transport
+from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from kproto.connection import ReceivedRequest, ServerConnection
 from kproto.errors import ProtocolError
+from kproto.framing import BufferPool
 from kproto.schema.declare import Response
-from storage.seams.logging import get_logger
+from storage.seams.logging import RateLimitedLogger
 from storage.seams.slices import Slices
 
 FETCH = 1
@@ -43,67 +57,120 @@ WRITE_STALL_SECONDS = 60
 BUFFER_KEPT_SECONDS = 5
 SENT_TOGETHER = 256 * 1024
 """Bytes of a large reply that are encoded before they are sent."""
+ENDED_SECONDS = 10
+"""How long a peer that has ended its stream is still answered; longer than a client lets a Fetch wait by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatistics:
+    """One connection at one moment. Bytes are those of the stream; `still` is seconds without any."""
+
+    peer: Peer
+    requests: int
+    received_bytes: int
+    sent_bytes: int
+    replies_waiting: int
+    buffer_bytes: int
+    still: float
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the connections of a broker share."""
+
+    watch: Watch[Connection]
+    buffers: BufferPool
+    log: RateLimitedLogger
 
 
 class Connection:
-    """Serves one peer until it leaves, breaks the protocol or is told to go."""
+    """Serves one peer until it leaves, breaks the protocol or is to go."""
 
-    def __init__(self, transport: Transport, peer: Peer, services: Services, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, transport: Transport, peer: Peer, services: Services, dispatcher: Dispatcher, around: Surroundings
+    ) -> None:
+        config = services.config
         self.peer = peer
         self.requests = 0
-        self.scope = trio.CancelScope()
+        self.ending = Ending.STOPPED
+        self._scope = trio.CancelScope()
         self._transport = transport
         self._dispatcher = dispatcher
-        self._protocol = ServerConnection(SERVED_VERSIONS, max_frame=services.config.socket_request_max_bytes)
+        self._around = around
+        self._protocol = ServerConnection(
+            SERVED_VERSIONS, max_frame=config.socket_request_max_bytes, pool=around.buffers
+        )
         self._memory = services.request_memory
         self._offload = services.offload
         self._turns = services.turns
         self._current: ReceivedRequest | None = None  # what the reader works on
         self._taken = 0  # of that memory, for the large request under way
-        self._idle_seconds = services.config.connections_max_idle_ms / 1000
+        self._idle_seconds = config.connections_max_idle_ms / 1000 if config.connections_max_idle_ms > 0 else math.inf
         self._queue: deque[tuple[ReceivedRequest, Handler | None, Any]] = deque()
         self._queued = trio.Event()
         self._shorter = trio.Event()
         self._writer_runs = False
         self._sending = False
         self._handling = False
-        self._watched = (-1, -1, -1)  # what `overdue` saw last: requests, bytes of the frame under way, bytes sent
-        self._still_since = 0.0
+        self._resting = False  # the next look may be far away
+        self._moved = trio.current_time()  # when bytes came or went
+        self._sent_before = 0  # what `look` saw last
+        self._ended_at = math.inf  # when the end of the peer's stream was seen
 
     async def serve(self) -> None:
         """Run to the end. Never raises but for cancellation: a fault of ours ends this connection and is logged."""
+        self._around.watch.soon(self, self._moved)
         try:
-            with self.scope:
+            with self._scope:
                 async with trio.open_nursery() as nursery:
                     await self._read(nursery)
+                    self.ending = Ending.LEFT
                     nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             known, faults = group.split((ProtocolError, CloseConnection, OSError, trio.ClosedResourceError))
-            self._tell(known, faults)
+            self._log_end(known, faults)
         finally:
+            self._around.watch.forget(self)
             self._memory.give_back(self._taken)
             for _, _, waiting in self._queue:
                 if isinstance(waiting, CoroutineType):
                     waiting.close()
             self._queue.clear()
             self._sending = False
-            self._shorter.set()  # whoever waits for `quiet` has waited enough
+            self._shorter.set()  # a task in `quiet` has waited enough
             self._transport.close()
 
-    def _tell(self, known: BaseExceptionGroup[Any] | None, faults: BaseExceptionGroup[Any] | None) -> None:
+    def close(self, ending: Ending) -> None:
+        """End now, without waiting for anything under way."""
+        self.ending = ending
+        self._scope.cancel()
+
+    def _log_end(self, known: BaseExceptionGroup[Any] | None, faults: BaseExceptionGroup[Any] | None) -> None:
         """One log line for how the connection ended; none if the peer has simply gone."""
-        who = {"peer": f"{self.peer.host}:{self.peer.port}", "requests": self.requests}
+        who: dict[str, Any] = {"peer": f"{self.peer.host}:{self.peer.port}", "requests": self.requests}
         if faults is not None:
             if not isinstance(faults, ExceptionGroup):
                 raise faults  # cancellation, KeyboardInterrupt: not ours to keep
-            get_logger(__name__).error("connection closed by a fault", **who, exc_info=leaf(faults))
+            self.ending = Ending.FAULT
+            self._around.log.error("connection closed by a fault", **who, exc_info=leaf(faults))
         elif known is not None and not isinstance(reason := leaf(known), OSError | trio.ClosedResourceError):
-            get_logger(__name__).warning(f"connection closed: {reason}", **who)
+            self.ending = Ending.PROTOCOL
+            self._around.log.warning(f"connection closed: {reason}", kind=type(reason).__name__, **who)
+        else:
+            self.ending = Ending.BROKEN
 
-    @property
-    def buffered(self) -> int:
-        """Bytes of memory that the receive buffer takes."""
-        return self._protocol.capacity
+    def statistics(self) -> ConnectionStatistics:
+        """This connection now."""
+        transport = self._transport
+        return ConnectionStatistics(
+            peer=self.peer,
+            requests=self.requests,
+            received_bytes=transport.received,
+            sent_bytes=transport.sent,
+            replies_waiting=len(self._queue),
+            buffer_bytes=self._protocol.capacity,
+            still=trio.current_time() - self._moved,
+        )
 
     def doing(self) -> dict[str, Any]:
         """What this connection works on, for the watchdog's lines."""
@@ -116,29 +183,36 @@ class Connection:
         while self._sending or any(request.api_key != FETCH for request, _, _ in self._queue):
             await self._wait_shorter()
 
-    def overdue(self, now: float) -> str | None:
-        """Why this connection should be closed, if so. `now` is monotonic seconds; to be asked every few seconds."""
-        arrived = self._protocol.pending
-        seen = (self.requests, arrived, self._transport.sent)
-        if seen != self._watched:
-            self._watched, self._still_since = seen, now
-            return None
-        still = now - self._still_since
+    def look(self, now: float) -> Ending | float:
+        """Why this connection is to be closed, or when to look again. `now` is monotonic seconds (watch.py)."""
+        if self._transport.sent != self._sent_before:  # `_send` may be at it for long
+            self._sent_before = self._transport.sent
+            self._moved = now if self._sending else self._moved
+        still = now - self._moved
+        idle_at = self._moved + self._idle_seconds
+        if now >= idle_at:
+            return Ending.IDLE
         if self._sending and still > WRITE_STALL_SECONDS:
-            return "the peer does not read its replies"
-        if self._handling:
-            return None  # what has arrived behind the request at hand waits for its turn
-        if still > BUFFER_KEPT_SECONDS:
-            self._protocol.shrink()
-        if arrived:
-            allowed = FRAME_GRACE_SECONDS + arrived / FRAME_BYTES_PER_SECOND
-            return "a request did not finish arriving" if still > allowed else None
-        if not self._sending and not self._queue and still > self._idle_seconds:
-            return "idle"
-        return None
+            return Ending.NOT_READING
+        arrived = self._protocol.pending
+        if self._handling or self._ended_at < now:  # the reader does not read, so it does not see its peer go
+            side = self._transport.peer_side()
+            if side is not PeerSide.OPEN:
+                self._ended_at = min(self._ended_at, now)
+            if side is PeerSide.GONE or now - self._ended_at >= ENDED_SECONDS:
+                return Ending.GONE
+        else:
+            if arrived and still > FRAME_GRACE_SECONDS + arrived / FRAME_BYTES_PER_SECOND:
+                return Ending.UNFINISHED
+            if still > BUFFER_KEPT_SECONDS:
+                self._protocol.shrink()
+            if not arrived and not self._sending and not self._queue and not self._protocol.capacity:
+                self._resting = True
+                return idle_at
+        return min(now + LOOK_SECONDS, idle_at)
 
     async def _read(self, nursery: trio.Nursery) -> None:
-        """Receive and handle until the peer ends the stream."""
+        """Receive and handle until the peer ends the stream, and what it has sent is answered."""
         self._turns.describe(self.doing)
         transport, protocol = self._transport, self._protocol
         reads = 0
@@ -146,10 +220,15 @@ class Connection:
             count = transport.receive_now(protocol.window())
             if count is None:
                 reads = 0
+                protocol.rest()
                 await transport.wait_readable()
                 continue
+            self._moved = now = trio.current_time()
+            if self._resting:
+                self._resting = False
+                self._around.watch.soon(self, now)
             if count == 0:
-                return
+                break
             protocol.received(count)
             self._handling = True
             await self._handle_received(nursery)
@@ -160,6 +239,9 @@ class Connection:
             if reads == READS_BEFORE_YIELD:
                 reads = 0
                 await trio.lowlevel.checkpoint()
+        self._ended_at = now
+        protocol.rest()
+        await self._drained()
 
     async def _take_memory(self, size: int) -> None:
         """Give back what the last large request took; take what the next one claims."""
@@ -212,6 +294,7 @@ class Connection:
                 out = []
                 await self._send_in_pieces(request, reply)
         await self._send(out)
+        self._current = None  # its records lie in a buffer that a connection at rest must not hold
 
     async def _send(self, buffers: list[Any]) -> None:
         if not buffers:
@@ -222,6 +305,7 @@ class Connection:
             await self._transport.send(left)
             self._sending = False
             self._shorter.set()
+        self._moved = trio.current_time()
 
     async def _send_in_pieces(self, request: ReceivedRequest, reply: Response) -> None:
         """Encode a large reply as it is sent: its bytes are never all there, and others run in between."""
@@ -278,7 +362,7 @@ class Connection:
 
 
 def leaf(group: BaseExceptionGroup[Any]) -> BaseException:
-    """A leaf of the group: with several, they tell the same story."""
+    """A leaf of the group: where there are several, one is the cause of the others."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -1,31 +1,55 @@
 """All connections of the broker: accepting them, counting them, closing those that are idle or stuck, stopping.
 
 A connection is refused when `max.connections`, its listener's or its address's share, or the process's descriptors are
-used up: the broker keeps some descriptors for files. A stop closes the listeners first, then gives the requests under
-way a moment to be answered.
+used up: the broker keeps some descriptors for files. One task looks at connections in the order of their deadlines
+(watch.py). A stop closes the listeners first, then gives the requests under way a moment to be answered.
+
+What many peers can do at once costs one log line a second of each kind, and `statistics` counts all of it.
 """
 
 from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 
 import trio
 
 from broker.context import Peer, Services
-from broker.network.connection import Connection
+from broker.network.connection import Connection, ConnectionStatistics, Surroundings
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import Listener, SocketTransport, descriptor_limit
-from storage.seams.logging import get_logger
+from broker.network.watch import LOOK_SECONDS, Ending, Watch
+from kproto.framing import BufferPool
+from storage.seams.logging import RateLimitedLogger, get_logger
 
 GRACE_SECONDS = 3.0
 """How long requests under way may take to be answered after a stop was asked for."""
 
-WATCH_SECONDS = 5.0
-
 DESCRIPTORS_FOR_CONNECTIONS = 80
 """Percent of the process's descriptors that clients may take, so that there are some left for files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsStatistics:
+    """All connections at one moment: those connected by listener, those that have ended by why they did.
+
+    Sums are since the start, connections that have ended included; those refused are `accepted` too. `hosts` is how
+    many addresses the open ones come from.
+    """
+
+    connected: Mapping[str, int]
+    hosts: int
+    most_open: int
+    accepted: int
+    refused: int
+    ended: Mapping[Ending, int]
+    requests: int
+    received_bytes: int
+    sent_bytes: int
+    replies_waiting: int
+    buffer_bytes: int
 
 
 class Connections:
@@ -40,18 +64,27 @@ class Connections:
         self._per_host: Counter[str] = Counter()
         self._per_listener: Counter[str] = Counter()
         self._most_connections = descriptor_limit() * DESCRIPTORS_FOR_CONNECTIONS // 100
-        self._log = get_logger(__name__)
+        self._accepted = 0
+        self._refused = 0
+        self._ended: Counter[Ending] = Counter()
+        self._past = [0, 0, 0]  # requests, bytes received and bytes sent of connections that have ended
+        self._log = RateLimitedLogger(get_logger(__name__), trio.current_time)
+        idle = services.config.connections_max_idle_ms / 1000
+        self._watch: Watch[Connection] = Watch(
+            trio.current_time(), min(LOOK_SECONDS, idle) if idle > 0 else LOOK_SECONDS
+        )
+        self._around = Surroundings(self._watch, BufferPool(), self._log)
 
     def start(self) -> None:
         """Begin to accept."""
         for listener in self._listeners:
             self._nursery.start_soon(self._accept, listener)
-        self._nursery.start_soon(self._watch)
+        self._nursery.start_soon(self._look)
 
     async def until_stopped(self, signals: AsyncIterator[int]) -> None:
         """Wait for a signal, then stop gracefully."""
         received = await anext(signals)
-        self._log.info("stopping", signal=signal.Signals(received).name)
+        get_logger(__name__).info("stopping", signal=signal.Signals(received).name)
         for listener in self._listeners:
             listener.close()
         with trio.move_on_after(GRACE_SECONDS):
@@ -76,13 +109,15 @@ class Connections:
 
     async def _serve(self, listener: Listener, transport: SocketTransport) -> None:
         host = transport.peer[0]
+        self._accepted += 1
         if not self._has_room(listener.name, host):
+            self._refused += 1
             self._log.warning("connection refused: too many", peer=host, connections=len(self._connections))
             transport.close()
             return
         advertised = self._advertised(listener.name, transport.local)
         peer = Peer(host, transport.peer[1], listener.name, advertised)
-        connection = Connection(transport, peer, self._services, self._dispatcher)
+        connection = Connection(transport, peer, self._services, self._dispatcher, self._around)
         self._connections[connection] = None
         self._per_host[host] += 1
         self._per_listener[listener.name] += 1
@@ -91,6 +126,10 @@ class Connections:
         finally:
             del self._connections[connection]
             self._per_listener[listener.name] -= 1
+            self._ended[connection.ending] += 1
+            self._past[0] += connection.requests
+            self._past[1] += transport.received
+            self._past[2] += transport.sent
             self._per_host[host] -= 1
             if not self._per_host[host]:
                 del self._per_host[host]
@@ -111,18 +150,38 @@ class Connections:
         found = self._services.config.advertised_listeners.get(listener)
         return local if found is None else (found[0] or local[0], found[1])
 
-    async def _watch(self) -> None:
-        """Close what has been idle or stuck for too long."""
+    async def _look(self) -> None:
+        """Close what has been idle or stuck for too long, and what its peer has left behind."""
         while True:
-            await trio.sleep(WATCH_SECONDS)
-            now = trio.current_time()
-            for connection in list(self._connections):
-                reason = connection.overdue(now)
-                if reason is not None:
-                    self._log.info(
-                        "connection closed: " + reason, peer=f"{connection.peer.host}:{connection.peer.port}"
-                    )
-                    connection.scope.cancel()
+            at = self._watch.next_turn(now := trio.current_time())
+            await trio.sleep_until(min(at, now + 1.0) if self._log.holds else at)
+            for connection, ending in self._watch.turn(trio.current_time()):
+                connection.close(ending)
+                if ending is not Ending.GONE:
+                    peer = f"{connection.peer.host}:{connection.peer.port}"
+                    self._log.info(f"connection closed: {ending}", peer=peer)
+            self._log.flush()
+
+    def statistics(self) -> ConnectionsStatistics:
+        """All connections now; walks those that are open."""
+        each = [connection.statistics() for connection in self._connections]
+        return ConnectionsStatistics(
+            connected=+self._per_listener,
+            hosts=len(self._per_host),
+            most_open=min(self._services.config.max_connections, self._most_connections),
+            accepted=self._accepted,
+            refused=self._refused,
+            ended=Counter(self._ended),
+            requests=self._past[0] + sum(one.requests for one in each),
+            received_bytes=self._past[1] + sum(one.received_bytes for one in each),
+            sent_bytes=self._past[2] + sum(one.sent_bytes for one in each),
+            replies_waiting=sum(one.replies_waiting for one in each),
+            buffer_bytes=sum(one.buffer_bytes for one in each),
+        )
+
+    def each(self) -> list[ConnectionStatistics]:
+        """Every open connection now."""
+        return [connection.statistics() for connection in self._connections]
 
 
 async def _cancel_on_next(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:

@@ -16,8 +16,10 @@ way).
 from __future__ import annotations
 
 import contextlib
+import enum
 import errno
 import os
+import select
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -33,6 +35,8 @@ SYSTEM_CHOOSES = -1
 SENDFILE_CHUNK = 8 * 1024 * 1024
 JOIN_BELOW = 64 * 1024
 _IN_MEMORY = (bytes, bytearray, memoryview)
+_PEER_ENDED: int = getattr(select, "POLLRDHUP", 0)
+"""Linux's event for "the peer will send no more", seen also behind bytes that nobody has read; else zero."""
 ACCEPT_PAUSE_SECONDS = 0.1
 
 
@@ -58,13 +62,25 @@ class CutShort(Exception):
     """The file behind a fetched slice ends early. The reply's length has been sent, so only closing is left."""
 
 
+class PeerSide(enum.Enum):
+    """How the peer's side of a connection stands, as far as can be seen without reading what it has sent."""
+
+    OPEN = enum.auto()
+    ENDED = enum.auto()
+    """It has sent all that it will send (FIN): it may have gone, and it may still read."""
+    GONE = enum.auto()
+    """It has reset the connection, or did not acknowledge for so long that the system gave up."""
+
+
 class Transport(Protocol):
     """One connection's bytes."""
 
     peer: tuple[str, int]
     local: tuple[str, int]
+    received: int
+    """Bytes received since the start."""
     sent: int
-    """Bytes sent since the start: tells a slow reader from a stalled one."""
+    """Bytes sent since the start: distinguishes a slow reader from a stalled one."""
 
     def receive_now(self, window: memoryview) -> int | None:
         """Bytes read into `window`, 0 at the end of the stream, None if none are there yet. Raises OSError when
@@ -74,6 +90,10 @@ class Transport(Protocol):
 
     async def wait_readable(self) -> None:
         """Return when `receive_now` would say something."""
+        ...
+
+    def peer_side(self) -> PeerSide:
+        """Whether the peer has gone: for a connection that does not read at the moment. Costs two system calls."""
         ...
 
     def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
@@ -92,7 +112,7 @@ class Transport(Protocol):
 class SocketTransport:
     """A TCP connection."""
 
-    __slots__ = ("_fd", "_sendfile", "_socket", "local", "peer", "sent")
+    __slots__ = ("_fd", "_sendfile", "_socket", "local", "peer", "received", "sent")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -101,13 +121,31 @@ class SocketTransport:
         self._sendfile: Callable[[int, int, int, int], int] | None = None if PORTABLE else getattr(os, "sendfile", None)
         self.peer = _address(sock.getpeername())
         self.local = _local_address(sock.getsockname())
+        self.received = 0
         self.sent = 0
 
     def receive_now(self, window: memoryview) -> int | None:
         try:
-            return self._socket.recv_into(window)
+            count = self._socket.recv_into(window)
         except (BlockingIOError, InterruptedError):
             return None
+        self.received += count
+        return count
+
+    def peer_side(self) -> PeerSide:
+        if _PEER_ENDED and not PORTABLE:
+            poll = select.poll()
+            poll.register(self._fd, _PEER_ENDED)
+            found = poll.poll(0)
+            if not found:
+                return PeerSide.OPEN
+            return PeerSide.GONE if found[0][1] & ~_PEER_ENDED else PeerSide.ENDED
+        try:  # seen only if the peer has sent nothing else before it ended
+            return PeerSide.OPEN if self._socket.recv(1, socket.MSG_PEEK) else PeerSide.ENDED
+        except (BlockingIOError, InterruptedError):
+            return PeerSide.OPEN
+        except OSError:
+            return PeerSide.GONE
 
     async def wait_readable(self) -> None:
         await trio.lowlevel.wait_readable(self._fd)
@@ -262,7 +300,7 @@ class Listener:
         self.port: int = sock.getsockname()[1]
 
     async def accept(self, start: Callable[[SocketTransport], object], refused: Callable[[str], object]) -> None:
-        """Accept for ever, handing each connection to `start`. `refused` is told why accepting pauses."""
+        """Accept forever, handing each connection to `start`; `refused` is given the reason when accepting pauses."""
         await self._accept_on(self._sockets[0], start, refused)
 
     async def _accept_on(
@@ -284,6 +322,7 @@ class Listener:
                 continue
             try:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # as Kafka: a peer may lose its power
                 transport = SocketTransport(accepted)
             except OSError:  # gone before it was greeted
                 accepted.close()

@@ -11,6 +11,8 @@ from typing import Any
 
 import trio
 
+from broker.network.listener import PeerSide
+
 
 class MemoryTransport:
     """One end of a connection; the other end is the test."""
@@ -18,8 +20,11 @@ class MemoryTransport:
     def __init__(self, *, takes: int | None = None) -> None:
         self.peer = ("192.0.2.1", 50_000)
         self.local = ("192.0.2.2", 9092)
+        self.received = 0
         self.sent = 0
         self.closed = False
+        self.has_closed = trio.Event()
+        self.resets = False  # the peer has gone without a word
         self.sent_bytes = bytearray()
         self._takes = takes
         self._incoming = bytearray()
@@ -36,6 +41,7 @@ class MemoryTransport:
             count = min(len(window), len(self._incoming))
             window[:count] = self._incoming[:count]
             del self._incoming[:count]
+            self.received += count
             return count
         return 0 if self._ended else None
 
@@ -43,6 +49,11 @@ class MemoryTransport:
         self._readable = trio.Event()
         if not self._incoming and not self._ended:
             await self._readable.wait()
+
+    def peer_side(self) -> PeerSide:
+        if self.resets:
+            return PeerSide.GONE
+        return PeerSide.ENDED if self._ended else PeerSide.OPEN
 
     def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
         if self.closed:
@@ -67,6 +78,7 @@ class MemoryTransport:
 
     def close(self) -> None:
         self.closed = True
+        self.has_closed.set()
 
     # --- the peer's side
 

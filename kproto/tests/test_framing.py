@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kproto.errors import FrameTooLarge
-from kproto.framing import EAGER_BYTES, SMALL_WINDOW, FrameReader, frame_prefix
+from kproto.framing import ASIDE_BYTES, EAGER_BYTES, SMALL_WINDOW, SPARE_BUFFERS, BufferPool, FrameReader, frame_prefix
 
 
 def feed(reader: FrameReader, data: bytes) -> None:
@@ -16,6 +16,12 @@ def feed(reader: FrameReader, data: bytes) -> None:
     assert len(window) >= len(data)
     window[: len(data)] = data
     reader.received(len(data))
+
+
+def next_frame(reader: FrameReader) -> bytes | None:
+    """A copy of the next frame."""
+    frame = reader.next_frame()
+    return None if frame is None else bytes(frame)
 
 
 def stream_of(frames: list[bytes]) -> bytes:
@@ -44,6 +50,75 @@ def read_all(reader: FrameReader, stream: bytes, sizes: list[int]) -> list[bytes
 def test_any_chopping_of_the_stream_gives_the_same_frames(frames: list[bytes], sizes: list[int]) -> None:
     """Frames do not depend on how TCP cuts the stream."""
     assert read_all(FrameReader(), stream_of(frames), sizes) == frames
+
+
+@given(
+    st.lists(st.integers(0, 200_000).map(lambda size: bytes([size & 0xFF]) * size), min_size=1, max_size=4),
+    st.lists(st.tuples(st.sampled_from(["go on", "rest", "shrink"]), st.integers(1, 100_000)), max_size=40),
+)
+def test_waiting_anywhere_changes_no_frame(frames: list[bytes], turns: list[tuple[str, int]]) -> None:
+    """Two readers of one pool, by turns, each resting or shrinking wherever it likes, give the frames of its stream."""
+    pool = BufferPool()
+    streams = [stream_of(frames), stream_of([bytes([byte ^ 0xFF for byte in frame[:1]]) + frame for frame in frames])]
+    readers = [FrameReader(pool=pool), FrameReader(pool=pool)]
+    found: list[list[bytes]] = [[], []]
+    places = [0, 0]
+    turn = 0
+    while any(place < len(stream) for place, stream in zip(places, streams, strict=True)):
+        for number, (reader, stream) in enumerate(zip(readers, streams, strict=True)):
+            then, most = turns[turn] if turn < len(turns) else ("go on", 1 << 30)
+            turn += 1
+            window = reader.window()
+            assert len(window) > 0
+            count = min(len(window), len(stream) - places[number], most)
+            window[:count] = stream[places[number] : places[number] + count]
+            reader.received(count)
+            places[number] += count
+            while (frame := reader.next_frame()) is not None:
+                found[number].append(bytes(frame))
+            if then == "rest":
+                reader.rest()
+            elif then == "shrink":
+                reader.shrink()
+                assert reader.capacity <= max(2 * reader.pending, EAGER_BYTES)
+    assert found[0] == frames
+    assert [frame[1:] for frame in found[1]] == frames
+
+
+def test_a_reader_at_rest_holds_no_buffer() -> None:
+    """Many readers of one pool that wait hold what has arrived of a frame, no more."""
+    pool = BufferPool()
+    readers = [FrameReader(pool=pool) for _ in range(100)]
+    for reader in readers:
+        feed(reader, frame_prefix(5) + b"whole" + frame_prefix(500) + b"part")
+        assert next_frame(reader) == b"whole"
+        assert reader.next_frame() is None
+        reader.rest()
+    assert sum(reader.capacity for reader in readers) == 100 * len(frame_prefix(500) + b"part")
+    feed(readers[7], bytes(496))
+    assert next_frame(readers[7]) == b"part" + bytes(496)
+
+
+def test_a_pool_keeps_few_buffers() -> None:
+    """A rush of many connections does not fix what the broker holds ever after."""
+    pool = BufferPool()
+    buffers = [pool.take() for _ in range(SPARE_BUFFERS + 5)]
+    for buffer in buffers:
+        pool.give_back(buffer)
+    assert len({id(pool.take()) for _ in range(SPARE_BUFFERS + 5)} & set(map(id, buffers))) == SPARE_BUFFERS
+
+
+def test_a_reader_that_waits_for_much_keeps_its_buffer_until_it_shrinks() -> None:
+    """More than ASIDE_BYTES are not copied at every wait, but a peer that is still for long holds only what it sent."""
+    reader = FrameReader()
+    feed(reader, frame_prefix(60_000) + bytes(ASIDE_BYTES))
+    assert reader.next_frame() is None
+    reader.rest()
+    assert reader.capacity == SMALL_WINDOW
+    reader.shrink()
+    assert reader.capacity == ASIDE_BYTES + 4
+    feed(reader, bytes(60_000 - ASIDE_BYTES))
+    assert next_frame(reader) == bytes(60_000)
 
 
 def test_byte_by_byte() -> None:
@@ -106,7 +181,7 @@ def test_a_detached_frame_stays_what_it_was() -> None:
 
 
 def test_a_buffer_that_grew_for_one_giant_frame_is_let_go() -> None:
-    """One 10 MiB request does not make a connection hold 10 MiB for ever."""
+    """One 10 MiB request does not make a connection hold 10 MiB forever."""
     reader = FrameReader()
     assert len(read_all(reader, stream_of([bytes(10 * 1024 * 1024)]), [])) == 1
     reader.window()

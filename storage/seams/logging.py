@@ -15,6 +15,9 @@ line below the level, costs next to nothing; even so the paths that every record
 
 **Logging never fails.** A full or closed standard error loses lines, it does not stop a broker.
 
+**What a thousand peers can cause at once is one line.** `RateLimitedLogger` writes the first line of a kind and then
+one a second, which says how many it stands for; see there.
+
 Time comes from the injected clock. Levels can be changed while the broker runs, by logger: `root` is the rule, others
 are exceptions (Kafka's resource BROKER_LOGGER).
 """
@@ -55,7 +58,7 @@ class Logger:
         return Logger(self._lines, self.name, {**self._fields, **fields})
 
     def debug(self, event: str, /, **fields: Any) -> None:
-        """For whoever looks for a fault in the broker."""
+        """For looking for a fault in the broker."""
         if self._lines.wants(self.name, 10):
             self._lines.write(self.name, "debug", event, {**self._fields, **fields})
 
@@ -70,7 +73,7 @@ class Logger:
             self._lines.write(self.name, "warning", event, {**self._fields, **fields})
 
     def error(self, event: str, /, *, exc_info: BaseException | bool | None = None, **fields: Any) -> None:
-        """Something failed that somebody must look after. `exc_info` adds a traceback: True, of the one at hand."""
+        """Something failed that must be looked after. `exc_info` adds a traceback: True, of the one at hand."""
         if self._lines.wants(self.name, 40):
             if exc_info is True:
                 exc_info = sys.exc_info()[1]
@@ -81,6 +84,66 @@ class Logger:
     def exception(self, event: str, /, **fields: Any) -> None:
         """An error with the traceback of the exception being handled."""
         self.error(event, exc_info=True, **fields)
+
+
+class RateLimitedLogger:
+    """One line a second for each kind: where one cause can end three thousand connections, it does not write as many.
+
+    The first line of a kind is written at once. Of those in the second after it the last one is held back; the next
+    line of the kind, or `flush` when the second is over, counts it and the others in its field `left_out`. So the log
+    shows at once that something happens, and with the next `flush` how often.
+
+    A kind is a word that the code knows (the event, unless `kind` is given), never one that a peer chooses: there are
+    as many kinds as the code has. `now` returns monotonic seconds. The owner calls `flush` now and then while `holds`.
+    """
+
+    __slots__ = ("_held", "_logger", "_now", "_until")
+
+    def __init__(self, logger: Logger, now: Callable[[], float]) -> None:
+        self._logger = logger
+        self._now = now
+        self._until: dict[str, float] = {}  # kind -> when it may be written again
+        self._held: dict[str, tuple[Callable[..., None], str, dict[str, Any], int]] = {}  # the last one, how many
+
+    @property
+    def holds(self) -> bool:
+        """Whether a line waits for its second to be over."""
+        return bool(self._held)
+
+    def info(self, event: str, /, *, kind: str = "", **fields: Any) -> None:
+        """As Logger.info."""
+        self._line(self._logger.info, event, kind, fields)
+
+    def warning(self, event: str, /, *, kind: str = "", **fields: Any) -> None:
+        """As Logger.warning."""
+        self._line(self._logger.warning, event, kind, fields)
+
+    def error(self, event: str, /, *, kind: str = "", **fields: Any) -> None:
+        """As Logger.error."""
+        self._line(self._logger.error, event, kind, fields)
+
+    def flush(self) -> None:
+        """Write what was held back for a second."""
+        now = self._now()
+        for kind in [kind for kind in self._held if now >= self._until[kind]]:
+            write, event, fields, count = self._held.pop(kind)
+            self._write(kind, now, write, event, fields, count - 1)
+
+    def _line(self, write: Callable[..., None], event: str, kind: str, fields: dict[str, Any]) -> None:
+        kind = kind or event
+        now = self._now()
+        count = self._held[kind][3] if kind in self._held else 0
+        if now < self._until.get(kind, now):
+            self._held[kind] = (write, event, fields, count + 1)
+        else:
+            self._held.pop(kind, None)
+            self._write(kind, now, write, event, fields, count)
+
+    def _write(
+        self, kind: str, now: float, write: Callable[..., None], event: str, fields: dict[str, Any], left_out: int
+    ) -> None:
+        self._until[kind] = now + 1.0
+        write(event, **fields, **({"left_out": left_out} if left_out else {}))
 
 
 class LogLines:
@@ -102,7 +165,7 @@ class LogLines:
         clock: WallClock | None = None,
         stream: TextIO | None = None,
     ) -> None:
-        """Set everything anew. `level` is a key of LEVELS, `form` one of auto, text, json; lines go to `stream`, or to
+        """Set everything. `level` is a key of LEVELS, `form` one of auto, text, json; lines go to `stream`, or to
         what is standard error when they are written."""
         self._levels = {ROOT: LEVELS[level]}
         self._format, self._clock, self._stream, self._render = form, clock, stream, None
@@ -167,7 +230,7 @@ def configure(*, level: str = "info", form: str = "auto", clock: WallClock | Non
 
 
 def process_lines() -> LogLines:
-    """The process's own, for whoever shows or changes levels."""
+    """The process's own, for what shows or changes levels."""
     return _LINES
 
 

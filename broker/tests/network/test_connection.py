@@ -15,17 +15,21 @@ from broker.context import CloseConnection, FirstPhase, Peer
 from broker.handlers import Handler
 from broker.network.connection import (
     BUFFER_KEPT_SECONDS,
+    ENDED_SECONDS,
     FRAME_GRACE_SECONDS,
     MAX_QUEUED,
     WRITE_STALL_SECONDS,
     Connection,
+    Surroundings,
 )
+from broker.network.watch import LOOK_SECONDS, SLOT_SECONDS, Ending, Watch
 from broker.observe.turns import Turns
 from broker.request_memory import RequestMemory
 from broker.testing.transports import MemoryTransport
 from kproto.connection import AT_ONCE, ReceivedRequest
-from kproto.framing import SMALL_WINDOW, frame_prefix
+from kproto.framing import SMALL_WINDOW, BufferPool, frame_prefix
 from kproto.messages.api_versions import ApiVersion, ApiVersionsResponse
+from storage.seams.logging import RateLimitedLogger, get_logger
 from storage.seams.offload import InlineOffload
 
 IDLE_SECONDS = 600
@@ -68,25 +72,43 @@ class Script:
         return await waiting
 
 
-@asynccontextmanager
-async def connected(
-    script: Script, memory: RequestMemory | None = None, max_frame: int = 1000, **options: Any
-) -> AsyncIterator[tuple[MemoryTransport, Connection]]:
-    """A connection being served; at the end the peer leaves and the connection must end too."""
-    transport = MemoryTransport(**options)
+def connection_on(
+    transport: MemoryTransport, script: Any, memory: RequestMemory | None = None, max_frame: int = 1000
+) -> tuple[Connection, Watch[Connection]]:
+    """A connection that is not served yet, and what says when it is looked at."""
     config = SimpleNamespace(socket_request_max_bytes=max_frame, connections_max_idle_ms=IDLE_SECONDS * 1000)
     services: Any = SimpleNamespace(
         config=config, request_memory=memory or RequestMemory(-1), offload=InlineOffload(), turns=Turns()
     )
-    dispatcher: Any = script
-    connection = Connection(transport, Peer("192.0.2.1", 50_000), services, dispatcher)
+    watch: Watch[Connection] = Watch(trio.current_time())
+    log = RateLimitedLogger(get_logger("connections"), trio.current_time)
+    around = Surroundings(watch, BufferPool(), log)
+    return Connection(transport, Peer("192.0.2.1", 50_000), services, script, around), watch
+
+
+@asynccontextmanager
+async def connected(
+    script: Script, memory: RequestMemory | None = None, max_frame: int = 1000, **options: Any
+) -> AsyncIterator[tuple[MemoryTransport, Connection]]:
+    """A connection being served and watched; at the end the peer leaves and the connection must end too."""
+    transport = MemoryTransport(**options)
+    connection, watch = connection_on(transport, script, memory, max_frame)
+
+    async def look() -> None:
+        while True:
+            await trio.sleep_until(watch.next_turn(trio.current_time()))
+            for overdue, ending in watch.turn(trio.current_time()):
+                overdue.close(ending)
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(connection.serve)
+        nursery.start_soon(look)
         await trio.testing.wait_all_tasks_blocked()
         yield transport, connection
         transport.end()
         await trio.testing.wait_all_tasks_blocked()
         assert transport.closed
+        assert len(watch) == 0
         nursery.cancel_scope.cancel()
 
 
@@ -271,25 +293,40 @@ async def test_a_peer_that_leaves_gives_its_memory_back() -> None:
             waiter.deliver(large_request(2)[:1000])
             await settle()
             assert memory.waiting == 1
-            connection.scope.cancel()
+            connection.close(Ending.STOPPED)
             await settle()
             assert (memory.taken, memory.waiting) == (LARGE, 0)
     assert memory.taken == 0
 
 
 async def test_waiting_for_memory_is_not_the_peers_fault(autojump_clock: trio.testing.MockClock) -> None:
-    """A request that may not be read yet is not overdue."""
+    """A request that may not be read yet does not count as one that fails to arrive."""
     memory = RequestMemory(LARGE)
     await memory.take(LARGE)
-    async with connected(Script(), memory, LARGE) as (transport, connection):
+    async with connected(Script(), memory, LARGE) as (transport, _):
         transport.deliver(large_request(1))
-        await settle()
-        assert connection.overdue(trio.current_time()) is None
-        await trio.sleep(IDLE_SECONDS + 1)
-        assert connection.overdue(trio.current_time()) is None
+        await trio.sleep(IDLE_SECONDS - 1)
+        assert not transport.closed
         memory.give_back(LARGE)
         await settle()
         assert replies(transport) == [1]
+
+
+def buffered(connection: Connection) -> int:
+    return connection.statistics().buffer_bytes
+
+
+async def test_a_connection_that_waits_for_its_peer_holds_no_buffer() -> None:
+    """C13: between requests nothing is held; within one, what has arrived of it."""
+    async with connected(Script()) as (transport, connection):
+        assert buffered(connection) == 0
+        transport.deliver(request(1) + request(2)[:9])
+        await settle()
+        assert buffered(connection) == 9
+        transport.deliver(request(2)[9:])
+        await settle()
+        assert (buffered(connection), replies(transport)) == (0, [1, 2])
+        assert connection._current is None, "the last request's records lie in a buffer"
 
 
 async def test_a_still_connection_does_not_keep_a_grown_buffer(autojump_clock: trio.testing.MockClock) -> None:
@@ -297,63 +334,169 @@ async def test_a_still_connection_does_not_keep_a_grown_buffer(autojump_clock: t
     async with connected(Script(), max_frame=LARGE) as (transport, connection):
         transport.deliver(large_request(1))
         await settle()
-        assert connection.buffered > LARGE // 2
-        connection.overdue(trio.current_time())
-        await trio.sleep(BUFFER_KEPT_SECONDS + 1)
-        connection.overdue(trio.current_time())
-        assert connection.buffered <= SMALL_WINDOW
+        assert buffered(connection) > LARGE // 2
+        await trio.sleep(BUFFER_KEPT_SECONDS + 2 * LOOK_SECONDS)
+        assert buffered(connection) == 0
         transport.deliver(large_request(2))
         await settle()
         assert replies(transport) == [1, 2]
 
 
-async def test_an_idle_connection_is_overdue(autojump_clock: trio.testing.MockClock) -> None:
-    """connections.max.idle.ms counts from the last request."""
-    async with connected(Script()) as (_, connection):
-        assert connection.overdue(trio.current_time()) is None
-        await trio.sleep(IDLE_SECONDS + 1)
-        assert connection.overdue(trio.current_time()) == "idle"
+async def test_a_slow_sender_holds_what_it_has_sent(autojump_clock: trio.testing.MockClock) -> None:
+    """Many peers that stop in the midst of a request hold no window each."""
+    async with connected(Script(), max_frame=SMALL_WINDOW) as (transport, connection):
+        transport.deliver(frame_prefix(60_000) + bytes(5_000))
+        await trio.sleep(BUFFER_KEPT_SECONDS + LOOK_SECONDS + 1)
+        assert buffered(connection) == 5_004
 
 
-async def test_a_request_that_never_finishes_arriving_is_overdue(autojump_clock: trio.testing.MockClock) -> None:
-    """A slow or stuck sender holds a buffer for FRAME_GRACE_SECONDS, not for ever."""
+async def ended_after(transport: MemoryTransport, begun: float) -> float:
+    """How long after `begun` the connection ended."""
+    await transport.has_closed.wait()
+    return trio.current_time() - begun
+
+
+@pytest.mark.parametrize("deliveries", [[], [request(1)], [request(1)[:7], request(1)[7:] + request(2)]])
+async def test_an_idle_connection_is_closed(deliveries: list[bytes], autojump_clock: trio.testing.MockClock) -> None:
+    """connections.max.idle.ms counts from the last byte, to a quarter of a second."""
     async with connected(Script()) as (transport, connection):
-        transport.deliver(frame_prefix(900) + b"x" * 10)
+        for delivery in deliveries:
+            await trio.sleep(7.3)
+            transport.deliver(delivery)
+        begun = trio.current_time()
+        assert 0 <= await ended_after(transport, begun) - IDLE_SECONDS <= 2 * SLOT_SECONDS
+        assert connection.ending is Ending.IDLE
+
+
+async def test_a_connection_in_use_is_not_idle(autojump_clock: trio.testing.MockClock) -> None:
+    """Every request starts the time again, also after a long rest."""
+    async with connected(Script()) as (transport, _):
+        for number, pause in enumerate((3, IDLE_SECONDS - 1, 1, IDLE_SECONDS - 1)):
+            await trio.sleep(pause)
+            transport.deliver(request(number))
         await settle()
-        assert connection.overdue(trio.current_time()) is None
-        await trio.sleep(FRAME_GRACE_SECONDS + 1)
-        assert connection.overdue(trio.current_time()) == "a request did not finish arriving"
+        assert replies(transport) == [0, 1, 2, 3]
 
 
-async def test_a_request_that_waits_for_its_turn_is_not_overdue(autojump_clock: trio.testing.MockClock) -> None:
-    """A JoinGroup may wait for minutes; what the peer has sent behind it has arrived, and the peer is not idle."""
+@pytest.mark.parametrize("eager", [True, False])
+async def test_a_parked_request_does_not_make_a_connection_busy(
+    eager: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """As on Kafka (seen on a running one: a Fetch and a JoinGroup of 8 s, closed after 3 s): no bytes is no bytes."""
+    script = Script(_1=after(trio.Event()))
+    script.eager = eager
+    async with connected(script) as (transport, connection):
+        transport.deliver(request(1))
+        assert await ended_after(transport, trio.current_time()) == pytest.approx(IDLE_SECONDS, abs=2 * SLOT_SECONDS)
+        assert connection.ending is Ending.IDLE
+
+
+async def test_no_limit_to_idleness(autojump_clock: trio.testing.MockClock) -> None:
+    """connections.max.idle.ms=-1 keeps connections forever, and looks at them no more."""
+    transport = MemoryTransport()
+    connection, watch = connection_on(transport, Script())
+    connection._idle_seconds = float("inf")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connection.serve)
+        await settle()
+        await trio.sleep(LOOK_SECONDS + SLOT_SECONDS)
+        assert watch.turn(trio.current_time()) == []
+        assert len(watch) == 0
+        transport.end()
+
+
+async def test_a_request_that_never_finishes_arriving(autojump_clock: trio.testing.MockClock) -> None:
+    """A slow or stuck sender holds a buffer for FRAME_GRACE_SECONDS, not forever."""
+    async with connected(Script()) as (transport, connection):
+        await trio.sleep(IDLE_SECONDS / 2)  # at rest, so its next look is far away
+        transport.deliver(frame_prefix(900) + b"x" * 10)
+        taken = await ended_after(transport, trio.current_time())
+        assert FRAME_GRACE_SECONDS < taken < FRAME_GRACE_SECONDS + 2 * LOOK_SECONDS
+        assert connection.ending is Ending.UNFINISHED
+
+
+async def test_a_request_that_waits_for_its_turn_has_arrived(autojump_clock: trio.testing.MockClock) -> None:
+    """A JoinGroup may wait for minutes; what the peer has sent behind it is not late."""
     joined = trio.Event()
     script = Script(_1=after(joined))
     script.eager = False
-    async with connected(script) as (transport, connection):
-        transport.deliver(request(1) + request(2))
-        await settle()
-        assert connection.overdue(trio.current_time()) is None
-        await trio.sleep(IDLE_SECONDS + 1)
-        assert connection.overdue(trio.current_time()) is None
+    async with connected(script) as (transport, _):
+        transport.deliver(request(1) + request(2) + request(3)[:5])
+        await trio.sleep(IDLE_SECONDS - 1)
         joined.set()
         await settle()
         assert replies(transport) == [1, 2]
 
 
-async def test_a_peer_that_does_not_read_is_overdue(autojump_clock: trio.testing.MockClock) -> None:
-    """A reply that cannot be sent holds its buffers for WRITE_STALL_SECONDS; any progress starts the time anew."""
+async def test_a_peer_that_does_not_read(autojump_clock: trio.testing.MockClock) -> None:
+    """A reply that cannot be sent holds its buffers for WRITE_STALL_SECONDS; any progress starts the time again."""
     async with connected(Script(), takes=5) as (transport, connection):
         transport.deliver(request(1))
-        await settle()
-        assert connection.overdue(trio.current_time()) is None
         await trio.sleep(WRITE_STALL_SECONDS - 1)
         transport.take(1)
+        taken = await ended_after(transport, trio.current_time())
+        assert WRITE_STALL_SECONDS < taken < WRITE_STALL_SECONDS + 3 * LOOK_SECONDS
+        assert connection.ending is Ending.NOT_READING
+
+
+async def test_what_was_sent_before_the_end_is_answered() -> None:
+    """A peer that closes its sending side gets its replies, as on Kafka: of a Fetch that waits, and what is behind."""
+    fetched = trio.Event()
+    async with connected(Script(_1=after(fetched))) as (transport, connection):
+        transport.deliver(request(1) + request(2))
+        transport.end()
         await settle()
-        assert connection.overdue(trio.current_time()) is None
-        await trio.sleep(WRITE_STALL_SECONDS + 1)
-        assert connection.overdue(trio.current_time()) == "the peer does not read its replies"
-        transport.take(1000)
+        assert not transport.closed
+        fetched.set()
+        await settle()
+        assert replies(transport) == [1, 2]
+        assert transport.closed
+        assert connection.ending is Ending.LEFT
+
+
+@pytest.mark.parametrize("behind", [0, MAX_QUEUED + 5])
+@pytest.mark.parametrize("eager", [True, False])
+async def test_a_peer_that_goes_while_it_waits_gives_its_place_back(
+    eager: bool, behind: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """C12: one whose JoinGroup or Fetches are parked is not waited for longer than ENDED_SECONDS after its end."""
+    script = Script(**{f"_{number}": after(trio.Event()) for number in range(behind + 1)})
+    script.eager = eager
+    async with connected(script) as (transport, connection):
+        transport.deliver(b"".join(request(number) for number in range(behind + 1)))
+        await trio.sleep(60)
+        assert not transport.closed
+        transport.end()
+        assert await ended_after(transport, trio.current_time()) <= ENDED_SECONDS + 2 * LOOK_SECONDS
+        assert connection.ending is Ending.GONE
+
+
+async def test_a_peer_that_resets_is_seen_at_the_next_look(autojump_clock: trio.testing.MockClock) -> None:
+    """There is nobody left to answer."""
+    script = Script(_1=after(trio.Event()))
+    script.eager = False
+    async with connected(script) as (transport, connection):
+        transport.deliver(request(1))
+        await trio.sleep(60)
+        transport.resets = True
+        assert await ended_after(transport, trio.current_time()) <= LOOK_SECONDS + SLOT_SECONDS
+        assert connection.ending is Ending.GONE
+
+
+async def test_statistics_of_a_connection(autojump_clock: trio.testing.MockClock) -> None:
+    """A frozen value: what came, what went, what waits, and for how long there was nothing."""
+    parked = trio.Event()
+    async with connected(Script(_2=after(parked))) as (transport, connection):
+        transport.deliver(request(1) + request(2))
+        await settle()
+        await trio.sleep(3)
+        found = connection.statistics()
+        assert (found.requests, found.received_bytes) == (2, 2 * len(request(1)))
+        assert found.sent_bytes == len(transport.sent_bytes) > 0
+        assert (found.replies_waiting, found.still) == (1, 3)
+        parked.set()
+        await settle()
+        assert connection.statistics().replies_waiting == 0
 
 
 async def test_stopping_waits_for_acknowledgements_under_way() -> None:
@@ -376,17 +519,9 @@ async def test_stopping_waits_for_acknowledgements_under_way() -> None:
         assert replies(transport) == [1]
 
 
-async def test_stopping_does_not_wait_for_a_peer_that_has_gone() -> None:
-    """An acknowledgement that nobody is there to read any more holds up no stop."""
-    transport = MemoryTransport()
-    config = SimpleNamespace(socket_request_max_bytes=1000, connections_max_idle_ms=IDLE_SECONDS * 1000)
-    services: Any = SimpleNamespace(
-        config=config, request_memory=RequestMemory(-1), offload=InlineOffload(), turns=Turns()
-    )
-    script: Any = Script(_1=after(trio.Event()))
-    connection = Connection(transport, Peer("192.0.2.1", 50_000), services, script)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(connection.serve)
+async def test_stopping_does_not_wait_for_a_peer_that_has_gone(autojump_clock: trio.testing.MockClock) -> None:
+    """An acknowledgement that no peer is there to read any more holds up no stop."""
+    async with connected(Script(_1=after(trio.Event()))) as (transport, connection), trio.open_nursery() as nursery:
         transport.deliver(request(1))
         await settle()
         nursery.start_soon(connection.quiet)

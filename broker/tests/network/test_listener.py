@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import trio
 import trio.testing
 
 from broker.network import listener
-from broker.network.listener import CutShort, Listener, ListenError, SocketTransport
+from broker.network.listener import CutShort, Listener, ListenError, PeerSide, SocketTransport
 
 
 class Slice:
@@ -113,6 +114,62 @@ async def test_closing_wakes_whoever_waits() -> None:
                 nursery.start_soon(transport.wait_readable)
                 await trio.testing.wait_all_tasks_blocked()
                 transport.close()
+
+
+@pytest.mark.parametrize("portable", [False, True], ids=["poll", "portable"])
+async def test_how_the_peers_side_stands(portable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open, ended (also when it may still read), or reset; found without reading anything."""
+    monkeypatch.setattr(listener, "PORTABLE", portable)
+    async with connected() as (transport, peer):
+        assert transport.peer_side() is PeerSide.OPEN
+        await peer.send_eof()
+        await transport.wait_readable()
+        assert transport.peer_side() is PeerSide.ENDED
+        assert not transport.send_now([b"still read"])
+        assert await peer.receive_some() == b"still read"
+    async with connected() as (transport, peer):
+        reset(peer)
+        await transport.wait_readable()
+        assert transport.peer_side() is PeerSide.GONE
+
+
+def reset(peer: trio.SocketStream) -> None:
+    """Close it as a killed machine's system does."""
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.socket.close()
+
+
+@pytest.mark.skipif(not listener._PEER_ENDED, reason="the platform has no POLLRDHUP")
+async def test_a_peer_that_resets_after_its_end_is_gone() -> None:
+    """While its last request waits, it may yet go for good."""
+    async with connected() as (transport, peer):
+        await peer.send_eof()
+        await transport.wait_readable()
+        assert transport.peer_side() is PeerSide.ENDED
+        reset(peer)
+        with trio.fail_after(10):
+            while transport.peer_side() is not PeerSide.GONE:
+                await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.skipif(not listener._PEER_ENDED, reason="the platform has no POLLRDHUP")
+async def test_an_end_is_seen_behind_bytes_that_were_not_read() -> None:
+    """A connection that does not read because it has enough to do sees its peer go all the same."""
+    async with connected() as (transport, peer):
+        await peer.send_all(b"requests that wait for their turn")
+        await transport.wait_readable()
+        assert transport.peer_side() is PeerSide.OPEN
+        await peer.send_eof()
+        with trio.fail_after(10):
+            while transport.peer_side() is not PeerSide.ENDED:
+                await trio.lowlevel.checkpoint()
+        assert transport.received == 0
+
+
+async def test_a_peer_that_lost_its_power_is_asked_for() -> None:
+    """As on Kafka: TCP's own keepalive is on."""
+    async with connected() as (transport, _):
+        assert transport._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 async def test_an_ipv4_peer_keeps_its_address_on_a_listener_for_all() -> None:

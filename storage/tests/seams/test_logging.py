@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from storage.seams.clock import VirtualClock
-from storage.seams.logging import LogLines
+from storage.seams.logging import LogLines, RateLimitedLogger
 
 HOSTILE = "a\nERROR forged\r\x1b[2J\x00\u2028\x85b"
 
@@ -138,6 +138,71 @@ def test_logging_never_fails() -> None:
         lines, out = logs(form)
         lines.logger("x").info("kept", field=Secretive())
         assert "kept" in out.getvalue()
+
+
+class Limited:
+    """A rate-limited logger on a clock that the test sets."""
+
+    def __init__(self) -> None:
+        lines, self.stream = logs("json")
+        self.now = 100.0
+        self.log = RateLimitedLogger(lines.logger("network"), lambda: self.now)
+
+    def written(self) -> list[tuple[str, object, int]]:
+        """Each line: event, peer, how many were left out before it."""
+        found = [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        return [(line["event"], line["peer"], line.get("left_out", 0)) for line in found]
+
+
+def test_a_rush_of_lines_is_one_a_second() -> None:
+    """The first is written at once, the last when the second is over, with the number of those between them."""
+    limited = Limited()
+    for peer in range(3_000):
+        limited.log.info("closed", peer=peer)
+    limited.log.flush()
+    assert limited.written() == [("closed", 0, 0)]
+    assert limited.log.holds
+    limited.now += 1.0
+    limited.log.flush()
+    assert limited.written() == [("closed", 0, 0), ("closed", 2_999, 2_998)]
+    assert not limited.log.holds
+    limited.now += 1.0
+    limited.log.flush()
+    assert len(limited.written()) == 2
+
+
+def test_a_rush_that_goes_on_says_so_every_second() -> None:
+    """The next line of the kind counts those held back; none is lost, none counted twice."""
+    limited = Limited()
+    for peer in range(50):
+        limited.log.info("closed", peer=peer)
+        limited.now += 0.125
+        if peer % 7 == 0:
+            limited.log.flush()
+    limited.now += 1.0
+    limited.log.flush()
+    written = limited.written()
+    assert len(written) <= 8
+    assert sum(1 + left_out for _, _, left_out in written) == 50
+
+
+def test_kinds_do_not_wait_for_each_other() -> None:
+    """The kind is the event, or what the caller says where the event's words vary."""
+    limited = Limited()
+    limited.log.info("closed", peer=1)
+    limited.log.warning("refused", peer=2)
+    limited.log.warning("a frame of 5 bytes", kind="FrameTooLarge", peer=3)
+    limited.log.error("a frame of 6 bytes", kind="FrameTooLarge", peer=4)
+    assert [event for event, _, _ in limited.written()] == ["closed", "refused", "a frame of 5 bytes"]
+
+
+def test_one_line_now_and_then_is_written_as_it_is() -> None:
+    """Nothing changes where there is no rush."""
+    limited = Limited()
+    for peer in range(3):
+        limited.log.info("closed", peer=peer)
+        limited.now += 1.0
+    assert limited.written() == [("closed", 0, 0), ("closed", 1, 0), ("closed", 2, 0)]
 
 
 def test_structlog_is_loaded_by_the_first_line_that_is_written() -> None:

@@ -8,7 +8,7 @@ advertised.listeners: Where clients are told to connect, as NAME://host:port for
 background.threads: Threads for chores such as deleting files.
 connection.failed.authentication.delay.ms: How long a refused login waits before its connection is closed, which slows
  guessing down.
-connections.max.idle.ms: A connection on which nothing happened for this long is closed; zero or less keeps it for ever.
+connections.max.idle.ms: A connection on which nothing happened for this long is closed; zero or less keeps it forever.
 connections.max.reauth.ms: Longest time a SASL login lasts before the client must log in again; 0 asks for it never.
 delete.records.purgatory.purge.interval.requests: After how many DeleteRecords requests finished waiters are cleared.
 early.start.listeners: Listeners that open before the authorizer has finished loading.
