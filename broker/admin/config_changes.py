@@ -44,8 +44,9 @@ from broker.config.keys import (
     Value,
     broker_key,
     groups,
+    text_of,
 )
-from broker.config.keys.definition import split_list
+from broker.config.keys.definition import split_list, trimmed
 from broker.config.settings import Contradiction
 from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.features import MIN_INSYNC_REPLICAS
@@ -293,6 +294,7 @@ def check_group_configs(overrides: Mapping[str, str], config: BrokerConfig) -> N
         if key is None:
             raise KafkaError(ErrorCode.INVALID_CONFIG, f"there is no group config {name}")
         values[name] = _parse(key, text, ErrorCode.INVALID_CONFIG)
+    _check_group_names(overrides, values, config)
     for name, limits in groups.LIMITS.items():
         if name in values:
             value = _number(values[name])
@@ -307,6 +309,23 @@ def check_group_configs(overrides: Mapping[str, str], config: BrokerConfig) -> N
             interval = _number(values.get(faster, config.get(groups.BROKER_SYNONYM[faster])))
             if timeout <= interval:
                 raise KafkaError(ErrorCode.INVALID_CONFIG, f"{slower}={timeout} is not above {faster}={interval}")
+
+
+def _check_group_names(overrides: Mapping[str, str], values: Mapping[str, Value], config: BrokerConfig) -> None:
+    """What names and lists of a group may hold, beyond their types."""
+    assignor, served = values.get("streams.assignor.name"), config.get("group.streams.assignors")
+    if assignor is not None and isinstance(served, tuple) and assignor not in served:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{assignor} is none of group.streams.assignors, {text_of(served)}")
+    tags = values.get("streams.rack.aware.assignment.tags")
+    if isinstance(tags, tuple) and len(tags) < len(
+        split_list(trimmed(overrides["streams.rack.aware.assignment.tags"]))
+    ):
+        raise KafkaError(ErrorCode.INVALID_CONFIG, "streams.rack.aware.assignment.tags names a tag twice")
+    letters = values.get("errors.deadletterqueue.topic.name")
+    if isinstance(letters, str) and letters.startswith("__"):
+        raise KafkaError(
+            ErrorCode.INVALID_CONFIG, f"errors.deadletterqueue.topic.name={letters}: an internal topic takes no records"
+        )
 
 
 def _number(value: Value) -> int:

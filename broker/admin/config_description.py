@@ -150,8 +150,9 @@ def describe_topic(overrides: Mapping[str, str], config: BrokerConfig) -> list[C
 
 
 def describe_group(overrides: Mapping[str, str], config: BrokerConfig) -> list[ConfigEntry]:
-    """Every group key, for a group with these overrides."""
-    return _overridden(_inherited_by_groups(config), GROUP_KEYS, overrides, ConfigSource.GROUP_CONFIG)
+    """Every group key, for a group with these overrides; internal ones only where they are overridden."""
+    entries = _overridden(_inherited_by_groups(config), GROUP_KEYS, overrides, ConfigSource.GROUP_CONFIG)
+    return [entry for entry in entries if entry.name in overrides or not GROUP_KEYS[entry.name].internal]
 
 
 # Tools describe all topics at once. What topics share is worked out once for each BrokerConfig; there is one at a time.
@@ -177,7 +178,7 @@ def _inherited_by_topics(config: BrokerConfig) -> Mapping[str, ConfigEntry]:
 
 @lru_cache(maxsize=2)
 def _inherited_by_groups(config: BrokerConfig) -> Mapping[str, ConfigEntry]:
-    """The entries of a group without overrides."""
+    """The entries of a group without overrides, internal keys included."""
     entries: dict[str, ConfigEntry] = {}
     for key in GROUP_KEYS.values():
         synonym = groups.BROKER_SYNONYM.get(key.name)

@@ -14,6 +14,7 @@ from broker.config.keys.definition import (
     INT,
     LATER,
     LIST,
+    LONG,
     STRING,
     ConfigKey,
     at_least,
@@ -22,12 +23,14 @@ from broker.config.keys.definition import (
 )
 
 KEYS: Final = (
+    ConfigKey("consumer.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
     ConfigKey("consumer.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
     ConfigKey("consumer.heartbeat.interval.ms", INT, "5000", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("consumer.session.timeout.ms", INT, "45000", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("errors.deadletterqueue.copy.record.enable", BOOLEAN, "false", None, CLUSTER_WIDE, LATER),
     ConfigKey("errors.deadletterqueue.topic.name", STRING, "", None, CLUSTER_WIDE, LATER),
     ConfigKey("share.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
+    ConfigKey("share.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
     ConfigKey("share.auto.offset.reset", STRING, "latest", share_offset_reset, CLUSTER_WIDE, LATER),
     ConfigKey("share.delivery.count.limit", INT, "5", at_least(2), CLUSTER_WIDE, LATER),
     ConfigKey("share.heartbeat.interval.ms", INT, "5000", at_least(1), CLUSTER_WIDE, LATER),
@@ -44,12 +47,16 @@ KEYS: Final = (
     ConfigKey("share.renew.acknowledge.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER),
     ConfigKey("share.session.timeout.ms", INT, "45000", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("streams.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
+    ConfigKey("streams.acceptable.recovery.lag", LONG, "10000", at_least(0), CLUSTER_WIDE, LATER, True),
     ConfigKey("streams.assignor.name", STRING, "sticky", None, CLUSTER_WIDE, LATER),
+    ConfigKey("streams.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
     ConfigKey("streams.heartbeat.interval.ms", INT, "5000", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("streams.initial.rebalance.delay.ms", INT, "3000", at_least(0), CLUSTER_WIDE, LATER),
     ConfigKey("streams.num.standby.replicas", INT, "0", at_least(0), CLUSTER_WIDE, LATER),
+    ConfigKey("streams.num.warmup.replicas", INT, "2", at_least(0), CLUSTER_WIDE, LATER, True),
     ConfigKey("streams.rack.aware.assignment.tags", LIST, "", None, CLUSTER_WIDE, LATER),
     ConfigKey("streams.session.timeout.ms", INT, "45000", at_least(1), CLUSTER_WIDE, LATER),
+    ConfigKey("streams.task.offset.interval.ms", INT, "60000", at_least(1), CLUSTER_WIDE, LATER, True),
 )
 
 CLIENT_METRICS_KEYS: Final = (
@@ -106,7 +113,9 @@ LIMITS: Final = {
         "group.streams.max.heartbeat.interval.ms",
     ),
     "streams.num.standby.replicas": (None, "group.streams.max.standby.replicas"),
+    "streams.num.warmup.replicas": (None, "group.streams.max.warmup.replicas"),
     "streams.session.timeout.ms": ("group.streams.min.session.timeout.ms", "group.streams.max.session.timeout.ms"),
+    "streams.task.offset.interval.ms": ("group.streams.min.task.offset.interval.ms", None),
 }
 """Group key -> the broker keys of its least and its greatest value."""
 

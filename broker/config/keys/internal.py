@@ -27,12 +27,26 @@ from broker.config.keys.definition import (
 )
 
 DEFAULT_PERSISTER: Final = "org.apache.kafka.server.share.persister.DefaultStatePersister"
+DEFAULT_DEAD_LETTERS: Final = "org.apache.kafka.server.share.dlq.DefaultShareGroupDLQManager"
 FOREVER: Final = "9223372036854775807"
 
 KEYS: Final = (
     ConfigKey("controller.performance.always.log.threshold.ms", LONG, "2000", at_least(0), READ_ONLY, NOTHING, True),
     ConfigKey("controller.performance.sample.period.ms", LONG, "60000", at_least(100), READ_ONLY, NOTHING, True),
+    ConfigKey("group.consumer.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
     ConfigKey("group.consumer.regex.refresh.interval.ms", INT, "600000", at_least(10000), READ_ONLY, LATER, True),
+    ConfigKey("group.share.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
+    ConfigKey(
+        "group.share.dlq.manager.class.name",
+        STRING,
+        DEFAULT_DEAD_LETTERS,
+        nothing_but(
+            DEFAULT_DEAD_LETTERS, because="no Java class is loaded here, so no record is where it would put it"
+        ),
+        READ_ONLY,
+        REFUSED,
+        True,
+    ),
     ConfigKey("group.share.initialize.retry.interval.ms", INT, "30000", at_least(1), READ_ONLY, LATER, True),
     ConfigKey(
         "group.share.persister.class.name",
@@ -43,6 +57,12 @@ KEYS: Final = (
         REFUSED,
         True,
     ),
+    ConfigKey("group.streams.acceptable.recovery.lag", LONG, "10000", at_least(0), READ_ONLY, LATER, True),
+    ConfigKey("group.streams.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
+    ConfigKey("group.streams.max.warmup.replicas", INT, "20", at_least(0), READ_ONLY, LATER, True),
+    ConfigKey("group.streams.min.task.offset.interval.ms", INT, "15000", at_least(1), READ_ONLY, LATER, True),
+    ConfigKey("group.streams.num.warmup.replicas", INT, "2", at_least(0), READ_ONLY, LATER, True),
+    ConfigKey("group.streams.task.offset.interval.ms", INT, "60000", at_least(1), READ_ONLY, LATER, True),
     ConfigKey("internal.metadata.delete.delay.millis", LONG, "60000", None, READ_ONLY, NOTHING, True),
     ConfigKey("internal.metadata.log.segment.bytes", INT, None, None, READ_ONLY, ACTS, True),
     ConfigKey("internal.metadata.max.batch.size.in.bytes", INT, "8388608", None, READ_ONLY, NOTHING, True),

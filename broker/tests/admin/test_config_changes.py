@@ -243,6 +243,16 @@ def test_secrets_stay_out_of_refusals() -> None:
         ("share.partition.max.record.locks", "50000", CONFIG), ("share.session.timeout.ms", "44999", CONFIG),
         ("share.renew.acknowledge.enable", "maybe", CONFIG), ("streams.num.standby.replicas", "3", CONFIG),
         ("streams.initial.rebalance.delay.ms", "-1", CONFIG), ("streams.num.standby.replicas", "2", None),
+        ("streams.assignor.name", "sticky", None), ("streams.assignor.name", " sticky ", None),
+        ("streams.assignor.name", "Sticky", CONFIG), ("streams.assignor.name", "", CONFIG),
+        ("streams.assignor.name", "sticky,x", CONFIG), ("streams.rack.aware.assignment.tags", "A,a", None),
+        ("streams.rack.aware.assignment.tags", " ", None), ("streams.rack.aware.assignment.tags", "a, a", CONFIG),
+        ("streams.rack.aware.assignment.tags", "a,,b", CONFIG), ("streams.num.warmup.replicas", "20", None),
+        ("streams.num.warmup.replicas", "21", CONFIG), ("streams.task.offset.interval.ms", "15000", None),
+        ("streams.task.offset.interval.ms", "14999", CONFIG), ("streams.acceptable.recovery.lag", "-1", CONFIG),
+        ("share.assignor.offload.enable", "false", None), ("consumer.assignor.offload.enable", "x", CONFIG),
+        ("errors.deadletterqueue.topic.name", "bad name!", None), ("errors.deadletterqueue.topic.name", "_x", None),
+        ("errors.deadletterqueue.topic.name", " __x", CONFIG), ("errors.deadletterqueue.topic.name", "", None),
     ],
 )  # fmt: skip
 def test_what_a_group_may_be_given(key: str, value: str, code: ErrorCode | None) -> None:

@@ -217,6 +217,21 @@ def test_a_groups_own_value_comes_first() -> None:
     )
 
 
+def test_a_groups_internal_keys_are_shown_where_they_are_set() -> None:
+    """With the broker's key among the synonyms, as for any other; unset they are hidden, also from who asks by name."""
+    world = World().with_(ResourceType.GROUP, "g", streams_num_warmup_replicas="3")
+    assert world.one(ResourceType.GROUP, "g", "streams.num.warmup.replicas") == (
+        "3",
+        ConfigSource.GROUP_CONFIG,
+        [
+            ("streams.num.warmup.replicas", "3", "GROUP_CONFIG"),
+            ("group.streams.num.warmup.replicas", "2", "DEFAULT_CONF"),
+        ],
+    )
+    assert len(world.all(ResourceType.GROUP, "g")) == 22
+    assert "streams.task.offset.interval.ms" not in world.all(ResourceType.GROUP, "g")
+
+
 def test_client_metrics_subscriptions() -> None:
     """Three keys, with defaults that have no synonym."""
     world = World().with_(ResourceType.CLIENT_METRICS, "m", interval_ms="100")

@@ -7,9 +7,18 @@ allow.everyone.if.no.acl.found: Whether a resource without access rules is open 
 controller.performance.always.log.threshold.ms: Controller events slower than this are always logged.
 controller.performance.sample.period.ms: Over which time the controller's slowest event is told.
 follower.replication.throttled.rate: Bytes per second for throttled replicas that this broker copies.
+group.consumer.assignor.offload.enable: Whether assignments of consumer groups are computed beside other work.
 group.consumer.regex.refresh.interval.ms: How often a consumer group's topic pattern is matched anew.
+group.share.assignor.offload.enable: Whether assignments of share groups are computed beside other work.
+group.share.dlq.manager.class.name: The class that writes undeliverable records of share groups elsewhere.
 group.share.initialize.retry.interval.ms: Pause before the state of a share group is initialised again.
 group.share.persister.class.name: The class that keeps the state of share groups.
+group.streams.acceptable.recovery.lag: How far a task of a streams group may lag behind and still count as caught up.
+group.streams.assignor.offload.enable: Whether assignments of streams groups are computed beside other work.
+group.streams.max.warmup.replicas: Greatest streams.num.warmup.replicas a group may have.
+group.streams.min.task.offset.interval.ms: Least streams.task.offset.interval.ms a group may have.
+group.streams.num.warmup.replicas: Warm-up copies that a streams group may have at one time.
+group.streams.task.offset.interval.ms: How often members of streams groups say how far their tasks are.
 internal.metadata.delete.delay.millis: How long removed files of the metadata log stay.
 internal.metadata.log.segment.bytes: Segment size of the metadata log, without the usual lower bound.
 internal.metadata.max.batch.size.in.bytes: Largest batch in the metadata log.
