@@ -1,8 +1,7 @@
 """The storage engines, named here and nowhere else in the broker: which one a configuration asks for, what it is given.
 
-The cleaner of the local engine knows logs that a client has asked for; that there are others, untouched since the
-start, only the cluster's image says. Settings may change while the broker runs (KIP-226) and count from the next
-cleaning on.
+Everything else knows the contract (`storage/engine.py`). `store_settings` is what of the configuration counts for all
+logs at once; it may change while the broker runs (KIP-226), and the server hands the engine what is in force.
 
 Departs from Kafka: there is one cleaner, whatever `log.cleaner.threads` says; it has all of
 `log.cleaner.dedupe.buffer.size`.
@@ -12,19 +11,16 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from broker.config.settings import BrokerConfig
-from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from storage.engine import LogStore
 from storage.progress import Progress
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
 from storage.seams.offload import Offload
-
-if TYPE_CHECKING:
-    from storage.local.cleaner import CleanerSettings
+from storage.store_settings import CleanerSettings, StoreSettings
 
 LEAST_CLEANER_MEMORY: Final = 1 << 20
 """Bytes; with less, Kafka does not start."""
@@ -37,7 +33,7 @@ def make_store(
     if config.memory:
         from storage.memory.engine import MemoryStore
 
-        return MemoryStore(clock, entropy, producer_expiration=config.producer_id_expiration_ms)
+        return MemoryStore(clock, entropy, settings=store_settings(config))
     from storage.local.engine import LocalStore
     from storage.seams.apart import ProcessApart, ThreadApart
     from storage.seams.disk import SystemDisk
@@ -50,9 +46,7 @@ def make_store(
         clock=clock,
         entropy=entropy,
         offload=offload,
-        producer_expiration=config.producer_id_expiration_ms,
-        retention_check_ms=config.log_retention_check_interval_ms,
-        cleaner=cleaner_settings(config),
+        settings=store_settings(config),
         apart=ProcessApart(ThreadApart(offload)),
         progress=progress(),
     )
@@ -66,32 +60,17 @@ def _elsewhere(config: BrokerConfig) -> dict[str, str]:
     return {CLUSTER_METADATA: named}
 
 
-def connect_cleaner(config: BrokerConfig, store: LogStore, cluster: ClusterCoordinator) -> None:
-    """Let the cleaner, if the engine has one, follow the broker's settings."""
-    if config.memory:
-        return
-    from storage.local.engine import LocalStore
-
-    assert isinstance(store, LocalStore)
-    cleaner = store.cleaner
-    cleaner.configure(cleaner_settings(config))
-
-    def follow(change: ClusterChange) -> None:
-        if change.broker_configs_changed:
-            cleaner.configure(cleaner_settings(cluster.config))
-
-    cluster.subscribe(follow)
-
-
-def cleaner_settings(config: BrokerConfig) -> CleanerSettings:
-    """The `log.cleaner.` settings in force, brought into ranges in which a cleaner can work."""
-    from storage.local.cleaner import CleanerSettings
-
-    return CleanerSettings(
-        enable=config.log_cleaner_enable,
-        backoff_ms=config.log_cleaner_backoff_ms,
-        memory=max(config.log_cleaner_dedupe_buffer_size, LEAST_CLEANER_MEMORY),
-        load_factor=min(max(config.log_cleaner_io_buffer_load_factor, 0.1), 0.95),
-        buffer_size=config.log_cleaner_io_buffer_size,
-        bytes_per_second=max(config.log_cleaner_io_max_bytes_per_second, 1.0),
+def store_settings(config: BrokerConfig) -> StoreSettings:
+    """The settings in force for all logs, brought into ranges in which a cleaner can work."""
+    return StoreSettings(
+        producer_expiration_ms=config.producer_id_expiration_ms,
+        retention_check_ms=config.log_retention_check_interval_ms,
+        cleaner=CleanerSettings(
+            enable=config.log_cleaner_enable,
+            backoff_ms=config.log_cleaner_backoff_ms,
+            memory=max(config.log_cleaner_dedupe_buffer_size, LEAST_CLEANER_MEMORY),
+            load_factor=min(max(config.log_cleaner_io_buffer_load_factor, 0.1), 0.95),
+            buffer_size=config.log_cleaner_io_buffer_size,
+            bytes_per_second=max(config.log_cleaner_io_max_bytes_per_second, 1.0),
+        ),
     )

@@ -113,7 +113,7 @@ class Partitions:
         if topic is None or not 0 <= index < topic.partition_count:
             return None
         config = self.log_config(topic)
-        log = self._store.log(LogSpec(topic.name, topic.topic_id, index, config))
+        log = self._store.log(LogSpec(topic.name, topic.topic_id, index, config, topic.internal))
         partition = Partition(topic, index, log, config)
         self._hosted[topic.name, index] = partition
         return partition
@@ -123,7 +123,7 @@ class Partitions:
         for topic in list(self._cluster.image.topics.values()):
             config = self.log_config(topic)
             for index in range(topic.partition_count):
-                yield LogSpec(topic.name, topic.topic_id, index, config)
+                yield LogSpec(topic.name, topic.topic_id, index, config, topic.internal)
 
     def log_config(self, topic: Topic) -> LogConfig:
         """How this topic's logs are to be kept."""

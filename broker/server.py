@@ -27,7 +27,7 @@ from broker.context import Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.groups import GroupCoordinator
-from broker.engines import connect_cleaner, make_store
+from broker.engines import make_store, store_settings
 from broker.fetching.sessions import FetchSessions
 from broker.network.connection import leaf
 from broker.network.connections import Connections
@@ -169,6 +169,7 @@ async def _start_services(
         get_logger(__name__).warning(sentence)
     config = cluster.config  # with what AlterConfigs has set (KIP-226)
     partitions = Partitions(store, cluster, config)
+    store.configure(store_settings(config))
     background.start_soon(store.maintain, partitions.specs)
     groups = GroupCoordinator(store=store, cluster=cluster, config=config, clock=clock, entropy=entropy)
     await groups.start(background)
@@ -190,7 +191,7 @@ async def _start_services(
         if change.broker_configs_changed:
             services.config = cluster.config
             partitions.reconfigure(services.config)
+            store.configure(store_settings(services.config))
 
     cluster.subscribe(follow)
-    connect_cleaner(config, store, cluster)
     return services

@@ -31,8 +31,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from kproto.batches.header import BatchHeader
 from kproto.errors import KafkaError
+from storage.blobs import LogBlobs
 from storage.log_config import LogConfig
-from storage.quorum_files import QuorumFiles
+from storage.statistics import StoreStatistics
+from storage.store_settings import StoreSettings
 
 
 class Batch(NamedTuple):
@@ -43,12 +45,17 @@ class Batch(NamedTuple):
 
 
 class LogSpec(NamedTuple):
-    """Which log is meant, and how it is to be kept."""
+    """Which log is meant, and how it is to be kept.
+
+    `internal` says that coordinators keep their state in it: it has to go on when producers are refused for want of
+    room. An engine goes by that, and never by a topic's name.
+    """
 
     topic: str
     topic_id: bytes
     partition: int
     config: LogConfig
+    internal: bool = False
 
 
 class WrongEnd(Exception):
@@ -268,6 +275,11 @@ class PartitionLog(Protocol):
         """New settings, from the next append on."""
         ...
 
+    def go_on_in(self, leader_epoch: int) -> None:
+        """Stamp appends with `leader_epoch`, if that is newer: for an empty log, which cannot know its epoch, behind a
+        snapshot that does. An engine with one epoch keeps it."""
+        ...
+
     def producers(self) -> Sequence[OpenProducer]:
         """The producers this log remembers."""
         ...
@@ -291,6 +303,10 @@ class LogStore(Protocol):
         """Make everything durable and leave a mark that makes the next start instant."""
         ...
 
+    def configure(self, settings: StoreSettings) -> None:
+        """New settings for all logs, from now on; at any time, also before `open`."""
+        ...
+
     async def maintain(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
         """Upkeep in the background (checkpoints, flushes by time, retention, compaction), forever: the broker runs it
         as a task beside everything else, and cancels it to stop.
@@ -309,8 +325,8 @@ class LogStore(Protocol):
         """The log of `spec`, the same object each time. It is created, empty, by its first append if need be."""
         ...
 
-    def quorum_files(self, spec: LogSpec) -> QuorumFiles:
-        """What the log of `spec` has beside its records; for the cluster's own log, which alone has such files."""
+    def blobs(self, spec: LogSpec) -> LogBlobs:
+        """What the log of `spec` has beside its records."""
         ...
 
     def existing(self) -> Collection[tuple[str, int]]:
@@ -335,6 +351,10 @@ class LogStore(Protocol):
 
     async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
         """The same, waiting where needed."""
+        ...
+
+    def statistics(self) -> StoreStatistics:
+        """What the engine does, in numbers; cheap, and without side effects."""
         ...
 
     def log_directories(self) -> Sequence[LogDirectory]:

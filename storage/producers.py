@@ -445,6 +445,10 @@ class LogProducers:
                     ),
                 )
 
+    def configure(self, expiration: int) -> None:
+        """Another `producer.id.expiration.ms`: it counts for the producers that are remembered, too."""
+        self.expiration = expiration
+
     def expire(self, now: int) -> int:
         """Free what is remembered of expired producers; returns how many. No verdict depends on when this is done."""
         gone = [producer_id for producer_id, producer in self._producers.items() if self._expired(producer, now)]

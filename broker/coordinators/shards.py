@@ -215,7 +215,7 @@ class Shards(Generic[MachineT]):
             self._host(index, log)
 
     def _log(self, topic: ShardedTopic, index: int) -> PartitionLog:
-        return self._store.log(LogSpec(topic.name, topic.topic_id, index, topic.config))
+        return self._store.log(LogSpec(topic.name, topic.topic_id, index, topic.config, internal=True))
 
     def _host(self, index: int, log: PartitionLog) -> _Shard[MachineT]:
         shard = self._open[index] = _Shard(log, self._new_runtime(log))

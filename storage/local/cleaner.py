@@ -26,7 +26,6 @@ Source: org.apache.kafka.storage.internals.log.{LogCleaner, LogCleanerManager}.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import trio
@@ -49,22 +48,11 @@ from storage.seams.apart import Apart, ProcessDied
 from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.logging import get_logger
 from storage.seams.pacing import Pace
+from storage.statistics import CleanerStatistics
+from storage.store_settings import CleanerSettings
 
 TRY_AGAIN_MS: Final = 5 * 60 * 1000
 """After a failure that may pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class CleanerSettings:
-    """Kafka's `log.cleaner.` settings, with its defaults: enable, backoff.ms, dedupe.buffer.size (bytes for keys),
-    io.buffer.load.factor, io.buffer.size (bytes), io.max.bytes.per.second."""
-
-    enable: bool = True
-    backoff_ms: int = 15_000
-    memory: int = 128 << 20
-    load_factor: float = 0.9
-    buffer_size: int = 512 << 10
-    bytes_per_second: float = float("inf")
 
 
 class _Asked(NamedTuple):
@@ -89,6 +77,7 @@ class Cleaner:
         self._log = get_logger("storage")
         self._cleaning: LocalLog | None = None
         self._scope = trio.CancelScope()
+        self._cleanings = self._cleaned_bytes = 0
         self._asked: dict[Key, _Asked] = {}
         self._failed: dict[tuple[Key, bytes], int] = {}  # by log and topic id: when to try again (wall clock)
 
@@ -107,6 +96,11 @@ class Cleaner:
         self._failed.pop((log.key, log.spec.topic_id), None)
         if self._cleaning is log:
             self._scope.cancel()
+
+    def statistics(self) -> CleanerStatistics:
+        """What has been cleaned, and what will not be."""
+        running = self._cleaning is not None
+        return CleanerStatistics(self._cleanings, self._cleaned_bytes, len(self.uncleanable), running)
 
     @property
     def uncleanable(self) -> list[Key]:
@@ -246,6 +240,8 @@ class Cleaner:
         volume.data.clean_offsets[face.key] = end
         await volume.write_clean_offsets()
         self._asked.pop(face.key, None)
+        self._cleanings += 1
+        self._cleaned_bytes += sum([source.size for source in job.sources])
         self._log.info(
             "compacted",
             topic=face.spec.topic,

@@ -27,21 +27,20 @@ import trio
 
 from kproto.errors import KafkaError
 from storage.engine import FetchedRecords, LogDirectory, LogSpec, Read
+from storage.local.blobs import LocalBlobs
 from storage.local.catalog import Catalog, EveryLog
-from storage.local.cleaner import Cleaner, CleanerSettings
+from storage.local.cleaner import Cleaner
 from storage.local.descriptors import Descriptors
 from storage.local.directory import DataDirectory
 from storage.local.expiry import Expiry
 from storage.local.index_file import DamagedIndex, WouldWait
 from storage.local.loading import Loader
 from storage.local.partition_log import LocalLog, Parts, own
-from storage.local.quorum_files import LocalQuorumFiles
 from storage.local.reading import answer, answer_and_warm, rebuild_written
 from storage.local.removal import Removal
 from storage.local.schedule import INFINITE, Schedule
 from storage.local.upkeep import Upkeep
 from storage.local.volume import DEFAULT_OPEN_FILES, Volume
-from storage.producers import EXPIRATION_MS
 from storage.progress import LoggedProgress, Progress
 from storage.seams.apart import Apart, ThreadApart
 from storage.seams.clock import Clock
@@ -49,9 +48,8 @@ from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
 from storage.seams.offload import Offload
-
-RETENTION_CHECK_MS: Final = 5 * 60 * 1000
-"""Kafka's default of `log.retention.check.interval.ms`."""
+from storage.statistics import StoreStatistics
+from storage.store_settings import StoreSettings
 
 VERIFY_AT_STOP_MS: Final = 2000
 """How long a stop may take to verify what is left, so that it is a clean one."""
@@ -60,9 +58,8 @@ VERIFY_AT_STOP_MS: Final = 2000
 class LocalStore:
     """All logs in one directory. `LogStore` says what its methods promise.
 
-    `open_files` bounds the descriptors of segments; `producer_expiration` and `retention_check_ms` are Kafka's
-    `producer.id.expiration.ms` and `log.retention.check.interval.ms`; `cleaner` says how logs are compacted, `apart`
-    where that is done; `progress` is shown how far recovery is. With `cluster_id`, a directory of another cluster is
+    `open_files` bounds the descriptors of segments; `settings` may be replaced later (`configure`); `apart` is where
+    logs are compacted; `progress` is shown how far recovery is. With `cluster_id`, a directory of another cluster is
     refused and a new one belongs to this one; without, a new one gets a random id. `elsewhere` names the directories of
     topics whose logs are not kept in `directory`.
     """
@@ -79,12 +76,11 @@ class LocalStore:
         cluster_id: str | None = None,
         elsewhere: Mapping[str, str] | None = None,
         open_files: int = DEFAULT_OPEN_FILES,
-        producer_expiration: int = EXPIRATION_MS,
-        retention_check_ms: int = RETENTION_CHECK_MS,
-        cleaner: CleanerSettings | None = None,
+        settings: StoreSettings | None = None,
         apart: Apart | None = None,
         progress: Progress | None = None,
     ) -> None:
+        settings = settings or StoreSettings()
         self.volume = Volume(
             DataDirectory(directory, disk, entropy, node_id, cluster_id, elsewhere),
             disk=disk,
@@ -92,7 +88,7 @@ class LocalStore:
             entropy=entropy,
             offload=offload,
             open_files=open_files,
-            producer_expiration=producer_expiration,
+            producer_expiration=settings.producer_expiration_ms,
         )
         self.schedule = Schedule(self.volume)
         self.loader = Loader(self.volume, progress or LoggedProgress())
@@ -100,11 +96,15 @@ class LocalStore:
         self.catalog = Catalog(Parts(self.volume, self.loader, self.schedule, self.removal))
         self.expiry = Expiry(self.volume, self.schedule, self.removal, self.catalog)
         self.upkeep = Upkeep(
-            self.volume, self.loader, self.schedule, self.removal, self.catalog, self.expiry, retention_check_ms
+            self.volume,
+            self.loader,
+            self.schedule,
+            self.removal,
+            self.catalog,
+            self.expiry,
+            settings.retention_check_ms,
         )
-        self.cleaner = Cleaner(
-            self.volume, self.catalog, self.removal, cleaner or CleanerSettings(), apart or ThreadApart(offload)
-        )
+        self.cleaner = Cleaner(self.volume, self.catalog, self.removal, settings.cleaner, apart or ThreadApart(offload))
         self._log = get_logger("storage")
 
     # -- opening and closing -------------------------------------------------------------------------------------------
@@ -147,6 +147,14 @@ class LocalStore:
         assert self.data.identity is not None, "the store must be open"
         return self.data.identity.cluster_id
 
+    def configure(self, settings: StoreSettings) -> None:
+        self.cleaner.configure(settings.cleaner)
+        self.upkeep.configure(settings.retention_check_ms)
+        self.volume.surroundings.configure(settings.producer_expiration_ms)
+        for log in self.catalog:
+            if log.opened is not None:
+                log.opened.producers.configure(settings.producer_expiration_ms)
+
     async def maintain(self, every_log: EveryLog | None = None) -> None:
         """Upkeep, forever: run it as a task beside the broker, cancel it to stop."""
         async with trio.open_nursery() as nursery:
@@ -158,8 +166,8 @@ class LocalStore:
     def log(self, spec: LogSpec) -> LocalLog:
         return self.catalog.log(spec)
 
-    def quorum_files(self, spec: LogSpec) -> LocalQuorumFiles:
-        return LocalQuorumFiles(self.volume, self.catalog, spec)
+    def blobs(self, spec: LogSpec) -> LocalBlobs:
+        return LocalBlobs(self.volume, spec)
 
     def existing(self) -> Collection[tuple[str, int]]:
         return self.data.present.keys()
@@ -239,6 +247,17 @@ class LocalStore:
     def has_stopped(self) -> bool:
         """True after a disk error that nothing can make good."""
         return self.volume.health.has_stopped
+
+    def statistics(self) -> StoreStatistics:
+        return StoreStatistics(
+            logs=len(self.data.present),
+            open_logs=sum([log.opened is not None for log in self.catalog]),
+            open_files=len(self.descriptors),
+            has_stopped=self.has_stopped,
+            flushes=self.volume.flusher.statistics(),
+            cleaner=self.cleaner.statistics(),
+            upkeep=self.upkeep.statistics(),
+        )
 
     def log_directories(self) -> Sequence[LogDirectory]:
         data = self.data

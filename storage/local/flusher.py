@@ -26,6 +26,7 @@ from storage.local.log import Log, Unsynced
 from storage.local.surroundings import Health
 from storage.seams.disk import Disk
 from storage.seams.offload import Offload
+from storage.statistics import FlushStatistics
 
 PARALLEL: Final = 4
 """Threads per round. Syncs of different files at the same time share a journal commit of the file system."""
@@ -58,7 +59,7 @@ class Flusher:
         self._health = health
         self._wanted: dict[Durable, None] = {}
         self._round_over: trio.Event | None = None  # set while a round runs
-        self.rounds = 0
+        self._rounds = self._syncs = self._waiting = self._failures = 0
 
     async def wait(self, target: Durable, end: int) -> None:
         """Return when `target` is durable below offset `end`. Raises KafkaError(KAFKA_STORAGE_ERROR)."""
@@ -73,10 +74,14 @@ class Flusher:
             if log.failure is not None:
                 raise log.broken()
             self._wanted[target] = None
-            if self._round_over is not None:
-                await self._round_over.wait()
-            else:
-                await self._run_round()
+            self._waiting += 1
+            try:
+                if self._round_over is not None:
+                    await self._round_over.wait()
+                else:
+                    await self._run_round()
+            finally:
+                self._waiting -= 1
 
     async def flush(self, targets: Sequence[Durable]) -> None:
         """Sync these logs as they are now, in one round. A failure stops their directory; it is not raised."""
@@ -86,9 +91,13 @@ class Flusher:
             self._wanted[target] = None
         await self._run_round()
 
+    def statistics(self) -> FlushStatistics:
+        """Rounds, and who waits for one."""
+        return FlushStatistics(self._rounds, self._syncs, self._waiting, self._failures)
+
     async def _run_round(self) -> None:
         over = self._round_over = trio.Event()
-        self.rounds += 1
+        self._rounds += 1
         wanted, self._wanted = self._wanted, {}
         jobs = [(target, log, log.take_unsynced()) for target in wanted if (log := target.opened) is not None]
         failures: list[OSError | None] = [None] * len(jobs)
@@ -100,9 +109,12 @@ class Flusher:
                     await self._sync_in_parallel([job[2] for job in jobs], failures)
             for (target, log, unsynced), failure in zip(jobs, failures, strict=True):
                 if failure is None:
+                    self._syncs += 1
                     log.synced(unsynced)
                     target.synced()
-                elif target.opened is log:
+                    continue
+                self._failures += 1
+                if target.opened is log:
                     self._health.stop(f"{log.directory}: sync failed: {failure}")
         finally:
             self._round_over = None

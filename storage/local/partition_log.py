@@ -36,7 +36,6 @@ from storage.local.index_file import DamagedIndex
 from storage.local.loading import Loader
 from storage.local.log import Log
 from storage.local.removal import Removal
-from storage.local.reserve import is_internal
 from storage.local.schedule import Schedule
 from storage.local.segment import Corrupt, FileSlice
 from storage.local.volume import Volume
@@ -174,7 +173,7 @@ class LocalLog:
 
     def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
         log = self.opened or self.open()
-        if self._volume.reserve.spent and not is_internal(self.spec.topic):
+        if self._volume.reserve.spent and not self.spec.internal:
             self._parts.schedule.look_for_room()
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the disk is full")
         base_offset = log.end
@@ -199,6 +198,9 @@ class LocalLog:
     async def wait_synced(self, end: int) -> None:
         """Return when the log is synced below offset `end`. Raises KafkaError."""
         await self._volume.flusher.wait(self, end)
+
+    def go_on_in(self, leader_epoch: int) -> None:
+        self.open().go_on_in(leader_epoch)
 
     def configure(self, config: LogConfig) -> None:
         self.spec = self.spec._replace(config=config)
@@ -226,7 +228,7 @@ class LocalLog:
         self._volume.data.note_topic(self.key, self.spec.topic_id)
 
     def make_room(self) -> bool:
-        return is_internal(self.spec.topic) and self._volume.reserve.spend()
+        return self.spec.internal and self._volume.reserve.spend()
 
     def synced(self) -> None:
         log = self.opened

@@ -96,6 +96,10 @@ class Removal:
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
+    def __len__(self) -> int:
+        """Files and directories that are to be removed."""
+        return len(self._doomed)
+
     @property
     def due(self) -> float:
         """When the next file is to be removed (`trio.current_time`)."""

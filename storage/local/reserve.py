@@ -4,8 +4,8 @@ To delete records or a topic, something small has to be written first: a checkpo
 disk where not a byte is left that fails, and nothing but what lies outside of our directory could ever be freed. So a
 file takes `RESERVE_BYTES` of the disk (of a small one a 64th) and is worth nothing. When a write that helps to make
 room finds none, the file is removed and the write tried again. From then on producers are refused, since they would
-have the room before anybody could use it well; the logs of coordinators (topics that begin with `__`) and checkpoints
-go on. When there is room twice over, the file is made again and producers are welcome.
+have the room before anybody could use it well; the logs of coordinators (`LogSpec.internal`) and checkpoints go
+on. When there is room twice over, the file is made again and producers are welcome.
 
 The file has no content, and Kafka does not look at it.
 """
@@ -27,11 +27,6 @@ SMALLEST_SHARE: Final = 64
 NO_ROOM: Final = frozenset(
     number for name in ("ENOSPC", "EDQUOT") if (number := getattr(errno, name, None)) is not None
 )
-
-
-def is_internal(topic: str) -> bool:
-    """Whether coordinators write this topic, who must go on."""
-    return topic.startswith("__")
 
 
 class Reserve:

@@ -10,8 +10,6 @@ Kafka: org.apache.kafka.storage.internals.log.LogDirFailureChannel.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from kproto.errors import ErrorCode, KafkaError
 from storage.local.descriptors import Descriptors
 from storage.seams.clock import Clock
@@ -51,12 +49,27 @@ class Health:
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log directory cannot be written: {error.strerror}")
 
 
-class Surroundings(NamedTuple):
-    """What every log of a directory shares."""
+class Surroundings:
+    """What every log of a directory shares. `producer_expiration` is in milliseconds."""
 
-    disk: Disk
-    clock: Clock
-    entropy: Entropy
-    descriptors: Descriptors
-    health: Health
-    producer_expiration: int
+    __slots__ = ("clock", "descriptors", "disk", "entropy", "health", "producer_expiration")
+
+    def __init__(
+        self,
+        disk: Disk,
+        clock: Clock,
+        entropy: Entropy,
+        descriptors: Descriptors,
+        health: Health,
+        producer_expiration: int,
+    ) -> None:
+        self.disk = disk
+        self.clock = clock
+        self.entropy = entropy
+        self.descriptors = descriptors
+        self.health = health
+        self.producer_expiration = producer_expiration
+
+    def configure(self, producer_expiration: int) -> None:
+        """Another `producer.id.expiration.ms`, for the logs that are opened from now on."""
+        self.producer_expiration = producer_expiration

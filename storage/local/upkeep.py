@@ -26,6 +26,7 @@ from storage.local.schedule import Schedule
 from storage.local.segment import Corrupt
 from storage.local.volume import Volume
 from storage.seams.logging import get_logger
+from storage.statistics import UpkeepStatistics
 
 CHECKPOINT_INTERVAL: Final = 60.0
 """Seconds between two rounds, as in Kafka (log.flush.offset.checkpoint.interval.ms)."""
@@ -52,6 +53,16 @@ class Upkeep:
         self._expiry = expiry
         self._retention_check_ms = retention_check_ms
         self._log = get_logger("storage")
+        self._checkpoints = 0
+
+    def statistics(self) -> UpkeepStatistics:
+        """What there is to do."""
+        dirty, unsettled = len(self._schedule.dirty), len(self._volume.unsettled)
+        return UpkeepStatistics(dirty, unsettled, len(self._removal), self._checkpoints)
+
+    def configure(self, retention_check_ms: int) -> None:
+        """Another interval of retention, from its next look on."""
+        self._retention_check_ms = retention_check_ms
 
     async def run(self, every_log: EveryLog | None = None) -> None:
         """Do it all, forever; retention for the logs that `every_log` names."""
@@ -93,6 +104,7 @@ class Upkeep:
                     self._schedule.watch_flush(log)
 
     async def _checkpoint(self) -> None:
+        self._checkpoints += 1
         try:
             await self.sync_dirty()
             await self._loader.sync_recovered()

@@ -46,10 +46,12 @@ from storage.engine import (
     WrongEnd,
 )
 from storage.log_config import LogConfig
-from storage.memory.quorum_files import MemoryQuorumFiles
-from storage.producers import EXPIRATION_MS, AbortedTransactions, LogProducers, end_marker
+from storage.memory.blobs import MemoryBlobs
+from storage.producers import AbortedTransactions, LogProducers, end_marker
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
+from storage.statistics import StoreStatistics
+from storage.store_settings import StoreSettings
 from storage.timestamps import first_record_at, latest_record
 
 DEFAULT_MAX_BYTES = 1 << 30
@@ -141,7 +143,7 @@ class MemoryLog:
     """One log. The store makes it; `PartitionLog` says what its methods promise."""
 
     __slots__ = (
-        "_aborted", "_chunks", "_deleted", "_end", "_expire_at", "_producers", "_start", "_starts", "_store",
+        "_aborted", "_blobs", "_chunks", "_deleted", "_end", "_expire_at", "_producers", "_start", "_starts", "_store",
         "exists", "on_advance", "spec",
     )  # fmt: skip
 
@@ -155,9 +157,17 @@ class MemoryLog:
         self._end = 0
         self._chunks: list[_Chunk] = []
         self._starts: list[int] = []
-        self._producers = LogProducers(expiration=store.producer_expiration)
+        self._producers = LogProducers(expiration=store.settings.producer_expiration_ms)
         self._aborted = AbortedTransactions()
         self._expire_at = 0
+        self._blobs: MemoryBlobs | None = None  # few logs have any
+
+    @property
+    def blobs(self) -> MemoryBlobs:
+        """What the log has beside its records."""
+        if self._blobs is None:
+            self._blobs = MemoryBlobs(lambda: self.exists)
+        return self._blobs
 
     @property
     def log_start_offset(self) -> int:
@@ -262,8 +272,16 @@ class MemoryLog:
         self._chunks.clear()
         self._starts.clear()
         self._start = self._end
-        self._producers = LogProducers()
+        self._producers = LogProducers(expiration=self._store.settings.producer_expiration_ms)
         self._aborted = AbortedTransactions()
+        self._blobs = None
+
+    def configure_producers(self, expiration: int) -> None:
+        """Another `producer.id.expiration.ms`, in milliseconds."""
+        self._producers.configure(expiration)
+
+    def go_on_in(self, leader_epoch: int) -> None:
+        """There is one leader epoch here."""
 
     def configure(self, config: LogConfig) -> None:
         self.spec = self.spec._replace(config=config)
@@ -344,7 +362,8 @@ class MemoryLog:
 class MemoryStore:
     """All logs of a broker that keeps nothing. `LogStore` says what its methods promise.
 
-    `max_bytes` bounds the chunks of all logs together; `producer_expiration` is in milliseconds.
+    `max_bytes` bounds the chunks of all logs together. Of the settings, those count that are about producers: nothing
+    is compacted or expires here.
     """
 
     def __init__(
@@ -353,14 +372,13 @@ class MemoryStore:
         entropy: Entropy,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
-        producer_expiration: int = EXPIRATION_MS,
+        settings: StoreSettings | None = None,
     ) -> None:
         self.clock = clock
         self.max_bytes = max_bytes
-        self.producer_expiration = producer_expiration
+        self.settings = settings or StoreSettings()
         self._taken = 0
         self._logs: dict[tuple[str, bytes, int], MemoryLog] = {}
-        self._quorum_files: dict[tuple[str, int], MemoryQuorumFiles] = {}
         self._cluster_id = format_uuid(entropy.uuid())
 
     async def open(self) -> None:
@@ -368,6 +386,11 @@ class MemoryStore:
 
     async def close(self) -> None:
         """There is nothing to keep."""
+
+    def configure(self, settings: StoreSettings) -> None:
+        self.settings = settings
+        for log in self._logs.values():
+            log.configure_producers(settings.producer_expiration_ms)
 
     async def maintain(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
         await trio.sleep_forever()
@@ -383,8 +406,8 @@ class MemoryStore:
             log = self._logs[key] = MemoryLog(self, spec)
         return log
 
-    def quorum_files(self, spec: LogSpec) -> MemoryQuorumFiles:
-        return self._quorum_files.setdefault((spec.topic, spec.partition), MemoryQuorumFiles())
+    def blobs(self, spec: LogSpec) -> MemoryBlobs:
+        return self.log(spec).blobs
 
     def existing(self) -> Collection[tuple[str, int]]:
         return {(log.spec.topic, log.spec.partition) for log in self._logs.values() if log.exists}
@@ -418,6 +441,10 @@ class MemoryStore:
     async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
         await trio.lowlevel.checkpoint()
         return self.read_now(reads, max_bytes)
+
+    def statistics(self) -> StoreStatistics:
+        logs = sum(log.exists for log in self._logs.values())
+        return StoreStatistics(logs, logs, 0, False, flushes=None, cleaner=None, upkeep=None)
 
     def log_directories(self) -> Sequence[LogDirectory]:
         sizes = {(log.spec.topic, log.spec.partition): log.size for log in self._logs.values() if log.exists}

@@ -35,9 +35,10 @@ EPOCH_MS: Final = 1_700_000_000_000
 
 
 def spec(topic: str = "orders", partition: int = 0, generation: int = 1, **settings: Any) -> LogSpec:
-    """A log's spec. A topic made anew after its deletion has another `generation`, and so another id."""
+    """A log's spec. A topic made again after its deletion has another `generation`, and so another id; one whose name
+    begins as Kafka's internal topics do is internal."""
     topic_id = generation.to_bytes(4, "big") + topic.encode()[:12].ljust(12, b"\0")
-    return LogSpec(topic, topic_id, partition, replace(LogConfig(), **settings))
+    return LogSpec(topic, topic_id, partition, replace(LogConfig(), **settings), topic.startswith("__"))
 
 
 def as_batch(data: ReadableBuffer) -> Batch:

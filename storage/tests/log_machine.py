@@ -24,7 +24,6 @@ from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Batch, EpochEnd, LogStore, PartitionLog, Read, WrongEnd
 from storage.local import checkpoints, dirty_logs
-from storage.local.cleaner import CleanerSettings
 from storage.local.engine import LocalStore
 from storage.log_config import NEVER, LogConfig
 from storage.memory.engine import MemoryStore
@@ -32,6 +31,7 @@ from storage.seams.clock import Instant
 from storage.seams.disk import Disk
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
+from storage.store_settings import CleanerSettings, StoreSettings
 from storage.testing.disks.memory import MemoryDisk
 from storage.testing.lab import refused
 from storage.testing.log_builder import as_batch, content, spec, whole_batches
@@ -445,8 +445,8 @@ class LocalMachine(LogMachine):
     def make(self) -> LogStore:
         return LocalStore(
             self.root, node_id=1, disk=self.disk, clock=self.clock, entropy=SeededEntropy(1), offload=InlineOffload(),
-            open_files=OPEN_FILES, retention_check_ms=1 << 40,
-            cleaner=CleanerSettings(enable=False, memory=1 << 20),
+            open_files=OPEN_FILES,
+            settings=StoreSettings(retention_check_ms=1 << 40, cleaner=CleanerSettings(enable=False, memory=1 << 20)),
         )  # fmt: skip
 
     @property

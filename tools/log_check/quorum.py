@@ -8,6 +8,7 @@ from pathlib import Path
 from kproto.batches.header import read_header
 from kproto.batches.records import iter_records
 from kproto.errors import KafkaError, ProtocolError
+from kproto.formats import quorum_state
 from kproto.formats.cluster_metadata import decode_record
 from kproto.formats.metadata_snapshot import (
     DamagedSnapshot,
@@ -16,8 +17,7 @@ from kproto.formats.metadata_snapshot import (
     read_snapshot,
     snapshot_named,
 )
-from storage import quorum_state
-from storage.quorum_state import DamagedQuorumState
+from kproto.formats.quorum_state import DamagedQuorumState
 from tools.log_check.findings import Finding, Known
 from tools.log_files.names import METADATA_TOPIC
 

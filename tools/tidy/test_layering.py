@@ -27,6 +27,15 @@ MAY_IMPORT = {
 NOT_SHIPPED = {"tests", "testing", "trials", "tidy"}
 FORWARDING = ("ottla/__main__.py", "tools.__main__.main")
 
+ENGINES = ("storage.local", "storage.memory")
+NAME_ENGINES = (
+    "broker/engines.py",
+    "broker/testing/",  # an engine to test with
+    "tools/log_files/",  # reads the files of the local engine, whose format is public
+    "tools/log_check/",  # likewise
+    "tools/trials/",  # instruments that try one engine
+)
+
 # What each layer may use of the installed dependencies. kproto does no I/O, so it has no use for an event loop.
 DISTRIBUTIONS = {
     "kproto": {"crc32c", "cramjam"},
@@ -76,6 +85,20 @@ def shipped_needs_no_instrument(source: Source) -> Iterator[str]:
             yield source.at(line, f"imports {name}, which no wheel has; move what both need down.")
 
 
+def engines_stay_behind_their_contract(source: Source) -> Iterator[str]:
+    """Findings: imports of a storage engine where only the contract, `storage/engine.py`, is to be known."""
+    if source.is_test or source.package == "storage" or source.path.startswith(NAME_ENGINES):
+        return
+    for line, name in source.imports():
+        if name.startswith(ENGINES):
+            yield source.at(
+                line,
+                f"imports {name}. Which engine there is only broker/engines.py knows, and everything else the contract "
+                f"in storage/engine.py, so that another engine can take its place; what is needed of one and every "
+                f"engine has belongs into the contract.",
+            )
+
+
 def distributions(source: Source) -> Iterator[str]:
     """Findings: imports of an installed package that the layer has no use for."""
     allowed = DISTRIBUTIONS.get(source.package)
@@ -119,7 +142,14 @@ def cycles(sources: Iterable[Source]) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "rule", [layering, handlers_stay_behind_their_table, shipped_needs_no_instrument, distributions]
+    "rule",
+    [
+        layering,
+        handlers_stay_behind_their_table,
+        engines_stay_behind_their_contract,
+        shipped_needs_no_instrument,
+        distributions,
+    ],
 )
 def test_the_tree_keeps_the_layering(rule: object) -> None:
     """Imports go one way only, everywhere in the tree."""
@@ -192,6 +222,23 @@ def test_the_instrument_check_finds_a_planted_violation() -> None:
     assert list(shipped_needs_no_instrument(Source("tools/commands/serve.py", borrowing)))
     assert not list(shipped_needs_no_instrument(Source("tools/trials/fuzz/hunt.py", borrowing)))
     assert not list(shipped_needs_no_instrument(Source("tools/tests/test_wheel.py", borrowing)))
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        ("broker/server.py", "def f():\n    from storage.local.engine import LocalStore", True),
+        ("broker/partitions.py", "if TYPE_CHECKING:\n    from storage.memory.engine import MemoryLog", True),
+        ("tools/commands/serve.py", "import storage.local.checkpoints", True),
+        ("broker/engines.py", "from storage.local.engine import LocalStore", False),
+        ("tools/log_check/partition.py", "from storage.local.segment import file_name", False),
+        ("broker/server.py", "from storage.engine import LogStore", False),
+        ("broker/tests/test_server.py", "from storage.local.engine import LocalStore", False),
+    ],
+)
+def test_the_engine_check_finds_a_planted_violation(path: str, text: str, found: bool) -> None:
+    """An engine named beside `broker/engines.py` is found, for type checkers only or in a function as well."""
+    assert bool(list(engines_stay_behind_their_contract(Source(path, text)))) is found
 
 
 def test_the_distribution_check_finds_a_planted_violation() -> None:

@@ -42,6 +42,7 @@ from broker.coordinators.cluster.image import (
 from broker.coordinators.cluster.internal_topics import internal_topic
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.cluster.producer_ids import decide_block
+from broker.coordinators.cluster.quorum_files import QuorumFiles
 from broker.coordinators.cluster.snapshot_keeper import Captured, SnapshotKeeper, SnapshotRules
 from broker.coordinators.cluster.topic_logs import TopicLogs
 from broker.coordinators.cluster.topics import (
@@ -75,7 +76,7 @@ T = TypeVar("T")
 MAX_PARTITIONS: Final = 200_000
 """Partitions of all topics together: the bound on a peer that creates without end."""
 
-METADATA_LOG: Final = LogSpec(CLUSTER_METADATA, METADATA_TOPIC_ID, 0, LogConfig(delete=False))
+METADATA_LOG: Final = LogSpec(CLUSTER_METADATA, METADATA_TOPIC_ID, 0, LogConfig(delete=False), internal=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class ClusterCoordinator:
         self._entropy = entropy
         self._max_partitions = max_partitions
         self._metadata_log = store.log(METADATA_LOG._replace(config=_metadata_log_config(config)))
-        files = store.quorum_files(METADATA_LOG)
+        files = QuorumFiles(store.blobs(METADATA_LOG))
         self._snapshots = SnapshotKeeper(self._metadata_log, files, _snapshot_rules(config), clock)
         self._runtime = Runtime(
             self._metadata_log,

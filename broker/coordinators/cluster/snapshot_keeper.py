@@ -30,13 +30,13 @@ from typing import Final, NamedTuple, Protocol
 import trio
 
 from broker.coordinators.cluster.machine import ClusterCapture, ClusterMachine
+from broker.coordinators.cluster.quorum_files import QuorumFiles, StoredSnapshot
 from broker.coordinators.cluster.snapshots import snapshot_batches
 from kproto.batches.records import iter_records
 from kproto.errors import ErrorCode, KafkaError
 from kproto.formats.metadata_snapshot import DamagedSnapshot, Snapshot, SnapshotId
+from kproto.formats.quorum_state import QuorumState
 from storage.engine import PartitionLog
-from storage.quorum_files import QuorumFiles, StoredSnapshot
-from storage.quorum_state import QuorumState
 from storage.seams.clock import Clock
 from storage.seams.logging import get_logger
 
@@ -130,7 +130,7 @@ class SnapshotKeeper:
             self._proven[found.id] = snapshot.last_timestamp
             self._covered(0, found.id.end_offset)
             if start == end:
-                self._files.go_on_in(found.id.epoch)
+                self._log.go_on_in(found.id.epoch)
             return machine, found.id.end_offset
         if unreadable and end == 0:
             raise KafkaError(

@@ -120,7 +120,7 @@ class TopicLogs:
 
     def _specs(self, topic: Topic, partitions: range) -> list[LogSpec]:
         config = log_config(topic.configs, self._config(), internal=topic.internal)
-        return [LogSpec(topic.name, topic.topic_id, partition, config) for partition in partitions]
+        return [LogSpec(topic.name, topic.topic_id, partition, config, topic.internal) for partition in partitions]
 
 
 class Names:

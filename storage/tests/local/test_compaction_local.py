@@ -15,13 +15,13 @@ from kproto.errors import ErrorCode, KafkaError
 from storage.compaction import Compaction
 from storage.engine import Read
 from storage.local import checkpoints
-from storage.local.cleaner import CleanerSettings
 from storage.local.engine import LocalStore
 from storage.local.partition_log import LocalLog
 from storage.local.rewriting import Rewriter
 from storage.seams.apart import ProcessApart, ProcessDied, ThreadApart
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import ThreadOffload
+from storage.store_settings import CleanerSettings, StoreSettings
 from storage.testing.disks.faulty import FaultyDisk
 from storage.testing.keyed_batches import contents, keyed, produced
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, as_batch, content, spec, whole_batches
@@ -397,7 +397,7 @@ async def test_the_cleaner_runs_by_itself(place: Place, autojump_clock: trio.tes
     async with place.open() as store:
         await fill(log_of(store, **SETTINGS))
     settings = CleanerSettings(enable=False, backoff_ms=5000)
-    async with place.open(cleaner=settings) as store, trio.open_nursery() as nursery:
+    async with place.open(settings=StoreSettings(cleaner=settings)) as store, trio.open_nursery() as nursery:
         nursery.start_soon(store.maintain, lambda: [spec(**SETTINGS)])
         await trio.sleep(60)
         assert store.data.clean_offsets == {}
@@ -449,7 +449,7 @@ async def test_time_alone_may_make_a_log_due(place: Place) -> None:
 
 async def test_a_log_is_cleaned_in_several_cleanings_if_memory_is_short(place: Place) -> None:
     """Each goes as far as its keys fit, and the next goes on from there."""
-    async with place.open(cleaner=CleanerSettings(memory=20 * 20)) as store:
+    async with place.open(settings=StoreSettings(cleaner=CleanerSettings(memory=20 * 20))) as store:
         log = log_of(store, **SETTINGS)
         written = await fill(log, 60, keys=25)
         rounds = 0

@@ -13,10 +13,11 @@ from storage.seams.disk import Disk, Features, SystemDisk
 from storage.seams.entropy import SystemEntropy
 from storage.seams.offload import InlineOffload, Offload, ThreadOffload
 from storage.testing.conformance.logs import DurableEngineConformance, EngineConformance
+from storage.testing.conformance.stores import StoreConformance
 from storage.tests.local.local_lab import HurriedDisk
 
 
-class LocalBench(EngineConformance, DurableEngineConformance):
+class LocalBench(EngineConformance, StoreConformance, DurableEngineConformance):
     """A store in a directory of its own."""
 
     open_files = 100

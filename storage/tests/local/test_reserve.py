@@ -18,7 +18,7 @@ from storage.local.schedule import ROOM_INTERVAL
 from storage.seams.disk import Space, SystemDisk
 from storage.testing.disks.faulty import FaultyDisk
 from storage.testing.lab import refused
-from storage.testing.log_builder import batch
+from storage.testing.log_builder import batch, spec
 from storage.tests.local.local_lab import HurriedDisk, Place, append, log_of, values_of
 
 
@@ -56,6 +56,23 @@ async def test_records_can_be_deleted_on_a_full_disk(tmp_path: Path, autojump_cl
         assert await append(log, batch(b"c")) == 2
         assert (place.path / NAME).stat().st_size == 1 << 20
         nursery.cancel_scope.cancel()
+
+
+async def test_what_is_internal_its_spec_says(tmp_path: Path) -> None:
+    """A topic of producers may have a name like those of Kafka's own, and one of coordinators any other."""
+    disk = FaultyDisk(SmallDisk())
+    async with Place(tmp_path / "data").open(disk) as store:
+        named = store.log(spec("__orders")._replace(internal=False))
+        meant = store.log(spec("state")._replace(internal=True))
+        for log in (named, meant):
+            await append(log, batch(b"a"))
+        disk.fail("write", errno.ENOSPC, times=1)
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            named.begin_append([batch(b"b")])
+        disk.fail("write", errno.ENOSPC, times=1)
+        assert await append(meant, batch(b"b")) == 1
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            named.begin_append([batch(b"refused while the reserve is spent")])
 
 
 async def test_coordinators_have_the_reserve_and_producers_have_not(tmp_path: Path) -> None:

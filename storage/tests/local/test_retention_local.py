@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from kproto.errors import ErrorCode
+from storage.store_settings import StoreSettings
 from storage.testing.disks.faulty import FaultyDisk
 from storage.testing.lab import refused
 from storage.testing.log_builder import EPOCH_MS, batch, spec
@@ -25,7 +26,7 @@ def place(tmp_path: Path) -> Place:
 
 async def test_by_time(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """Segments older than `retention.ms` go when the upkeep next looks; deleted records are out of reach at once."""
-    async with place.open(retention_check_ms=60_000) as store, trio.open_nursery() as nursery:
+    async with place.open(settings=StoreSettings(retention_check_ms=60_000)) as store, trio.open_nursery() as nursery:
         nursery.start_soon(store.maintain)
         log = log_of(store, segment_bytes=400, retention_ms=DAY, file_delete_delay_ms=120_000)
         for number in range(6):

@@ -10,9 +10,10 @@ from storage.memory.engine import MemoryStore
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
 from storage.testing.conformance.logs import DurableEngineConformance, EngineConformance
+from storage.testing.conformance.stores import StoreConformance
 
 
-class TestMemoryEngine(EngineConformance):
+class TestMemoryEngine(EngineConformance, StoreConformance):
     """All promises but those about a restart: this engine keeps nothing."""
 
     @asynccontextmanager

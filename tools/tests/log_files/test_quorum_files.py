@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from broker.coordinators.cluster.quorum_files import QuorumFiles
 from kproto.formats.cluster_metadata import FeatureLevelRecord, TopicRecord, encode_record
 from kproto.formats.metadata_snapshot import Quorum, SnapshotId, write_snapshot
-from storage.quorum_state import QuorumState
+from kproto.formats.quorum_state import QuorumState
 from storage.testing.log_builder import batch, spec
 from storage.tests.local.local_lab import Place
 from tools.commands.check_log import main as check_log
@@ -38,7 +39,7 @@ async def fill(place: Place) -> None:
         log = store.log(log_spec)
         for _ in range(5):
             log.begin_append([batch(encode_record(FeatureLevelRecord(name="metadata.version", feature_level=30)))])
-        files = store.quorum_files(log_spec)
+        files = QuorumFiles(store.blobs(log_spec))
         await files.write_snapshot(SnapshotId(3, 0), lambda: write_snapshot(0, 1, Quorum(), VALUES, 2))
         await files.write_quorum_state(QuorumState(0, 1, 0, voters=(1,)))
         await log.delete_before(3)

@@ -19,6 +19,7 @@ import trio.testing
 
 from broker.coordinators.cluster import ClusterCoordinator, NewTopic, Topic
 from broker.coordinators.cluster.coordinator import METADATA_LOG
+from broker.coordinators.cluster.quorum_files import QuorumFiles
 from broker.testing.contexts import config
 from kproto.errors import KafkaError
 from kproto.formats.metadata_snapshot import snapshot_named
@@ -170,4 +171,4 @@ async def test_kafkas_names_are_in_the_folder() -> None:
         assert snapshots[0].end_offset >= segments[0] > 0
         assert all(segment > snapshots[0].end_offset for segment in segments[1:])
         with pytest.raises(KafkaError):
-            await store.quorum_files(METADATA_LOG).read_snapshot(snapshots[0]._replace(end_offset=1))
+            await QuorumFiles(store.blobs(METADATA_LOG)).read_snapshot(snapshots[0]._replace(end_offset=1))

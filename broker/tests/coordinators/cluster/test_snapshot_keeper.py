@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,6 +12,7 @@ import trio.testing
 from broker.coordinators.cluster import ClusterImage
 from broker.coordinators.cluster.coordinator import METADATA_LOG
 from broker.coordinators.cluster.machine import ClusterMachine
+from broker.coordinators.cluster.quorum_files import QuorumFiles
 from broker.coordinators.cluster.snapshot_keeper import Captured, SnapshotKeeper, SnapshotRules
 from broker.testing.faulty_log import FaultyStore
 from broker.tests.coordinators.cluster import kafka_snapshot
@@ -28,13 +29,13 @@ from kproto.formats.cluster_metadata import (
     decode_record,
     encode_record,
 )
-from kproto.formats.metadata_snapshot import SnapshotId, read_snapshot, write_snapshot
+from kproto.formats.metadata_snapshot import SnapshotId, read_snapshot, snapshot_named, write_snapshot
+from kproto.formats.quorum_state import QuorumState
 from kproto.release.features import levels_of_release
 from kproto.schema.declare import Record
 from storage.engine import Batch, Read
+from storage.memory.blobs import MemoryBlobs
 from storage.memory.engine import MemoryStore
-from storage.memory.quorum_files import MemoryQuorumFiles
-from storage.quorum_state import QuorumState
 from storage.seams.clock import SystemClock, VirtualClock
 from storage.seams.entropy import SeededEntropy
 
@@ -46,9 +47,40 @@ def new_store() -> FaultyStore:
     return FaultyStore(MemoryStore(SystemClock(), SeededEntropy(7)))
 
 
-def files_of(store: FaultyStore) -> MemoryQuorumFiles:
-    files: MemoryQuorumFiles = store.quorum_files(METADATA_LOG)
-    return files
+class Snapshots(MutableMapping[SnapshotId, bytes]):
+    """The snapshots among some blobs, by what their names say."""
+
+    def __init__(self, blobs: MemoryBlobs) -> None:
+        self._blobs = blobs
+
+    def __getitem__(self, snapshot_id: SnapshotId) -> bytes:
+        return self._blobs.files[snapshot_id.file_name]
+
+    def __setitem__(self, snapshot_id: SnapshotId, data: bytes) -> None:
+        self._blobs.files[snapshot_id.file_name] = data
+
+    def __delitem__(self, snapshot_id: SnapshotId) -> None:
+        del self._blobs.files[snapshot_id.file_name]
+
+    def __iter__(self) -> Iterator[SnapshotId]:
+        names = [snapshot_named(name) for name in self._blobs.files]
+        return iter([snapshot_id for snapshot_id in names if snapshot_id is not None])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class MemoryFiles(QuorumFiles):
+    """Quorum files in memory, with a look at the snapshots' bytes."""
+
+    def __init__(self, blobs: MemoryBlobs | None = None) -> None:
+        blobs = MemoryBlobs() if blobs is None else blobs
+        super().__init__(blobs)
+        self.files = Snapshots(blobs)
+
+
+def files_of(store: FaultyStore) -> MemoryFiles:
+    return MemoryFiles(store.blobs(METADATA_LOG))
 
 
 def contents(image: ClusterImage) -> tuple[object, object]:
@@ -150,7 +182,7 @@ async def test_a_snapshot_is_made_after_so_much_time_if_there_is_news(
     interval: str, made: list[int], autojump_clock: trio.testing.MockClock
 ) -> None:
     """And not again for the same records; an interval of 0 means that only bytes count."""
-    files, cluster = MemoryQuorumFiles(), Cluster()
+    files, cluster = MemoryFiles(), Cluster()
     rules = SnapshotRules(1 << 20, int(interval), -1, -1)
     keeper = SnapshotKeeper(new_store().log(METADATA_LOG), files, rules, TrioClock())
     async with trio.open_nursery() as nursery:
@@ -167,7 +199,7 @@ async def test_a_snapshot_is_made_after_so_much_time_if_there_is_news(
 
 async def test_old_snapshots_go_with_time(autojump_clock: trio.testing.MockClock) -> None:
     """When the state of the oldest is older than retention allows, and a newer one is there."""
-    store, files, cluster = new_store(), MemoryQuorumFiles(), Cluster()
+    store, files, cluster = new_store(), MemoryFiles(), Cluster()
     await fill(store, 9)
     keeper = SnapshotKeeper(
         store.log(METADATA_LOG), files, SnapshotRules(1 << 20, 3_600_000, -1, 5 * 3_600_000), TrioClock()
@@ -187,7 +219,7 @@ async def test_old_snapshots_go_with_time(autojump_clock: trio.testing.MockClock
         nursery.cancel_scope.cancel()
 
 
-class FullFiles(MemoryQuorumFiles):
+class FullFiles(MemoryFiles):
     """Has no room for a while."""
 
     def __init__(self) -> None:
