@@ -9,7 +9,10 @@ that fails, the log stops: it could otherwise serve half a batch.
 or by recovery. Files and directories with news since then are handed out by `take_unsynced`.
 
 **Rolling.** A new segment begins when the batch would make this one larger than `segment.bytes`, when its timestamp is
-`segment.ms` after the first one's, when an index is full, or when its offset would not fit into the index's 32 bits.
+`segment.ms` after the first one's, when an index is full, or when its offset would not fit into the index's 32 bits. A
+segment whose first batch has no timestamp is rolled by the time of day: `segment.ms` after it was made, or, when the
+log has been opened since, after it was last written then. (Kafka counts from the opening instead. Here logs are closed
+when they are idle, and such a segment would never be old.)
 The old segment's indexes are completed, and the producers are written to a snapshot at the boundary, so that an opening
 log need not replay from the beginning. What of it has not been synced yet is synced now, whoever waits for it (as in
 Kafka): were the power to go much later, the disk might have the new segment and not the end of the old one, and a log
@@ -47,6 +50,8 @@ from storage.timestamps import first_record_at, latest_record
 NOTHING: Final = b""
 EXPIRY_INTERVAL_MS: Final = 10 * 60 * 1000
 NEVER: Final = 1 << 62
+NO_TIMESTAMP: Final = -1
+"""Of a batch none of whose records has one, as Kafka's RecordBatch.NO_TIMESTAMP."""
 
 _pack_offset = Struct(">q").pack_into
 _pack_epoch = Struct(">i").pack_into
@@ -113,8 +118,8 @@ class Log:
 
     __slots__ = (
         "_around", "_expire_at", "_failure", "_health", "_new_directories", "_new_indexes", "_owner", "_roll_after",
-        "_rolled", "_snapshots", "_transactional", "aborted", "config", "directory", "end", "epoch", "epochs", "layout",
-        "producers", "start", "synced_end", "unsynced_records",
+        "_roll_at", "_rolled", "_snapshots", "_transactional", "aborted", "config", "directory", "end", "epoch",
+        "epochs", "layout", "producers", "start", "synced_end", "unsynced_records",
     )  # fmt: skip
 
     def __init__(
@@ -142,6 +147,7 @@ class Log:
         self._new_directories: list[str] = []
         self._new_indexes: list[str] = []
         self._roll_after = NEVER  # a batch with a later timestamp begins a new segment
+        self._roll_at = -1  # but not before that time of day
         self._transactional = any(known.transaction_start_offset >= 0 for known in self.producers.describe())
         self._expire_at = 0
         self._set_segments(found.segments)
@@ -155,6 +161,7 @@ class Log:
         """Belong to `owner` from now on, who keeps the log as `config` says: nobody had asked for it so far."""
         assert isinstance(self._owner, Unowned), "a log has one owner"
         self._owner = owner
+        self.producers.configure(self._around.producer_expiration)
         self.configure(config)
 
     @property
@@ -262,7 +269,7 @@ class Log:
                 active.size == 0
                 or (
                     active.size + size <= self.config.segment_bytes
-                    and timestamp <= self._roll_after
+                    and (timestamp <= self._roll_after or self._around.clock.wall_millis() <= self._roll_at)
                     and not active.full
                 )
             ) and last_offset - active.base_offset <= MAX_RELATIVE_OFFSET:
@@ -284,15 +291,18 @@ class Log:
             self.write_epochs()
 
     def _set_roll_time(self, segment: Segment) -> None:
-        if segment.first_timestamp < 0 or not segment.size:
-            self._roll_after = NEVER
+        self._roll_after, self._roll_at = NEVER, -1
+        if not segment.size:
             return
         config = self.config
         wait = min(config.segment_ms, config.max_compaction_lag_ms) if config.compact else config.segment_ms
         if config.segment_jitter_ms > 0:
             chance = int.from_bytes(self._around.entropy.bytes(4), "big")
             wait -= chance % (min(config.segment_jitter_ms, wait) + 1)
-        self._roll_after = segment.first_timestamp + wait
+        if segment.first_timestamp >= 0:
+            self._roll_after = segment.first_timestamp + wait
+        else:  # any batch's timestamp is later than that: what counts is the time of day
+            self._roll_after, self._roll_at = NO_TIMESTAMP - 1, segment.created + wait
 
     def _makes_room(self, error: OSError) -> bool:
         """Whether what failed for want of room may be tried once more."""

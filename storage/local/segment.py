@@ -90,9 +90,9 @@ def file_name(offset: int, suffix: str) -> str:
 class Segment:
     """One segment of a log. `size` bytes of it are batches, all of them synced as far as its maker knows.
 
-    `created` is when it was made (wall clock, milliseconds). A maker that knows the batches gives `newest`: the largest
-    timestamp, and the last offset of the first batch that has it; -1 twice if no record has a timestamp. Attributes are
-    for reading; only methods of the segment change them.
+    `created` is when it was made (wall clock, milliseconds); 0 if nothing depends on it. A maker that knows the batches
+    gives `newest`: the largest timestamp, and the last offset of the first batch that has it; -1 twice if no record has
+    a timestamp. Attributes are for reading; only methods of the segment change them.
     """
 
     __slots__ = (
@@ -344,9 +344,14 @@ class Segment:
         return noted
 
     def learn_first_timestamp(self) -> None:
-        """Read the first batch's timestamp from the file (waits for the disk). Raises Corrupt."""
+        """Read the first batch's timestamp from the file (waits for the disk). Raises Corrupt.
+
+        If it has none, the segment counts as made when it was last written, for it was not made later.
+        """
         for _, header in self.headers(0):
             self.first_timestamp = header[8]
+            if self.first_timestamp < 0:
+                self.created = self._disk.modified_millis(self.path(".log"))
             return
 
     def find_end(self) -> int:
