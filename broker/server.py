@@ -134,7 +134,7 @@ def _listen(config: BrokerConfig) -> list[Listener]:
 
 
 def _asked_for(config: BrokerConfig, key: str, size: int) -> int:
-    """A buffer size that somebody wrote down; Kafka's default of 100 KiB is less than systems give by themselves."""
+    """A buffer size that the file or a flag names; Kafka's default of 100 KiB is less than systems give alone."""
     return size if key in config.static else SYSTEM_CHOOSES
 
 

@@ -1,8 +1,9 @@
 """What AlterConfigs and IncrementalAlterConfigs make of a resource's overrides, or why they refuse.
 
 Both requests become a `Compute`: a function from the overrides that a resource has to those it shall have. The cluster
-coordinator calls it inside its decision, so that a read-modify-write such as APPEND is atomic. What can be told without
-the present overrides is refused at once, what cannot when it is called; either way by `KafkaError` with Kafka's code:
+coordinator calls it inside its decision, so that a read-modify-write such as APPEND is atomic. What can be refused
+without the present overrides is refused at once, the rest when it is called; either way by `KafkaError` with Kafka's
+code:
 
 | code | for |
 |---|---|
@@ -12,8 +13,8 @@ the present overrides is refused at once, what cannot when it is called; either 
 | INVALID_CONFIG | APPEND and SUBTRACT on a key that is no list |
 | INVALID_TOPIC_EXCEPTION | a name no topic can have; an unknown topic is for the coordinator to find out |
 
-Kafka's rules that are easy to miss: deleting what is not set, or not even known, succeeds. Brokers may be given keys
-that nobody knows (plugins read them). APPEND to a list that has no override begins with the default of the key,
+Kafka's rules that are easy to miss: deleting what is not set, or not even known, succeeds. Brokers may be given
+unknown keys (plugins read them). APPEND to a list that has no override begins with the default of the key,
 whatever the broker's file says, and adds only what is not there yet. Texts are stored as given, not normalised.
 
 Departures: listeners and the providers of values cannot be changed while the broker runs (INVALID_REQUEST, as for any

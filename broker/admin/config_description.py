@@ -14,7 +14,7 @@ that of its first synonym. Two habits of Kafka are kept because tools show them:
 so the `log.retention.hours` of a file is no synonym of `log.retention.ms` as long as that has no value itself; and a
 topic's `retention.ms` taken from there says DEFAULT_CONFIG.
 
-Values of passwords are never told, nor those of keys nobody knows, since they might be passwords. Everything here is
+Values of passwords are never shown, nor those of unknown keys, since they might be passwords. Everything here is
 pure: what is known goes in, entries come out.
 """
 
@@ -64,7 +64,7 @@ class ConfigSource(IntEnum):
 
 
 class ConfigSynonym(NamedTuple):
-    """One place that has a value for an entry. `value` is None when it must not be told."""
+    """One place that has a value for an entry. `value` is None when it must not be shown."""
 
     name: str
     value: str | None
@@ -98,7 +98,7 @@ def describe(
     keys: Collection[str] | None = None,
     documentation: bool = False,
 ) -> list[ConfigEntry]:
-    """The entries of one resource; of all its keys if `keys` names none. Names nobody knows are left out.
+    """The entries of one resource; of all its keys if `keys` names none. Unknown names are left out.
 
     `config` is to have the dynamic values of the broker (`BrokerConfig.with_dynamic`). Raises KafkaError:
     UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST for a name or type that cannot be.

@@ -2,7 +2,7 @@
 
 A log that Apache Kafka has written, or another release, may hold what this broker cannot obey: a class to load, a
 listener to open, a value that it does not understand, ACLs and quotas. Such things cannot be refused as in a file: a
-broker that does not start could not be told to forget them. So each is named, and the caller logs the sentences as
+broker that does not start could not be made to forget them. So each is named, and the caller logs the sentences as
 warnings. Only one thing ends the start: a topic in tiered storage, whose older records are where nothing here finds
 them. It would be served as if they had never been.
 """

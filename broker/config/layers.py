@@ -6,7 +6,7 @@ A key is looked up in four layers, and the first that has it counts (KIP-226):
 
 A duration can be given in several units (`log.retention.ms`, `.minutes`, `.hours`); the finest unit that has a value
 counts, whatever layer it is in. A dynamic value that cannot be read is passed over: it was checked when it was set, so
-another release was in force then, and a broker that did not start could not be told to forget it. The start names such
+another release was in force then, and a broker that did not start could not be made to forget it. The start names such
 values (`broker/admin/stored_configs.py`). So it does with those of keys that only the file can set (`FILE_ONLY`).
 """
 

@@ -1,4 +1,4 @@
-"""Where the broker listens, what is spoken there, and what it tells clients about it.
+"""Where the broker listens, what is spoken there, and which addresses clients are given.
 
 A listener is written `NAME://host:port`. The name is free; what is spoken there is looked up in
 `listener.security.protocol.map`, in which PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL stand for themselves. An empty
@@ -77,7 +77,7 @@ def parse_listeners(
             continue
         protocol = protocols.get(name)
         if protocol is None:
-            raise ListenerError(f"listener.security.protocol.map does not tell the protocol of {entry}")
+            raise ListenerError(f"listener.security.protocol.map does not name the protocol of {entry}")
         if protocol != PLAINTEXT:
             raise ListenerError(f"{entry} would speak {protocol}, which is not served yet; only PLAINTEXT is")
         found.append(Listener(name, host, port, protocol))
@@ -89,8 +89,8 @@ def parse_listeners(
 def parse_advertised(
     entries: Collection[str], listeners: Collection[Listener], controllers: Collection[str]
 ) -> dict[str, tuple[str, int]]:
-    """Listener name -> (host, port) to tell clients, for those of `listeners` that have an entry; an empty host is the
-    one by which a client came. Raises ListenerError."""
+    """Listener name -> (host, port) to give to clients, for those of `listeners` that have an entry; an empty host is
+    the one by which a client came. Raises ListenerError."""
     known = {listener.name: listener for listener in listeners}
     names: set[str] = set()
     found: dict[str, tuple[str, int]] = {}

@@ -33,7 +33,7 @@ class Property(NamedTuple):
 
 
 class PropertiesError(ValueError):
-    r"""The text cannot be read as properties: a `\u` without four hexadecimal digits. `line` tells where."""
+    r"""The text cannot be read as properties: a `\u` without four hexadecimal digits. `line` is its number."""
 
     def __init__(self, line: int, complaint: str) -> None:
         super().__init__(complaint)

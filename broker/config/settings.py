@@ -131,7 +131,7 @@ class BrokerConfig:
     share_coordinator_state_topic_num_partitions: int
     share_coordinator_state_topic_segment_bytes: int
 
-    # What the broker tells people.
+    # What the broker writes about itself.
     ottla_log_level: str
     ottla_log_format: str
 

@@ -1,7 +1,7 @@
 """The network's seam: the only file that knows sockets.
 
 `Listener` binds and accepts; `SocketTransport` moves bytes for one connection. A simulation offers other objects with
-the same methods (`Transport`), and nothing above can tell.
+the same methods (`Transport`), and nothing above knows the difference.
 
 Reading and writing try first and wait only if the kernel says so: a busy connection then costs two system calls a
 request and no pass through the scheduler. `Connection` yields now and then, so that a busy peer does not starve the
@@ -209,7 +209,7 @@ class SocketTransport:
 
 def _address(name: tuple[Any, ...]) -> tuple[str, int]:
     """(host, port) of a socket. A listener on every address is an IPv6 one and sees IPv4 peers as ::ffff:a.b.c.d;
-    clients must be told, and limits and group descriptions be looked up by, what they know: a.b.c.d."""
+    clients are given, and limits and group descriptions are looked up by, what they know: a.b.c.d."""
     host, port = name[:2]
     return host.removeprefix("::ffff:") if "." in host else host, port
 
@@ -316,7 +316,7 @@ class Listener:
                 if sock.fileno() < 0:
                     raise trio.ClosedResourceError from None
                 # Out of descriptors or memory, which come back when connections end; or what the network did to a
-                # connection that nobody has greeted yet (accept(2) lists both). Neither is a reason to stop.
+                # connection before it was accepted (accept(2) lists both). Neither is a reason to stop.
                 refused(str(error.strerror))
                 await trio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue

@@ -12,7 +12,7 @@ empty one in its place would serve an empty cluster.
 
 **Offsets of logs that are gone are forgotten before their names are.** A recovery point or log start that outlived its
 log would accuse a new log of the same name of having lost records. So they are dropped, durably, before a directory is
-renamed, and again at the start for directories that somebody removed.
+renamed, and again at the start for directories that were removed meanwhile.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class DataDirectory:
         self._log = get_logger("storage")
         self.identity: checkpoints.MetaProperties | None = None
         self.present: dict[Key, bytes | None] = {}
-        """The logs there are; the topic id of each, once somebody has looked."""
+        """The logs there are; the topic id of each that has been looked at."""
         self.recovery_points: dict[Key, int] = {}
         self.log_starts: dict[Key, int] = {}
         self.clean_offsets: dict[Key, int] = {}
@@ -88,7 +88,7 @@ class DataDirectory:
         """Of the recovery-point file, as it was last written or read."""
         self.listed: set[Key] | None = None
         """After an unclean stop: the logs that may have grown since their recovery points were written, those of them
-        that are there; None when nobody knows."""
+        that are there; None when that is not known."""
         self.leftovers: list[str] = []
         """Directories of logs that an earlier run has deleted and not yet removed."""
 

@@ -17,7 +17,7 @@ controllers' quorums and replica fetchers, which do not exist here.
 | `documentation` | a sentence for each key, loaded when DescribeConfigs is asked for it |
 
 **Where do I add a key?** A row here, a sentence there; a broker key that acts also becomes an attribute of
-`BrokerConfig` (`broker/config/settings.py`), and a test tells if one of the three is missing.
+`BrokerConfig` (`broker/config/settings.py`), and a test fails if one of the three is missing.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _SYNONYMS: Final = (
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     name: names for names in _SYNONYMS for name in (names[:1] if names[0] == "log.flush.interval.ms" else names)
 }
-"""Broker keys that tell one setting in several units, finest first: the first that is set counts."""
+"""Broker keys that give one setting in several units, finest first: the first that is set counts."""
 
 LISTENER_PREFIX: Final = "listener.name."
 """`listener.name.<listener>.<key>` sets a broker key for one listener (KIP-103)."""
@@ -120,7 +120,7 @@ def listener_of(name: str) -> str:
 
 
 def synonyms_of(name: str) -> tuple[str, ...]:
-    """The broker keys that can tell the value of broker key `name`, itself included, in order of precedence."""
+    """The broker keys that can give the value of broker key `name`, itself included, in order of precedence."""
     names = SYNONYMS.get(name)
     if names is None and name.startswith(LISTENER_PREFIX) and (key := broker_key(name)) is not None:
         return (name, key.name)

@@ -3,7 +3,7 @@
 Configs travel as text: in a `.properties` file, in AlterConfigs, in ConfigRecords of `__cluster_metadata`. A
 `ConfigKey` turns text into a value (`parse`) and a value back into the text that DescribeConfigs shows (`text_of`),
 with the rules of Kafka's `ConfigDef`: numbers are trimmed, may carry a sign and must fit their type; booleans ignore
-case; lists are split at commas, their items trimmed, told once, never empty. A value that does not fit raises
+case; lists are split at commas, their items trimmed, repetitions dropped, none empty. A value that does not fit raises
 `BadValue`, whose text completes the sentence "<value> is not a value of <key>: ...".
 
 | type | in Python | example |
@@ -46,7 +46,7 @@ class Update(IntEnum):
     """Who may change a key of a running broker (KIP-226)."""
 
     READ_ONLY = 0
-    """Nobody: the file decides at the start."""
+    """The file decides at the start, and no request changes it."""
     PER_BROKER = 1
     """One broker at a time."""
     CLUSTER_WIDE = 2
@@ -150,7 +150,7 @@ def text_of(value: Value) -> str:
 _JAVA_WHITESPACE: Final = "".join(map(chr, range(33)))
 """What Java's `trim` removes."""
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
-# Written such that there is one way to match only: a value may be long, and whoever sends it may mean harm.
+# Written such that there is one way to match only: a value may be long, and its sender may mean harm.
 _DECIMAL: Final = re.compile(r"[+-]?(NaN|Infinity|([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[fFdD]?)", re.ASCII)
 _BLANKS: Final = " \t\n\v\f\r"
 """What a Java pattern takes for blanks."""

@@ -57,7 +57,7 @@ def test_a_listener_may_have_any_name() -> None:
         (":9092", "is not of the form NAME://host:port"),
         ("PLAINTEXT://:1,PLAINTEXT://:2", "the name PLAINTEXT is there twice"),
         ("PLAINTEXT://:1,CONTROLLER://:1", "port 1 of the same host is there twice"),
-        ("MINE://:1", "does not tell the protocol of MINE://:1"),
+        ("MINE://:1", "does not name the protocol of MINE://:1"),
         ("CONTROLLER://:1", "leaves no listener for clients"),
     ],
 )
