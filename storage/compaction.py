@@ -199,11 +199,11 @@ class _Trail:
 
     def is_aborted(self, header: BatchHeader) -> bool:
         """A batch of records: does it belong to a transaction that was aborted?"""
-        if not header[5] & TRANSACTIONAL:
+        if not header.attributes & TRANSACTIONAL:
             return False
-        span = self._span(header[9], header[0] + header[6])
+        span = self._span(header.producer_id, header.base_offset + header.last_offset_delta)
         if span is None:
-            self._committed.add(header[9])
+            self._committed.add(header.producer_id)
             return False
         self._met.add(span)
         return True
@@ -216,10 +216,10 @@ class _Trail:
         kind = control_record_type(record.key)
         if kind not in (ControlRecordType.ABORT, ControlRecordType.COMMIT):
             return False
-        producer_id = header[9]
+        producer_id = header.producer_id
         passed_for_committed = producer_id in self._committed
         self._committed.discard(producer_id)
-        span = self._span(producer_id, header[0] + header[6])
+        span = self._span(producer_id, header.base_offset + header.last_offset_delta)
         if kind == ControlRecordType.ABORT and span in self._met:
             assert span is not None
             self.kept.append(span)
@@ -273,11 +273,11 @@ class Compaction:
 
         The first batch always has room. Raises KafkaError when the batch is damaged.
         """
-        last_offset = header[0] + header[6]
+        last_offset = header.base_offset + header.last_offset_delta
         if last_offset < self.first_dirty:
             return True
         check(header, batch)
-        if header[5] & CONTROL:
+        if header.attributes & CONTROL:
             self._learning.ends_nothing(header, batch)
         elif not self._learning.is_aborted(header):
             found = record_keys(header, batch)
@@ -286,13 +286,15 @@ class Compaction:
             has_room = keys.count + count <= keys.capacity and len(fates) + count <= self._most_fates
             if not has_room and self.end > self.first_dirty:
                 return False
-            if deltas and not (deltas[0] >= 0 and deltas[-1] <= header[6] and deltas == sorted(set(deltas))):
+            if deltas and not (
+                deltas[0] >= 0 and deltas[-1] <= header.last_offset_delta and deltas == sorted(set(deltas))
+            ):
                 raise _damaged(header, "its records' offsets do not rise, or lead out of it")
             number = len(fates)
             fates.extend(bytes(count))
             for index in found.without_value:
                 fates[number + index] = _TOMBSTONE
-            clean = bisect_left(deltas, self.first_dirty - header[0])  # most often none
+            clean = bisect_left(deltas, self.first_dirty - header.base_offset)  # most often none
             keys.put_run(found.keys[clean:] if clean else found.keys, number + clean, fates, _DIES)
         self.end = last_offset + 1
         return True
@@ -316,21 +318,21 @@ class Compaction:
 
         Raises KafkaError when the batch is damaged.
         """
-        attributes = header[5]
-        if header[0] >= self.end:
+        attributes = header.attributes
+        if header.base_offset >= self.end:
             self._look_ahead(header, batch)
             return batch
         if attributes & CONTROL:
             return self._judge_control(header, batch)
         if self._trail.is_aborted(header):
             return self._emptied(header, batch)
-        if header[0] + header[6] < self.first_dirty:
+        if header.base_offset + header.last_offset_delta < self.first_dirty:
             return self._judge_records(header, batch, None)
         fates, low = self._fates, self._judged
-        high = self._judged = low + header[12]
-        if header[0] >= self.first_dirty:
+        high = self._judged = low + header.record_count
+        if header.base_offset >= self.first_dirty:
             dead = fates.count(_DIES, low, high)
-            if dead == header[12]:
+            if dead == header.record_count:
                 return self._emptied(header, batch)
             if not dead and fates.find(_TOMBSTONE, low, high) < 0:
                 return batch
@@ -341,8 +343,8 @@ class Compaction:
     ) -> ReadableBuffer | None:
         """`fates` are those of its records; None when the batch is from before the dirty part."""
         check(header, batch)
-        clean = self.first_dirty - header[0]
-        passed = header[5] & DELETE_HORIZON != 0 and header.base_timestamp <= self._now
+        clean = self.first_dirty - header.base_offset
+        passed = header.attributes & DELETE_HORIZON != 0 and header.base_timestamp <= self._now
         keys = self._keys
         data, spans = record_spans(header, batch)
         kept = []
@@ -361,7 +363,7 @@ class Compaction:
             kept.append(span)
         if not kept:
             return self._emptied(header, batch)
-        if tombstones and not header[5] & DELETE_HORIZON:
+        if tombstones and not header.attributes & DELETE_HORIZON:
             return batch_of_spans(header, data, kept, delete_horizon=self._horizon)
         return batch if len(kept) == len(spans) else batch_of_spans(header, data, kept)
 
@@ -369,32 +371,32 @@ class Compaction:
         check(header, batch)
         if not self._trail.ends_nothing(header, batch):
             return batch
-        if header[12] and not header[5] & DELETE_HORIZON:
+        if header.record_count and not header.attributes & DELETE_HORIZON:
             data, spans = record_spans(header, batch)
             return batch_of_spans(header, data, spans, delete_horizon=self._horizon)
-        if header[12] and header.base_timestamp > self._now:
+        if header.record_count and header.base_timestamp > self._now:
             return batch
         return self._emptied(header, batch)
 
     def _emptied(self, header: BatchHeader, batch: ReadableBuffer) -> ReadableBuffer | None:
         """None, or what stays of a batch that has no records any more."""
-        if header[0] + header[6] + 1 != self._upto and not self._is_last_of_producer(header):
+        if header.base_offset + header.last_offset_delta + 1 != self._upto and not self._is_last_of_producer(header):
             return None
-        return emptied_batch(header) if header[12] else batch
+        return emptied_batch(header) if header.record_count else batch
 
     def _is_last_of_producer(self, header: BatchHeader) -> bool:
-        if header[9] < 0:
+        if header.producer_id < 0:
             return False
-        last = self._producers.get(header[9])
+        last = self._producers.get(header.producer_id)
         if last is None:
             return False
         if last.offset >= 0:
-            return header[0] + header[6] == last.offset
-        return header[5] & CONTROL != 0 and header[10] == last.epoch
+            return header.base_offset + header.last_offset_delta == last.offset
+        return header.attributes & CONTROL != 0 and header.producer_epoch == last.epoch
 
     def _look_ahead(self, header: BatchHeader, batch: ReadableBuffer) -> None:
         """A batch beyond the end, which stays as it is: what stood before it may still depend on it."""
-        if header[5] & CONTROL:
+        if header.attributes & CONTROL:
             self._trail.ends_nothing(header, batch)
         else:
             self._trail.is_aborted(header)

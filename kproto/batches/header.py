@@ -52,6 +52,7 @@ __all__ = [
     "BatchHeader",
     "compute_crc",
     "has_valid_crc",
+    "header_at",
     "next_sequence",
     "patch_base_offset",
     "patch_create_time",
@@ -180,9 +181,17 @@ def read_header(buf: ReadableBuffer, pos: int = 0) -> BatchHeader:
         header = _new_tuple(BatchHeader, _unpack_header(buf, pos))
     except StructError:
         raise KafkaError(ErrorCode.CORRUPT_MESSAGE, "the bytes end inside a record batch header") from None
-    if header[3] != MAGIC or header[1] < MIN_BATCH_LENGTH:
+    if header.magic != MAGIC or header.batch_length < MIN_BATCH_LENGTH:
         raise _refusal(header)
     return header
+
+
+def header_at(buf: ReadableBuffer, pos: int = 0) -> BatchHeader:
+    """What stands at ``buf[pos:]`` where a header should be, unchecked: for scans that look for damage themselves.
+
+    Raises ``struct.error`` when fewer than 61 bytes are left.
+    """
+    return _new_tuple(BatchHeader, _unpack_header(buf, pos))
 
 
 def _refusal(header: BatchHeader) -> KafkaError:

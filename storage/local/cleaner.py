@@ -337,7 +337,7 @@ def survey(log: Log, clean_upto: int | None, stable: int, now: int) -> Verdict:
             if config.min_compaction_lag_ms > 0:
                 newest = segment.newest()
             if config.max_compaction_lag_ms < NEVER:
-                oldest = next((header[8] for _, header in segment.headers(0)), 0)
+                oldest = next((header.max_timestamp for _, header in segment.headers(0)), 0)
         states.append(SegmentState(bases[number], segment.size, newest, oldest))
     return judge(states, clean_upto=clean_upto, start=log.start, stable=stable, config=config, now=now)
 

@@ -179,10 +179,10 @@ class Log:
         if self._failure is not None or self._health.failure is not None:
             raise self.broken()
         header, data = batches[0]
-        if len(batches) > 1 or header[5] & CONTROL:
+        if len(batches) > 1 or header.attributes & CONTROL:
             return self._append_several(batches)
         base_offset = self.end
-        numbered = header[9] >= 0
+        numbered = header.producer_id >= 0
         if numbered:
             now = self._around.clock.monotonic_millis()
             original = self.producers.check(header, now)
@@ -190,7 +190,7 @@ class Log:
                 return original
         config = self.config
         size = len(data)
-        segment = self._segment_for(size, header[8], base_offset + header[6])
+        segment = self._segment_for(size, header.max_timestamp, base_offset + header.last_offset_delta)
         position = segment.size
         _pack_offset(data, 0, base_offset)
         _pack_epoch(data, 12, self.epoch)
@@ -198,37 +198,37 @@ class Log:
             segment.file.write(position, data)
         except OSError as error:
             self._write_again(segment, position, [data], error)
-        self.end = base_offset + header[6] + 1  # before the segment's size: see `read`
+        self.end = base_offset + header.last_offset_delta + 1  # before the segment's size: see `read`
         segment.note(header, base_offset, position, config.index_interval_bytes, config.segment_index_bytes)
         if position == 0:
             self._begin_segment(segment, base_offset)
         if numbered:
             self.producers.apply(header, base_offset, now)
-            if header[5] & TRANSACTIONAL:
+            if header.attributes & TRANSACTIONAL:
                 self._transactional = True
             if now >= self._expire_at:
                 self._expire(now)
-        self.unsynced_records += header[6] + 1
+        self.unsynced_records += header.last_offset_delta + 1
         return None
 
     def _append_several(self, batches: Sequence[Batch]) -> AppendedBatch | None:
         now = self._around.clock.monotonic_millis()
         checked = [(header, end_marker(header, data)) for header, data in batches]
         offset = base_offset = self.end
-        numbered = any(header[9] >= 0 for header, _ in checked)
+        numbered = any(header.producer_id >= 0 for header, _ in checked)
         if numbered:
             original = self.producers.check_all(checked, offset, now)
             if original is not None:
                 return original
         size = sum([len(data) for _, data in batches])
-        records = sum([header[6] + 1 for header, _ in batches])
-        newest = max([header[8] for header, _ in batches])
+        records = sum([header.last_offset_delta + 1 for header, _ in batches])
+        newest = max([header.max_timestamp for header, _ in batches])
         segment = self._segment_for(size, newest, base_offset + records - 1)
         start = position = segment.size
         for header, data in batches:
             _pack_offset(data, 0, offset)
             _pack_epoch(data, 12, self.epoch)
-            offset += header[6] + 1
+            offset += header.last_offset_delta + 1
         try:
             segment.file.write_all(position, [data for _, data in batches])
         except OSError as error:
@@ -240,7 +240,7 @@ class Log:
         for (header, marker), (_, data) in zip(checked, batches, strict=True):
             segment.note(header, offset, position, config.index_interval_bytes, config.segment_index_bytes)
             position += len(data)
-            if header[9] >= 0:
+            if header.producer_id >= 0:
                 if marker is None:
                     self.producers.apply(header, offset, now)
                 else:
@@ -248,9 +248,9 @@ class Log:
                     if completed is not None and completed.aborted:
                         self.aborted.add(completed)
                         aborted.append(completed)
-                if header[5] & TRANSACTIONAL:
+                if header.attributes & TRANSACTIONAL:
                     self._transactional = True
-            offset += header[6] + 1
+            offset += header.last_offset_delta + 1
         if start == 0:
             self._begin_segment(segment, base_offset)
         if aborted:
@@ -546,9 +546,9 @@ class Log:
                 break
             begin = newest_offset if newest_offset >= start else segment.base_offset
             batches = [
-                (-header[8], position, header)
+                (-header.max_timestamp, position, header)
                 for position, header in segment.headers_from(begin)
-                if header[0] + header[6] >= start
+                if header.base_offset + header.last_offset_delta >= start
             ]
             for oldness, position, header in sorted(batches):
                 if found is not None and -oldness <= found.timestamp:

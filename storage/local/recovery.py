@@ -38,7 +38,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from kproto.batches.crc32c import crc32c
-from kproto.batches.header import ATTRIBUTES_OFFSET, CONTROL, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader
+from kproto.batches.header import ATTRIBUTES_OFFSET, CONTROL, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, header_at
 from kproto.errors import KafkaError
 from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.descriptors import Descriptors
@@ -61,8 +61,6 @@ MOST_KEPT: Final = 20_000
 """Headers of producers' batches that recovery keeps of one log, so that they need not be read again."""
 
 _NAME = re.compile(r"(\d{20})(?:-[^.]*)?\.(log|index|timeindex|txnindex|snapshot)((?:\.[a-z]+)*)\Z")
-_unpack_header = HEADER.unpack_from
-_make_header = BatchHeader._make
 
 
 class Damaged(Exception):
@@ -225,7 +223,7 @@ def ends_at(around: Surroundings, directory: str, recovery_point: int) -> bool:
             if size > MOST_SKIMMED:
                 return False
             *_, (_, last) = segment.headers(0)
-        return last[0] + last[6] + 1 == recovery_point
+        return last.next_offset == recovery_point
     except (OSError, Corrupt, ValueError):
         return False
 
@@ -286,11 +284,11 @@ class _Scanned:
             for position, header in _checked_batches(segment, start, scanned):
                 builder.add(position, header)
                 if position and position == start:
-                    self.begin = header[0]
-                if header[9] >= 0 and len(self.numbered) <= MOST_KEPT:
+                    self.begin = header.base_offset
+                if header.producer_id >= 0 and len(self.numbered) <= MOST_KEPT:
                     self.numbered.append((segment, position, header))
-                least = header[0] + header[6] + 1
-                position += LOG_OVERHEAD + header[1]
+                least = header.base_offset + header.last_offset_delta + 1
+                position += LOG_OVERHEAD + header.batch_length
             if position < segment.size:
                 _judge_torn(segments, number, position, least, recovery_point)
                 if behind_a_hole and not position:
@@ -315,7 +313,7 @@ class _Scanned:
         """Every batch from `offset` on that has a producer id, if all of them are at hand."""
         if offset < self.begin or len(self.numbered) > MOST_KEPT:
             return None
-        return [batch for batch in self.numbered if batch[2][0] >= offset]
+        return [batch for batch in self.numbered if batch[2].base_offset >= offset]
 
     def leave_out(self, segments: list[Segment], number: int, torn: Segment | None = None) -> None:
         """Go on without segment `number` and those behind it; `torn` is the one before, if its end is."""
@@ -364,18 +362,18 @@ def _checked_batches(
         view = memoryview(buffer)[:got]
         start, offset = position, 0
         while offset + HEADER_SIZE <= got:
-            header = _make_header(_unpack_header(buffer, offset))
-            length = LOG_OVERHEAD + header[1]
-            if header[3] != MAGIC or length < HEADER_SIZE or header[6] < 0:
+            header = header_at(buffer, offset)
+            length = LOG_OVERHEAD + header.batch_length
+            if header.magic != MAGIC or length < HEADER_SIZE or header.last_offset_delta < 0:
                 return
-            if not least <= header[0] <= farthest - header[6]:
+            if not least <= header.base_offset <= farthest - header.last_offset_delta:
                 return
             if offset + length > got:
                 break
-            if crc32c(view[offset + ATTRIBUTES_OFFSET : offset + length]) != header[4]:
+            if crc32c(view[offset + ATTRIBUTES_OFFSET : offset + length]) != header.crc:
                 return
             yield start + offset, header
-            least = header[0] + header[6] + 1
+            least = header.base_offset + header.last_offset_delta + 1
             offset += length
         view.release()
         position += offset
@@ -416,13 +414,13 @@ def find_batch(file: File, position: int, size: int, offsets: range) -> int | No
         at = data.find(MAGIC, 16)
         while at >= 0 and at - 16 + HEADER_SIZE <= len(data):
             begin = at - 16
-            header = _unpack_header(data, begin)
-            length = LOG_OVERHEAD + header[1]
+            header = header_at(data, begin)
+            length = LOG_OVERHEAD + header.batch_length
             if (
                 HEADER_SIZE <= length <= size - position - begin
-                and header[6] >= 0
-                and (header[0] in offsets or position + begin == first)
-                and crc32c(file.read(position + begin + ATTRIBUTES_OFFSET, length - ATTRIBUTES_OFFSET)) == header[4]
+                and header.last_offset_delta >= 0
+                and (header.base_offset in offsets or position + begin == first)
+                and crc32c(file.read(position + begin + ATTRIBUTES_OFFSET, length - ATTRIBUTES_OFFSET)) == header.crc
             ):
                 return position + begin
             at = data.find(MAGIC, at + 1)
@@ -485,15 +483,15 @@ def _restore_producers(
 def _replay(producers: LogProducers, batches: Iterable[Numbered], now: int) -> Iterator[CompletedTransaction]:
     """Let the producers have sent these batches; the transactions that ended meanwhile."""
     for segment, position, header in batches:
-        if not header[5] & CONTROL:
-            producers.apply(header, header[0], now)
+        if not header.attributes & CONTROL:
+            producers.apply(header, header.base_offset, now)
             continue
         try:
             marker = end_marker(header, segment.read_batch(position, header))
         except KafkaError:
             continue
         if marker is not None:
-            completed = producers.apply_marker(header, marker, header[0], now)
+            completed = producers.apply_marker(header, marker, header.base_offset, now)
             if completed is not None:
                 yield completed
 
@@ -502,7 +500,7 @@ def _numbered(opening: _Opening, begin: int) -> Iterator[Numbered]:
     """Every batch from offset `begin` on that has a producer id."""
     for segment in opening.segments_from(begin):
         for position, header in _headers_from(opening, segment, begin):
-            if header[0] >= begin and header[9] >= 0:
+            if header.base_offset >= begin and header.producer_id >= 0:
                 yield segment, position, header
 
 
@@ -531,7 +529,11 @@ def _refill(producers: LogProducers, opening: _Opening, offset: int) -> None:
         begin = 0
         if position > REFILL_BYTES:
             begin = segment.position_before(position - REFILL_BYTES)
-        headers = [header for _, header in segment.headers(begin) if header[0] < offset and not header[5] & CONTROL]
+        headers = [
+            header
+            for _, header in segment.headers(begin)
+            if header.base_offset < offset and not header.attributes & CONTROL
+        ]
     except (DamagedIndex, Corrupt):
         return  # the windows stay short, as Kafka's do
     producers.refill(reversed(headers))
@@ -581,11 +583,11 @@ def _read_epochs(opening: _Opening) -> LeaderEpochs:
     filled = [segment for segment in opening.segments if segment.size]
     if filled:  # mostly there has been one epoch only, and the two ends show it
         _, first = next(filled[0].headers(0))
-        *_, last = _headers_from(opening, filled[-1], opening.end - 1)
-        if first[2] == last[1][2]:
-            epochs.assign(first[2], first[0])
+        *_, (_, last) = _headers_from(opening, filled[-1], opening.end - 1)
+        if first.partition_leader_epoch == last.partition_leader_epoch:
+            epochs.assign(first.partition_leader_epoch, first.base_offset)
             return epochs
     for segment in filled:
         for _, header in segment.headers(0):
-            epochs.assign(header[2], header[0])
+            epochs.assign(header.partition_leader_epoch, header.base_offset)
     return epochs

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kproto.batches.buffers import ReadableBuffer
-from kproto.batches.header import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, read_header
+from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, header_at, read_header
 from kproto.batches.record_spans import place_holder
 from kproto.errors import KafkaError
 from storage.compaction import MAX_RELATIVE_OFFSET, Compaction, LastOfProducer, Source
@@ -40,9 +40,6 @@ MAX_POSITION: Final = 2**31 - 1
 
 SYNC_BYTES: Final = 8 << 20
 """Written between two syncs: what the disk has to bring home at once should not hold up others' small syncs."""
-
-_unpack_header = HEADER.unpack_from
-_make_header = BatchHeader._make
 
 
 class Job(NamedTuple):
@@ -138,7 +135,7 @@ class Rewriter:
                 continue
             for _, view, batches in self._read(source):
                 for at, header in batches:
-                    if not self._compaction.learn(header, view[at : at + LOG_OVERHEAD + header[1]]):
+                    if not self._compaction.learn(header, view[at : at + LOG_OVERHEAD + header.batch_length]):
                         return self._compaction.end
         self._compaction.learned_all()
         return self._compaction.end
@@ -153,11 +150,11 @@ class Rewriter:
             for position, view, batches in self._read(source):
                 _, last = batches[-1]
                 for at, header in batches:
-                    end = at + LOG_OVERHEAD + header[1]
+                    end = at + LOG_OVERHEAD + header.batch_length
                     batch = view[at:end]
                     result = judge(header, batch)
                     is_alone = len(group) == 1 and position == at == 0 and source.size == end
-                    if result is batch or (is_alone and not header[12] and header[9] < 0):
+                    if result is batch or (is_alone and not header.record_count and header.producer_id < 0):
                         output.keep(header, view, at, end)
                         continue
                     if not output.begun:
@@ -188,7 +185,7 @@ class Rewriter:
         output.begin()
         for _, view, batches in self._read(source._replace(size=size), own_buffer=True):
             for at, header in batches:
-                output.keep(header, view, at, at + LOG_OVERHEAD + header[1])
+                output.keep(header, view, at, at + LOG_OVERHEAD + header.batch_length)
             output.flush()
 
     def _read(
@@ -215,16 +212,19 @@ class Rewriter:
                 batches: list[tuple[int, BatchHeader]] = []
                 at, length = 0, HEADER_SIZE
                 while at + HEADER_SIZE <= got:
-                    header = _make_header(_unpack_header(buffer, at))
-                    length = LOG_OVERHEAD + header[1]
-                    if header[3] != MAGIC or length < HEADER_SIZE or position + at + length > source.size:
+                    header = header_at(buffer, at)
+                    length = LOG_OVERHEAD + header.batch_length
+                    if header.magic != MAGIC or length < HEADER_SIZE or position + at + length > source.size:
                         raise Corrupt(path, position + at, "magic or length is wrong")
-                    if header[6] < 0 or not least <= header[0] <= farthest - header[6]:
-                        raise Corrupt(path, position + at, f"offset {header[0]} cannot follow {least - 1}")
+                    if (
+                        header.last_offset_delta < 0
+                        or not least <= header.base_offset <= farthest - header.last_offset_delta
+                    ):
+                        raise Corrupt(path, position + at, f"offset {header.base_offset} cannot follow {least - 1}")
                     if at + length > got:
                         break
                     batches.append((at, header))
-                    least = header[0] + header[6] + 1
+                    least = header.base_offset + header.last_offset_delta + 1
                     at += length
                 if not batches:
                     if got < wanted or length <= wanted:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from kproto.batches.buffers import ReadableBuffer
-from kproto.batches.header import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader
+from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, header_at
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex, WouldWait, read
 from storage.local.offset_index import OffsetIndex
@@ -40,9 +40,6 @@ MOST_SKIMMED: Final = 1 << 20
 """Bytes of batches whose headers an opening log reads only to learn the largest timestamp."""
 
 MAX_RELATIVE_OFFSET: Final = 2**31 - 1
-
-_unpack_header = HEADER.unpack_from
-_make_header = BatchHeader._make
 
 
 class Corrupt(Exception):
@@ -221,8 +218,8 @@ class Segment:
 
     def note(self, header: BatchHeader, base_offset: int, position: int, index_interval: int, index_limit: int) -> None:
         """A batch has been written at `position`, the end of the file: keep indexes and memory up with it."""
-        last_offset = base_offset + header[6]
-        timestamp = header[8]
+        last_offset = base_offset + header.last_offset_delta
+        timestamp = header.max_timestamp
         if timestamp > self.max_timestamp:
             self.max_timestamp = timestamp
             self.max_timestamp_offset = last_offset
@@ -235,7 +232,7 @@ class Segment:
             self.unindexed_bytes = 0
             if 8 * (len(self.offset_index) + 1) > index_limit or 12 * (len(self.time_index) + 2) > index_limit:
                 self.full = True
-        size = LOG_OVERHEAD + header[1]
+        size = LOG_OVERHEAD + header.batch_length
         self.unindexed_bytes += size
         offsets, positions = self.recent
         if len(offsets) >= MAX_RECENT:
@@ -263,7 +260,7 @@ class Segment:
         if offsets and offset >= offsets[0]:
             return positions[bisect_right(offsets, offset) - 1]
         for position, header in self.headers_from(offset, wait=wait):
-            if header[0] + header[6] >= offset:
+            if header.base_offset + header.last_offset_delta >= offset:
                 return position
         return self.size
 
@@ -278,7 +275,7 @@ class Segment:
         try:
             found = False
             for position, header in self.headers(indexed.position, wait=wait):
-                if not found and header[0] + header[6] != indexed.last_offset:
+                if not found and header.base_offset + header.last_offset_delta != indexed.last_offset:
                     raise DamagedIndex(self.path(".index"))
                 found = True
                 yield position, header
@@ -303,14 +300,17 @@ class Segment:
             if limit < 0:
                 raise Corrupt(self.path(".log"), start, f"only {len(block)} bytes are left")
             while position - start <= limit:
-                header = _make_header(_unpack_header(block, position - start))
-                following = position + LOG_OVERHEAD + header[1]
-                if header[3] != MAGIC or header[1] < HEADER_SIZE - LOG_OVERHEAD or following > size:
+                header = header_at(block, position - start)
+                following = position + LOG_OVERHEAD + header.batch_length
+                if header.magic != MAGIC or header.batch_length < HEADER_SIZE - LOG_OVERHEAD or following > size:
                     raise Corrupt(self.path(".log"), position, "magic or length is wrong")
-                if header[6] < 0 or not least <= header[0] <= farthest - header[6]:
-                    raise Corrupt(self.path(".log"), position, f"offset {header[0]} cannot follow {least - 1}")
+                if (
+                    header.last_offset_delta < 0
+                    or not least <= header.base_offset <= farthest - header.last_offset_delta
+                ):
+                    raise Corrupt(self.path(".log"), position, f"offset {header.base_offset} cannot follow {least - 1}")
                 yield position, header
-                least = header[0] + header[6] + 1
+                least = header.base_offset + header.last_offset_delta + 1
                 position = following
             amount = SCAN_BYTES if position - start < 2 * SCAN_BYTES else HEADER_SIZE
 
@@ -326,7 +326,7 @@ class Segment:
 
     def read_batch(self, position: int, header: BatchHeader) -> bytes:
         """The whole batch at `position`."""
-        return self.file.read(position, LOG_OVERHEAD + header[1])
+        return self.file.read(position, LOG_OVERHEAD + header.batch_length)
 
     def slice(self, position: int, end: int) -> FileSlice:
         """The bytes from `position` to `end`."""
@@ -349,7 +349,7 @@ class Segment:
         If it has none, the segment counts as made when it was last written, for it was not made later.
         """
         for _, header in self.headers(0):
-            self.first_timestamp = header[8]
+            self.first_timestamp = header.max_timestamp
             if self.first_timestamp < 0:
                 self.created = self._disk.modified_millis(self.path(".log"))
             return
@@ -370,13 +370,13 @@ class Segment:
             start = min(start, newest_offset) if timed is not None else self.base_offset
         end, found = start, timed is None
         for _, header in self.headers_from(start):
-            end = header[0] + header[6] + 1
+            end = header.base_offset + header.last_offset_delta + 1
             if timed is not None and end - 1 == timed.last_offset:
-                found = header[8] == timed.timestamp
-            if header[8] > newest:
+                found = header.max_timestamp == timed.timestamp
+            if header.max_timestamp > newest:
                 if near:
                     raise DamagedIndex(self.path(".timeindex"))
-                newest, newest_offset = header[8], end - 1
+                newest, newest_offset = header.max_timestamp, end - 1
         if near and not found:
             raise DamagedIndex(self.path(".timeindex"))
         self.max_timestamp, self.max_timestamp_offset = newest, newest_offset
@@ -399,12 +399,12 @@ class Segment:
             last = self.time_index.last
             if last is not None:
                 for _, header in self.headers_from(last.last_offset):
-                    end = header[0] + header[6]
-                    if end == last.last_offset and header[8] == last.timestamp:
+                    end = header.base_offset + header.last_offset_delta
+                    if end == last.last_offset and header.max_timestamp == last.timestamp:
                         trusted = True
                         best, best_offset = last.timestamp, last.last_offset
-                    if trusted and header[8] > best:
-                        best, best_offset = header[8], end
+                    if trusted and header.max_timestamp > best:
+                        best, best_offset = header.max_timestamp, end
                     if end > last.last_offset and not trusted:
                         break
         except DamagedIndex:
@@ -412,8 +412,8 @@ class Segment:
         if not trusted:
             best, best_offset = -1, -1
             for _, header in self.headers(0):
-                if header[8] > best:
-                    best, best_offset = header[8], header[0] + header[6]
+                if header.max_timestamp > best:
+                    best, best_offset = header.max_timestamp, header.base_offset + header.last_offset_delta
         self._learned = best, best_offset
         self.timestamps_known = True
         return self._newest()
@@ -429,13 +429,13 @@ class Segment:
         checked = entry is None
         for position, header in self.headers_from(entry.last_offset if entry is not None else self.base_offset):
             if entry is not None and not checked:
-                end = header[0] + header[6]
+                end = header.base_offset + header.last_offset_delta
                 if end < entry.last_offset:
                     continue
-                if end != entry.last_offset or header[8] != entry.timestamp:
+                if end != entry.last_offset or header.max_timestamp != entry.timestamp:
                     raise DamagedIndex(self.path(".timeindex"))
                 checked = True
-            if header[8] >= timestamp:
+            if header.max_timestamp >= timestamp:
                 yield position, header
         if not checked:
             raise DamagedIndex(self.path(".timeindex"))
@@ -538,25 +538,25 @@ class IndexBuilder:
             for position, header in batches:
                 if position >= self._keep_below:
                     break
-                last_offset = header[0] + header[6]
+                last_offset = header.base_offset + header.last_offset_delta
                 if entry is not None and last_offset == entry[1]:
-                    found = header[8] == entry[0]
-                if header[8] > newest[0]:
-                    newest = header[8], last_offset
+                    found = header.max_timestamp == entry[0]
+                if header.max_timestamp > newest[0]:
+                    newest = header.max_timestamp, last_offset
         except DamagedIndex:
             return None
         return newest if found else None
 
-    def add(self, position: int, header: Sequence[int]) -> None:
+    def add(self, position: int, header: BatchHeader) -> None:
         """The next batch."""
-        last_offset = header[0] + header[6]
-        if header[8] > self.max_timestamp:
-            self.max_timestamp, self.max_offset = header[8], last_offset
+        last_offset = header.base_offset + header.last_offset_delta
+        if header.max_timestamp > self.max_timestamp:
+            self.max_timestamp, self.max_offset = header.max_timestamp, last_offset
         if self._unindexed > self._interval:
             self._offsets.append((last_offset, position))
             self._time()
             self._unindexed = 0
-        self._unindexed += LOG_OVERHEAD + header[1]
+        self._unindexed += LOG_OVERHEAD + header.batch_length
         self.end_offset = last_offset + 1
 
     def _time(self) -> None:

@@ -34,7 +34,7 @@ from typing import Final
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.crc32c import crc32c
-from kproto.batches.header import ATTRIBUTES_OFFSET, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC
+from kproto.batches.header import ATTRIBUTES_OFFSET, HEADER_SIZE, LOG_OVERHEAD, MAGIC, header_at
 from storage.local.rewriting import CLEANED
 from storage.local.segment import Corrupt, file_name
 from storage.seams.disk import Disk
@@ -166,14 +166,14 @@ def _read_through(disk: Disk, path: str, base_offset: int) -> int:
         head = file.read(position, HEADER_SIZE)
         if len(head) < HEADER_SIZE:
             raise Corrupt(path, position, f"only {len(head)} bytes are left")
-        header = HEADER.unpack(head)
-        length = LOG_OVERHEAD + header[1]
-        if header[3] != MAGIC or length < HEADER_SIZE or header[6] < 0 or header[0] < end:
+        header = header_at(head)
+        length = LOG_OVERHEAD + header.batch_length
+        if header.magic != MAGIC or length < HEADER_SIZE or header.last_offset_delta < 0 or header.base_offset < end:
             raise Corrupt(path, position, "magic, length or offset is wrong")
         batch: ReadableBuffer = file.read(position, length)
-        if len(batch) < length or crc32c(memoryview(batch)[ATTRIBUTES_OFFSET:]) != header[4]:
+        if len(batch) < length or crc32c(memoryview(batch)[ATTRIBUTES_OFFSET:]) != header.crc:
             raise Corrupt(path, position, "the checksum is wrong")
-        end = header[0] + header[6] + 1
+        end = header.base_offset + header.last_offset_delta + 1
         position += length
     file.close()
     return end

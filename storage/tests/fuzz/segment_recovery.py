@@ -22,7 +22,7 @@ from struct import pack_into
 from typing import Any, Final
 
 from kproto.batches.crc32c import crc32c
-from kproto.batches.header import ATTRIBUTES_OFFSET, CRC_OFFSET, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC
+from kproto.batches.header import ATTRIBUTES_OFFSET, CRC_OFFSET, HEADER_SIZE, LOG_OVERHEAD, MAGIC, header_at
 from kproto.errors import KafkaError
 from kproto.tests.fuzz.bounds import measured
 from storage.local.descriptors import Descriptors
@@ -140,13 +140,17 @@ def batch_at(content: bytes, at: int, least: int) -> tuple[int, int] | None:
     """(where it ends, the offset behind it) of a valid batch with an offset from `least` on; the naive reader."""
     if at + HEADER_SIZE > len(content):
         return None
-    header = HEADER.unpack_from(content, at)
-    end = at + LOG_OVERHEAD + header[1]
-    if header[3] != MAGIC or not at + HEADER_SIZE <= end <= len(content) or header[6] < 0:
+    header = header_at(content, at)
+    end = at + LOG_OVERHEAD + header.batch_length
+    if header.magic != MAGIC or not at + HEADER_SIZE <= end <= len(content) or header.last_offset_delta < 0:
         return None
-    if not least <= header[0] <= MAX_RELATIVE_OFFSET - header[6]:
+    if not least <= header.base_offset <= MAX_RELATIVE_OFFSET - header.last_offset_delta:
         return None
-    return (end, header[0] + header[6] + 1) if crc32c(content[at + ATTRIBUTES_OFFSET : end]) == header[4] else None
+    return (
+        (end, header.base_offset + header.last_offset_delta + 1)
+        if crc32c(content[at + ATTRIBUTES_OFFSET : end]) == header.crc
+        else None
+    )
 
 
 def valid_prefix(content: bytes) -> int:
@@ -170,11 +174,15 @@ def follows_another(content: bytes) -> bool:
 def batch_anywhere(content: bytes, at: int, low: int, high: int) -> bool:
     if at + HEADER_SIZE > len(content) or content[at + 16] != MAGIC:
         return False
-    header = HEADER.unpack_from(content, at)
-    end = at + LOG_OVERHEAD + header[1]
-    if not at + HEADER_SIZE <= end <= len(content) or header[6] < 0 or not low <= header[0] < high:
+    header = header_at(content, at)
+    end = at + LOG_OVERHEAD + header.batch_length
+    if (
+        not at + HEADER_SIZE <= end <= len(content)
+        or header.last_offset_delta < 0
+        or not low <= header.base_offset < high
+    ):
         return False
-    return bool(crc32c(content[at + ATTRIBUTES_OFFSET : end]) == header[4])
+    return bool(crc32c(content[at + ATTRIBUTES_OFFSET : end]) == header.crc)
 
 
 def check_reading(log: Log, kept: bytes) -> None:
@@ -188,9 +196,9 @@ def check_reading(log: Log, kept: bytes) -> None:
         found += data
         at = 0
         while at < len(data):
-            header = HEADER.unpack_from(data, at)
-            at += LOG_OVERHEAD + header[1]
-            offset = header[0] + header[6] + 1
+            header = header_at(data, at)
+            at += LOG_OVERHEAD + header.batch_length
+            offset = header.base_offset + header.last_offset_delta + 1
     assert found == kept
 
 
