@@ -95,7 +95,7 @@ def test_the_data_directory_may_be_named_for_it(tmp_path: Path) -> None:
 
 
 def test_logs_without_the_clusters_stop_the_start(tmp_path: Path) -> None:
-    """The broker would be an empty one, and a new cluster's log be written beside the data."""
+    """K15. The broker would be an empty one, and a new cluster's log be written beside the data."""
     served({"log.dirs": str(tmp_path / "data"), "metadata.log.dir": str(tmp_path / "metadata")})
     (tmp_path / "data" / "orders-0").mkdir()
     with pytest.raises(ConfigError, match=r"holds logs \(orders-0\) but not the cluster's own.*set metadata.log.dir"):

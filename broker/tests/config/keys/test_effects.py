@@ -142,7 +142,7 @@ def test_a_refused_key_takes_its_default_and_nothing_else(key: ConfigKey) -> Non
 @pytest.mark.parametrize("prefix", ["", "listener.name.plaintext.", "listener.name.sasl_ssl.scram-sha-256."])
 @pytest.mark.parametrize("key", REFUSED, ids=lambda key: key.name)
 def test_a_refused_key_stops_the_start(key: ConfigKey, prefix: str) -> None:
-    """One sentence names key, value, file and line; for all listeners, for one, and for one with a mechanism."""
+    """K14. One sentence names key, value, file and line; for all listeners, for one, and for one with a mechanism."""
     given = f"{prefix}{key.name}={other_value(key)}"
     with pytest.raises(ConfigError) as refused:
         parse_config(f"node.id=1\n{given}", "server.properties", {})

@@ -26,6 +26,8 @@ from broker.coordinators.cluster.topics import (
 from broker.coordinators.machine import Promise
 from kproto.errors import ErrorCode, KafkaError, UnsupportedVersion
 from kproto.formats.cluster_metadata import (
+    AccessControlEntryRecord,
+    ClientQuotaRecord,
     ConfigRecord,
     NoOpRecord,
     PartitionChangeRecord,
@@ -426,3 +428,13 @@ def test_a_hundred_thousand_partitions_are_nothing_to_the_image() -> None:
     machine.replay(RemoveTopicRecord(topic_id=id_of(5)))
     smaller, change = machine.advance()
     assert (len(change.deleted), smaller.partition_count, image.partition_count) == (1, 99_900, 100_000)
+
+
+def test_what_has_no_use_here_can_be_asked_for_by_kind() -> None:
+    """The start counts ACLs and quotas, which it does not enforce."""
+    machine = ClusterMachine()
+    acl = AccessControlEntryRecord(id=b"\x01" * 16, principal="User:a")
+    for record in (acl, ClientQuotaRecord(key="producer_byte_rate", value=1.0)):
+        machine.replay(record)
+    assert machine.kept_of([AccessControlEntryRecord]) == [acl]
+    assert len(machine.kept_of([AccessControlEntryRecord, ClientQuotaRecord])) == 2
