@@ -2,8 +2,11 @@
 
 A machine returns deadlines and is asked to decide when one has passed (`machine.py`). Sessions make most of them, and
 nearly every one is moved further away by a heartbeat long before it is due. So moving one away must cost nothing: the
-heap keeps the old, too early entry, and only when that comes to the top is it put back at its new place. Each name has
-at most one live entry plus one stale entry for every time its deadline came *nearer*, which is rare.
+heap keeps the old, too early entry, and only when that comes to the top is it put back at its new place.
+
+Each name has one live entry at most. An entry that is superseded, because its deadline came *nearer* or was cancelled,
+stays in the heap until it comes to the top, or until such entries are more than the live ones: then the heap is built
+again without them. So the heap takes memory for what is set, whatever has been set before.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 SLACK: Final = 64
-"""Stale entries that are not worth a rebuild."""
+"""Superseded entries that are not worth building the heap again."""
 
 NameT = TypeVar("NameT", bound=Hashable)
 
@@ -25,14 +28,19 @@ class Deadlines(Generic[NameT]):
     def __init__(self) -> None:
         self._due: dict[NameT, int] = {}
         self._heap: list[tuple[int, int, NameT]] = []
-        self._queued: dict[NameT, int] = {}
-        self._sequence = 0
+        self._queued: dict[NameT, tuple[int, int]] = {}  # the live entry of each name: its time and number
+        self._number = 0
 
     def __len__(self) -> int:
         return len(self._due)
 
     def __contains__(self, name: NameT) -> bool:
         return name in self._due
+
+    @property
+    def latest(self) -> int:
+        """The number of the entry that was made last, for `pop_due`."""
+        return self._number
 
     def get(self, name: NameT) -> int | None:
         """When `name` is due; None if it is not set."""
@@ -42,14 +50,15 @@ class Deadlines(Generic[NameT]):
         """Let `name` be due at `at`, whatever was set before."""
         self._due[name] = at
         queued = self._queued.get(name)
-        if queued is None or at < queued:
-            self._push(name, at)
+        if queued is None or at < queued[0]:
+            self._number += 1
+            self._push(name, at, self._number)
+            self._rebuild_if_stale()
 
     def cancel(self, name: NameT) -> None:
         """Forget `name`, if it is set."""
-        self._due.pop(name, None)
-        if len(self._heap) > 2 * len(self._due) + SLACK:
-            self._rebuild()
+        if self._due.pop(name, None) is not None:
+            self._rebuild_if_stale()
 
     def names(self) -> Iterator[NameT]:
         """Everything that is set."""
@@ -60,33 +69,36 @@ class Deadlines(Generic[NameT]):
         self._settle()
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now: int) -> NameT | None:
-        """Take out the first name whose time has come; None when there is none."""
+    def pop_due(self, now: int, latest: int | None = None) -> NameT | None:
+        """Take out the first name whose time has come; None when there is none.
+
+        With `latest`, as it was before a series of calls, the series ends: a name that is taken out, and set again for
+        a time that has come already, is not taken out again.
+        """
         self._settle()
-        if not self._heap or self._heap[0][0] > now:
+        if not self._heap or self._heap[0][0] > now or (latest is not None and self._heap[0][1] > latest):
             return None
         name = heapq.heappop(self._heap)[2]
         del self._queued[name]
         del self._due[name]
+        self._rebuild_if_stale()
         return name
 
-    def _push(self, name: NameT, at: int) -> None:
-        self._sequence += 1
-        self._queued[name] = at
-        heapq.heappush(self._heap, (at, self._sequence, name))
+    def _push(self, name: NameT, at: int, number: int) -> None:
+        self._queued[name] = at, number
+        heapq.heappush(self._heap, (at, number, name))
 
-    def _rebuild(self) -> None:
-        """Drop what is stale: names come and go faster than their entries reach the top."""
-        self._heap.clear()
-        self._queued.clear()
-        for name, at in self._due.items():
-            self._push(name, at)
+    def _rebuild_if_stale(self) -> None:
+        if len(self._heap) > 2 * len(self._due) + SLACK:
+            self._queued = {name: (at, self._queued[name][1]) for name, at in self._due.items()}
+            self._heap = [(at, number, name) for name, (at, number) in self._queued.items()]
+            heapq.heapify(self._heap)
 
     def _settle(self) -> None:
         """Bring a true entry to the top of the heap."""
         while self._heap:
-            at, _, name = self._heap[0]
-            if self._queued.get(name) != at:
+            at, number, name = self._heap[0]
+            if self._queued.get(name) != (at, number):
                 heapq.heappop(self._heap)  # superseded by an earlier entry of the same name
                 continue
             due = self._due.get(name)
@@ -95,13 +107,13 @@ class Deadlines(Generic[NameT]):
             heapq.heappop(self._heap)
             del self._queued[name]
             if due is not None:
-                self._push(name, due)
+                self._push(name, due, number)
 
     def check(self) -> None:
-        """Every name set is queued, no later than it is due."""
+        """Every name set is queued, no later than it is due, and superseded entries do not pile up."""
+        entries = set(self._heap)
         for name, due in self._due.items():
-            assert self._queued[name] <= due, f"{name!r} is due at {due} and queued for {self._queued[name]}"
-        assert len(self._heap) <= 4 * len(self._due) + 4 * SLACK + 4, "stale entries pile up"
-        entries = {(at, name) for at, _, name in self._heap}
-        for name, at in self._queued.items():
-            assert (at, name) in entries, f"{name!r} has lost its entry"
+            at, number = self._queued[name]
+            assert at <= due, f"{name!r} is due at {due} and queued for {at}"
+            assert (at, number, name) in entries, f"{name!r} has lost its entry"
+        assert len(self._heap) <= 2 * len(self._due) + SLACK + 2, "superseded entries pile up"

@@ -77,6 +77,9 @@ class Decision(Generic[RecordT]):
 
     records: Sequence[RecordT] = ()
     replies: Sequence[tuple[Promise[Any], Any]] = ()
+    volatile: bool = False
+    """True if deciding has changed volatile state in a way that means nothing without the records: should they be
+    refused, the machine has to be dropped."""
 
 
 class Machine(Protocol[RecordT]):

@@ -5,29 +5,42 @@ A machine (see `machine.py`) is pure. What is impure about a coordinator happens
 **Load.** The log is replayed from its start to its end into a new machine, which is then told that it is `loaded`. A
 log whose beginning is in a snapshot is replayed from there, into the machine that `restore` has made of the snapshot.
 
-**Decide.** `begin` takes a decision at once, synchronously: the machine says which records and replies, the records
-are encoded as *one* batch (so that a crash keeps a decision whole or not at all) and given to the log with
-`expected_end`, and the machine replays them. The next decision, a microsecond later, already sees that state. Hence
-decisions are taken in the order of their calls, and each costs no waiting.
+**Decide.** `begin` takes a decision at once, synchronously: the machine says which records and replies, and replays the
+records. The next decision, a microsecond later, already sees that state. Hence decisions are taken in the order of
+their calls, and each costs no waiting.
 
-**Release.** Replies leave when the append they belong to, *and everything before it*, is durable. Many decisions wait
+**Append.** The records of a decision stand in *one* batch (so that a crash keeps a decision whole or not at all), given
+to the log with `expected_end`. A decision that comes alone, while nothing is on its way to the disk, is appended at
+once. One that comes while an append is on its way is *gathered*: all that are decided until the event loop turns are
+appended as one batch, and so are thousands of them within one turn, cut at `GATHERED_BYTES`. What is gathered could
+not have been durable before the append that is on its way, so a reply waits no longer for that, and the price of an
+append (a header, a checksum, a write, a flush to wait for) is shared. (Kafka: group.coordinator.append.linger.ms of -1,
+which gathers as long as further events are queued, KIP-1196.)
+
+**Release.** Replies leave when the append they belong to, *and everything before it*, is durable. Many appends wait
 for one flush of the disk: group commit comes from the engine. A decision without records may have looked at state that
-is not durable yet, so its reply waits behind the last pending append; if nothing is pending it leaves at once and costs
-neither a task switch nor an event. (Kafka: CoordinatorRuntime with its deferred event queue.)
+is not durable yet, so its reply waits behind the last decision that was written down; if nothing is on its way it
+leaves at once and costs neither a task switch nor an event. (Kafka: CoordinatorRuntime with its deferred event queue.)
 
 **Expire.** One task sleeps until `next_deadline`, then lets the machine `decide_expired`. It is woken only when a
-deadline comes *nearer*; when one moves away, as with each heartbeat, it sleeps on and finds out when it wakes.
+deadline comes *nearer*; when one moves away, as with each heartbeat, it sleeps on and finds out when it wakes. A
+machine that has decided nothing and still wants to be asked at once would keep the loop busy forever: it is named in
+the log and asked again `STALLED_SECONDS` later.
 
-**Lose and reload.** When an append fails, or the log turns out to end elsewhere (`WrongEnd`: somebody else has
-written), the state in memory is ahead of the log or behind it. No attempt is made to repair it: the machine is dropped,
-every waiter gets `lost_error`, the log is replayed into a new machine in the background, and decisions meanwhile are
-refused with `loading_error`. Loading that fails is tried again, ever more slowly, and never by throwing anything away.
-A machine that fails (an assertion, a bug) is treated alike and said with its trace: one shard is lost for a moment, not
-the broker.
+**Refuse.** An append that the engine refuses has written nothing. If nothing else has come of the decision either, the
+caller gets `lost_error` and the state stays as it is: a full disk costs a refusal, not a shard.
 
-    decide ──> begin_append ──> replay ──> pending ──wait_durable──> replies
-                    │                         │
-                    └──────── failure ────────┴──> drop machine ──> load ──> decide …
+**Lose and reload.** When an append fails otherwise, or the log turns out to end elsewhere (`WrongEnd`: another owner
+has written), the state in memory is ahead of the log or behind it. So it is when an append is refused whose decision
+has changed volatile state, or whose records have been replayed because they were gathered. No attempt is made to repair
+it: the machine is dropped, every waiting task gets `lost_error`, the log is replayed into a new machine in the
+background, and decisions meanwhile are refused with `loading_error`. Loading that fails is tried again, ever more
+slowly, and never by throwing anything away. A machine that fails (an assertion, a bug) is treated alike and said with
+its trace: one shard is lost for a moment, not the broker.
+
+    decide ─┬─ alone ────> begin_append ──> replay ──────────────────┬──> pending ──wait_durable──> replies
+            └─ not alone ─> replay ──> gathered ──turn──> begin_append ─┘
+                   any failure after a replay ──> drop machine ──> load ──> decide …
 """
 
 from __future__ import annotations
@@ -54,6 +67,14 @@ ReplyT = TypeVar("ReplyT")
 MAX_DECISION_BYTES: Final = 32 << 20
 """One decision is one batch; a larger one is refused with RECORD_LIST_TOO_LARGE before anything is written."""
 
+GATHERED_BYTES: Final = 256 << 10
+"""Decisions are gathered up to so many bytes; a larger one is appended on its own."""
+
+RECORD_OVERHEAD: Final = 40
+"""More than a record takes in a batch beside its key and its value."""
+
+STALLED_SECONDS: Final = 1.0
+
 LOAD_CHUNK: Final = 1 << 20
 FIRST_RETRY: Final = 0.1  # seconds
 LAST_RETRY: Final = 10.0
@@ -71,6 +92,8 @@ class RuntimeStatistics:
     """Decisions that had something to write down."""
     appends: int
     """Appends that these were written with."""
+    refusals: int
+    """Decisions that were refused because their append was, and that changed nothing."""
     losses: int
     """How often the machine was dropped."""
     pending: int
@@ -79,22 +102,25 @@ class RuntimeStatistics:
     """Requests that have not been answered yet."""
 
 
-class _Pending:
-    """An append on its way to the disk, and what happens once it is there."""
+class _Batch:
+    """Decisions that are written with one append, and what happens once it is durable."""
 
-    __slots__ = ("actions", "append", "replies")
+    __slots__ = ("actions", "append", "records", "replies", "size", "timestamp")
 
-    def __init__(self, append: Append, replies: list[tuple[Promise[Any], Any]]) -> None:
-        self.append = append
-        self.replies = replies
+    def __init__(self) -> None:
+        self.records: list[RecordData] = []
+        self.size = 0  # bytes that the records take at most
+        self.timestamp = -1  # of the newest record
+        self.replies: list[tuple[Promise[Any], Any]] = []
         self.actions: list[Callable[[], None]] = []
+        self.append: Append | None = None  # None while decisions are gathered
 
 
 class Runtime(Generic[MachineT]):
     """Hosts one machine on one log.
 
     Use: `await nursery.start(runtime.run)`, then `reply = await runtime.decide(lambda machine, now, promise: ...)`.
-    Whoever must know at start that the log is sound calls `await runtime.load()` before `run`.
+    A caller that must know at start that the log is sound calls `await runtime.load()` before `run`.
     """
 
     def __init__(
@@ -111,11 +137,11 @@ class Runtime(Generic[MachineT]):
         restore: Callable[[], Awaitable[tuple[MachineT, int]]] | None = None,
         replay_control: Callable[[MachineT, RecordData], None] | None = None,
     ) -> None:
-        """`loading_error` is what decisions get while there is no machine, `lost_error` what waiters get when it is
-        dropped; `on_loaded` is called with each newly loaded machine, before its first decision.
+        """`loading_error` is what decisions get while there is no machine, `lost_error` what waiting tasks get when it
+        is dropped; `on_loaded` is called with each newly loaded machine, before its first decision.
 
         `restore` gives a machine to replay into and the offset from which on, instead of a new one and the start of the
-        log; `replay_control` is told the control records of the log, which otherwise nobody looks at.
+        log; `replay_control` is given the control records of the log, which are passed over otherwise.
         """
         self._log = log
         self._store = store
@@ -133,11 +159,14 @@ class Runtime(Generic[MachineT]):
         self._end = 0
         self._replayed_bytes = 0
         self._last_timestamp = -1
-        self._pending: deque[_Pending] = deque()
+        self._gathered: _Batch | None = None
+        self._pending: deque[_Batch] = deque()
         self._outstanding: dict[Promise[Any], None] = {}  # a set that keeps its order
         self._nursery: trio.Nursery | None = None
         self._stopped = False
-        self._decisions = self._appends = self._losses = 0
+        self._decisions = self._appends = self._refusals = self._losses = 0
+        self._refusing = False
+        self._gathering = trio.Event()
         self._appended = trio.Event()
         self._deadline_moved = trio.Event()
         self._sleeping_until: int | None = None
@@ -150,7 +179,7 @@ class Runtime(Generic[MachineT]):
     @property
     def end_offset(self) -> int:
         """The offset that the next record will get: every record below it is part of the state."""
-        return self._end
+        return self._end if self._gathered is None else self._end + len(self._gathered.records)
 
     @property
     def replayed_bytes(self) -> int:
@@ -159,7 +188,7 @@ class Runtime(Generic[MachineT]):
 
     @property
     def last_timestamp(self) -> int:
-        """Of the last batch loaded or appended; -1 if there was none."""
+        """Of the last batch loaded, appended or gathered; -1 if there was none."""
         return self._last_timestamp
 
     def statistics(self) -> RuntimeStatistics:
@@ -168,11 +197,12 @@ class Runtime(Generic[MachineT]):
             topic=self._log.spec.topic,
             partition=self._log.spec.partition,
             state="stopped" if self._stopped else "loading" if self._machine is None else "active",
-            end_offset=self._end,
+            end_offset=self.end_offset,
             decisions=self._decisions,
             appends=self._appends,
+            refusals=self._refusals,
             losses=self._losses,
-            pending=len(self._pending),
+            pending=len(self._pending) + (self._gathered is not None),
             waiting=len(self._outstanding),
         )
 
@@ -181,8 +211,9 @@ class Runtime(Generic[MachineT]):
     def begin(self, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]) -> Promise[ReplyT]:
         """Take a decision now. Returns the promise that was passed to `decide`, to be given to `wait` or `forget`.
 
-        Raises KafkaError: `loading_error` while there is no machine, `lost_error` when the append cannot even begin,
-        RECORD_LIST_TOO_LARGE for a decision above `max_decision_bytes`, and whatever `decide` raises.
+        Raises KafkaError: `loading_error` while there is no machine, `lost_error` when the append is refused at once or
+        the runtime was stopped, RECORD_LIST_TOO_LARGE for a decision above `max_decision_bytes`; and what `decide`
+        raises. What goes wrong later, `wait` raises.
         """
         machine = self._machine
         if machine is None:
@@ -206,7 +237,7 @@ class Runtime(Generic[MachineT]):
             self._outstanding.pop(promise, None)
 
     def forget(self, promise: Promise[Any]) -> None:
-        """Nobody will wait for this promise."""
+        """No task will wait for this promise."""
         self._outstanding.pop(promise, None)
 
     async def decide(self, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]) -> ReplyT:
@@ -218,56 +249,108 @@ class Runtime(Generic[MachineT]):
 
         Actions run before the replies of the same append are released, in order; they must not decide.
         """
-        if self._pending:
-            self._pending[-1].actions.append(action)
+        last = self._last_batch()
+        if last is not None:
+            last.actions.append(action)
         else:
             action()
 
-    def expire(self) -> None:
-        """Let the machine decide on whatever deadline has passed. The deadline task calls this; tests may."""
-        machine = self._machine
-        while machine is not None:
-            now = self._clock.now()
-            deadline = machine.next_deadline()
-            if deadline is None or deadline > now.monotonic:
-                break
-            try:
-                decision = machine.decide_expired(now)
-                self._carry_out(machine, decision, now)
-                assert decision.records or decision.replies or machine.next_deadline() != deadline, (
-                    "an expired deadline that changes nothing would be asked for ever"
-                )
-            except Exception as error:
-                if not isinstance(error, KafkaError):  # a fault of ours, and nobody's request to be blamed for it
-                    self._logger.error("a deadline could not be decided on", exc_info=error)
-                if self._machine is machine:
-                    self._lose(str(error))
-                return
-            machine = self._machine
+    def _last_batch(self) -> _Batch | None:
+        """What everything decided so far is durable with; None if it is durable already."""
+        if self._gathered is not None:
+            return self._gathered
+        return self._pending[-1] if self._pending else None
 
     def _carry_out(self, machine: MachineT, decision: Decision[Any], now: Instant) -> None:
         if decision.records:
-            self._decisions += 1
-            append = self._append([machine.encode(record, now) for record in decision.records])
-            try:
-                for record in decision.records:
-                    machine.replay(record)
-            except BaseException:
-                # The log has a record that the state could not follow: state and log have parted.
-                self._lose("replay failed")
-                raise
-            self._end = append.last_offset + 1
-            if append.durable and not self._pending:
-                self._answer(decision.replies)
-            else:
-                self._pending.append(_Pending(append, list(decision.replies)))
-                self._appended.set()
-        elif self._pending:
-            self._pending[-1].replies.extend(decision.replies)
+            self._write(machine, decision, now)
+        elif (last := self._last_batch()) is not None:
+            last.replies.extend(decision.replies)
         else:
             self._answer(decision.replies)
 
+    # --- appending
+
+    def _write(self, machine: MachineT, decision: Decision[Any], now: Instant) -> None:
+        """Replay the decision's records, and append them: now, or with what is decided until the loop turns."""
+        try:
+            records = [machine.encode(record, now) for record in decision.records]
+        except BaseException:
+            self._cannot_be_written(decision, "a record cannot be encoded")
+            raise
+        if (self._gathered is not None or self._pending) and self._gather(machine, decision, records, now):
+            return
+        try:
+            append = self._append(records)
+        except KafkaError as error:
+            self._cannot_be_written(decision, str(error))
+            raise
+        self._decisions += 1
+        self._replay(machine, decision)
+        if append.durable and not self._pending:
+            self._answer(decision.replies)
+        else:
+            batch = _Batch()
+            batch.append = append
+            batch.replies.extend(decision.replies)
+            self._pending.append(batch)
+            self._appended.set()
+
+    def _gather(self, machine: MachineT, decision: Decision[Any], records: list[RecordData], now: Instant) -> bool:
+        """Let the records share an append with others; False if they are too many bytes for that.
+
+        Raises KafkaError if what was gathered before cannot be appended, and the machine is lost with it.
+        """
+        size = sum(RECORD_OVERHEAD + len(key or b"") + len(value or b"") for _, _, key, value, _ in records)
+        room = min(GATHERED_BYTES, self._max_decision_bytes) - HEADER_SIZE
+        batch = self._gathered
+        if batch is not None and batch.size + size > room:
+            self._append_gathered()
+            if self._machine is not machine:
+                raise KafkaError(self._lost_error)
+            batch = None
+        if size > room:
+            return False
+        self._decisions += 1
+        self._replay(machine, decision)
+        if batch is None:
+            batch = self._gathered = _Batch()
+            self._gathering.set()
+        batch.records += records
+        batch.size += size
+        batch.replies.extend(decision.replies)
+        batch.timestamp = max(batch.timestamp, now.wall)
+        self._last_timestamp = batch.timestamp
+        return True
+
+    def _replay(self, machine: MachineT, decision: Decision[Any]) -> None:
+        try:
+            for record in decision.records:
+                machine.replay(record)
+        except BaseException:
+            # The log has, or would have, a record that the state could not follow: state and log have parted.
+            self._lose("replay failed")
+            raise
+
+    def _append_gathered(self) -> None:
+        """Append what has been gathered. If that is refused the machine is lost, for it has replayed the records."""
+        batch, self._gathered = self._gathered, None
+        if batch is None:
+            return
+        try:
+            batch.append = self._append(batch.records)
+        except KafkaError as error:
+            if self._machine is not None:
+                self._lose(str(error))
+            return
+        if batch.append.durable and not self._pending:
+            self._release_batch(batch)
+        else:
+            self._pending.append(batch)
+            self._appended.set()
+
     def _append(self, records: list[RecordData]) -> Append:
+        """Begin an append. Raises KafkaError when nothing was written; a log that ends elsewhere loses the machine."""
         data = build_batch(records)
         if len(data) > self._max_decision_bytes:
             raise KafkaError(
@@ -277,15 +360,35 @@ class Runtime(Generic[MachineT]):
         header = read_header(data)
         try:
             append = self._log.begin_append([Batch(header, memoryview(data))], expected_end=self._end)
-            self._appends += 1
-            self._replayed_bytes += len(data)
-            self._last_timestamp = header.max_timestamp
-            return append
         except WrongEnd as error:
             self._lose(str(error))
+            raise KafkaError(self._lost_error) from error
         except KafkaError as error:
-            self._lose(str(error))
-        raise KafkaError(self._lost_error)
+            raise KafkaError(self._lost_error, error.message) from error
+        self._refusing = False
+        self._appends += 1
+        self._replayed_bytes += len(data)
+        self._last_timestamp = header.max_timestamp
+        self._end = append.last_offset + 1
+        return append
+
+    def _cannot_be_written(self, decision: Decision[Any], reason: str) -> None:
+        """Nothing of a decision was written: it has not been taken, unless the machine has changed or forgotten
+        something volatile with it, the promises of earlier requests for example."""
+        if self._machine is None:
+            return  # lost already
+        if decision.volatile or any(promise in self._outstanding for promise, _ in decision.replies):
+            self._lose(reason)
+            return
+        self._refusals += 1
+        if not self._refusing:
+            self._refusing = True
+            self._logger.warning("coordinator cannot write, decisions are refused", reason=reason)
+
+    def _release_batch(self, batch: _Batch) -> None:
+        for action in batch.actions:
+            action()
+        self._answer(batch.replies)
 
     def _answer(self, replies: Sequence[tuple[Promise[Any], Any]]) -> None:
         for promise, value in replies:
@@ -304,6 +407,7 @@ class Runtime(Generic[MachineT]):
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 try:
+                    nursery.start_soon(self._close_turns)
                     nursery.start_soon(self._release)
                     if self._machine is None:
                         await nursery.start(self._load_until_it_works)
@@ -322,6 +426,13 @@ class Runtime(Generic[MachineT]):
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
 
+    async def _close_turns(self) -> None:
+        """Append what was gathered while the event loop ran its other tasks once."""
+        while True:
+            await self._gathering.wait()
+            self._gathering = trio.Event()
+            self._append_gathered()
+
     async def _release(self) -> None:
         """Wait for appends in their order and let their replies go."""
         while True:
@@ -332,6 +443,7 @@ class Runtime(Generic[MachineT]):
             first = self._pending[0] if self._pending else None
             if first is None:
                 continue
+            assert first.append is not None
             failure: KafkaError | None = None
             try:
                 await first.append.wait_durable()
@@ -343,22 +455,53 @@ class Runtime(Generic[MachineT]):
                 self._lose(str(failure))
                 continue
             self._pending.popleft()
-            for action in first.actions:
-                action()
-            self._answer(first.replies)
+            self._release_batch(first)
 
     async def _keep_deadlines(self) -> None:
         while True:
-            self.expire()
+            stalled = await self._expire()
             machine = self._machine
             deadline = None if machine is None else machine.next_deadline()
             self._sleeping_until = deadline
             self._deadline_moved = trio.Event()
-            if deadline is None:
+            if stalled:
+                await trio.sleep(STALLED_SECONDS)
+            elif deadline is None:
                 await self._deadline_moved.wait()
             else:
                 with trio.move_on_after(max(0, deadline - self._clock.monotonic_millis()) / 1000):
                     await self._deadline_moved.wait()
+
+    async def _expire(self) -> bool:
+        """Let the machine decide on what is due, giving way to other tasks after each decision.
+
+        Returns True if that is no use now: the machine wants to be asked again at once and has nothing to say, or what
+        it has decided cannot be written.
+        """
+        while (machine := self._machine) is not None:
+            now = self._clock.now()
+            deadline = machine.next_deadline()
+            if deadline is None or deadline > now.monotonic:
+                return False
+            try:
+                decision = machine.decide_expired(now)
+                self._carry_out(machine, decision, now)
+            except KafkaError:
+                if self._machine is machine:
+                    return True  # refused: the disk is full, for example
+                continue
+            except Exception as error:  # a fault of ours, which no request is to be blamed for
+                self._logger.error("a deadline could not be decided on", exc_info=error)
+                if self._machine is machine:
+                    self._lose(str(error))
+                continue
+            if not decision.records and not decision.replies:
+                again = machine.next_deadline()
+                if again is not None and again <= now.monotonic:
+                    self._logger.error("a deadline does not move", deadline=again, now=now.monotonic)
+                    return True
+            await trio.lowlevel.checkpoint()
+        return False
 
     def _watch_deadline(self, machine: MachineT) -> None:
         deadline = machine.next_deadline()
@@ -378,6 +521,7 @@ class Runtime(Generic[MachineT]):
 
     def _drop(self) -> None:
         self._machine = None
+        self._gathered = None
         self._pending.clear()
         outstanding, self._outstanding = self._outstanding, {}
         for promise in outstanding:

@@ -69,7 +69,9 @@ class FaultyLog:
         self.unreadable = False
         self.appended: list[int] = []
         """Sizes in bytes of the batches appended."""
-        self._refusal: Exception | None = None
+        self.refused = 0
+        """Appends that were refused on command."""
+        self._refusals: list[Exception] = []
 
     def hold(self) -> None:
         """From now on appends do not become durable."""
@@ -87,14 +89,14 @@ class FaultyLog:
         self.gate.lost = True
         self.release()
 
-    def refuse_next(self, error: Exception) -> None:
-        """The next append is not taken but answered with `error`."""
-        self._refusal = error
+    def refuse_next(self, error: Exception, times: int = 1) -> None:
+        """The next `times` appends are not taken but answered with `error`."""
+        self._refusals = [error] * times
 
     def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
-        if self._refusal is not None:
-            refusal, self._refusal = self._refusal, None
-            raise refusal
+        if self._refusals:
+            self.refused += 1
+            raise self._refusals.pop(0)
         append = HeldAppend(self.inner.begin_append(batches, expected_end=expected_end), self)
         self.appended += [len(batch.data) for batch in batches]
         return append

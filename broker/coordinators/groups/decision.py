@@ -63,14 +63,18 @@ class TimerName(NamedTuple):
 
 
 class Draft:
-    """A decision while it is being taken, at `now`, for the request whose promise is `promise`."""
+    """A decision while it is being taken, at `now`, for the request whose promise is `promise`.
 
-    __slots__ = ("now", "promise", "records", "replies")
+    It is `volatile` when members, or timers that do not come back by themselves, have been changed on the way.
+    """
 
-    def __init__(self, now: Instant, promise: Promise[Any]) -> None:
-        """A decision that no request has asked for takes a promise that nobody waits for."""
+    __slots__ = ("now", "promise", "records", "replies", "volatile")
+
+    def __init__(self, now: Instant, promise: Promise[Any], *, volatile: bool = False) -> None:
+        """A decision that no request has asked for takes a promise that no task waits for."""
         self.now = now
         self.promise = promise
+        self.volatile = volatile
         self.records: list[GroupRecord] = []
         self.replies: list[tuple[Promise[Any], Any]] = []
 
@@ -88,4 +92,4 @@ class Draft:
 
     def decision(self) -> Decision[GroupRecord]:
         """Final."""
-        return Decision(self.records, self.replies)
+        return Decision(self.records, self.replies, self.volatile)

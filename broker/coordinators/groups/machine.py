@@ -13,7 +13,9 @@ machine asks of any of them is in `group.py`. A further kind of group is a folde
 case for its records in `replay`, and the `decide_*` of its members' requests.
 
 A deadline decision handles what is due until it has something to write; the runtime asks again at once. So each
-decision starts from a state that is wholly replayed, and no batch grows beyond `expiry_batch` tombstones.
+decision starts from a state that is wholly replayed, and no batch grows beyond `expiry_batch` tombstones. Should they
+not be written, the disk being full, the same will be found again: offsets and topics to forget are looked for anew each
+time, and until nothing is found.
 """
 
 from __future__ import annotations
@@ -88,7 +90,7 @@ class GroupsMachine:
         error = self._join_error(request)
         if error is not ErrorCode.NONE:
             return _answer(promise, JoinGroupResponse(error_code=error, member_id=request.member_id))
-        draft = Draft(now, promise)
+        draft = Draft(now, promise, volatile=True)
         group = self._classic_group(request.group_id)
         if group is None:
             group = self._groups[request.group_id] = ClassicGroup(request.group_id, now.wall)
@@ -129,7 +131,7 @@ class GroupsMachine:
         group = self._classic_group(request.group_id)
         if group is None or group.state is GroupState.EMPTY:
             return _answer(promise, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
-        draft = Draft(now, promise)
+        draft = Draft(now, promise, volatile=True)
         self._classic.sync(group, request, draft)
         return draft.decision()
 
@@ -156,7 +158,7 @@ class GroupsMachine:
         group = self._classic_group(request.group_id)
         if group is None:
             return _answer(promise, LeaveGroupResponse(members=[_unknown(leaver) for leaver in leavers]))
-        draft = Draft(now, promise)
+        draft = Draft(now, promise, volatile=True)
         draft.reply(LeaveGroupResponse(members=self._classic.leave(group, leavers, draft)))
         return draft.decision()
 
@@ -317,15 +319,20 @@ class GroupsMachine:
         return self._deadlines.nearest()
 
     def decide_expired(self, now: Instant) -> Decision[GroupRecord]:
-        """Handle what is due, up to the first that has to be written down."""
+        """Handle what is due, up to the first that has to be written down or answers a client."""
         draft = Draft(now, Promise())
-        while not draft.records and (name := self._deadlines.pop_due(now.monotonic)) is not None:
+        latest = self._deadlines.latest
+        while not draft.records and not draft.replies:
+            name = self._deadlines.pop_due(now.monotonic, latest)
+            if name is None:
+                break
             match name.kind:
                 case Timer.OFFSETS:
                     self._expire_offsets(draft)
                 case Timer.PURGE:
                     self._purge_topics(draft)
                 case _:
+                    draft.volatile = True
                     group = self._groups[name.group_id]
                     self._kinds[group.kind].expired(name, group, draft)
         return draft.decision()
@@ -371,9 +378,13 @@ class GroupsMachine:
                 if any(committed.is_of(topic_id) for topic_id in deleted.get(place.topic, ())):
                     draft.write(forget_record(group_id, place))
                     if len(draft.records) >= self._settings.expiry_batch:
-                        self._deadlines.set(PURGE_TIMER, draft.now.monotonic)
-                        return
-        self._deleted_topics.clear()
+                        break
+            if len(draft.records) >= self._settings.expiry_batch:
+                break
+        if draft.records:
+            self._deadlines.set(PURGE_TIMER, draft.now.monotonic)
+        else:
+            self._deleted_topics.clear()
 
     # --- invariants
 

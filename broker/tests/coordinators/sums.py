@@ -56,7 +56,7 @@ class Sum:
         for waiter in late:
             del self.waiting[waiter]
         self.expiries += 1
-        return Decision([1000], [(waiter, KafkaError(ErrorCode.REQUEST_TIMED_OUT)) for waiter in late])
+        return Decision([1000], [(waiter, KafkaError(ErrorCode.REQUEST_TIMED_OUT)) for waiter in late], volatile=True)
 
     def encode(self, record: int, now: Instant) -> RecordData:
         return RecordData(0, now.wall, None, str(record).encode(), ())

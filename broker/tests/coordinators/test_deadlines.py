@@ -33,6 +33,31 @@ def test_moving_a_deadline_away_costs_no_memory() -> None:
     assert deadlines.nearest() == 99_999
 
 
+def test_bringing_a_deadline_nearer_costs_no_memory() -> None:
+    """One name that has been set 100,000 times is a few entries, wherever its deadline went."""
+    deadlines: Deadlines[str] = Deadlines()
+    for at in range(100_000, 0, -1):
+        deadlines.set("session", at)
+        deadlines.set("session", at + at % 7)
+    deadlines.check()
+    assert len(deadlines._heap) < 100
+
+
+def test_a_series_ends_though_names_are_set_again() -> None:
+    """What is due when it begins is taken out once; what is set again for a time that has come waits for the next."""
+    deadlines: Deadlines[str] = Deadlines()
+    deadlines.set("b", 5)
+    deadlines.set("moved", 1)
+    deadlines.set("moved", 7)
+    deadlines.set("a", 5)
+    latest, taken = deadlines.latest, []
+    while (name := deadlines.pop_due(7, latest)) is not None:
+        taken.append(name)
+        deadlines.set(name, 7)
+    assert taken == ["b", "a", "moved"]
+    assert deadlines.nearest() == 7
+
+
 def test_names_that_come_and_go_leave_nothing_behind() -> None:
     """Even if their time lies far ahead."""
     deadlines: Deadlines[int] = Deadlines()

@@ -102,12 +102,15 @@ async def test_a_decision_too_large_for_a_batch_is_refused_and_the_machine_stays
     host = Hosted()
     runtime = host.another(max_decision_bytes=500)
     await runtime.load()
-    await fails(
-        ErrorCode.RECORD_LIST_TOO_LARGE,
-        lambda: runtime.begin(lambda machine, now, promise: Decision([1] * 1000, [(promise, None)])),
-    )
-    assert runtime.machine is not None
-    assert runtime.machine.total == 0
+    for decisions in (1, 2):
+        await fails(
+            ErrorCode.RECORD_LIST_TOO_LARGE,
+            lambda: runtime.begin(lambda machine, now, promise: Decision([1] * 1000, [(promise, None)])),
+        )
+        assert runtime.machine is not None
+        assert runtime.machine.total == decisions - 1
+        host.log.hold()
+        runtime.begin(add(1))  # from now on decisions are gathered
 
 
 # --- releasing
@@ -285,16 +288,164 @@ async def test_a_lost_append_drops_the_machine_and_fails_every_waiter() -> None:
         assert await host.runtime.decide(read) == 2
 
 
-async def test_an_append_that_cannot_begin_drops_the_machine_too() -> None:
-    """The decision's volatile effects cannot be undone, so the machine is replaced."""
+async def test_a_refused_append_loses_nothing() -> None:
+    """M8: a full disk costs a refusal: the state stays, clients that wait go on waiting, and reads are answered."""
     async with hosted() as host:
         await host.runtime.decide(add(1))
         before = host.runtime.machine
+        waiting = host.runtime.begin(wait_for(2))
+        host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR), times=3)
+        for _ in range(3):
+            await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(refused))
+        await trio.testing.wait_all_tasks_blocked()
+        assert host.runtime.machine is before
+        assert host.runtime.begin(read).resolved
+        assert await host.runtime.decide(add(1)) == await host.runtime.wait(waiting) == 2
+        assert (host.runtime.statistics().refusals, host.runtime.statistics().losses) == (3, 0)
+
+
+def refused(machine: Sum, now: Instant, promise: Promise[int]) -> Decision[int]:
+    """A decision that answers no other client than its own."""
+    return Decision([1], [(promise, machine.total + 1)])
+
+
+@pytest.mark.parametrize("volatile", [True, False])
+async def test_a_refused_append_drops_a_machine_that_has_changed_volatile_state(volatile: bool) -> None:
+    """What the decision has changed beside its records, or promises that it has answered, cannot be taken back."""
+    async with hosted() as host:
+        await host.runtime.decide(add(1))
+        before = host.runtime.machine
+        waiting = host.runtime.begin(wait_for(2))
         host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
-        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(add(1)))
+        decide = (lambda machine, now, promise: Decision([1], [(promise, 2)], volatile=True)) if volatile else add(1)
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(decide))
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.wait(waiting))
         await trio.testing.wait_all_tasks_blocked()
         assert host.runtime.machine is not before
         assert await host.runtime.decide(read) == 1
+
+
+async def test_a_decision_that_cannot_be_encoded_is_refused() -> None:
+    """The caller sees why; a machine whose volatile state went ahead is loaded anew."""
+    async with hosted() as host:
+        await host.runtime.decide(add(1))
+        for volatile, losses in ((False, 0), (True, 1)):
+            with pytest.raises(UnicodeEncodeError):
+                host.runtime.begin(lambda machine, now, promise, v=volatile: Decision(["\udc80"], volatile=v))  # type: ignore[misc]
+            await trio.testing.wait_all_tasks_blocked()
+            assert host.runtime.statistics().losses == losses
+        assert await host.runtime.decide(read) == 1
+
+
+# --- gathering
+
+
+async def test_a_decision_that_comes_alone_is_appended_at_once() -> None:
+    """Its append has begun when begin returns: it waits for no turn of the event loop."""
+    async with hosted() as host:
+        host.log.hold()
+        host.runtime.begin(add(1))
+        assert host.log.inner.log_end_offset == 1
+
+
+async def test_decisions_that_come_during_an_append_share_the_next_one() -> None:
+    """Each is seen by those after it at once; together they are one batch when the event loop has turned."""
+    async with hosted() as host:
+        host.log.hold()
+        first = host.runtime.begin(add(1))
+        others = [host.runtime.begin(add(1)) for _ in range(9)]
+        looking = host.runtime.begin(read)
+        assert host.log.inner.log_end_offset == 1
+        assert host.runtime.end_offset == 10
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(host.log.appended) == 2
+        assert host.log.inner.log_end_offset == 10
+        assert not any(promise.resolved for promise in (first, *others, looking))
+        host.log.release()
+        assert [await host.runtime.wait(promise) for promise in (first, *others)] == list(range(1, 11))
+        assert await host.runtime.wait(looking) == 10
+        assert (host.runtime.statistics().decisions, host.runtime.statistics().appends) == (10, 2)
+
+
+async def test_gathered_decisions_are_cut_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many within one turn are several batches; one that is large by itself has a batch of its own, in its place."""
+    monkeypatch.setattr("broker.coordinators.runtime.GATHERED_BYTES", 300)
+    async with hosted() as host:
+        host.log.hold()
+        host.runtime.begin(add(1))
+        small = [host.runtime.begin(add(1)) for _ in range(20)]
+        assert host.runtime.end_offset == 21 > host.log.inner.log_end_offset > 10
+        large: Promise[int] = host.runtime.begin(lambda machine, now, own: Decision([1] * 10, [(own, machine.total)]))
+        assert host.log.inner.log_end_offset == host.runtime.end_offset == 31
+        last = host.runtime.begin(add(1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert max(host.log.appended) < 700
+        host.log.release()
+        assert await host.runtime.wait(last) == 32
+        assert await host.runtime.wait(large) == 21
+        assert [await host.runtime.wait(promise) for promise in small] == list(range(2, 22))
+
+
+@pytest.mark.parametrize("error", [KafkaError(ErrorCode.KAFKA_STORAGE_ERROR), WrongEnd(1, 2)])
+async def test_a_gathered_append_that_fails_is_heard_by_each_caller(error: Exception) -> None:
+    """M5: the state is ahead of the log, so it is dropped; nothing of the batch is in the log, and nobody was told."""
+    async with hosted() as host:
+        host.log.hold()
+        host.runtime.begin(add(1))
+        pending = [host.runtime.begin(add(1)), host.runtime.begin(add(1)), host.runtime.begin(read)]
+        seen: list[str] = []
+        host.runtime.when_durable(lambda: seen.append("durable"))
+        host.log.refuse_next(error)
+        for promise in pending:
+            await fails(ErrorCode.NOT_COORDINATOR, functools.partial(host.runtime.wait, promise))
+        host.log.release()
+        await trio.testing.wait_all_tasks_blocked()
+        assert await host.runtime.decide(add(10)) == 11
+        assert seen == []
+
+
+async def test_another_owner_is_found_out_by_what_was_gathered() -> None:
+    """M4: `expected_end` guards a batch of many decisions as it guards that of one."""
+    async with hosted() as host:
+        host.log.hold()
+        host.runtime.begin(add(1))
+        promise = host.runtime.begin(add(1))
+        host.write(b"100")
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.wait(promise))
+        host.log.release()
+        await trio.testing.wait_all_tasks_blocked()
+        assert await host.runtime.decide(read) == 101
+
+
+async def test_a_batch_that_is_cut_and_refused_refuses_the_decision_that_cut_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The machine that it was decided on is gone; its records are not appended behind those that are missing."""
+    monkeypatch.setattr("broker.coordinators.runtime.GATHERED_BYTES", 160)
+    async with hosted() as host:
+        host.log.hold()
+        host.runtime.begin(add(1))
+        host.runtime.begin(add(1))
+        host.runtime.begin(add(1))
+        host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(add(1)))
+        host.log.release()
+        await trio.testing.wait_all_tasks_blocked()
+        assert await host.runtime.decide(read) == 1
+
+
+async def test_what_is_gathered_when_a_runtime_stops_is_never_appended() -> None:
+    """Its callers hear NOT_COORDINATOR, and the next owner finds nothing of it."""
+    async with hosted() as host:
+        host.log.hold()
+        pending = [host.runtime.begin(add(1)), host.runtime.begin(add(1))]
+        host.runtime.stop()
+        for promise in pending:
+            await fails(ErrorCode.NOT_COORDINATOR, functools.partial(host.runtime.wait, promise))
+        await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.begin(read))
+        await trio.testing.wait_all_tasks_blocked()
+        assert host.log.inner.log_end_offset == 1
+        assert host.runtime.statistics().state == "stopped"
 
 
 async def test_two_owners_of_one_log_find_out() -> None:
@@ -438,6 +589,46 @@ async def test_a_nearer_deadline_wakes_the_sleeper(autojump_clock: trio.testing.
         await trio.testing.wait_all_tasks_blocked()
         await fails(ErrorCode.REQUEST_TIMED_OUT, lambda: host.runtime.decide(wait_for(3, within=10_000)))
         assert trio.current_time() == pytest.approx(10, abs=0.1)
+
+
+async def test_a_deadline_that_does_not_move_stops_no_other_task(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """M9: a machine that has nothing to decide and wants to be asked again at once is named, and asked a second
+    later."""
+    asked: list[float] = []
+
+    def decide_nothing(self: Sum, now: Instant) -> Decision[int]:
+        asked.append(trio.current_time())
+        return Decision()
+
+    async with hosted() as host:
+        with monkeypatch.context() as patched:
+            patched.setattr(Sum, "decide_expired", decide_nothing)
+            promise = host.runtime.begin(wait_for(3, within=0))
+            await trio.sleep(10.5)
+            assert 10 <= len(asked) <= 12
+            assert await host.runtime.decide(add(1)) == 1
+        assert "a deadline does not move" in capsys.readouterr().err
+        await fails(ErrorCode.REQUEST_TIMED_OUT, lambda: host.runtime.wait(promise))
+
+
+async def test_an_expiry_that_cannot_be_written_is_tried_again_later(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M8: the disk is full. The state stays, the loop is not kept busy, and the deadline is met when there is room."""
+
+    def decide(self: Sum, now: Instant) -> Decision[int]:
+        refused = host.log.refused
+        return Decision([7]) if refused < 3 else real(self, now)
+
+    real = Sum.decide_expired
+    monkeypatch.setattr(Sum, "decide_expired", decide)
+    async with hosted() as host:
+        host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR), times=3)
+        await fails(ErrorCode.REQUEST_TIMED_OUT, lambda: host.runtime.decide(wait_for(3, within=0)))
+        assert 2 <= trio.current_time() <= 4
+        assert host.runtime.statistics().losses == 0
 
 
 async def test_a_failed_append_of_an_expiry_reloads(autojump_clock: trio.testing.MockClock) -> None:

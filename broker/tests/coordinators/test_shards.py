@@ -15,7 +15,7 @@ from broker.coordinators.shards import ShardedTopic, Shards
 from broker.testing.faulty_log import FaultyLog, FaultyStore
 from broker.tests.coordinators.sums import Sum, add, read, wait_for
 from kproto.errors import ErrorCode, KafkaError
-from storage.engine import LogSpec, LogStore
+from storage.engine import LogSpec, LogStore, WrongEnd
 from storage.log_config import LogConfig
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import SystemClock
@@ -194,7 +194,7 @@ async def test_looking_at_each_leaves_out_only_what_is_given_up() -> None:
             await trio.testing.wait_all_tasks_blocked()
             host.shards.give_up(1)
         assert found == [11, 13]
-        host.log(2).refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
+        host.log(2).refuse_next(WrongEnd(0, 1))
         await fails(ErrorCode.NOT_COORDINATOR, lambda: host.shards.decide(KEYS[2], add(1)))
         await fails(
             ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, lambda: host.shards.look_at_each(lambda machine: machine.total)

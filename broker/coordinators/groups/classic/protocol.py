@@ -44,6 +44,10 @@ from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 from storage.seams.clock import Instant
 from storage.seams.entropy import Entropy
 
+LEAST_WAIT_FOR_STATIC: Final = 1_000
+"""Milliseconds between two looks at a group of static members none of which has come back, whatever their rebalance
+timeout: until one comes, or a session ends, there is nothing to do."""
+
 RECORD_OVERHEAD: Final = 256
 """Generous bytes for the fixed fields of one member in the group's record."""
 
@@ -282,8 +286,9 @@ class ClassicProtocol:
         if not group.members:
             draft.write(GroupMetadataRecord(group.group_id, group.emptied_value(draft.now.wall)))
         elif not group.elect_joined_leader():
-            self._set(Timer.JOIN, group, draft.now, group.rebalance_timeout)
+            self._set(Timer.JOIN, group, draft.now, max(group.rebalance_timeout, LEAST_WAIT_FOR_STATIC))
         else:
+            self._cut_to_size(group, draft)
             group.begin_generation(draft.now.wall)
             for member in group.members.values():
                 if member.joining is not None:
@@ -292,6 +297,19 @@ class ClassicProtocol:
                 member.is_new = False
                 self._set(Timer.SESSION, group, draft.now, member.session_timeout, member.member_id)
             self._set(Timer.SYNC, group, draft.now, group.rebalance_timeout)
+
+    def _cut_to_size(self, group: ClassicGroup, draft: Draft) -> None:
+        """Static members that have not come lose their places, the newest first, to those that have.
+
+        `_has_room` counts those that come, so that a group above its size is cut by who comes first. With the places of
+        those that do not it could be settled above its size, and a broker that loads it would break it up at once.
+        Kafka lets that happen.
+        """
+        excess = len(group.members) - self._settings.max_size
+        if excess > 0:
+            absent = [member.member_id for member in group.members.values() if member.joining is None]
+            for member_id in absent[-excess:]:
+                self._forget_member(group, member_id, draft)
 
     def _prolong_initial_delay(self, group: ClassicGroup, draft: Draft) -> None:
         initial = group.initial
@@ -504,6 +522,8 @@ class ClassicProtocol:
             assert member.awaits_answer or timer in self._deadlines, f"{member.member_id} could be silent for ever"
         for member_id in group.pending_join:
             assert TimerName(Timer.SESSION, group.group_id, member_id) in self._deadlines
+        if group.state in (GroupState.COMPLETING_REBALANCE, GroupState.STABLE):
+            assert len(group.members) <= self._settings.max_size, "a load would break the group up"
         joining = TimerName(Timer.JOIN, group.group_id) in self._deadlines
         syncing = TimerName(Timer.SYNC, group.group_id) in self._deadlines
         assert joining == (group.state is GroupState.PREPARING_REBALANCE)

@@ -26,7 +26,7 @@ from broker.testing.contexts import config
 from broker.testing.faulty_log import FaultyLog, FaultyStore, Gate
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import format_uuid
-from storage.engine import LogStore
+from storage.engine import LogStore, WrongEnd
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SeededEntropy
@@ -429,11 +429,21 @@ async def test_while_reloading_changes_are_refused_and_readers_read_on() -> None
     async with running() as host:
         await host.create("t")
         host.log.unreadable = True
-        host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
+        host.log.refuse_next(WrongEnd(0, 0))
         for _ in range(2):
             [result] = await host.coordinator.create_topics([NewTopic("u")])
             assert code(result) is ErrorCode.NOT_CONTROLLER
         assert host.names() == {"t"}
+
+
+async def test_a_change_that_cannot_be_written_is_refused_and_the_next_one_is_made() -> None:
+    """The disk is full for a moment: NOT_CONTROLLER for one change, nothing is loaded anew."""
+    async with running() as host:
+        host.log.unreadable = True
+        host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
+        results = await host.coordinator.create_topics([NewTopic("t"), NewTopic("u")])
+        assert [code(result) for result in results] == [ErrorCode.NOT_CONTROLLER, None]
+        assert host.names() == {"u"}
 
 
 async def test_the_cluster_id_is_the_stores() -> None:

@@ -33,7 +33,7 @@ from kproto.formats.metadata_snapshot import SnapshotId, read_snapshot, snapshot
 from kproto.formats.quorum_state import QuorumState
 from kproto.release.features import levels_of_release
 from kproto.schema.declare import Record
-from storage.engine import Batch, Read
+from storage.engine import Batch, Read, WrongEnd
 from storage.memory.blobs import MemoryBlobs
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import SystemClock, VirtualClock
@@ -419,14 +419,14 @@ async def test_a_transaction_left_open_is_aborted_before_anything_is_written() -
 
 
 async def test_a_reload_starts_from_the_newest_snapshot() -> None:
-    """An append that is lost while the broker runs costs a reload, also of a log whose beginning is gone."""
+    """Another owner of the log, found out by an append, costs a reload, also of a log whose beginning is gone."""
     store = new_store()
     async with running(store, **{EVERY: "300", KEEP: "1"}) as host:
         for number in range(4):
             await host.create(f"topic-{number}")
             await settle()
         assert store.log(METADATA_LOG).log_start_offset > 0
-        host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "refused on command"))
+        host.log.refuse_next(WrongEnd(0, 0))
         await host.create("lost")
         await settle()
         assert len(await host.create("found")) == 1

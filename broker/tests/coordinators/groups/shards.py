@@ -1,16 +1,20 @@
 """A shard under test: the machine, its log in memory, and a clock that moves when told to.
 
 Each decision goes the way it goes in a broker: its records are encoded, kept, decoded and replayed, then its replies
-reach whoever waits. After every step the machine's `check` runs, so a test need not ask whether the state is sound.
+reach the clients that wait. After every step the machine's `check` runs, so a test need not ask whether the state is
+sound; and a second machine, the *follower*, which has only ever replayed the log, knows the same (`settled`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from broker.coordinators.groups.classic.group import ClassicGroup
+from broker.coordinators.groups.classic.states import GroupState
 from broker.coordinators.groups.decision import Caller, CommittingMember
+from broker.coordinators.groups.group import Group
 from broker.coordinators.groups.machine import GroupsMachine
 from broker.coordinators.groups.offsets import OffsetToCommit
 from broker.coordinators.groups.records import GroupRecord
@@ -81,6 +85,7 @@ class Shard:
         self.on_decision: Callable[[Decision[GroupRecord]], None] | None = None
         self.machine = GroupsMachine(self.settings, self.entropy)
         self.machine.loaded(self.clock.now())
+        self.follower = GroupsMachine(self.settings, self.entropy)
 
     # --- the broker's part
 
@@ -94,9 +99,19 @@ class Shard:
             decoded = self.machine.decode(data)
             assert decoded == record, "a record says the same after a trip through the log"
             self.machine.replay(decoded)
+            self.follower.replay(decoded)
         for promise, reply in decision.replies:
             self.waiting.pop(promise).answer(reply)
+        self.check()
+
+    def check(self) -> None:
+        """The state is sound, and what the log says is what the machine knows."""
         self.machine.check()
+        here, there = settled(self.machine), settled(self.follower)
+        assert here.keys() == there.keys(), "no group without a record, no record without a group"
+        for group_id, state in here.items():
+            assert state in (REBALANCING, there[group_id]), f"{group_id} is not what the log says"
+        assert dict(self.machine._offsets.groups()) == dict(self.follower._offsets.groups())
 
     def _send(self, waiting: Waiting[ReplyT], decision: Decision[GroupRecord]) -> Waiting[ReplyT]:
         self.waiting[waiting.promise] = waiting
@@ -113,16 +128,23 @@ class Shard:
             assert decision.records or decision.replies or self.machine.next_deadline() != deadline
         self.clock.advance(end - self.clock.monotonic_millis())
 
-    def restart(self) -> None:
-        """The broker dies and comes back: parked requests are lost with their connections, the log is replayed."""
+    def restart(self, **settings: Any) -> None:
+        """The broker dies and comes back, with other settings if some are given: parked requests are lost with their
+        connections, the log is replayed. Groups that were settled are so again, unless a setting forbids it."""
         self.waiting.clear()
-        self.machine = GroupsMachine(self.settings, self.entropy)
+        before = {} if settings else settled(self.machine)
+        self.settings = replace(self.settings, **settings)
+        self.machine, self.follower = (GroupsMachine(self.settings, self.entropy) for _ in range(2))
         for data in self.log:
             record = self.machine.decode(data)
             if record is not None:
                 self.machine.replay(record)
+                self.follower.replay(record)
         self.machine.loaded(self.clock.now())
-        self.machine.check()
+        self.check()
+        after = settled(self.machine)
+        for group_id, state in before.items():
+            assert state in (REBALANCING, after[group_id]), f"{group_id} is another one after a restart"
 
     def records(self) -> list[GroupRecord | None]:
         """The log, decoded."""
@@ -265,6 +287,12 @@ class Shard:
         reply: Any = waiting.reply
         return reply if isinstance(reply, list) else waiting.error
 
+    def forget_topics(self, *topics: str) -> None:
+        """These topics have been deleted, whatever their ids."""
+        waiting: Waiting[None] = Waiting()
+        gone = [(topic, ZERO_UUID) for topic in topics]
+        self._send(waiting, self.machine.decide_forget_topics(gone, self.clock.now(), waiting.promise))
+
     def delete(self, *groups: str) -> list[ErrorCode]:
         """DeleteGroups."""
         waiting: Waiting[list[ErrorCode]] = Waiting()
@@ -308,6 +336,33 @@ class Shard:
         self.sync(leader, generation, {each: f"share of {each}".encode() for each in ids})
         assert self.described().group_state == "Stable"
         return StableGroup(ids, generation, leader)
+
+
+REBALANCING: Any = "what a rebalancing group looks like is not in the log"
+
+
+def settled(machine: GroupsMachine) -> dict[str, Any]:
+    """All that the log can know of each group: of one that is empty or stable everything, else only that it exists."""
+    return {group_id: _settled(group) for group_id, group in machine._groups.items()}
+
+
+def _settled(group: Group) -> Any:
+    assert isinstance(group, ClassicGroup)
+    if group.state not in (GroupState.EMPTY, GroupState.STABLE):
+        return REBALANCING
+    return (
+        group.state,
+        group.state_timestamp,
+        group.generation,
+        group.protocol_type,
+        group.protocol_name,
+        group.leader,
+        group.static,
+        [
+            (member.written(group.protocol_name, member.assignment), member.protocol_type)
+            for member in group.members.values()
+        ],
+    )
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ def test_a_group_above_its_size_is_cut_by_who_comes_first() -> None:
     """The key was lowered, the broker restarted: everybody may commit once more, then the first ones stay."""
     shard = Shard()
     group = shard.stable(3)
-    shard.settings = type(shard.settings)(max_size=2)
-    shard.restart()
+    shard.restart(max_size=2)
     assert shard.described().group_state == "PreparingRebalance"
     assert shard.beat(group.members[0], group.generation) is ErrorCode.REBALANCE_IN_PROGRESS
     assert shard.commit({("t", 0): 1}, member=group.leader, generation=group.generation) is ErrorCode.NONE
@@ -40,6 +39,26 @@ def test_a_group_above_its_size_is_cut_by_who_comes_first() -> None:
     assert shard.join(group.members[0]).error is ErrorCode.GROUP_MAX_SIZE_REACHED
     assert first.error is second.error is ErrorCode.NONE
     assert len(shard.described().members) == 2
+
+
+def test_absent_static_members_do_not_make_a_group_larger_than_its_size() -> None:
+    """A stable group of three with room for two was broken up by the next start of its broker: what is settled has to
+    fit. Static members that have not come lose their places to those that have, the newest first."""
+    shard = Shard(max_size=2)
+    first = shard.join(instance="i", rebalance=50)
+    shard.sync(first.reply.member_id, 1, instance="i")
+    others = [shard.join(instance=name, rebalance=50) for name in ("j", "k")]
+    assert not any(other.answered for other in others)
+    shard.advance(50)
+    assert [other.error for other in others] == [ErrorCode.NONE] * 2
+    leader = next(other.reply.member_id for other in others if other.reply.members)
+    for other in others:
+        if other.reply.member_id != leader:
+            shard.sync(other.reply.member_id, 2)
+    assert shard.sync(leader, 2).error is ErrorCode.NONE
+    assert [each.group_instance_id for each in shard.described().members] == ["j", "k"]
+    shard.restart()
+    assert shard.described().group_state == "Stable"
 
 
 def test_ids_that_are_given_out_are_counted() -> None:

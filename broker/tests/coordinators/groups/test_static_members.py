@@ -165,6 +165,26 @@ def test_when_no_member_comes_back_a_rebalance_waits_on() -> None:
     assert shard.described().group_state == "Empty"
 
 
+def test_members_without_patience_do_not_keep_the_broker_busy() -> None:
+    """Left alone with a rebalance timeout of 0, a static member that does not come back was asked for forever, with no
+    time for anything else. Its session's end is what there is to wait for."""
+    shard = Shard()
+    shard.join(instance="j", rebalance=REBALANCE)
+    impatient = shard.join(instance="i", rebalance=0)
+    back = shard.join(shard.described().members[0].member_id, instance="j", rebalance=REBALANCE)
+    [leader, other] = [back.reply.member_id, impatient.reply.member_id]
+    shard.sync(other, 2, instance="i")
+    shard.sync(leader, 2, instance="j")
+    decisions: list[object] = []
+    shard.on_decision = decisions.append
+    shard.leave(leader)
+    shard.advance(SESSION - 1)
+    assert shard.described().group_state == "PreparingRebalance"
+    assert len(decisions) < 15
+    shard.advance(1)
+    assert shard.described().group_state == "Empty"
+
+
 def test_a_static_member_that_leaves_for_good_is_gone() -> None:
     """Its instance id is free again: the next one joins as a newcomer."""
     shard = Shard()
