@@ -439,6 +439,8 @@ class Runtime(Generic[MachineT]):
             if not self._pending:
                 self._appended = trio.Event()
                 await self._appended.wait()
+            # What was decided in the turn of the first append shares its flush, and not only the next one.
+            self._append_gathered()
             # A lost machine empties the queue and a new one may fill it again while this task waits.
             first = self._pending[0] if self._pending else None
             if first is None:

@@ -510,7 +510,9 @@ class ClassicProtocol:
         self._deadlines.cancel(TimerName(Timer.SYNC, group.group_id))
 
     def _set(self, kind: Timer, group: ClassicGroup, now: Instant, delay: int, member_id: str = "") -> None:
-        self._deadlines.set(TimerName(kind, group.group_id, member_id), now.monotonic + delay)
+        """Let a deadline come after `delay` milliseconds. It lies in the future in any case, as those of a timeout of 0
+        would not: what follows from one deadline is never due together with it, and again, and again."""
+        self._deadlines.set(TimerName(kind, group.group_id, member_id), now.monotonic + max(delay, 1))
 
     # --- invariants
 
