@@ -574,7 +574,7 @@ class Runtime(Generic[MachineT]):
                 ) from error
             if not data:
                 # Offsets without records may end a log: after a power cut, the name of a segment may have outlived the
-                # records before it, which nobody was told were durable. What is missing further down, reads step over.
+                # records before it, which had not been acknowledged. What is missing further down, reads step over.
                 reached = self._log.log_end_offset
             if reached == position:
                 raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"nothing can be read at offset {position}")

@@ -132,7 +132,7 @@ class Shards(Generic[MachineT]):
             self._open_if_it_holds_something(index)
 
     def give_up(self, index: int) -> None:
-        """Coordinate partition `index` no longer: whoever waits for it is answered NOT_COORDINATOR now."""
+        """Coordinate partition `index` no longer: clients that wait for it are answered NOT_COORDINATOR now."""
         self._owned.discard(index)
         shard = self._open.pop(index, None)
         if shard is not None:

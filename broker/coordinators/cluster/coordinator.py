@@ -271,7 +271,7 @@ class ClusterCoordinator:
         return await self._to_the_end(partial(self._alter_configs, alterations, validate_only))
 
     async def next_producer_id(self) -> int:
-        """A producer id that nobody has had. Raises KafkaError(NOT_CONTROLLER) while the coordinator reloads."""
+        """A producer id that no producer has had. Raises KafkaError(NOT_CONTROLLER) while the coordinator reloads."""
         found = next(self._producer_ids, None)
         if found is not None:
             return found
@@ -480,7 +480,7 @@ def _snapshot_rules(config: BrokerConfig) -> SnapshotRules:
 
 def _decide_abort(machine: ClusterMachine, promise: Promise[None]) -> ClusterDecision:
     """End a transaction that a controller of Kafka's has left open (KIP-868), as its next one would."""
-    return Decision([AbortTransactionRecord(reason="the broker was started anew")], [(promise, None)])
+    return Decision([AbortTransactionRecord(reason="the broker was started again")], [(promise, None)])
 
 
 def _creation(

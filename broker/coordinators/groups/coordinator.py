@@ -181,7 +181,7 @@ class GroupCoordinator:
         return found is not None and committed.is_of(found.topic_id)
 
     def _forget_missing_topics(self, machine: GroupsMachine) -> None:
-        """Before a loaded shard answers: topics that went while nobody watched."""
+        """Before a loaded shard answers: topics that were deleted while it was not."""
         image = self._cluster.image
         missing = []
         for name, topic_id in machine.topics():

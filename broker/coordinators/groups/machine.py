@@ -315,7 +315,7 @@ class GroupsMachine:
             self._schedule_expiry(now)
 
     def next_deadline(self) -> int | None:
-        """When somebody's patience ends next, in monotonic milliseconds."""
+        """When the next deadline comes, in monotonic milliseconds."""
         return self._deadlines.nearest()
 
     def decide_expired(self, now: Instant) -> Decision[GroupRecord]:
@@ -348,7 +348,7 @@ class GroupsMachine:
     # --- forgetting
 
     def _schedule_expiry(self, now: Instant) -> None:
-        """While there are groups, somebody looks after what is too old."""
+        """While there are groups, they are looked through for what is too old."""
         if OFFSETS_TIMER not in self._deadlines:
             self._deadlines.set(OFFSETS_TIMER, now.monotonic + self._settings.offsets_retention_check_interval)
 
@@ -397,7 +397,7 @@ class GroupsMachine:
             self._kinds[group.kind].check(group)
         for group_id, _ in self._offsets.groups():
             assert group_id in self._groups, f"offsets of {group_id}, which does not exist"
-        assert not self._groups or OFFSETS_TIMER in self._deadlines, "groups that nobody would ever forget"
+        assert not self._groups or OFFSETS_TIMER in self._deadlines, "groups that would never be forgotten"
         for name in self._deadlines.names():
             assert not name.group_id or name.group_id in self._groups, f"a deadline of {name.group_id}, which is gone"
 

@@ -67,7 +67,7 @@ class ClassicMember:
     def awaits_answer(self) -> bool:
         """Its request is parked here, so that it cannot beat and its session does not run out.
 
-        A new member is the exception: it does not know its id yet, so nobody else could ever remove it.
+        A new member is the exception: it does not know its id yet, so no other request could ever remove it.
         """
         return not self.is_new and (self.joining is not None or self.syncing is not None)
 
@@ -141,7 +141,7 @@ class ClassicGroup:
         self.state = GroupState.EMPTY
         self.state_timestamp = state_timestamp  # wall milliseconds; -1 if the log does not say
         self.generation = 0
-        self.protocol_type: str | None = None  # None: nobody has ever joined, the group only stores offsets
+        self.protocol_type: str | None = None  # None: it has never had members, it only stores offsets
         self.protocol_name: str | None = None
         self.leader: str | None = None
         self.members: dict[str, ClassicMember] = {}
@@ -211,7 +211,7 @@ class ClassicGroup:
 
     @property
     def all_joined(self) -> bool:
-        """Nobody is expected any more."""
+        """No member is expected any more."""
         return not self.pending_join and all(member.joining is not None for member in self.members.values())
 
     def validate(self, member_id: str, instance_id: str | None) -> ErrorCode:
@@ -338,7 +338,7 @@ class ClassicGroup:
         )
 
     def created_value(self) -> GroupMetadataValue:
-        """The record's value for a group that somebody wants to join and that did not exist."""
+        """The record's value for a group that did not exist when its first member wants to join."""
         return GroupMetadataValue(
             protocol_type="",
             generation=0,
@@ -389,7 +389,7 @@ class ClassicGroup:
         self.pending_join.pop(member.member_id, None)
 
     def remove(self, member_id: str) -> ClassicMember | None:
-        """Somebody leaves, member or not yet. A leader is succeeded by the longest-serving member."""
+        """A client leaves, member or not yet. A leader is succeeded by the longest-serving member."""
         member = self.members.pop(member_id, None)
         if member is not None:
             self._count(member, -1)
@@ -429,7 +429,7 @@ class ClassicGroup:
             self.pending_sync[new_id] = None
 
     def elect_joined_leader(self) -> bool:
-        """Make sure that the leader is one who has joined; False if nobody has."""
+        """Make sure that the leader is one who has joined; False if none has."""
         if self.leader is not None and self.members[self.leader].joining is not None:
             return True
         joined = next((m.member_id for m in self.members.values() if m.joining is not None), None)
@@ -478,7 +478,9 @@ class ClassicGroup:
                 assert not self.members and self.protocol_name is None
             case GroupState.PREPARING_REBALANCE:
                 assert not syncing and not self.pending_sync
-                assert self.initial is not None or not self.all_joined, "nobody is missing, the generation must begin"
+                assert self.initial is not None or not self.all_joined, (
+                    "no member is missing, the generation must begin"
+                )
             case GroupState.COMPLETING_REBALANCE:
                 assert self.members and not joining
                 assert set(syncing) == set(self.members) - set(self.pending_sync)
@@ -511,7 +513,7 @@ def _remember(known: ClassicMember | None, entry: MemberMetadata, value: GroupMe
     if known is not None and known.written(value.protocol, entry.assignment) == entry:
         known.assignment = entry.assignment
         return known
-    assert known is None or not (known.joining or known.syncing), "nobody who waits here is forgotten"
+    assert known is None or not (known.joining or known.syncing), "no client that waits here is forgotten"
     return ClassicMember(
         member_id=entry.member_id,
         instance_id=entry.group_instance_id,

@@ -1,4 +1,4 @@
-"""The classic protocol: join, sync, beat, leave, and what follows when somebody does not.
+"""The classic protocol: join, sync, beat, leave, and what follows when a member does not.
 
 A **rebalance** has two phases. In the first, everybody who wants to be in the next generation sends JoinGroup and
 waits; it ends when all known members have come, or when the most patient one's rebalance timeout has passed, without
@@ -11,14 +11,14 @@ always a deadline named in `Timer`:
 
 - SESSION: a member that neither beats nor waits, or an id that was given out and not used;
 - JOIN: the first phase (or, of an empty group, the initial delay, prolonged while further members come: KIP-134);
-- SYNC: the second phase (KIP-62's rebalance timeout again): whoever has not synced by then is removed.
+- SYNC: the second phase (KIP-62's rebalance timeout again): a member that has not synced by then is removed.
 
 **Static members** (`group.instance.id`, KIP-345) come back under a new member id without a rebalance, as long as the
-group would choose the same protocol; whoever still uses the old id is fenced. KIP-814: such a leader is told to skip
-the assignment.
+group would choose the same protocol; a client that still uses the old id is fenced. KIP-814: such a leader is told to
+skip the assignment.
 
 Every promise is answered exactly once. A request that repeats a parked one takes its place, and the older is answered
-REBALANCE_IN_PROGRESS; Kafka leaves it unanswered for ever.
+REBALANCE_IN_PROGRESS; Kafka leaves it unanswered forever.
 
 Decisions here change only what is volatile (`classic.py`) and draft records; the group is EMPTY or STABLE when the
 record has been replayed. Source: Kafka's GroupMetadataManager (classicGroupJoin and what follows).
@@ -227,7 +227,7 @@ class ClassicProtocol:
             if caller.api_version >= 9:
                 answer.skip_assignment = group.leader == new_id
             else:
-                # A leader of old would compute an assignment that nobody takes: it is told that another one leads.
+                # A leader of old would compute an assignment that is not used: it is told that another one leads.
                 answer.leader = old_leader or ""
                 answer.members = []
             assignments = {each.member_id: each.assignment for each in group.members.values()}
@@ -272,7 +272,7 @@ class ClassicProtocol:
             self.prepare_rebalance(group, draft)
 
     def _maybe_complete_join(self, group: ClassicGroup, draft: Draft) -> None:
-        """The first phase is over when nobody is missing; an initial delay is waited for in any case."""
+        """The first phase is over when no member is missing; an initial delay is waited for in any case."""
         if group.state is GroupState.PREPARING_REBALANCE and group.initial is None and group.all_joined:
             self._complete_join(group, draft)
 
@@ -446,7 +446,7 @@ class ClassicProtocol:
         return ErrorCode.NONE
 
     def _forget_member(self, group: ClassicGroup, member_id: str, draft: Draft) -> None:
-        """Remove whoever has this id. Parked requests are answered so that a client still alive joins anew."""
+        """Remove the member of this id. Parked requests are answered, so that a client still alive joins again."""
         self._deadlines.cancel(TimerName(Timer.SESSION, group.group_id, member_id))
         member = group.remove(member_id)
         if member is None:
@@ -497,7 +497,7 @@ class ClassicProtocol:
             self._complete_join(group, draft)
 
     def _sync_expired(self, group: ClassicGroup, draft: Draft) -> None:
-        """Whoever has not asked for its assignment in time is gone."""
+        """Members that have not asked for their assignment in time are gone."""
         for member_id in list(group.pending_sync):
             self._forget_member(group, member_id, draft)
         self.prepare_rebalance(group, draft)
@@ -521,7 +521,7 @@ class ClassicProtocol:
         group.check()
         for member in group.members.values():
             timer = TimerName(Timer.SESSION, group.group_id, member.member_id)
-            assert member.awaits_answer or timer in self._deadlines, f"{member.member_id} could be silent for ever"
+            assert member.awaits_answer or timer in self._deadlines, f"{member.member_id} could be silent forever"
         for member_id in group.pending_join:
             assert TimerName(Timer.SESSION, group.group_id, member_id) in self._deadlines
         if group.state in (GroupState.COMPLETING_REBALANCE, GroupState.STABLE):

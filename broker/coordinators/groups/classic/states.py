@@ -6,7 +6,7 @@
       └──removed──> DEAD
 
 EMPTY, STABLE and DEAD are states *of the log*: a group enters them when a record is replayed, and a crash finds it
-there again. PREPARING_REBALANCE and COMPLETING_REBALANCE are states *of the living*: nobody writes them down, a crash
+there again. PREPARING_REBALANCE and COMPLETING_REBALANCE are states *of the living*: they are not written down, a crash
 forgets them, and the members join again. (Kafka: ClassicGroupState.)
 
 How each state answers:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from broker.config.topics import check_topic_configs
-from broker.coordinators.cluster.configs import MAX_RESOURCES, Compute, decide_alteration
-from broker.coordinators.cluster.image import ClusterImage, ResourceType, Topic, difference
-from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
+from broker.coordinators.cluster.configs import MAX_RESOURCES
+from broker.coordinators.cluster.image import ResourceType, difference
+from broker.coordinators.cluster.machine import ClusterMachine
 from broker.coordinators.cluster.producer_ids import BLOCK_SIZE, MAX_PRODUCER_ID, decide_block
 from broker.coordinators.cluster.topics import (
     Assignment,
@@ -20,10 +20,8 @@ from broker.coordinators.cluster.topics import (
     check_creation_size,
     check_growth_size,
     decide_creation,
-    decide_deletion,
-    decide_growth,
 )
-from broker.coordinators.machine import Promise
+from broker.tests.coordinators.cluster.decided import NODE, NOW, RULES, Cluster, id_of
 from kproto.errors import ErrorCode, KafkaError, UnsupportedVersion
 from kproto.formats.cluster_metadata import (
     AccessControlEntryRecord,
@@ -36,72 +34,6 @@ from kproto.formats.cluster_metadata import (
     RemoveTopicRecord,
     TopicRecord,
 )
-from storage.seams.clock import Instant
-
-NOW = Instant(1_700_000_000_000, 0)
-NODE = 1
-RULES = TopicRules(
-    node_id=NODE,
-    default_partitions=3,
-    default_replication_factor=1,
-    max_partitions=100_000,
-    check_configs=check_topic_configs,
-)
-
-
-def id_of(number: int) -> bytes:
-    return number.to_bytes(16, "big")
-
-
-class Cluster:
-    """A machine that takes decisions and replays them, as its runtime would."""
-
-    def __init__(self) -> None:
-        self.machine = ClusterMachine()
-        self.log: list[Any] = []
-        self._next_id = 100
-
-    def take(self, decide: Callable[[Promise[Any]], ClusterDecision]) -> Any:
-        """The reply to a decision, its records replayed; KafkaErrors are raised."""
-        promise: Promise[Any] = Promise()
-        decision = decide(promise)
-        self.log += decision.records
-        for record in decision.records:
-            self.machine.replay(record)
-        self.machine.check()
-        [(answered, value)] = decision.replies
-        assert answered is promise
-        if isinstance(value, KafkaError):
-            assert not decision.records, "a refusal changes nothing"
-            raise value
-        return value
-
-    def create(
-        self, name: str, *args: Any, validate_only: bool = False, rules: TopicRules = RULES, **more: Any
-    ) -> Topic:
-        self._next_id += 1
-        topic: Topic = self.take(
-            lambda promise: decide_creation(
-                self.machine, NewTopic(name, *args, **more), id_of(self._next_id), rules, promise, validate_only
-            )
-        )
-        return topic
-
-    def delete(self, topic_id: bytes) -> Topic:
-        topic: Topic = self.take(lambda promise: decide_deletion(self.machine, topic_id, promise))
-        return topic
-
-    def grow(self, name: str, count: int, assignments: Any = None, validate_only: bool = False) -> Topic:
-        new = NewPartitions(name, count, assignments)
-        topic: Topic = self.take(lambda promise: decide_growth(self.machine, new, RULES, promise, validate_only))
-        return topic
-
-    def alter(self, kind: int, name: str, compute: Compute, validate_only: bool = False) -> None:
-        self.take(lambda promise: decide_alteration(self.machine, kind, name, compute, promise, validate_only))
-
-    @property
-    def image(self) -> ClusterImage:
-        return self.machine.image
 
 
 def refused(code: ErrorCode, call: Callable[[], object]) -> None:
@@ -326,7 +258,7 @@ def test_blocks_of_producer_ids_follow_each_other() -> None:
 def test_producer_ids_end_with_int64() -> None:
     """Kafka says UNKNOWN_SERVER_ERROR then."""
     cluster = Cluster()
-    cluster.machine.replay(ProducerIdsRecord(next_producer_id=MAX_PRODUCER_ID - 10))
+    cluster.replay(ProducerIdsRecord(next_producer_id=MAX_PRODUCER_ID - 10))
     refused(
         ErrorCode.UNKNOWN_SERVER_ERROR,
         lambda: cluster.take(lambda promise: decide_block(cluster.machine, NODE, promise)),

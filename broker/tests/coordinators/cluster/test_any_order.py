@@ -1,0 +1,95 @@
+"""Changes of a cluster in any order, allowed and refused: the machine knows what its log says (see `decided.py`)."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import broker.coordinators.cluster as cluster_package
+from broker.coordinators.cluster.coordinator import _decide_abort
+from broker.coordinators.cluster.features import FeatureUpdate, decide_opening, decide_update
+from broker.coordinators.cluster.image import ResourceType
+from broker.coordinators.cluster.producer_ids import decide_block
+from broker.coordinators.machine import Decision
+from broker.tests.coordinators.cluster.decided import NODE, Cluster, id_of
+from kproto.errors import KafkaError
+from kproto.formats.cluster_metadata import BeginTransactionRecord, TopicRecord
+from kproto.release.features import ELR_VERSION, METADATA_VERSION
+
+NAMES = st.sampled_from(["t", "u.v", "u_v", "w"])
+KEYS = st.sampled_from(["retention.ms", "min.insync.replicas", "no.such.key"])
+STEPS = st.one_of(
+    st.tuples(st.just("create"), NAMES, st.integers(-1, 3)),
+    st.tuples(st.just("delete"), st.integers(100, 110)),
+    st.tuples(st.just("grow"), NAMES, st.integers(0, 5)),
+    st.tuples(st.just("alter"), st.sampled_from([2, 4, 32]), st.sampled_from(["t", "1", ""]), KEYS, st.integers(0, 3)),
+    st.tuples(st.just("block")),
+    st.tuples(st.just("open")),
+    st.tuples(st.just("update"), st.sampled_from([METADATA_VERSION, ELR_VERSION, "nothing"]), st.integers(0, 30)),
+    st.tuples(st.just("transaction"), NAMES),
+)
+
+
+@given(st.lists(STEPS, max_size=40), st.booleans())
+def test_after_every_decision_the_state_is_what_the_log_says(steps: list[tuple[object, ...]], dry: bool) -> None:
+    """M10: a machine that only replays what was decided knows the same, step by step."""
+    cluster = Cluster()
+    for number, step in enumerate(steps):
+        try:
+            _take(cluster, step, validate_only=dry and number % 3 == 0)
+        except KafkaError:
+            continue
+
+
+def _take(cluster: Cluster, step: tuple[object, ...], validate_only: bool) -> None:
+    machine = cluster.machine
+    match step:
+        case ("create", str(name), int(partitions)):
+            cluster.create(name, partitions, validate_only=validate_only, configs={"retention.ms": "5"})
+        case ("delete", int(number)):
+            cluster.delete(id_of(number))
+        case ("grow", str(name), int(count)):
+            cluster.grow(name, count, validate_only=validate_only)
+        case ("alter", int(kind), str(name), str(key), int(value)):
+
+            def compute(current: Mapping[str, str]) -> Mapping[str, str]:
+                kept = {each: text for each, text in current.items() if each != key}
+                return kept if value == 0 else {**kept, key: str(value)}
+
+            cluster.alter(ResourceType(kind), name, compute, validate_only=validate_only)
+        case ("block",):
+            cluster.take(lambda promise: decide_block(machine, NODE, promise))
+        case ("open",):
+            cluster.take(lambda promise: decide_opening(machine, "1", promise))
+        case ("update", str(name), int(level)):
+            updates = {name: FeatureUpdate(level)}
+            cluster.take(lambda promise: decide_update(machine, updates, NODE, "1", promise, validate_only))
+        case ("transaction", str(name)):
+            half = [BeginTransactionRecord(), TopicRecord(name=name, topic_id=id_of(999))]
+            cluster.take(lambda promise: Decision(half, [(promise, None)]))
+            cluster.take(lambda promise: _decide_abort(machine, promise))
+        case _:
+            raise AssertionError(step)
+
+
+def test_every_decision_of_the_cluster_is_tried() -> None:
+    """M10: a decision that is new is tried here as well, where state and log are compared."""
+    modules = [
+        import_module(f"{cluster_package.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(cluster_package.__path__)
+    ]
+    decisions = {name for module in modules for name in vars(module) if name.lstrip("_").startswith("decide_")}
+    assert decisions == {
+        "decide_creation",
+        "decide_deletion",
+        "decide_growth",
+        "decide_alteration",
+        "decide_block",
+        "decide_opening",
+        "decide_update",
+        "_decide_abort",
+    }
