@@ -51,7 +51,8 @@ LEFT_OUT = {
     "RemoteLogSegmentMetadataUpdateRecord",
     "RemotePartitionDeleteMetadataRecord",
 }
-"""Files of tiered storage and of a Raft quorum of several brokers, neither of which Ottla keeps."""
+"""Records of tiered storage, which does not exist here, and ``quorum-state``, which never travels as a message: it is a
+file of JSON, held against Kafka's own text (``kproto/formats/quorum_state.py``)."""
 
 KINDS: dict[str, type[Message]] = {
     "request": Request,
