@@ -42,6 +42,7 @@ ASIDE_BYTES = 4 * 1024
 SPARE_BUFFERS = 16
 """How many buffers a pool keeps for the next who asks."""
 
+_NOTHING = memoryview(b"")
 _LENGTH = Struct(">i")
 _read_length = _LENGTH.unpack_from
 
@@ -49,19 +50,20 @@ _read_length = _LENGTH.unpack_from
 class BufferPool:
     """Buffers of SMALL_WINDOW bytes, for readers that share it. What is left in one by another reader is never read."""
 
-    __slots__ = ("_spare",)
+    __slots__ = ("spare",)
 
     def __init__(self) -> None:
-        self._spare: list[bytearray] = []
+        self.spare: list[memoryview] = []
+        """Views of whole buffers, at most SPARE_BUFFERS. On every request's way, so readers take from it themselves."""
 
-    def take(self) -> bytearray:
-        """A buffer of SMALL_WINDOW bytes."""
-        return self._spare.pop() if self._spare else bytearray(SMALL_WINDOW)
+    def take(self) -> memoryview:
+        """The whole of a buffer."""
+        return self.spare.pop() if self.spare else memoryview(bytearray(SMALL_WINDOW))
 
-    def give_back(self, buffer: bytearray) -> None:
-        """Keep a buffer for the next reader, unless there are enough, or it is of another size."""
-        if len(buffer) == SMALL_WINDOW and len(self._spare) < SPARE_BUFFERS:
-            self._spare.append(buffer)
+    def give_back(self, view: memoryview) -> None:
+        """Keep the whole of a buffer for the next reader, unless there are enough."""
+        if len(self.spare) < SPARE_BUFFERS:
+            self.spare.append(view)
 
 
 class FrameReader:
@@ -70,13 +72,13 @@ class FrameReader:
     It begins at rest: without a buffer until the first `window`.
     """
 
-    __slots__ = ("_buffer", "_end", "_frame_end", "_max_frame", "_pool", "_start", "_view")
+    __slots__ = ("_end", "_frame_end", "_max_frame", "_pool", "_spare", "_start", "_view")
 
     def __init__(self, max_frame: int = DEFAULT_MAX_FRAME, pool: BufferPool | None = None) -> None:
         self._max_frame = max_frame
         self._pool = BufferPool() if pool is None else pool
-        self._buffer = bytearray()
-        self._view = memoryview(self._buffer)
+        self._spare = self._pool.spare
+        self._view = _NOTHING  # all of the buffer
         self._start = 0  # first byte not yet given out
         self._end = 0  # first byte not yet received
         self._frame_end = -1  # where the frame under way ends, once its length is known
@@ -89,7 +91,7 @@ class FrameReader:
     @property
     def capacity(self) -> int:
         """Bytes of buffer held now."""
-        return len(self._buffer)
+        return len(self._view)
 
     def claimed(self) -> int:
         """What a large frame under way will take of memory, by its own account; 0 if none is, or a small one."""
@@ -101,8 +103,15 @@ class FrameReader:
 
         A buffer that has grown, or that holds more than ASIDE_BYTES of an unfinished frame, is kept for what follows.
         """
-        if self._end - self._start <= ASIDE_BYTES and len(self._buffer) == SMALL_WINDOW:
-            self._set_aside()
+        view = self._view
+        if len(view) == SMALL_WINDOW:
+            pending = self._end - self._start
+            if not pending:
+                self._view = _NOTHING
+                if len(self._spare) < SPARE_BUFFERS:
+                    self._spare.append(view)
+            elif pending <= ASIDE_BYTES:
+                self._set_aside()
 
     def shrink(self) -> None:
         """Hold no more than what has arrived, as a reader does whose peer has been still for a while.
@@ -110,50 +119,55 @@ class FrameReader:
         All frames given out must be done with. An unfinished frame above SMALL_WINDOW stays where it is: its buffer is
         at most twice as large as what has arrived.
         """
-        if self._end - self._start <= SMALL_WINDOW and len(self._buffer) > self._end - self._start:
+        if self._end - self._start <= SMALL_WINDOW and len(self._view) > self._end - self._start:
             self._set_aside()
 
     def _set_aside(self) -> None:
         """Leave the buffer to the pool; what is left of an unfinished frame goes into one of just its size."""
-        buffer, start = self._buffer, self._start
-        self._buffer = bytearray(self._view[start : self._end])
-        self._view = memoryview(self._buffer)
+        view, start = self._view, self._start
+        self._view = memoryview(bytearray(view[start : self._end]))
+        self._start, self._end = 0, self._end - start
         if self._frame_end >= 0:
             self._frame_end -= start
-        self._start, self._end = 0, len(self._buffer)
-        self._pool.give_back(buffer)
+        if len(view) == SMALL_WINDOW:
+            self._pool.give_back(view)
 
     def window(self) -> memoryview:
         """Where the next bytes belong. Never empty. All frames given out before must be done with (or detached)."""
-        if len(self._buffer) < SMALL_WINDOW:  # at rest
-            self._move_to_front(SMALL_WINDOW)
         start, end = self._start, self._end
+        size = len(self._view)
         if start == end:
-            if len(self._buffer) > KEPT_BYTES:
-                self._replace(SMALL_WINDOW)
             self._start = self._end = 0
-            return self._view[:SMALL_WINDOW]
+            if size == SMALL_WINDOW:
+                return self._view
+            if SMALL_WINDOW < size <= KEPT_BYTES:
+                return self._view[:SMALL_WINDOW]
+            self._view = view = self._spare.pop() if self._spare else memoryview(bytearray(SMALL_WINDOW))
+            return view
+        if size < SMALL_WINDOW:  # the reader was at rest
+            self._move_to_front(SMALL_WINDOW)
+            start, end = self._start, self._end
         wanted = self._frame_end
         if wanted < 0:  # not even the length is there
-            if len(self._buffer) - end < 4:
+            if len(self._view) - end < 4:
                 self._move_to_front(SMALL_WINDOW)
             return self._view[self._end : self._end + SMALL_WINDOW]
         size = wanted - start
-        if wanted > len(self._buffer):
-            if size > len(self._buffer):
+        if wanted > len(self._view):
+            if size > len(self._view):
                 self._grow(size)
             else:
-                self._move_to_front(len(self._buffer))
+                self._move_to_front(len(self._view))
             end = self._end
             wanted = self._frame_end
         if size > SMALL_WINDOW:
-            return self._view[end : min(wanted, len(self._buffer))]
+            return self._view[end : min(wanted, len(self._view))]
         return self._view[end : max(wanted, end + SMALL_WINDOW)]
 
     def received(self, count: int) -> None:
         """`count` bytes have been written to the start of the last window."""
         self._end += count
-        assert self._end <= len(self._buffer)
+        assert self._end <= len(self._view)
 
     def next_frame(self) -> memoryview | None:
         """The next complete frame without its length, or None. Valid until `window` is called again."""
@@ -161,7 +175,7 @@ class FrameReader:
         have = self._end - start
         if have < 4:
             return None
-        size: int = _read_length(self._buffer, start)[0]
+        size: int = _read_length(self._view, start)[0]
         if size < 0 or size > self._max_frame:
             raise FrameTooLarge(f"a frame of {size} bytes (allowed are 0 to {self._max_frame})")
         frame_end = start + 4 + size
@@ -177,14 +191,13 @@ class FrameReader:
         self._move_to_front(SMALL_WINDOW, replace=True)
 
     def _replace(self, size: int) -> None:
-        self._buffer = self._pool.take() if size == SMALL_WINDOW else bytearray(size)
-        self._view = memoryview(self._buffer)
+        self._view = self._pool.take() if size == SMALL_WINDOW else memoryview(bytearray(size))
 
     def _move_to_front(self, size: int, replace: bool = False) -> None:
         """Bring the bytes not given out yet to the front of a buffer of at least `size` bytes."""
         start, length = self._start, self._end - self._start
         pending = self._view[start : self._end]
-        if replace or size > len(self._buffer) or length > start:
+        if replace or size > len(self._view) or length > start:
             # In place only where source and target do not overlap.
             self._replace(max(size, length + 4))
         self._view[:length] = pending

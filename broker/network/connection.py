@@ -268,6 +268,7 @@ class Connection:
                 await self._send(out)
                 out = []
                 reply = await dispatcher.finish(request, found, reply.coroutine)
+                self._moved = trio.current_time()  # nearly: the reply is about to leave
             if isinstance(reply, CoroutineType):
                 assert found is not None
                 if found.eager:
@@ -283,6 +284,7 @@ class Connection:
                     reply.close()
                     raise
                 reply = await dispatcher.finish(request, found, reply)
+                self._moved = trio.current_time()
             if reply is None:
                 continue
             if self._queue:
@@ -305,7 +307,7 @@ class Connection:
             await self._transport.send(left)
             self._sending = False
             self._shorter.set()
-        self._moved = trio.current_time()
+            self._moved = trio.current_time()
 
     async def _send_in_pieces(self, request: ReceivedRequest, reply: Response) -> None:
         """Encode a large reply as it is sent: its bytes are never all there, and others run in between."""
@@ -355,6 +357,7 @@ class Connection:
                         await self._send(buffers)
                     else:
                         await self._send_in_pieces(request, reply)
+                self._moved = trio.current_time()
                 self._queue.popleft()
                 self._shorter.set()
             self._queued = trio.Event()
