@@ -62,11 +62,11 @@ class ReceivedRequest:
     """A request as it came: header fields, and the decoded body (None: ApiVersions in a version we do not know).
 
     A body with more than `AT_ONCE` elements is not decoded yet, for that takes long: `undecoded` is true, and `decode`
-    is to be called, where it holds nothing up, before the receive buffer is used again. `size` is that of the frame, in
-    bytes.
+    is to be called, where it holds nothing up, before the receive buffer is used again; `many` stays true. `size` is
+    that of the frame, in bytes.
     """
 
-    __slots__ = ("_rest", "api_key", "api_version", "client_id", "correlation_id", "message", "size")
+    __slots__ = ("_rest", "api_key", "api_version", "client_id", "correlation_id", "many", "message", "size")
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class ReceivedRequest:
         self.client_id = client_id
         self.message = message
         self.size = size
+        self.many = rest is not None
         self._rest = rest
 
     @property
@@ -198,9 +199,9 @@ class ServerConnection:
         size = len(header)
         for piece in encode_in_pieces(reply, version):
             size += len(piece)
+            if size > MAX_FRAME:
+                raise ValueError(f"a reply of more than {MAX_FRAME} bytes does not fit into a frame")
             yield b""
-        if size > MAX_FRAME:
-            raise ValueError(f"a reply of {size} bytes does not fit into a frame")
         yield size.to_bytes(4, "big") + header
         yield from encode_in_pieces(reply, version)
 

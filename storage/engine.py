@@ -357,8 +357,8 @@ class LogStore(Protocol):
         """What the engine does, in numbers; cheap, and without side effects."""
         ...
 
-    def log_directories(self) -> Sequence[LogDirectory]:
-        """The directories, for DescribeLogDirs."""
+    async def log_directories(self) -> Sequence[LogDirectory]:
+        """The directories and the logs in them, for DescribeLogDirs. Waits for the disk, and gives way."""
         ...
 
 

@@ -102,14 +102,18 @@ class Promise(Generic[ReplyT]):
 
     async def wait(self) -> ReplyT:
         """The reply. Returns without giving way to other tasks when it is known already."""
+        value = await self.outcome()
+        if isinstance(value, KafkaError):
+            raise KafkaError(value.code, value.message)  # a new one each time: a traceback belongs to one task
+        return value
+
+    async def outcome(self) -> ReplyT | KafkaError:
+        """The same, but a KafkaError is returned: for tasks that wait for thousands."""
         if not self.resolved:
             if self._event is None:
                 self._event = trio.Event()
             await self._event.wait()
-        value = self._value
-        if isinstance(value, KafkaError):
-            raise KafkaError(value.code, value.message)  # a new one each time: tracebacks belong to one task
-        return cast(ReplyT, value)
+        return cast("ReplyT | KafkaError", self._value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,13 @@ class Runtime(Generic[MachineT]):
         finally:
             self._outstanding.pop(promise, None)
 
+    async def outcome(self, promise: Promise[Any]) -> Any:
+        """The same as `wait`, but a KafkaError is returned: for tasks that wait for thousands."""
+        try:
+            return await promise.outcome()
+        finally:
+            self._outstanding.pop(promise, None)
+
     def forget(self, promise: Promise[Any]) -> None:
         """No task will wait for this promise."""
         self._outstanding.pop(promise, None)

@@ -9,6 +9,9 @@ coordinator:
     give_up(i)      it does not any more
     decide(key)     a decision of the shard that `key` belongs to
 
+A request may name thousands of keys, or want thousands of things of one. `decide_many` and `look_at_many` are for
+those: they give way to other tasks between the decisions, and wait for the disk once for all of them.
+
 **Finding.** An id belongs to the partition that it hashes to (`routing.py`). The number of partitions is that of the
 topic when it was first seen, and counts for as long as the topic exists.
 
@@ -28,7 +31,8 @@ Kafka: the part of CoordinatorRuntime that schedules load and unload operations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -42,6 +46,7 @@ from kproto.ids import Uuid
 from storage.engine import LogSpec, LogStore, PartitionLog
 from storage.log_config import LogConfig
 from storage.seams.clock import Instant
+from storage.seams.slices import Slices
 
 MachineT = TypeVar("MachineT", bound=Machine[Any])
 ReplyT = TypeVar("ReplyT")
@@ -156,6 +161,71 @@ class Shards(Generic[MachineT]):
     async def decide(self, key: str, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]) -> ReplyT:
         """Take a decision in the shard of `key`; its reply, when it is durable."""
         return await (await self._runtime(key)).decide(decide)
+
+    async def decide_many(
+        self, decisions: Iterable[tuple[str, Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]]]
+    ) -> list[ReplyT | KafkaError]:
+        """Take decisions, each in the shard of its key, in this order; other requests may come in between. Returns the
+        replies when all are durable."""
+        begun: deque[tuple[Runtime[MachineT], Promise[ReplyT]] | KafkaError] = deque()
+        try:
+            async for key, decide in Slices().over(decisions):
+                try:
+                    runtime = await self._runtime(key)
+                    begun.append((runtime, runtime.begin(decide)))
+                except KafkaError as error:
+                    begun.append(KafkaError(error.code, error.message))  # without its traceback
+            replies: list[ReplyT | KafkaError] = []
+            slices = Slices()
+            while begun:
+                each = begun[0]
+                reply: ReplyT | KafkaError = each if isinstance(each, KafkaError) else await each[0].outcome(each[1])
+                replies.append(reply)
+                begun.popleft()
+                await slices.give_way()
+            return replies
+        finally:
+            for each in begun:
+                if not isinstance(each, KafkaError):
+                    each[0].forget(each[1])
+
+    async def look_at_many(
+        self, keys: Iterable[str], look: Callable[[MachineT, str], ReplyT]
+    ) -> dict[str, ReplyT | KafkaError]:
+        """Look at the shard of each key; at equal keys once. The answers leave when what they saw is durable.
+
+        Other requests may come in between: what `look` returns must not be changed by them.
+        """
+        found: dict[str, ReplyT | KafkaError] = {}
+        looked_at: dict[MachineT, tuple[Runtime[MachineT], list[str]]] = {}
+        slices = Slices()
+        async for key in slices.over(keys):
+            if key in found:
+                continue
+            try:
+                runtime = await self._runtime(key)
+                machine = runtime.machine
+                if machine is None:
+                    runtime.begin(_looking(lambda machine: None))  # raises the reason
+                    continue
+            except KafkaError as error:
+                found[key] = KafkaError(error.code, error.message)
+                continue
+            found[key] = look(machine, key)
+            looked_at.setdefault(machine, (runtime, []))[1].append(key)
+        for machine, (runtime, its_keys) in looked_at.items():
+            lost = await self._unless_durable(runtime, machine)
+            if lost is not None:
+                found.update(dict.fromkeys(its_keys, lost))
+        return found
+
+    async def _unless_durable(self, runtime: Runtime[MachineT], machine: MachineT) -> KafkaError | None:
+        """None once all that this machine knows now is durable, else why it will not be."""
+        try:
+            same = await runtime.decide(_looking(lambda present: present is machine))
+        except KafkaError as error:
+            return KafkaError(error.code, error.message)
+        return None if same else KafkaError(ErrorCode.NOT_COORDINATOR)
 
     async def look(self, key: str, look: Callable[[MachineT], ReplyT]) -> ReplyT:
         """Look at the shard of `key`. The answer leaves when what it saw is durable."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kproto.errors import ErrorCode
 from kproto.messages.delete_groups import DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -21,7 +22,10 @@ async def handle(request: DeleteGroupsRequest, ctx: RequestContext) -> DeleteGro
     """Delete each on its own."""
     codes = await ctx.groups.delete_groups(request.groups_names)
     return DeleteGroupsResponse(
-        results=[DeletableGroupResult(group_id=group_id, error_code=code) for group_id, code in codes.items()]
+        results=[
+            DeletableGroupResult(group_id=group_id, error_code=code)
+            async for group_id, code in Slices().over(codes.items())
+        ]
     )
 
 

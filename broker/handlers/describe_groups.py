@@ -2,7 +2,9 @@
 
 v3 authorized operations (KIP-430), v4 static members (KIP-345), v5 flexible, v6 GROUP_ID_NOT_FOUND (KIP-1043).
 
-A group nobody knows is state `Dead` without an error; from version 6 on, GROUP_ID_NOT_FOUND besides. Members show their
+A group that does not exist is state `Dead` without an error; from version 6 on, GROUP_ID_NOT_FOUND besides. One that is
+named twice is answered twice, and both answers are one object: a name costs three bytes, and a group may have
+megabytes. Members show their
 subscription and the group its protocol only while it is `Stable`. Without an authorizer everything is allowed, so the
 authorized operations are all that Kafka knows for groups.
 """
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_groups import DescribedGroup, DescribeGroupsRequest, DescribeGroupsResponse
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -26,24 +29,23 @@ ALL_OPERATIONS: Final = 1 << READ | 1 << DELETE | 1 << DESCRIBE | 1 << DESCRIBE_
 
 async def handle(request: DescribeGroupsRequest, ctx: RequestContext) -> DescribeGroupsResponse:
     """Describe each, in the order asked."""
-    groups = []
-    for group_id in request.groups:
-        group = await _describe(group_id, ctx)
-        if request.include_authorized_operations and group.error_code == ErrorCode.NONE:
-            group.authorized_operations = ALL_OPERATIONS
-        groups.append(group)
-    return DescribeGroupsResponse(groups=groups)
+    slices = Slices()
+    answers: dict[str, DescribedGroup] = {}
+    found = await ctx.groups.describe(request.groups)
+    async for group_id, group in slices.over(found.items()):
+        answer = answers[group_id] = _answer(group_id, group, ctx.api_version)
+        if request.include_authorized_operations and answer.error_code == ErrorCode.NONE:
+            answer.authorized_operations = ALL_OPERATIONS
+    return DescribeGroupsResponse(groups=[answers[group_id] async for group_id in slices.over(request.groups)])
 
 
-async def _describe(group_id: str, ctx: RequestContext) -> DescribedGroup:
-    try:
-        found = await ctx.groups.describe(group_id)
-    except KafkaError as error:
-        return DescribedGroup(group_id=group_id, error_code=error.code)
+def _answer(group_id: str, found: DescribedGroup | KafkaError | None, version: int) -> DescribedGroup:
+    if isinstance(found, KafkaError):
+        return DescribedGroup(group_id=group_id, error_code=found.code)
     if found is not None:
         return found
     unknown = DescribedGroup(group_id=group_id, group_state="Dead")
-    if ctx.api_version >= FIRST_WITH_NOT_FOUND:
+    if version >= FIRST_WITH_NOT_FOUND:
         unknown.error_code = ErrorCode.GROUP_ID_NOT_FOUND
         unknown.error_message = f"there is no group {group_id!r}"
     return unknown

@@ -19,6 +19,7 @@ from kproto.messages.describe_log_dirs import (
     DescribeLogDirsResult,
     DescribeLogDirsTopic,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
 
 async def handle(request: DescribeLogDirsRequest, ctx: RequestContext) -> DescribeLogDirsResponse:
     """Every directory, with the partitions asked for."""
-    asked: set[tuple[str, int]] | None = None
+    asked: dict[str, set[int]] | None = None
+    slices = Slices()
     if request.topics is not None:
-        asked = {(topic.topic, partition) for topic in request.topics for partition in topic.partitions}
+        asked = {}
+        async for topic in slices.over(request.topics):
+            asked.setdefault(topic.topic, set()).update(topic.partitions)
     return DescribeLogDirsResponse(
-        results=[_describe(directory, asked, ctx) for directory in ctx.store.log_directories()]
+        results=[await _describe(directory, asked, ctx, slices) for directory in await ctx.store.log_directories()]
     )
 
 
@@ -40,17 +44,22 @@ def refuse(request: DescribeLogDirsRequest, error: ErrorCode, version: int) -> D
     return DescribeLogDirsResponse(error_code=error)
 
 
-def _describe(
-    directory: LogDirectory, asked: set[tuple[str, int]] | None, ctx: RequestContext
+async def _describe(
+    directory: LogDirectory, asked: dict[str, set[int]] | None, ctx: RequestContext, slices: Slices
 ) -> DescribeLogDirsResult:
     if directory.error is not None:
         return DescribeLogDirsResult(error_code=directory.error.code, log_dir=directory.path)
     known = ctx.cluster.image.topics
     topics: dict[str, DescribeLogDirsTopic] = {}
-    for (name, partition), size in sorted(directory.sizes.items()):
-        if (asked is None or (name, partition) in asked) and name in known:
-            topic = topics.setdefault(name, DescribeLogDirsTopic(name=name))
-            topic.partitions.append(DescribeLogDirsPartition(partition_index=partition, partition_size=size))
+    sizes = directory.sizes
+    async for name, partition in slices.over(sorted(sizes)):
+        if name in known and (asked is None or partition in asked.get(name, ())):
+            topic = topics.get(name)
+            if topic is None:
+                topic = topics[name] = DescribeLogDirsTopic(name=name)
+            topic.partitions.append(
+                DescribeLogDirsPartition(partition_index=partition, partition_size=sizes[name, partition])
+            )
     return DescribeLogDirsResult(
         log_dir=directory.path,
         topics=list(topics.values()),

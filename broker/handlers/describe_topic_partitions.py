@@ -23,6 +23,7 @@ from kproto.messages.describe_topic_partitions import (
     DescribeTopicPartitionsResponsePartition,
     DescribeTopicPartitionsResponseTopic,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 async def handle(request: DescribeTopicPartitionsRequest, ctx: RequestContext) -> DescribeTopicPartitionsResponse:
     """One page."""
     image = ctx.cluster.image
-    names = _names(request, image)
+    slices = Slices()
+    names = await _names(request, image, slices)
     limit = min(request.response_partition_limit, ctx.config.max_request_partition_size_limit)
-    return _page(names, request.cursor, max(1, limit), image, ctx.config.node_id)
+    return await _page(names, request.cursor, max(1, limit), image, ctx.config.node_id, slices)
 
 
 def refuse(request: DescribeTopicPartitionsRequest, error: ErrorCode, version: int) -> DescribeTopicPartitionsResponse:
@@ -44,12 +46,16 @@ def refuse(request: DescribeTopicPartitionsRequest, error: ErrorCode, version: i
     )
 
 
-def _names(request: DescribeTopicPartitionsRequest, image: ClusterImage) -> list[str]:
+async def _names(request: DescribeTopicPartitionsRequest, image: ClusterImage, slices: Slices) -> list[str]:
     """The topics from the cursor on, sorted. Raises INVALID_REQUEST for a cursor that lies nowhere."""
     cursor = request.cursor
-    asked = [topic.name for topic in request.topics] or image.topics
     start = "" if cursor is None else cursor.topic_name
-    names = sorted({name for name in asked if name >= start})
+    if request.topics:
+        asked = {topic.name async for topic in slices.over(request.topics) if topic.name >= start}
+    else:
+        asked = {name async for name in slices.over(image.topics) if name >= start}
+    await slices.give_way()
+    names = sorted(asked)
     if cursor is not None:
         if request.topics and start not in names:
             raise KafkaError(ErrorCode.INVALID_REQUEST, f"the cursor's topic {start!r} is not asked for")
@@ -58,11 +64,11 @@ def _names(request: DescribeTopicPartitionsRequest, image: ClusterImage) -> list
     return names
 
 
-def _page(
-    names: list[str], cursor: Cursor | None, limit: int, image: ClusterImage, node_id: int
+async def _page(
+    names: list[str], cursor: Cursor | None, limit: int, image: ClusterImage, node_id: int, slices: Slices
 ) -> DescribeTopicPartitionsResponse:
     response = DescribeTopicPartitionsResponse()
-    for name in names:
+    async for name in slices.over(names):
         if limit == 0:
             response.next_cursor = Cursor(topic_name=name, partition_index=0)
             break

@@ -14,7 +14,7 @@ fails its
   producer at once, with the transactional id in the message; COORDINATOR_NOT_AVAILABLE would have it ask for ever;
 - a share partition (type 2) is refused with INVALID_REQUEST, as by a Kafka whose share coordinator is switched off.
 
-Any other type is INVALID_REQUEST in Kafka too.
+Any other type is INVALID_REQUEST in Kafka too. A key that is named twice is answered twice.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -36,28 +37,28 @@ NO_NODE: Final = -1
 
 async def handle(request: FindCoordinatorRequest, ctx: RequestContext) -> FindCoordinatorResponse:
     """The same node for every key, or the same error."""
-    error = await _find(request.key_type, ctx)
-    if error is not ErrorCode.NONE:
-        return refuse(request, error, ctx.api_version)
+    await _find(request.key_type, ctx)
     host, port = ctx.advertised
     node_id = ctx.cluster.node_id
     if ctx.api_version < FIRST_WITH_MANY_KEYS:
         return FindCoordinatorResponse(error_message="NONE", node_id=node_id, host=host, port=port)
     return FindCoordinatorResponse(
-        coordinators=[Coordinator(key=key, node_id=node_id, host=host, port=port) for key in request.coordinator_keys]
+        coordinators=[
+            Coordinator(key=key, node_id=node_id, host=host, port=port)
+            async for key in Slices().over(request.coordinator_keys)
+        ]
     )
 
 
-async def _find(key_type: int, ctx: RequestContext) -> ErrorCode:
+async def _find(key_type: int, ctx: RequestContext) -> None:
     if key_type == TRANSACTION:
-        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     if key_type != GROUP:
-        return ErrorCode.INVALID_REQUEST
+        raise KafkaError(ErrorCode.INVALID_REQUEST)
     try:
         await ctx.groups.ensure()
-    except KafkaError:
-        return ErrorCode.COORDINATOR_NOT_AVAILABLE
-    return ErrorCode.NONE
+    except KafkaError as error:
+        raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE) from error
 
 
 def refuse(request: FindCoordinatorRequest, error: ErrorCode, version: int) -> FindCoordinatorResponse:

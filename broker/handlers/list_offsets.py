@@ -23,6 +23,7 @@ from kproto.messages.list_offsets import (
     ListOffsetsTopicResponse,
 )
 from storage.engine import TimestampOffset
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -40,13 +41,17 @@ READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffsetsResponse:
     """Look up each partition. One that is named twice is refused, once; topics without partitions are left out."""
     if request.replica_id >= 0:
-        return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
+        raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
         raise KafkaError(ErrorCode.INVALID_REQUEST)  # Kafka fails with -1
-    named = Counter((topic.name, part.partition_index) for topic in request.topics for part in topic.partitions)
+    slices = Slices()
+    named: Counter[tuple[str, int]] = Counter()
+    async for topic in slices.over(request.topics):
+        async for part in slices.over(topic.partitions):
+            named[topic.name, part.partition_index] += 1
     answers: dict[str, list[ListOffsetsPartitionResponse]] = {}
-    for topic in request.topics:
-        for part in topic.partitions:
+    async for topic in slices.over(request.topics):
+        async for part in slices.over(topic.partitions):
             times = named.pop((topic.name, part.partition_index), 0)
             if times == 0:
                 continue

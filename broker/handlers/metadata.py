@@ -17,11 +17,13 @@ INVALID_REQUEST where Kafka fails with -1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.cluster.image import INTERNAL_TOPICS
 from broker.coordinators.cluster.topic_names import topic_name_problem
 from broker.security.operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
+from kproto.connection import AT_ONCE
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import ZERO_UUID, Uuid
 from kproto.messages.metadata import (
@@ -32,10 +34,15 @@ from kproto.messages.metadata import (
     MetadataResponseTopic,
 )
 from kproto.schema.declare import SharedArray
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
     from broker.coordinators.cluster import Topic
+
+INVALID_TOPIC: Final = KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
+UNKNOWN: Final = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+"""Values, which are never raised."""
 
 BY_ID_SINCE = 12
 NULL_MEANS_ALL_SINCE = 1
@@ -43,8 +50,9 @@ NULL_MEANS_ALL_SINCE = 1
 
 async def handle(request: MetadataRequest, ctx: RequestContext) -> MetadataResponse:
     """Describe this node, and the topics asked for."""
-    _check(request, ctx.api_version)
-    topics = await _topics(request, ctx)
+    slices = Slices()
+    await _check(request, ctx.api_version, slices)
+    topics = await _topics(request, ctx, slices)
     host, port = ctx.advertised
     return MetadataResponse(
         brokers=[MetadataResponseBroker(node_id=ctx.config.node_id, host=host, port=port, rack=ctx.config.broker_rack)],
@@ -68,9 +76,9 @@ def refuse(request: MetadataRequest, error: ErrorCode, version: int) -> Metadata
     )
 
 
-def _check(request: MetadataRequest, version: int) -> None:
+async def _check(request: MetadataRequest, version: int, slices: Slices) -> None:
     """Raise INVALID_REQUEST for topics that this version cannot ask for."""
-    for topic in request.topics or ():
+    async for topic in slices.over(request.topics or ()):
         if version < BY_ID_SINCE:
             if topic.name is None:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, f"a topic needs a name in version {version}")
@@ -80,36 +88,40 @@ def _check(request: MetadataRequest, version: int) -> None:
             raise KafkaError(ErrorCode.INVALID_REQUEST, "a topic has neither name nor id")
 
 
-async def _topics(request: MetadataRequest, ctx: RequestContext) -> list[MetadataResponseTopic]:
+async def _topics(request: MetadataRequest, ctx: RequestContext, slices: Slices) -> list[MetadataResponseTopic]:
     operations = TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED
     asked = request.topics
     if asked is None or (not asked and ctx.api_version < NULL_MEANS_ALL_SINCE):
         topics = ctx.cluster.image.topics
-        return [_describe(topics[name], operations, ctx) for name in sorted(topics)]
-    ids = dict.fromkeys(topic.topic_id for topic in asked if topic.topic_id != ZERO_UUID)
+        return [await _describe(topics[name], operations, ctx) async for name in slices.over(sorted(topics))]
+    ids = {topic.topic_id: None async for topic in slices.over(asked) if topic.topic_id != ZERO_UUID}
     if ids:
-        return [_by_id(topic_id, operations, ctx) for topic_id in ids]
-    names = dict.fromkeys(topic.name for topic in asked if topic.name is not None)
-    found = await _found_or_created(list(names), request.allow_auto_topic_creation, ctx)
+        return [await _by_id(topic_id, operations, ctx) async for topic_id in slices.over(ids)]
+    names = {topic.name: None async for topic in slices.over(asked) if topic.name is not None}
+    found = await _found_or_created(names, request.allow_auto_topic_creation, ctx, slices)
     return [
-        _unknown(name, topic.code, operations) if isinstance(topic, KafkaError) else _describe(topic, operations, ctx)
-        for name, topic in found.items()
+        _unknown(name, topic.code, operations)
+        if isinstance(topic, KafkaError)
+        else await _describe(topic, operations, ctx)
+        async for name, topic in slices.over(found.items())
     ]
 
 
-async def _found_or_created(names: list[str], may_create: bool, ctx: RequestContext) -> dict[str, Topic | KafkaError]:
+async def _found_or_created(
+    names: Iterable[str], may_create: bool, ctx: RequestContext, slices: Slices
+) -> dict[str, Topic | KafkaError]:
     """Each name with its topic, or the reason why there is none."""
     image = ctx.cluster.image
     found: dict[str, Topic | KafkaError] = {}
     missing: list[str] = []
-    for name in names:
+    async for name in slices.over(names):
         topic: Topic | None = image.topics.get(name)
         if topic is not None:
             found[name] = topic
         elif topic_name_problem(name) is not None:
-            found[name] = KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
+            found[name] = INVALID_TOPIC
         else:
-            found[name] = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            found[name] = UNKNOWN
             missing.append(name)
     if missing and may_create and ctx.config.auto_create_topics_enable:
         for name, result in zip(missing, await ctx.cluster.auto_create_topics(missing), strict=True):
@@ -119,11 +131,11 @@ async def _found_or_created(names: list[str], may_create: bool, ctx: RequestCont
     return found
 
 
-def _by_id(topic_id: Uuid, operations: int, ctx: RequestContext) -> MetadataResponseTopic:
+async def _by_id(topic_id: Uuid, operations: int, ctx: RequestContext) -> MetadataResponseTopic:
     topic = ctx.cluster.image.topic_by_id(topic_id)
     if topic is None:
         return MetadataResponseTopic(name=None, topic_id=topic_id, error_code=ErrorCode.UNKNOWN_TOPIC_ID)
-    return _describe(topic, operations, ctx)
+    return await _describe(topic, operations, ctx)
 
 
 def _unknown(name: str, error: ErrorCode, operations: int) -> MetadataResponseTopic:
@@ -135,12 +147,12 @@ def _unknown(name: str, error: ErrorCode, operations: int) -> MetadataResponseTo
     )
 
 
-def _describe(topic: Topic, operations: int, ctx: RequestContext) -> MetadataResponseTopic:
+async def _describe(topic: Topic, operations: int, ctx: RequestContext) -> MetadataResponseTopic:
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.internal,
-        partitions=_partitions(topic, ctx.config.node_id),
+        partitions=await _partitions(topic, ctx.config.node_id),
         topic_authorized_operations=operations,
     )
 
@@ -148,11 +160,14 @@ def _describe(topic: Topic, operations: int, ctx: RequestContext) -> MetadataRes
 MOST_SHARED = 64
 """Different numbers of partitions, of topics made here, whose descriptions are kept."""
 
+LARGEST_SHARED = AT_ONCE
+"""Partitions of a topic whose description is kept as bytes, which are made in one go."""
+
 _known: dict[int, list[MetadataResponsePartition]] = {}
 _shared: dict[tuple[int, int], SharedArray[MetadataResponsePartition]] = {}
 
 
-def _partitions(topic: Topic, node_id: int) -> list[MetadataResponsePartition]:
+async def _partitions(topic: Topic, node_id: int) -> list[MetadataResponsePartition]:
     """All of a topic's partitions, led by this node.
 
     They look the same in every topic that was made here and has as many, so one array of them serves all, which is
@@ -160,15 +175,23 @@ def _partitions(topic: Topic, node_id: int) -> list[MetadataResponsePartition]:
     a message once it is a response's.
     """
     if topic.leader_epochs is not None:
-        return [_partition(index, node_id, topic.leader_epoch(index)) for index in topic.partitions]
+        return [
+            _partition(index, node_id, topic.leader_epoch(index)) async for index in Slices().over(topic.partitions)
+        ]
     key = node_id, topic.partition_count
     shared = _shared.get(key)
-    if shared is None:
-        known = _known.setdefault(node_id, [])
-        known += [_partition(index, node_id, 0) for index in range(len(known), topic.partition_count)]
-        if len(_shared) >= MOST_SHARED:
-            del _shared[next(iter(_shared))]  # the oldest: whoever asks for it again makes it anew
-        shared = _shared[key] = SharedArray(known[: topic.partition_count])
+    if shared is not None:
+        return shared
+    known = _known.setdefault(node_id, [])
+    slices = Slices()
+    while len(known) < topic.partition_count:
+        known.append(_partition(len(known), node_id, 0))
+        await slices.give_way()
+    if topic.partition_count > LARGEST_SHARED:
+        return known[: topic.partition_count]
+    if len(_shared) >= MOST_SHARED:
+        del _shared[next(iter(_shared))]  # the oldest, which is made again when it is asked for
+    shared = _shared[key] = SharedArray(known[: topic.partition_count])
     return shared
 
 

@@ -9,7 +9,8 @@ ILLEGAL_GENERATION, FENCED_INSTANCE_ID, REBALANCE_IN_PROGRESS; a group that does
 version 9, ILLEGAL_GENERATION before, and is made if no generation is claimed. Offsets are not looked at: any number
 is kept.
 
-Here partitions are answered in the order of the request; Kafka has failed ones first.
+A partition that is there twice is answered twice, and its last offset counts. Partitions are answered in the order of
+the request; Kafka has failed ones first.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.groups import CommittingMember, OffsetToCommit
-from kproto.errors import ErrorCode, KafkaError
+from kproto.errors import ErrorCode
 from kproto.messages.offset_commit import (
     OffsetCommitRequest,
-    OffsetCommitRequestTopic,
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -35,18 +36,23 @@ FIRST_WITH_TOPIC_IDS: Final = 10
 
 async def handle(request: OffsetCommitRequest, ctx: RequestContext) -> OffsetCommitResponse:
     """Find the partitions, commit those that exist."""
-    response = refuse(request, ErrorCode.NONE, ctx.api_version)
+    by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
+    unknown = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    topics: list[OffsetCommitResponseTopic] = []
     commits: list[OffsetToCommit] = []
     answers: list[OffsetCommitResponsePartition] = []
-    for asked, answered in zip(request.topics, response.topics, strict=True):
-        topic = _resolve(asked, ctx)
-        for wanted, answer in zip(asked.partitions, answered.partitions, strict=True):
+    image, slices = ctx.cluster.image, Slices()
+    async for asked in slices.over(request.topics):
+        if not asked.partitions:
+            continue  # as Kafka
+        topic: Topic | None = image.topic_by_id(asked.topic_id) if by_id else image.topics.get(asked.name)
+        answered = OffsetCommitResponseTopic(name=asked.name, topic_id=asked.topic_id, partitions=[])
+        topics.append(answered)
+        async for wanted in slices.over(asked.partitions):
+            answer = OffsetCommitResponsePartition(partition_index=wanted.partition_index)
+            answered.partitions.append(answer)
             if topic is None:
-                answer.error_code = (
-                    ErrorCode.UNKNOWN_TOPIC_ID
-                    if ctx.api_version >= FIRST_WITH_TOPIC_IDS
-                    else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                )
+                answer.error_code = unknown
             elif wanted.partition_index not in topic.partitions:
                 answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             else:
@@ -62,28 +68,13 @@ async def handle(request: OffsetCommitRequest, ctx: RequestContext) -> OffsetCom
                     )
                 )
     if commits:
-        for answer, code in zip(answers, await _commit(request, commits, ctx), strict=True):
+        member = CommittingMember(
+            request.member_id, request.group_instance_id, request.generation_id_or_member_epoch, ctx.api_version
+        )
+        codes = await ctx.groups.commit(request.group_id, member, commits, request.retention_time_ms)
+        async for answer, code in slices.over(zip(answers, codes, strict=True)):
             answer.error_code = code
-    response.topics = [topic for topic in response.topics if topic.partitions]  # as Kafka
-    return response
-
-
-async def _commit(request: OffsetCommitRequest, commits: list[OffsetToCommit], ctx: RequestContext) -> list[ErrorCode]:
-    member = CommittingMember(
-        request.member_id, request.group_instance_id, request.generation_id_or_member_epoch, ctx.api_version
-    )
-    try:
-        return await ctx.groups.commit(request.group_id, member, commits, request.retention_time_ms)
-    except KafkaError as error:
-        return [error.code] * len(commits)
-
-
-def _resolve(asked: OffsetCommitRequestTopic, ctx: RequestContext) -> Topic | None:
-    image = ctx.cluster.image
-    if ctx.api_version >= FIRST_WITH_TOPIC_IDS:
-        return image.topic_by_id(asked.topic_id)
-    found: Topic | None = image.topics.get(asked.name)
-    return found
+    return OffsetCommitResponse(topics=topics)
 
 
 def refuse(request: OffsetCommitRequest, error: ErrorCode, version: int) -> OffsetCommitResponse:

@@ -2,7 +2,8 @@
 
 A topic that members of a consumer group subscribe to is GROUP_SUBSCRIBED_TO_TOPIC; a group of another kind with
 members is NON_EMPTY_GROUP as a whole, an unknown one GROUP_ID_NOT_FOUND. An offset that was never committed is
-forgotten without an error; a partition that does not exist is UNKNOWN_TOPIC_OR_PARTITION.
+forgotten without an error; a partition that does not exist is UNKNOWN_TOPIC_OR_PARTITION. A partition that is named
+twice is answered twice, a topic once, with all its partitions.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from kproto.messages.offset_delete import (
     OffsetDeleteResponsePartition,
     OffsetDeleteResponseTopic,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -25,13 +27,16 @@ if TYPE_CHECKING:
 
 async def handle(request: OffsetDeleteRequest, ctx: RequestContext) -> OffsetDeleteResponse:
     """Find the partitions, forget those that exist. The group is looked at even if none does."""
-    response = OffsetDeleteResponse(topics=[])
     places: list[TopicPartition] = []
     answers: list[OffsetDeleteResponsePartition] = []
-    for asked in request.topics:
-        topic: Topic | None = ctx.cluster.image.topics.get(asked.name)
-        answered = OffsetDeleteResponseTopic(name=asked.name, partitions=[])
-        for wanted in asked.partitions:
+    topics: dict[str, OffsetDeleteResponseTopic] = {}
+    image, slices = ctx.cluster.image, Slices()
+    async for asked in slices.over(request.topics):
+        topic: Topic | None = image.topics.get(asked.name)
+        answered = topics.get(asked.name)
+        if answered is None:
+            answered = topics[asked.name] = OffsetDeleteResponseTopic(name=asked.name, partitions=[])
+        async for wanted in slices.over(asked.partitions):
             answer = OffsetDeleteResponsePartition(partition_index=wanted.partition_index)
             answered.partitions.append(answer)
             if topic is None or wanted.partition_index not in topic.partitions:
@@ -39,12 +44,10 @@ async def handle(request: OffsetDeleteRequest, ctx: RequestContext) -> OffsetDel
             else:
                 places.append(TopicPartition(topic.name, wanted.partition_index))
                 answers.append(answer)
-        if answered.partitions:
-            response.topics.append(answered)
     codes = await ctx.groups.delete_offsets(request.group_id, places)
-    for answer, code in zip(answers, codes, strict=True):
+    async for answer, code in slices.over(zip(answers, codes, strict=True)):
         answer.error_code = code
-    return response
+    return OffsetDeleteResponse(topics=[each async for each in slices.over(topics.values()) if each.partitions])
 
 
 def refuse(request: OffsetDeleteRequest, error: ErrorCode, version: int) -> OffsetDeleteResponse:

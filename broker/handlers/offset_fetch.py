@@ -6,15 +6,16 @@ require_stable (KIP-447), v8 many groups (KIP-709), v9 member id and epoch for g
 
 What was never committed is offset -1 without an error, also when topic, partition or group are unknown; an unknown
 topic id alone is an error, UNKNOWN_TOPIC_ID. Offsets of a deleted topic do not show, nor do they show for a new topic
-of the same name. Nobody needs to be a member to ask. require_stable asks for UNSTABLE_OFFSET_COMMIT where a
-transaction is open on a partition's offset: there are no transactions yet, so every offset is stable.
+of the same name. What is named twice (a group, a topic, a partition) is answered twice. A client need not be a member.
+require_stable asks for UNSTABLE_OFFSET_COMMIT where a transaction is open on a partition's offset: there are no
+transactions yet, so every offset is stable.
 
 Internally every version is one list of groups; versions 1-7 are its first element in another shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.groups import CommittedOffset
@@ -31,6 +32,7 @@ from kproto.messages.offset_fetch import (
     OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -45,18 +47,42 @@ NEVER_COMMITTED: Final = CommittedOffset(NO_OFFSET, NO_EPOCH, "", 0)
 
 async def handle(request: OffsetFetchRequest, ctx: RequestContext) -> OffsetFetchResponse:
     """Look each group up; one that cannot be looked up has its error."""
-    groups = []
-    for wanted in _groups(request, ctx.api_version):
-        try:
-            groups.append(_answer(wanted, await ctx.groups.committed(wanted.group_id), ctx))
-        except KafkaError as error:
-            groups.append(_refused(wanted, error.code))
-    return _shaped(request, groups, ctx.api_version)
+    slices = Slices()
+    asked = _groups(request, ctx.api_version)
+    committed = await ctx.groups.committed([wanted.group_id async for wanted in slices.over(asked)])
+    answers = _Answers(ctx, slices)
+    groups = [await answers.group(wanted, committed[wanted.group_id]) async for wanted in slices.over(asked)]
+    if ctx.api_version >= FIRST_WITH_MANY_GROUPS:
+        return OffsetFetchResponse(groups=groups)
+    [group] = groups
+    if group.error_code and ctx.api_version < FIRST_WITH_ERROR_OF_THE_WHOLE:
+        raise KafkaError(ErrorCode(group.error_code))
+    return OffsetFetchResponse(
+        error_code=group.error_code,
+        topics=[
+            OffsetFetchResponseTopic(
+                name=topic.name, partitions=[_old(each) async for each in slices.over(topic.partitions)]
+            )
+            async for topic in slices.over(group.topics)
+        ],
+    )
 
 
 def refuse(request: OffsetFetchRequest, error: ErrorCode, version: int) -> OffsetFetchResponse:
     """The error for each group; in versions without one for the whole, for each partition."""
-    return _shaped(request, [_refused(wanted, error) for wanted in _groups(request, version)], version)
+    if version >= FIRST_WITH_MANY_GROUPS:
+        return OffsetFetchResponse(groups=[_refused(wanted, error) for wanted in request.groups])
+    if version >= FIRST_WITH_ERROR_OF_THE_WHOLE:
+        return OffsetFetchResponse(error_code=error, topics=[])
+    return OffsetFetchResponse(
+        topics=[
+            OffsetFetchResponseTopic(
+                name=topic.name,
+                partitions=[_old(_partition(index, NEVER_COMMITTED, error)) for index in topic.partition_indexes],
+            )
+            for topic in request.topics or []
+        ]
+    )
 
 
 def _groups(request: OffsetFetchRequest, version: int) -> list[OffsetFetchRequestGroup]:
@@ -75,50 +101,60 @@ def _refused(wanted: OffsetFetchRequestGroup, error: ErrorCode) -> OffsetFetchRe
     return OffsetFetchResponseGroup(group_id=wanted.group_id, topics=[], error_code=error)
 
 
-def _answer(
-    wanted: OffsetFetchRequestGroup, committed: Mapping[TopicPartition, CommittedOffset], ctx: RequestContext
-) -> OffsetFetchResponseGroup:
-    if wanted.topics is None:
-        topics = _everything(committed, ctx)
-    else:
-        topics = [_asked(topic, committed, ctx) for topic in wanted.topics]
-    return OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics)
+class _Answers:
+    """Makes the answers for one request, from one image. A group that is asked for as a whole is answered each time
+    with the same object: a name costs ten bytes, and a group may have megabytes of offsets."""
 
+    def __init__(self, ctx: RequestContext, slices: Slices) -> None:
+        self._image = ctx.cluster.image
+        self._by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
+        self._slices = slices
+        self._whole: dict[str, OffsetFetchResponseGroup] = {}
 
-def _everything(
-    committed: Mapping[TopicPartition, CommittedOffset], ctx: RequestContext
-) -> list[OffsetFetchResponseTopics]:
-    """All that is committed, topic by topic."""
-    by_topic: dict[str, list[OffsetFetchResponsePartitions]] = {}
-    for place, found in committed.items():
-        by_topic.setdefault(place.topic, []).append(_partition(place.partition, found))
-    answer = []
-    for name, partitions in by_topic.items():
-        topic: Topic | None = ctx.cluster.image.topics.get(name)
-        if topic is not None:
-            answer.append(OffsetFetchResponseTopics(name=name, topic_id=topic.topic_id, partitions=partitions))
-    return answer
+    async def group(
+        self, wanted: OffsetFetchRequestGroup, committed: Mapping[TopicPartition, CommittedOffset] | KafkaError
+    ) -> OffsetFetchResponseGroup:
+        """The answer for one group."""
+        if isinstance(committed, KafkaError):
+            return _refused(wanted, committed.code)
+        if wanted.topics is not None:
+            topics = [await self._asked(topic, committed) async for topic in self._slices.over(wanted.topics)]
+            return OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics)
+        answer = self._whole.get(wanted.group_id)
+        if answer is None:
+            answer = OffsetFetchResponseGroup(group_id=wanted.group_id, topics=await self._everything(committed))
+            self._whole[wanted.group_id] = answer
+        return answer
 
+    async def _everything(self, committed: Mapping[TopicPartition, CommittedOffset]) -> list[OffsetFetchResponseTopics]:
+        """All that is committed for topics that exist, topic by topic."""
+        topics: dict[str, OffsetFetchResponseTopics] = {}
+        async for place, found in self._slices.over(committed.items()):
+            topic: Topic | None = self._image.topics.get(place.topic)
+            if topic is None or not found.is_of(topic.topic_id):
+                continue
+            answer = topics.get(place.topic)
+            if answer is None:
+                answer = OffsetFetchResponseTopics(name=topic.name, topic_id=topic.topic_id, partitions=[])
+                topics[place.topic] = answer
+            answer.partitions.append(_partition(place.partition, found))
+        return list(topics.values())
 
-def _asked(
-    wanted: OffsetFetchRequestTopics, committed: Mapping[TopicPartition, CommittedOffset], ctx: RequestContext
-) -> OffsetFetchResponseTopics:
-    name = wanted.name
-    error = ErrorCode.NONE
-    if ctx.api_version >= FIRST_WITH_TOPIC_IDS:
-        topic = ctx.cluster.image.topic_by_id(wanted.topic_id)
-        if topic is None:
-            error = ErrorCode.UNKNOWN_TOPIC_ID
-        else:
-            name = topic.name
-    return OffsetFetchResponseTopics(
-        name=name,
-        topic_id=wanted.topic_id,
-        partitions=[
-            _partition(index, committed.get(TopicPartition(name, index), NEVER_COMMITTED), error)
-            for index in wanted.partition_indexes
-        ],
-    )
+    async def _asked(
+        self, wanted: OffsetFetchRequestTopics, committed: Mapping[TopicPartition, CommittedOffset]
+    ) -> OffsetFetchResponseTopics:
+        topic: Topic | None
+        topic = self._image.topic_by_id(wanted.topic_id) if self._by_id else self._image.topics.get(wanted.name)
+        error = ErrorCode.UNKNOWN_TOPIC_ID if self._by_id and topic is None else ErrorCode.NONE
+        answer = OffsetFetchResponseTopics(
+            name=wanted.name if topic is None else topic.name, topic_id=wanted.topic_id, partitions=[]
+        )
+        async for index in self._slices.over(wanted.partition_indexes):
+            found = None if topic is None else committed.get(TopicPartition(topic.name, index))
+            if found is None or topic is None or not found.is_of(topic.topic_id):
+                found = NEVER_COMMITTED
+            answer.partitions.append(_partition(index, found, error))
+        return answer
 
 
 def _partition(index: int, found: CommittedOffset, error: ErrorCode = ErrorCode.NONE) -> OffsetFetchResponsePartitions:
@@ -131,35 +167,11 @@ def _partition(index: int, found: CommittedOffset, error: ErrorCode = ErrorCode.
     )
 
 
-def _shaped(request: OffsetFetchRequest, groups: list[OffsetFetchResponseGroup], version: int) -> OffsetFetchResponse:
-    if version >= FIRST_WITH_MANY_GROUPS:
-        return OffsetFetchResponse(groups=groups)
-    [group] = groups
-    if group.error_code and version < FIRST_WITH_ERROR_OF_THE_WHOLE:
-        error = ErrorCode(group.error_code)
-        return OffsetFetchResponse(
-            topics=[
-                OffsetFetchResponseTopic(
-                    name=topic.name,
-                    partitions=_old(_partition(i, NEVER_COMMITTED, error) for i in topic.partition_indexes),
-                )
-                for topic in request.topics or []
-            ]
-        )
-    return OffsetFetchResponse(
-        error_code=group.error_code,
-        topics=[OffsetFetchResponseTopic(name=topic.name, partitions=_old(topic.partitions)) for topic in group.topics],
+def _old(each: OffsetFetchResponsePartitions) -> OffsetFetchResponsePartition:
+    return OffsetFetchResponsePartition(
+        partition_index=each.partition_index,
+        committed_offset=each.committed_offset,
+        committed_leader_epoch=each.committed_leader_epoch,
+        metadata=each.metadata,
+        error_code=each.error_code,
     )
-
-
-def _old(partitions: Iterable[OffsetFetchResponsePartitions]) -> list[OffsetFetchResponsePartition]:
-    return [
-        OffsetFetchResponsePartition(
-            partition_index=each.partition_index,
-            committed_offset=each.committed_offset,
-            committed_leader_epoch=each.committed_leader_epoch,
-            metadata=each.metadata,
-            error_code=each.error_code,
-        )
-        for each in partitions
-    ]

@@ -17,6 +17,7 @@ from kproto.messages.offset_for_leader_epoch import (
     OffsetForLeaderPartition,
     OffsetForLeaderTopicResult,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 async def handle(request: OffsetForLeaderEpochRequest, ctx: RequestContext) -> OffsetForLeaderEpochResponse:
     """Answer each partition from its leader epoch history."""
     if request.replica_id >= 0:
-        return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
+        raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    slices = Slices()
     return OffsetForLeaderEpochResponse(
         topics=[
             OffsetForLeaderTopicResult(
-                topic=topic.topic, partitions=[_answer(topic.topic, part, ctx) for part in topic.partitions]
+                topic=topic.topic,
+                partitions=[_answer(topic.topic, part, ctx) async for part in slices.over(topic.partitions)],
             )
-            for topic in request.topics
+            async for topic in slices.over(request.topics)
         ]
     )
 
@@ -51,9 +54,9 @@ def refuse(request: OffsetForLeaderEpochRequest, error: ErrorCode, version: int)
 
 def _answer(topic: str, part: OffsetForLeaderPartition, ctx: RequestContext) -> EpochEndOffset:
     partition = ctx.partitions.get(topic, part.partition)
+    if partition is None:
+        return EpochEndOffset(partition=part.partition, error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     try:
-        if partition is None:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         partition.check_leader_epoch(part.current_leader_epoch)
         end = partition.log.end_of_epoch(part.leader_epoch)
     except KafkaError as error:

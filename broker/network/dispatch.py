@@ -5,13 +5,15 @@ has for it; a closed connection, where Kafka closes it (`CloseConnection`) or wh
 wire (ProtocolError); and a fault of ours. A fault is logged with its trace. The peer is told UNKNOWN_SERVER_ERROR,
 except for Produce: there clients take -1 for "try again" and would write twice, so the connection closes and
 idempotence sorts it out.
+
+A refusal of a request with thousands of elements has as many: it is made where the request was decoded, in a thread.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from broker.context import CloseConnection, Peer, RequestContext, Services
+from broker.context import CloseConnection, FirstPhase, Peer, RequestContext, Services
 from broker.handlers import Handler, api_versions, handler
 from kproto.connection import ReceivedRequest
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
@@ -37,24 +39,31 @@ class Dispatcher:
         try:
             return found, found.handle(request.message, ctx)
         except KafkaError as error:
-            return found, found.refuse(request.message, error.code, request.api_version)
+            return found, FirstPhase(self._refuse(request, found, error.code))
         except (ProtocolError, CloseConnection):
             raise
         except Exception as error:
-            return found, self._fault(request, found, error)
+            return found, FirstPhase(self._refuse(request, found, self._fault(request, found, error)))
 
     async def finish(self, request: ReceivedRequest, found: Handler, waiting: Any) -> Any:
         """Await a coroutine of `begin`; its result, errors made into replies."""
         try:
             return await waiting
         except KafkaError as error:
-            return found.refuse(request.message, error.code, request.api_version)
+            return await self._refuse(request, found, error.code)
         except (ProtocolError, CloseConnection):
             raise
         except Exception as error:
-            return self._fault(request, found, error)
+            return await self._refuse(request, found, self._fault(request, found, error))
 
-    def _fault(self, request: ReceivedRequest, found: Handler, error: Exception) -> Any:
+    async def _refuse(self, request: ReceivedRequest, found: Handler, code: ErrorCode) -> Any:
+        message, version = request.message, request.api_version
+        if request.many:
+            return await self._services.offload.run(found.refuse, message, code, version, abandonable=True)
+        return found.refuse(message, code, version)
+
+    def _fault(self, request: ReceivedRequest, found: Handler, error: Exception) -> ErrorCode:
+        """Log it. Raises CloseConnection where no reply would do."""
         get_logger(__name__).error(
             "request failed",
             api=found.handle.__module__.rpartition(".")[2],
@@ -63,4 +72,4 @@ class Dispatcher:
         )
         if request.api_key == PRODUCE:
             raise CloseConnection("a produce request failed; see the error before") from error
-        return found.refuse(request.message, ErrorCode.UNKNOWN_SERVER_ERROR, request.api_version)
+        return ErrorCode.UNKNOWN_SERVER_ERROR

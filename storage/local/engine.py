@@ -31,7 +31,7 @@ from storage.local.blobs import LocalBlobs
 from storage.local.catalog import Catalog, EveryLog
 from storage.local.cleaner import Cleaner
 from storage.local.descriptors import Descriptors
-from storage.local.directory import DataDirectory
+from storage.local.directory import DataDirectory, Key
 from storage.local.expiry import Expiry
 from storage.local.index_file import DamagedIndex, WouldWait
 from storage.local.loading import Loader
@@ -48,6 +48,7 @@ from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
 from storage.seams.offload import Offload
+from storage.seams.slices import Slices
 from storage.statistics import StoreStatistics
 from storage.store_settings import StoreSettings
 
@@ -259,13 +260,15 @@ class LocalStore:
             upkeep=self.upkeep.statistics(),
         )
 
-    def log_directories(self) -> Sequence[LogDirectory]:
-        data = self.data
-        logs = [log for log in self.catalog if log.opened is not None and log.key[0] not in data.elsewhere]
-        sizes = {log.key: log.opened.size for log in logs if log.opened is not None}
-        for key in data.present:
-            if key not in sizes and key[0] not in data.elsewhere:
-                sizes[key] = data.size_of(key)
+    async def log_directories(self) -> Sequence[LogDirectory]:
+        data, slices = self.data, Slices()
+        sizes: dict[Key, int] = {}
+        async for log in slices.over(self.catalog):
+            if log.opened is not None and log.key[0] not in data.elsewhere:
+                sizes[log.key] = log.opened.size
+        others = [key for key in data.present if key not in sizes and key[0] not in data.elsewhere]
+        if others:
+            sizes |= await self.volume.offload.run(data.sizes_of, others, abandonable=True)
         try:
             total, usable = self.volume.disk.space(data.path)
         except OSError:

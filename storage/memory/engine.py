@@ -50,6 +50,7 @@ from storage.memory.blobs import MemoryBlobs
 from storage.producers import AbortedTransactions, LogProducers, end_marker
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
+from storage.seams.slices import Slices
 from storage.statistics import StoreStatistics
 from storage.store_settings import StoreSettings
 from storage.timestamps import first_record_at, latest_record
@@ -446,8 +447,9 @@ class MemoryStore:
         logs = sum(log.exists for log in self._logs.values())
         return StoreStatistics(logs, logs, 0, False, flushes=None, cleaner=None, upkeep=None)
 
-    def log_directories(self) -> Sequence[LogDirectory]:
-        sizes = {(log.spec.topic, log.spec.partition): log.size for log in self._logs.values() if log.exists}
+    async def log_directories(self) -> Sequence[LogDirectory]:
+        logs = list(self._logs.values())
+        sizes = {(log.spec.topic, log.spec.partition): log.size async for log in Slices().over(logs) if log.exists}
         return [LogDirectory("memory", self.max_bytes, self.max_bytes - self._taken, None, sizes)]
 
     def take(self, needed: int, wanted: int) -> int:

@@ -1,13 +1,13 @@
 """The door to giving way: work in the event loop that may be long is done in slices, and other tasks run in between.
 
     slices = Slices()
-    for group in groups:
+    async for group in slices.over(groups):
         ...
-        await slices.give_way()
 
-`give_way` costs a look at the clock as long as the slice lasts, `SLICE_SECONDS`; after that it lets every task that can
-run do so once. It measures time and not steps, because what a step takes is what a peer has some influence on. A slice
-is a quarter of what nothing may take in one go (20 ms), since the last step may itself be long.
+`over` gives way before each element where that is due, also inside a comprehension; `give_way` is for loops of another
+shape. Either costs a look at the clock as long as the slice lasts, `SLICE_SECONDS`; after that it lets every task that
+can run do so once. It measures time and not steps, because what a step takes is what a peer has some influence on. A
+slice is a quarter of what nothing may take in one go (20 ms), since the last step may itself be long.
 
 Virtual clocks do not count here: slices are about the processor's time. A task must be ready for others to run wherever
 it gives way: what it read before may be another thing after.
@@ -16,9 +16,12 @@ it gives way: what it read before may be another thing after.
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, Generic, TypeVar
 
 import trio
+
+T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.005
 
@@ -41,3 +44,28 @@ class Slices:
         if time.perf_counter() >= self._ends:
             await trio.lowlevel.checkpoint()
             self._ends = time.perf_counter() + SLICE_SECONDS
+
+    def over(self, elements: Iterable[T]) -> Sliced[T]:
+        """The elements, for `async for`. Lists of any length may so be gone through, and also nested in each other with
+        the same slices."""
+        return Sliced(iter(elements), self)
+
+
+class Sliced(Generic[T]):
+    """An asynchronous iterator that gives way. No generator, so one that is left early needs no closing."""
+
+    __slots__ = ("_elements", "_slices")
+
+    def __init__(self, elements: Iterator[T], slices: Slices) -> None:
+        self._elements = elements
+        self._slices = slices
+
+    def __aiter__(self) -> Sliced[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if time.perf_counter() >= self._slices._ends:
+            await self._slices.give_way()
+        for element in self._elements:
+            return element
+        raise StopAsyncIteration

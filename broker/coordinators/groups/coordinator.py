@@ -9,13 +9,18 @@ Deleted topics: what was committed for them is forgotten a moment after the clus
 not wait for that: an offset shows only if the topic it was committed for, by name and id, is there. What a crash
 interrupts is made up for when the shard is loaded.
 
+Requests may name thousands of groups, offsets or members. Equal groups are looked at once, and what is to be changed is
+decided in parts of `AT_ONCE`, between which other requests are served. So a commit of more partitions than that is not
+atomic: a crash may keep its first parts. No client was told that they are committed, and each offset stands for itself.
+
 Kafka: GroupCoordinatorService.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
@@ -24,7 +29,9 @@ from broker.coordinators.cluster.image import CONSUMER_OFFSETS
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.machine import GroupsMachine
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
+from broker.coordinators.groups.records import GroupRecord
 from broker.coordinators.groups.settings import GroupSettings
+from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
 from broker.coordinators.shards import ShardedTopic, Shards, ShardsStatistics
 from kproto.errors import ErrorCode, KafkaError
@@ -32,16 +39,23 @@ from kproto.ids import TopicPartition, Uuid
 from kproto.messages.describe_groups import DescribedGroup
 from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
-from kproto.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse
+from kproto.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse
 from kproto.messages.list_groups import ListedGroup
 from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 from storage.engine import LogStore, PartitionLog
+from storage.seams.clock import Instant
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterChange, ClusterCoordinator, Topic
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
+
+T = TypeVar("T")
+
+AT_ONCE: Final = 500
+"""Offsets or members that one decision changes: so many records take a few milliseconds to encode and replay."""
 
 
 class GroupCoordinator:
@@ -121,37 +135,62 @@ class GroupCoordinator:
 
     async def leave(self, request: LeaveGroupRequest, caller: Caller) -> LeaveGroupResponse:
         """LeaveGroup; the reply lists the members in every version."""
-        return await self.shards.decide(
-            request.group_id, lambda machine, now, promise: machine.decide_leave(request, caller, now, promise)
+        found: list[LeaveGroupResponse | KafkaError] = await self.shards.decide_many(
+            (request.group_id, partial(_leave, request=request, members=members, caller=caller))
+            for members in _parts(request.members)
         )
+        answers: list[MemberResponse] = []
+        async for response in Slices().over(found):
+            if isinstance(response, KafkaError):
+                raise response
+            if response.error_code:
+                return response
+            answers += response.members
+        return LeaveGroupResponse(members=answers)
 
     # --- offsets
 
     async def commit(
         self, group_id: str, member: CommittingMember, commits: Sequence[OffsetToCommit], retention: int
     ) -> list[ErrorCode]:
-        """Commit offsets of partitions that exist; a code for each. Raises KafkaError if the member may not commit."""
-        return await self.shards.decide(
-            group_id,
-            lambda machine, now, promise: machine.decide_commit(group_id, member, commits, retention, now, promise),
+        """Commit offsets of partitions that exist; a code for each, also where the member may not commit."""
+        parts = list(_parts(commits))
+        found = await self.shards.decide_many(
+            (group_id, partial(_commit, group_id=group_id, member=member, commits=part, retention=retention))
+            for part in parts
         )
+        codes: list[ErrorCode] = []
+        for part, reply in zip(parts, found, strict=True):
+            codes += [reply.code] * len(part) if isinstance(reply, KafkaError) else reply
+        return codes
 
-    async def committed(self, group_id: str) -> dict[TopicPartition, CommittedOffset]:
-        """What a group has committed for topics that exist."""
-        found = await self.shards.look(group_id, lambda machine: machine.committed(group_id))
-        return {place: committed for place, committed in found.items() if self._is_shown(place.topic, committed)}
+    async def committed(
+        self, group_ids: Iterable[str]
+    ) -> dict[str, Mapping[TopicPartition, CommittedOffset] | KafkaError]:
+        """What each of these groups has committed, or why that is not known. Of what was committed for topics that do
+        not exist any more, `CommittedOffset.is_of` tells."""
+        return await self.shards.look_at_many(group_ids, GroupsMachine.committed)
 
     async def delete_offsets(self, group_id: str, places: Sequence[TopicPartition]) -> list[ErrorCode]:
-        """Forget offsets of partitions that exist; a code for each. Raises KafkaError if the group does not let it."""
-        return await self.shards.decide(
-            group_id, lambda machine, now, promise: machine.decide_delete_offsets(group_id, places, now, promise)
+        """Forget offsets of partitions that exist; a code for each. Raises KafkaError if the group does not let it.
+
+        The group is looked at even if `places` is empty.
+        """
+        found = await self.shards.decide_many(
+            (group_id, partial(_delete_offsets, group_id=group_id, places=part)) for part in _parts(places)
         )
+        codes: list[ErrorCode] = []
+        for reply in found:
+            if isinstance(reply, KafkaError):
+                raise reply
+            codes += reply
+        return codes
 
     # --- groups as a whole
 
-    async def describe(self, group_id: str) -> DescribedGroup | None:
-        """A group; None if it is not known."""
-        return await self.shards.look(group_id, lambda machine: machine.described(group_id))
+    async def describe(self, group_ids: Iterable[str]) -> dict[str, DescribedGroup | KafkaError | None]:
+        """Each of these groups; None if it is not known."""
+        return await self.shards.look_at_many(group_ids, GroupsMachine.described)
 
     async def list_groups(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
         """The groups in one of `states` and of one of `types`; empty means any."""
@@ -160,25 +199,16 @@ class GroupCoordinator:
 
     async def delete_groups(self, group_ids: Sequence[str]) -> dict[str, ErrorCode]:
         """Delete empty groups and all they have committed."""
-        codes: dict[str, ErrorCode] = {}
-        for group_id in dict.fromkeys(group_ids):
-            try:
-                codes[group_id] = await self._delete_group(group_id)
-            except KafkaError as error:
-                codes[group_id] = error.code
-        return codes
-
-    async def _delete_group(self, group_id: str) -> ErrorCode:
-        codes: list[ErrorCode] = await self.shards.decide(
-            group_id, lambda machine, now, promise: machine.decide_delete_groups([group_id], now, promise)
+        once = dict.fromkeys(group_ids)
+        found = await self.shards.decide_many(
+            (group_id, partial(_delete_group, group_id=group_id)) for group_id in once
         )
-        return codes[0]
+        return {
+            group_id: reply.code if isinstance(reply, KafkaError) else reply[0]
+            async for group_id, reply in Slices().over(zip(once, found, strict=True))
+        }
 
     # --- topics that come and go
-
-    def _is_shown(self, topic: str, committed: CommittedOffset) -> bool:
-        found: Topic | None = self._cluster.image.topics.get(topic)
-        return found is not None and committed.is_of(found.topic_id)
 
     def _forget_missing_topics(self, machine: GroupsMachine) -> None:
         """Before a loaded shard answers: topics that were deleted while it was not."""
@@ -201,3 +231,55 @@ class GroupCoordinator:
     async def _forget(self, gone: Collection[tuple[str, Uuid]]) -> None:
         """A shard that is being loaded finds out by itself."""
         await self.shards.decide_in_each(lambda machine, now, promise: machine.decide_forget_topics(gone, now, promise))
+
+
+def _parts(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut into parts of `AT_ONCE`; nothing is one part, too."""
+    for start in range(0, max(1, len(things)), AT_ONCE):
+        yield things[start : start + AT_ONCE]
+
+
+# What requests want of a machine, with the arguments of a decision in front.
+
+
+def _leave(
+    machine: GroupsMachine,
+    now: Instant,
+    promise: Promise[LeaveGroupResponse],
+    *,
+    request: LeaveGroupRequest,
+    members: Sequence[MemberIdentity],
+    caller: Caller,
+) -> Decision[GroupRecord]:
+    part = LeaveGroupRequest(group_id=request.group_id, member_id=request.member_id, members=list(members))
+    return machine.decide_leave(part, caller, now, promise)
+
+
+def _commit(
+    machine: GroupsMachine,
+    now: Instant,
+    promise: Promise[list[ErrorCode]],
+    *,
+    group_id: str,
+    member: CommittingMember,
+    commits: Sequence[OffsetToCommit],
+    retention: int,
+) -> Decision[GroupRecord]:
+    return machine.decide_commit(group_id, member, commits, retention, now, promise)
+
+
+def _delete_offsets(
+    machine: GroupsMachine,
+    now: Instant,
+    promise: Promise[list[ErrorCode]],
+    *,
+    group_id: str,
+    places: Sequence[TopicPartition],
+) -> Decision[GroupRecord]:
+    return machine.decide_delete_offsets(group_id, places, now, promise)
+
+
+def _delete_group(
+    machine: GroupsMachine, now: Instant, promise: Promise[list[ErrorCode]], *, group_id: str
+) -> Decision[GroupRecord]:
+    return machine.decide_delete_groups([group_id], now, promise)

@@ -174,7 +174,7 @@ class GroupsMachine:
         promise: Promise[list[ErrorCode]],
     ) -> Decision[GroupRecord]:
         """OffsetCommit of partitions that exist. The reply has one code per commit, or is a KafkaError for all of
-        them."""
+        them. Of a partition that is there more than once the last commit counts."""
         error = self._commit_error(group_id, member)
         if error is not ErrorCode.NONE:
             return _answer(promise, KafkaError(error))
@@ -183,12 +183,14 @@ class GroupsMachine:
             self._kinds[group.kind].heard_of(group, member.member_id, now)
         draft = Draft(now, promise)
         codes = []
+        last: dict[tuple[str, int], OffsetToCommit] = {}
         for commit in commits:
             if _utf16_length(commit.metadata) > self._settings.offset_metadata_max:
                 codes.append(ErrorCode.OFFSET_METADATA_TOO_LARGE)
             else:
                 codes.append(ErrorCode.NONE)
-                draft.write(commit_record(group_id, commit, now.wall, retention))
+                last[commit.topic, commit.partition] = commit
+        draft.records += [commit_record(group_id, commit, now.wall, retention) for commit in last.values()]
         if draft.records:
             self._schedule_expiry(now)
         draft.reply(codes)

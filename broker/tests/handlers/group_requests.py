@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from broker.coordinators.cluster import NewTopic, Topic
+from broker.coordinators.groups import CommittedOffset
 from broker.testing.contexts import World
 from kproto.errors import ErrorCode, KafkaError
 from kproto.formats.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
+from kproto.ids import TopicPartition
+from kproto.messages.describe_groups import DescribedGroup
 from kproto.messages.find_coordinator import FindCoordinatorRequest
 from kproto.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from kproto.messages.offset_commit import (
@@ -17,6 +22,22 @@ from kproto.messages.offset_commit import (
 from kproto.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 
 SUBSCRIPTION = encode_subscription(ConsumerProtocolSubscription(topics=["t"]), 1)
+
+
+async def committed_by(w: World, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
+    """What a group has committed. Raises KafkaError."""
+    found = (await w.services.groups.committed([group_id]))[group_id]
+    if isinstance(found, KafkaError):
+        raise found
+    return found
+
+
+async def description_of(w: World, group_id: str) -> DescribedGroup | None:
+    """A group of the classic protocol; None if there is none. Raises KafkaError."""
+    found = (await w.services.groups.describe([group_id]))[group_id]
+    if isinstance(found, KafkaError):
+        raise found
+    return found
 
 
 async def with_coordinator(w: World) -> None:

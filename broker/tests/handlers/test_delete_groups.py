@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.testing.contexts import versions_of, world
-from broker.tests.handlers.group_requests import commit_request, with_coordinator, with_member, with_topic
+from broker.tests.handlers.group_requests import commit_request, committed_by, with_coordinator, with_member, with_topic
 from kproto.errors import ErrorCode
 from kproto.messages.delete_groups import DeleteGroupsRequest
 
@@ -26,7 +26,7 @@ async def test_every_version_deletes(version: int) -> None:
             ("unknown", ErrorCode.GROUP_ID_NOT_FOUND),
         ]
         assert [each.error_message for each in response.results] == [None, None, None]
-        assert await w.services.groups.committed("empty") == {}
+        assert await committed_by(w, "empty") == {}
 
 
 async def test_without_a_coordinator_each_group_has_the_error() -> None:

@@ -59,4 +59,4 @@ async def test_only_what_is_asked_for_and_here_is_told() -> None:
         ]
         assert told(await w.ask(DescribeLogDirsRequest(topics=topics), 4)) == {("a", 0): 0}
         nothing = await w.ask(DescribeLogDirsRequest(topics=[]), 4)
-        assert (told(nothing), len(nothing.results)) == ({}, len(w.services.store.log_directories()))
+        assert (told(nothing), len(nothing.results)) == ({}, len(await w.services.store.log_directories()))

@@ -8,6 +8,7 @@ from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import (
     commit_codes,
     commit_request,
+    committed_by,
     with_coordinator,
     with_member,
     with_topic,
@@ -26,7 +27,7 @@ async def test_every_version_commits_by_name(version: int) -> None:
         response = await w.ask(commit_request((0, 5), (7, 1), (1, 6)), version)
         assert [partition.partition_index for partition in response.topics[0].partitions] == [0, 7, 1]
         assert commit_codes(response) == [0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, 0]
-        assert {place.partition: each.offset for place, each in (await w.services.groups.committed("g")).items()} == {
+        assert {place.partition: each.offset for place, each in (await committed_by(w, "g")).items()} == {
             0: 5,
             1: 6,
         }
@@ -87,7 +88,7 @@ async def test_metadata_may_be_null() -> None:
         request = commit_request((0, 5))
         request.topics[0].partitions[0].committed_metadata = None
         assert commit_codes(await w.ask(request, 9)) == [0]
-        [found] = (await w.services.groups.committed("g")).values()
+        [found] = (await committed_by(w, "g")).values()
         assert found.metadata == ""
 
 

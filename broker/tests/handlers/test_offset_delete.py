@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from broker.testing.contexts import World, world
-from broker.tests.handlers.group_requests import commit_request, with_coordinator, with_member, with_topic
+from broker.tests.handlers.group_requests import commit_request, committed_by, with_coordinator, with_member, with_topic
 from kproto.errors import ErrorCode
 from kproto.messages.offset_delete import (
     OffsetDeleteRequest,
@@ -44,7 +44,7 @@ async def test_offsets_are_forgotten_one_by_one() -> None:
             [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION],
         ]
         assert _codes(await _delete(w, "g", ("t", []))) == []
-        assert [place.partition for place in await w.services.groups.committed("g")] == [1]
+        assert [place.partition for place in await committed_by(w, "g")] == [1]
 
 
 async def test_what_members_read_stays() -> None:

@@ -373,7 +373,7 @@ class LookUpConformance(Bench):
             log, part = lab.log("orders", 3), batch(b"a" * 1000)
             size = len(part.data)
             await lab.append(log, part)
-            [found] = [place for place in lab.store.log_directories() if ("orders", 3) in place.sizes]
+            [found] = [place for place in await lab.store.log_directories() if ("orders", 3) in place.sizes]
             assert found.error is None
             assert found.sizes["orders", 3] >= size
             assert found.path

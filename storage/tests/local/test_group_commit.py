@@ -259,7 +259,7 @@ async def test_a_failed_sync_is_final(place: Place, operation: str) -> None:
                 log.begin_append([batch(b"no")])
         with refused(ErrorCode.KAFKA_STORAGE_ERROR):
             await store.create_logs([log_of(store, "another").spec])
-        [directory] = store.log_directories()
+        [directory] = await store.log_directories()
         assert isinstance(directory.error, KafkaError)
         assert await values_of(store, fine) == [b"kept"]
     assert not (place.path / ".kafka_cleanshutdown").exists()

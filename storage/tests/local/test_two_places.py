@@ -140,7 +140,7 @@ async def test_directories_of_topics_are_those_of_the_data(places: TwoPlaces) ->
     await places.fill()
     async with places.open() as store:
         log_of(store, ELSEWHERE).open()
-        [directory] = store.log_directories()
+        [directory] = await store.log_directories()
         assert directory.path == str(places.here.path)
         assert set(directory.sizes) == {("orders", 0)}
 

@@ -16,8 +16,8 @@ def make_store(max_bytes: int = 1 << 30, clock: VirtualClock | None = None) -> M
     return MemoryStore(clock or VirtualClock(), SeededEntropy(1), max_bytes=max_bytes)
 
 
-def usable(store: MemoryStore) -> int:
-    [directory] = store.log_directories()
+async def usable(store: MemoryStore) -> int:
+    [directory] = await store.log_directories()
     return directory.usable_bytes
 
 
@@ -34,14 +34,14 @@ def fill(log: MemoryLog, record_bytes: int = 1000) -> int:
         count += 1
 
 
-def test_memory_is_bounded_for_all_logs_together() -> None:
+async def test_memory_is_bounded_for_all_logs_together() -> None:
     """A full store refuses appends as a full disk does, whatever log they are for, and most of it holds records."""
     store = make_store(max_bytes=1 << 20)
     taken = fill(store.log(spec("big")))
     assert 0.9 * (1 << 20) < taken * 1068 < 1 << 20
     with pytest.raises(KafkaError):
         store.log(spec("other")).begin_append(batches(10, size=1000))
-    assert usable(store) < 10_000
+    assert await usable(store) < 10_000
 
 
 async def test_a_full_store_is_read_and_recovers() -> None:
@@ -54,7 +54,7 @@ async def test_a_full_store_is_read_and_recovers() -> None:
     assert isinstance(found, FetchedRecords)
     assert len(found.records) > 0
     await log.delete_before(count)
-    assert usable(store) == 100_000
+    assert await usable(store) == 100_000
     assert log.begin_append([batch(b"x" * 1000)]).base_offset == count
 
 
@@ -65,7 +65,7 @@ async def test_deleting_a_log_gives_its_memory_back() -> None:
     fill(log)
     [found] = store.read_now([Read(log, 0, 1 << 20, log.high_watermark)], 1 << 20)
     await store.delete_logs([log.spec])
-    assert usable(store) == 100_000
+    assert await usable(store) == 100_000
     assert whole_batches(content(found))[0][0].base_offset == 0
 
 
@@ -81,14 +81,14 @@ async def test_a_refused_append_leaves_no_trace() -> None:
     assert not log.begin_append([producer.repeat()]).duplicate
 
 
-def test_small_logs_are_small() -> None:
+async def test_small_logs_are_small() -> None:
     """A log of a few records takes a few KiB, and one without any takes nothing."""
     store = make_store()
-    before = usable(store)
+    before = await usable(store)
     for number in range(50):
         store.log(spec("empty", number))
         store.log(spec("small", number)).begin_append([batch(b"x" * 100)])
-    assert before - usable(store) == 50 * SMALLEST_CHUNK
+    assert before - await usable(store) == 50 * SMALLEST_CHUNK
 
 
 def test_a_busy_log_is_read_in_large_pieces() -> None:

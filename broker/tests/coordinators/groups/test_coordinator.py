@@ -13,6 +13,8 @@ from broker.coordinators.routing import shard_of
 from broker.testing.contexts import world
 from broker.tests.handlers.group_requests import (
     commit_request,
+    committed_by,
+    description_of,
     join_request,
     with_coordinator,
     with_member,
@@ -41,7 +43,7 @@ async def test_groups_and_offsets_outlive_the_broker() -> None:
         beat = HeartbeatRequest(group_id="g", generation_id=1, member_id=member)
         assert (await w.ask(beat, 4)).error_code == ErrorCode.NONE
         assert {each.group_id for each in (await w.ask(ListGroupsRequest(), 5)).groups} == {"g", "other"}
-        assert [each.offset for each in (await w.services.groups.committed("other")).values()] == [5]
+        assert [each.offset for each in (await committed_by(w, "other")).values()] == [5]
 
 
 async def test_only_shards_that_hold_something_are_loaded_at_the_start() -> None:
@@ -80,14 +82,14 @@ async def test_an_offline_shard_stops_neither_the_start_nor_the_others(
     monkeypatch.setattr(MemoryLog, "log_end_offset", unless_offline(cast(property, ends)))
     monkeypatch.setattr(MemoryLog, "log_start_offset", unless_offline(cast(property, starts)))
     async with world(groups=True, store=store) as w:
-        described = await w.services.groups.describe("another")
+        described = await description_of(w, "another")
         assert described is not None and len(described.members) == 1
         with pytest.raises(KafkaError) as refused:
-            await w.services.groups.describe("g")
+            await description_of(w, "g")
         assert refused.value.code is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
         is_offline = False
         await trio.sleep(1)
-        described = await w.services.groups.describe("g")
+        described = await description_of(w, "g")
         assert described is not None and len(described.members) == 1
 
 
@@ -119,7 +121,7 @@ async def test_a_client_that_goes_away_while_it_waits_hurts_nobody(autojump_cloc
         again = await w.services.groups.join(join_request(member), CALLER)
         assert len(again.members) == 2
         await trio.sleep(120)
-        assert await w.services.groups.describe("g") is not None
+        assert await description_of(w, "g") is not None
 
 
 async def test_topics_that_went_while_nobody_watched_take_their_offsets_along() -> None:
