@@ -12,6 +12,11 @@ it has another segment, or enough time has passed.
 one that a power cut may take. Then keys are learned, and group by group the segments are rewritten and exchanged, so
 that no more than one segment is there twice. In the end the checkpoint says how far the log is clean.
 
+**Many small logs** cost little each, because what is costly is shared. The other process is started for the first log
+of a round and kept until none is due (`_Bench`). The logs of a batch of `TOGETHER` are synced side by side and their
+recovery points settled once, before the first of them is cleaned. Where logs are clean is written once for a batch: a
+crash before that loses nothing but work.
+
 **Readers** feel nothing. What they have read is a slice of an old file, which stays open for them; old segments are
 kept readable (`Segment.hold`) until the list of segments has been replaced. Files that are no longer used are removed
 after `file.delete.delay.ms`.
@@ -26,6 +31,7 @@ Source: org.apache.kafka.storage.internals.log.{LogCleaner, LogCleanerManager}.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Final, NamedTuple
 
 import trio
@@ -38,21 +44,23 @@ from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
 from storage.local.partition_log import LocalLog
 from storage.local.removal import Removal
-from storage.local.rewriting import Job, Rewriter, Rewritten, Uncleanable
+from storage.local.rewriting import Job, Rewritten, Uncleanable, Workshop
 from storage.local.segment import Corrupt, Segment
 from storage.local.swapping import NotBegun, put_in_place, remove_unfinished
 from storage.local.volume import Volume
 from storage.log_config import NEVER, LogConfig
 from storage.producers import CompletedTransaction
-from storage.seams.apart import Apart, ProcessDied
+from storage.seams.apart import Apart, ProcessDied, State
 from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.logging import get_logger
-from storage.seams.pacing import Pace
 from storage.statistics import CleanerStatistics
 from storage.store_settings import CleanerSettings
 
 TRY_AGAIN_MS: Final = 5 * 60 * 1000
 """After a failure that may pass."""
+
+TOGETHER: Final = 64
+"""Logs that are prepared together, and whose new clean offsets are written together."""
 
 
 class _Asked(NamedTuple):
@@ -125,11 +133,52 @@ class Cleaner:
                 due.append((verdict.ratio, face))
         due.sort(key=lambda found: -found[0])
         cleaned = 0
-        for _, face in due:
+        bench = _Bench(self._apart, self._volume.disk, self._settings.bytes_per_second)
+        try:
+            for first in range(0, len(due), TOGETHER):
+                cleaned += await self._clean_some([face for _, face in due[first : first + TOGETHER]], bench)
+        finally:
+            with trio.CancelScope(shield=True):
+                await bench.close()
+        return cleaned
+
+    async def _clean_some(self, faces: Sequence[LocalLog], bench: _Bench) -> int:
+        """Clean those that are still due; returns how many were cleaned."""
+        cleanings = []
+        for face in faces:
             verdict = await self._look_at(face)
             if verdict is not None and verdict.due:
-                cleaned += await self._clean(face, verdict)
+                cleanings.append((face, verdict))
+        cleaned = 0
+        for face, verdict in await self._prepared(cleanings):
+            cleaned += await self._clean(face, verdict, bench)
+        if cleaned:
+            await self._volume.write_clean_offsets()
         return cleaned
+
+    async def _prepared(self, cleanings: list[tuple[LocalLog, Verdict]]) -> list[tuple[LocalLog, Verdict]]:
+        """Sync what is going to be cleaned, and have the recovery points on disk say so. Returns those that are ready.
+
+        Where a cleaned segment ends cannot be told from lost bytes by its batches. Below the recovery point nothing is
+        taken for lost, so that has to be on the disk first (L19).
+        """
+        ready = []
+
+        async def sync(face: LocalLog, verdict: Verdict) -> None:
+            with suppress(KafkaError), face.pinned():  # deleted meanwhile, or not to be written any more
+                await face.wait_synced(verdict.upto)
+                ready.append((face, verdict))
+
+        async with trio.open_nursery() as nursery:
+            for face, verdict in cleanings:
+                nursery.start_soon(sync, face, verdict)
+        try:
+            await self._volume.settle_recovery_points()
+        except OSError as error:
+            for face, _ in ready:
+                self._give_up(face, f"{self._volume.data.path}: {error}", passing=error.errno in PASSING_ERRORS)
+            return []
+        return [each for each in cleanings if each in ready]
 
     def _candidates(self, every_log: EveryLog | None, now: int) -> list[LocalLog]:
         volume, catalog = self._volume, self._catalog
@@ -181,7 +230,7 @@ class Cleaner:
 
     # -- one log -------------------------------------------------------------------------------------------------------
 
-    async def _clean(self, face: LocalLog, verdict: Verdict) -> bool:
+    async def _clean(self, face: LocalLog, verdict: Verdict, bench: _Bench) -> bool:
         """Clean a log as the verdict says. False: it could not be done, which has been said."""
         volume = self._volume
         self._cleaning = face
@@ -189,11 +238,7 @@ class Cleaner:
         try:
             with trio.CancelScope() as self._scope, face.pinned():
                 try:
-                    await face.wait_synced(verdict.upto)
-                    # Where a cleaned segment ends cannot be told from lost bytes by its batches. Below the recovery
-                    # point nothing is taken for lost, so that has to be on the disk first (L19).
-                    await volume.settle_recovery_points()
-                    return await self._clean_synced(face, verdict)
+                    return await self._clean_synced(face, verdict, bench)
                 except (KafkaError, Stale):
                     return False  # deleted meanwhile, or not to be written any more
                 except (Uncleanable, Corrupt, DamagedIndex) as error:
@@ -201,9 +246,12 @@ class Cleaner:
                 except OSError as error:
                     self._give_up(face, f"{directory}: {error}", passing=error.errno in PASSING_ERRORS)
                 except ProcessDied as error:
+                    await bench.close()
                     self._give_up(face, f"{directory}: {error}", passing=True)
                 except Exception as error:  # a mistake of ours must not stop the broker, nor harm the log
                     self._give_up(face, f"{directory}: {type(error).__name__}: {error}")
+            if self._scope.cancelled_caught:
+                await bench.close()  # what was under way there is of no use, and its answer is not waited for
             return False
         finally:
             self._cleaning = None
@@ -211,34 +259,33 @@ class Cleaner:
                 with trio.CancelScope(shield=True):
                     await volume.offload.run(_remove_unfinished, volume.disk, directory)
 
-    async def _clean_synced(self, face: LocalLog, verdict: Verdict) -> bool:
-        volume, settings = self._volume, self._settings
+    async def _clean_synced(self, face: LocalLog, verdict: Verdict, bench: _Bench) -> bool:
+        volume = self._volume
         log = face.open()
         aborted = log.aborted.ending_in(0, NEVER)
         producers = {number: LastOfProducer(*last) for number, last in log.producers.last_offsets().items()}
         job = await volume.offload.run(self._job, log, verdict, aborted, producers)
-        pace = Pace(settings.bytes_per_second)
         started, rewritten = volume.clock.monotonic_millis(), 0
+        workshop = await bench.workshop()
         try:
-            async with self._apart.state(Rewriter, volume.disk, job, pace) as rewriter:
-                end = await rewriter.run(Rewriter.learn)
-                groups = group_segments(
-                    [source for source in job.sources if source.base_offset < end],
-                    upto=verdict.upto,
-                    segment_bytes=log.config.segment_bytes,
-                    index_bytes=log.config.segment_index_bytes,
-                )
-                for group in groups:
-                    made = await rewriter.run(Rewriter.rewrite, group)
-                    if made is not None:
-                        await self._exchange(face, log, made)
-                        rewritten += 1
+            end = await workshop.run(Workshop.begin, job)
+            groups = group_segments(
+                [source for source in job.sources if source.base_offset < end],
+                upto=verdict.upto,
+                segment_bytes=log.config.segment_bytes,
+                index_bytes=log.config.segment_index_bytes,
+            )
+            for group in groups:
+                made = await workshop.run(Workshop.rewrite, group)
+                if made is not None:
+                    await self._exchange(face, log, made)
+                    rewritten += 1
+            await workshop.run(Workshop.end)
         except FileNotFoundError as error:
             if job.sources[0].base_offset < log.layout[0][0]:
                 raise Stale from error  # retention was quicker
             raise
         volume.data.clean_offsets[face.key] = end
-        await volume.write_clean_offsets()
         self._asked.pop(face.key, None)
         self._cleanings += 1
         self._cleaned_bytes += sum([source.size for source in job.sources])
@@ -320,6 +367,27 @@ class Cleaner:
                 partition=face.spec.partition,
                 reason=reason,
             )
+
+
+class _Bench:
+    """The workshop of a round: opened when it is first needed, closed with the round or when it is of no more use."""
+
+    def __init__(self, apart: Apart, disk: Disk, bytes_per_second: float) -> None:
+        self._apart = apart
+        self._arguments = disk, bytes_per_second
+        self._opened = AsyncExitStack()
+        self._workshop: State[Workshop] | None = None
+
+    async def workshop(self) -> State[Workshop]:
+        """The one that is open, or a new one. Raises ProcessDied."""
+        if self._workshop is None:
+            self._workshop = await self._opened.enter_async_context(self._apart.state(Workshop, *self._arguments))
+        return self._workshop
+
+    async def close(self) -> None:
+        """End the process; the next call of `workshop` starts another."""
+        self._workshop = None
+        await self._opened.aclose()
 
 
 class Stale(Exception):

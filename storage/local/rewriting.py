@@ -86,6 +86,38 @@ class Uncleanable(Exception):
     """A log holds something that cannot be read; the message says what and where."""
 
 
+class Workshop:
+    """Rewrites one log after another: what a thread or process of its own is opened with, and kept for many logs.
+
+    Starting a process takes longer than cleaning a small log, so it is started once and given job after job. `begin`
+    takes a job; `learn` and `rewrite` are about it; the next `begin`, or `end`, lets go of its keys.
+    """
+
+    def __init__(self, disk: Disk, bytes_per_second: float) -> None:
+        self._disk = disk
+        self._pace = Pace(bytes_per_second)
+        self._rewriter: Rewriter | None = None
+
+    def begin(self, job: Job) -> int:
+        """Take a job and learn its keys: see `Rewriter.learn`."""
+        self._rewriter = Rewriter(self._disk, job, self._pace)
+        return self._rewriter.learn()
+
+    def rewrite(self, group: Sequence[Source]) -> Rewritten | None:
+        """See `Rewriter.rewrite`."""
+        assert self._rewriter is not None, "a job was begun"
+        return self._rewriter.rewrite(group)
+
+    def end(self) -> None:
+        """The job is over; what was learned for it is forgotten."""
+        self._rewriter = None
+
+    def stop(self) -> None:
+        """From another thread: end what is under way with `Stopped`, as soon as possible."""
+        if self._rewriter is not None:
+            self._rewriter.stop()
+
+
 class Rewriter:
     """Cleans one log as far as a thread or process of its own can."""
 

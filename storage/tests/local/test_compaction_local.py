@@ -17,7 +17,7 @@ from storage.engine import Read
 from storage.local import checkpoints
 from storage.local.engine import LocalStore
 from storage.local.partition_log import LocalLog
-from storage.local.rewriting import Rewriter
+from storage.local.rewriting import Workshop
 from storage.seams.apart import ProcessApart, ProcessDied, ThreadApart
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import ThreadOffload
@@ -282,7 +282,7 @@ async def test_retention_may_be_quicker(place: Place) -> None:
         await fill(log)
 
         async def delete_first(work: Callable[..., Any]) -> None:
-            if work is Rewriter.rewrite:
+            if work is Workshop.rewrite:
                 await log.delete_before(9)
 
         store.cleaner._apart = Interrupting(store, delete_first)  # type: ignore[assignment]
@@ -300,7 +300,7 @@ async def test_a_topic_may_be_deleted_meanwhile(place: Place) -> None:
         await fill(log)
 
         async def delete(work: Callable[..., Any]) -> None:
-            if work is Rewriter.rewrite:
+            if work is Workshop.rewrite:
                 await store.delete_logs([log.spec])
 
         store.cleaner._apart = Interrupting(store, delete)  # type: ignore[assignment]
@@ -589,3 +589,55 @@ async def test_nothing_goes_because_of_what_is_not_durable(place: Place) -> None
         ]
         first = next(index for index, (_, path) in enumerate(disk.trace) if path.endswith(".cleaned"))
         assert synced and max(synced) < first
+
+
+class Counting:
+    """Counts how often a workshop is opened; `break_down` makes the next piece of work its end."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._inner = ThreadApart(store.volume.offload)
+        self.opened = 0
+        self.break_down = False
+
+    def state(self, make: Any, *arguments: Any) -> Any:
+        self.opened += 1
+        return _InterruptingContext(self._inner.state(make, *arguments), self._may_break)
+
+    async def _may_break(self, work: Callable[..., Any]) -> None:
+        if self.break_down:
+            self.break_down = False
+            raise ProcessDied("killed")
+
+
+async def test_many_logs_share_what_is_costly(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round opens one workshop, and settles recovery points and clean offsets once for all logs of a batch."""
+    async with place.open() as store:
+        logs = [log_of(store, partition=number, **SETTINGS) for number in range(10)]
+        for log in logs:
+            await fill(log)
+        apart = store.cleaner._apart = Counting(store)  # type: ignore[assignment]
+        written = {"write_recovery_points": 0, "write_clean_offsets": 0}
+        for name in written:
+            plain = getattr(store.data, name)
+
+            def counted(name: str = name, plain: Callable[[], None] = plain) -> None:
+                written[name] += 1
+                plain()
+
+            monkeypatch.setattr(store.data, name, counted)
+        assert await store.cleaner.clean_due() == 10
+        assert apart.opened == 1
+        assert written == {"write_recovery_points": 1, "write_clean_offsets": 1}
+        assert len(store.data.clean_offsets) == 10
+
+
+async def test_a_workshop_that_died_is_replaced_for_the_next_log(place: Place) -> None:
+    """One log is left for later; the others of the round are cleaned."""
+    async with place.open() as store:
+        for number in range(3):
+            await fill(log_of(store, partition=number, **SETTINGS))
+        apart = store.cleaner._apart = Counting(store)  # type: ignore[assignment]
+        apart.break_down = True
+        assert await store.cleaner.clean_due() == 2
+        assert apart.opened == 2
+        assert store.cleaner.uncleanable == []
