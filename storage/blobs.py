@@ -21,7 +21,7 @@ from kproto.batches.buffers import ReadableBuffer
 
 
 class StoredBlob(NamedTuple):
-    """A blob as its name and size tell it."""
+    """The name and the size of a blob."""
 
     name: str
     size: int  # bytes

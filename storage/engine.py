@@ -5,9 +5,9 @@ A **log** is the ordered record batches of one partition. Batches go in as produ
 never opens them. Offsets are dense by batch, never reused, never reassigned.
 
 **Append in two steps.** `PartitionLog.begin_append` is synchronous: when it returns, the order of this append among all
-others of the log is fixed and the buffer belongs to the caller again. The `Append` it returns tells the offsets and, by
-`wait_durable`, when the bytes survive what the engine promises to survive (a power cut, on a local disk). acks=1 needs
-the first step only, acks=all awaits the second.
+others of the log is fixed and the buffer belongs to the caller again. The `Append` it returns has the offsets and says,
+by `wait_durable`, when the bytes survive what the engine promises to survive (a power cut, on a local disk). acks=1
+needs the first step only, acks=all awaits the second.
 
 **Conditional append** is the one consensus primitive. `expected_end` makes an append happen only if the log ends there:
 a coordinator that has been replaced finds out by failing, on any engine.
@@ -17,11 +17,11 @@ or a network, else says None, and the caller awaits `read_many`. Records come ba
 a slice of a file that the connection hands to `sendfile`.
 
 **Waking readers.** An engine calls a log's `on_advance` whenever its high watermark or last stable offset has grown,
-whoever appended. That is how long polls wake.
+whatever has appended. That is how long polls wake.
 
 Errors are `kproto.errors.KafkaError` with the code a client should see: OFFSET_OUT_OF_RANGE,
 OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and so on. The conformance suite
-(`storage/testing/conformance/logs.py`) defines what the words on this page mean; every engine passes it.
+(`storage/testing/conformance`) defines what the words on this page mean; every engine passes it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LogSpec(NamedTuple):
 
 
 class WrongEnd(Exception):
-    """A conditional append found the log longer (or shorter) than expected: somebody else has written."""
+    """A conditional append found the log longer (or shorter) than expected: another writer has been there."""
 
     def __init__(self, expected: int, actual: int) -> None:
         super().__init__(f"the log ends at {actual}, not at {expected}")
@@ -170,7 +170,7 @@ class EpochEnd(NamedTuple):
 
 
 class OpenProducer(NamedTuple):
-    """One producer as the log remembers it (DescribeProducers). -1 where there is nothing to tell."""
+    """One producer as the log remembers it (DescribeProducers). -1 where there is nothing to say."""
 
     producer_id: int
     producer_epoch: int
@@ -318,7 +318,7 @@ class LogStore(Protocol):
 
     @property
     def cluster_id(self) -> str:
-        """The cluster that these logs belong to, as clients see it; made on first use, kept for ever."""
+        """The cluster that these logs belong to, as clients see it; made on first use, kept forever."""
         ...
 
     def log(self, spec: LogSpec) -> PartitionLog:

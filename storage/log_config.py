@@ -17,7 +17,7 @@ What an engine does with each:
   `delete_retention_ms` for tombstones. Both flags may be set (then old segments go as well), or neither.
 * **flushing**: `ack_fsync` says that an append counts as durable only after the disk said so (docs/invariants.md);
   with False it is durable once the operating system has it. `flush_messages` and `flush_ms` bound, besides, what
-  appends that nobody waits for may lose: 1 makes every append wait.
+  appends that no producer waits for may lose: 1 makes every append wait.
 * **admission** happens above the engine (the produce handler): `max_message_bytes`, `compression_type`,
   `message_timestamp_type` and its two bounds, `min_insync_replicas`.
 """
@@ -39,7 +39,7 @@ TimestampType = Literal["CreateTime", "LogAppendTime"]
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """Settings of one log. The module's docstring tells what each is for."""
+    """Settings of one log. The module's docstring says what each is for."""
 
     segment_bytes: int = 1 << 30
     segment_ms: int = 7 * 24 * 3600 * 1000

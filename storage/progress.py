@@ -1,4 +1,4 @@
-"""What recovery tells while it runs: so many logs of so many, and how much has been checked.
+"""What recovery reports while it runs: so many logs of so many, and how much has been checked.
 
 The engine counts and asks a `Progress` to show it from time to time. `LoggedProgress` writes a line to the log when
 five seconds have passed since the last one: a quick recovery says nothing between its beginning and its end.
@@ -28,7 +28,7 @@ class Recovered(NamedTuple):
 
 
 class Progress(Protocol):
-    """Shows it to somebody."""
+    """Shows it to a person."""
 
     def show(self, now: Recovered) -> None:
         """How far it is; called a few times a second."""

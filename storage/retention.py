@@ -1,11 +1,11 @@
 """What `cleanup.policy=delete` may take away: whole segments, oldest first. Pure: no files, no clock.
 
-A segment goes when all of it is older than `retention.ms`, told by its largest record timestamp (a segment without
+A segment goes when all of it is older than `retention.ms`, by its largest record timestamp (a segment without
 timestamps by when it was made), or when the log without it still has `retention.bytes`. The first segment that may not
 go ends the matter: a log loses its beginning, never its middle.
 
 The segment being written is no exception. If all of it is too old, it goes too, and the log goes on, empty, at the same
-offset; nobody need write to a topic for its last records to expire.
+offset; no producer need write to a topic for its last records to expire.
 
 A timestamp ahead of the clock keeps its segment until the clock has caught up: producers' clocks err, and what is kept
 too long can still be deleted.
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 def judge(segments: Iterable[SegmentAge], size: int, config: LogConfig, now: int) -> Verdict:
     """Look at a log's segments, oldest first; `size` is that of all of them.
 
-    `segments` is read only as far as needed, so that nobody has to know the age of a segment that stays anyway. An
+    `segments` is read only as far as needed, so that the age of a segment that stays anyway need not be known. An
     empty one, which can only be the last, always stays. `ask_again` is NEVER when only an append can change the
     verdict; as a log grows, its owner asks again anyway.
     """

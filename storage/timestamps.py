@@ -5,9 +5,9 @@ is meant only the records say. Records are not in the order of their timestamps:
 record at or after a time" is the first by *offset* whose timestamp is large enough, and all records before it in the
 log are earlier than asked for.
 
-This is the only place where an engine opens a batch, and what it finds there nobody may have looked at before. If the
-records cannot be read, the batch's first offset stands for the record: the one asked for is not before it, and whoever
-reads from there learns what is wrong.
+This is the only place where an engine opens a batch, and what it finds there may never have been looked at before. If
+the records cannot be read, the batch's first offset stands for the record: the one asked for is not before it, and a
+consumer that reads from there learns what is wrong.
 
 Source: org.apache.kafka.common.record.FileRecords.searchForTimestamp, RecordBatch.offsetOfMaxTimestamp; KIP-79,
 KIP-734.

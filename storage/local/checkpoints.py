@@ -15,7 +15,7 @@ cleaner-offset-checkpoint          up to where each compacted log is clean
 **.kafka_cleanshutdown**: JSON, written as the last act of a clean stop and removed as the first act of a start. Where
 it is, every log ends at its recovery point and nothing need be scanned.
 
-**.lock**: empty; whoever runs on the directory holds a lock on it.
+**.lock**: empty; the process that runs on the directory holds a lock on it.
 
 Sources: org.apache.kafka.server.common.CheckpointFile, org.apache.kafka.storage.internals.checkpoint.*,
 org.apache.kafka.metadata.properties.MetaProperties, KIP-966 (the broker epoch in the clean shutdown file).

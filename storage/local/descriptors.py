@@ -3,7 +3,7 @@
 A segment keeps its file open after use, because the next fetch or append wants it again; with a hundred thousand
 partitions that must end somewhere. When more than `limit` segments hold a file, those not used since the last round
 give theirs up (the clock algorithm: a hand goes round, a recently used one is let off once). They open it again when
-asked; whoever still reads from the old descriptor keeps it alive by holding it.
+asked; a reader of the old descriptor keeps it alive by holding it.
 
 Opening may happen in worker threads, closing happens in the event loop only (`trim`).
 """
@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import Protocol
 
 MOST_TURNS = 64
-"""Holders asked per `trim`: it is called often, and where few can let go it must not ask everybody each time."""
+"""Holders asked per `trim`: it is called often, and where few can let go it must not ask all of them each time."""
 
 
 class Holder(Protocol):

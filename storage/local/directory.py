@@ -344,7 +344,7 @@ class DataDirectory:
         except OSError as error:
             if error.errno not in reserve.NO_ROOM:
                 raise
-            # Nobody but Kafka reads it, and works without: not worth a deletion that would make room.
+            # Only Kafka reads it, and works without: not worth a deletion that would make room.
             self._log.warning("disk full: checkpoint not written", file=checkpoints.HIGH_WATERMARKS)
 
     def replace_dirty_logs(self, keys: set[Key]) -> None:

@@ -14,7 +14,7 @@ wrong: what is served is the same. It must be so, for a line is written when a l
 synced a moment later, and a power cut may keep those bytes and lose the line.
 
 **Whole or nothing.** A list with a line that is not right, or one that does not go with the recovery points found
-(Kafka has run here since, or somebody has put another file in its place), is no list: every log is visited, as without
+(Kafka has run here since, or a person has put another file in its place), is no list: every log is visited, as without
 one.
 
 **Generations.** A log is added once. When all recovery points have been written, the list is replaced by one of the
@@ -78,7 +78,7 @@ def decode(data: bytes, checkpoint: int) -> set[Key] | None:
 
 
 def any_checkpoint(data: bytes) -> int:
-    """The checksum of recovery points that a list goes with: for whoever wants to see the list and not to use it."""
+    """The checksum of recovery points that a list goes with: for showing the list, not for using it."""
     found = data[_FIRST_SLOT : _FIRST_SLOT + _SLOT_SIZE].rpartition(b" ")[2].strip()
     try:
         return int(found, 16)
@@ -106,7 +106,7 @@ class DirtyLogs:
         return None if data is None else decode(data, checkpoint)
 
     def add(self, key: Key) -> None:
-        """This log has bytes that the recovery points do not tell of. Never fails: without the list a start is slow."""
+        """This log has bytes that the recovery points do not cover. Never fails: without the list a start is slow."""
         if key in self._touched:
             return
         self._touched.add(key)

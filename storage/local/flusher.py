@@ -1,13 +1,13 @@
-"""Group commit: one sync answers everybody who waits for it.
+"""Group commit: one sync answers every task that waits for it.
 
 An append that must be durable asks for it here. If no sync is running, the asking task becomes the one that runs the
-next: it takes what is unsynced in every log that somebody waits for, hands all of it to worker threads in one hop,
-and when they are done, whoever's bytes were covered goes on. Appends made meanwhile are not covered (they may lie
+next: it takes what is unsynced in every log that a task waits for, hands all of it to worker threads in one hop,
+and when they are done, each task whose bytes were covered goes on. Appends made meanwhile are not covered (they may lie
 behind what the kernel wrote out) and wait for the next round, which then covers all of them. So the busier it gets, the
 more appends share a sync, and a lone append waits for exactly one.
 
-Nobody is in charge: there is no background task to start, stop or crash. A task that runs a round does so shielded from
-cancellation, since others wait for the outcome, and runs one round only.
+No task is in charge: there is no background task to start, stop or crash. A task that runs a round does so shielded
+from cancellation, since others wait for the outcome, and runs one round only.
 
 **A sync that fails is final.** The kernel may have marked the lost pages clean, so asking again would succeed and mean
 nothing (ATC '20, "Can applications recover from fsync failures?"). The log directory stops: no append of any of its

@@ -54,7 +54,7 @@ class IndexFile:
         self._path = path
         self._layout = layout
         self._grows = grows
-        self._state: tuple[int, bytearray] | None = None  # None: nobody has looked at the file yet
+        self._state: tuple[int, bytearray] | None = None  # None: the file has not been looked at yet
         self._last: tuple[int, ...] | None = None
 
     @property

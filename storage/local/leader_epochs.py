@@ -1,10 +1,10 @@
 """Leader epochs of a log (`leader-epoch-checkpoint`): at which offset each epoch began.
 
 A text file: a line with the version, 0; a line with the number of entries; then per line an epoch and the first offset
-written in it. Both columns grow. From it a consumer that was told an epoch learns where that epoch ended, and so
+written in it. Both columns grow. From it a consumer that knows an epoch learns where that epoch ended, and so
 whether what it has read is still what the log says (KIP-101, KIP-320).
 
-The epoch is stamped on every batch too, so this file is a summary: lost or damaged, it is made anew from the batches.
+The epoch is stamped on every batch too, so this file is a summary: lost or damaged, it is rebuilt from the batches.
 
 Source: org.apache.kafka.storage.internals.epoch.LeaderEpochFileCache, LeaderEpochCheckpointFile.
 """
@@ -68,7 +68,7 @@ class LeaderEpochs:
     def end_of(self, epoch: int, log_end_offset: int) -> EpochEnd | None:
         """The newest epoch not above `epoch` and the offset after its last record.
 
-        The newest epoch of all ends where the log ends; an epoch newer than it is one that nobody has written in, and
+        The newest epoch of all ends where the log ends; an epoch newer than it is one without records, and
         None. An epoch older than all known ended before the oldest of them began, since its records are deleted: so
         says Kafka, and a consumer that comes from there goes on instead of resetting its position.
         """

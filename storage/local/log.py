@@ -12,11 +12,10 @@ or by recovery. Files and directories with news since then are handed out by `ta
 `segment.ms` after the first one's, when an index is full, or when its offset would not fit into the index's 32 bits. A
 segment whose first batch has no timestamp is rolled by the time of day: `segment.ms` after it was made, or, when the
 log has been opened since, after it was last written then. (Kafka counts from the opening instead. Here logs are closed
-when they are idle, and such a segment would never be old.)
-The old segment's indexes are completed, and the producers are written to a snapshot at the boundary, so that an opening
-log need not replay from the beginning. What of it has not been synced yet is synced now, whoever waits for it (as in
-Kafka): were the power to go much later, the disk might have the new segment and not the end of the old one, and a log
-with a hole is damaged.
+when they are idle, and such a segment would never be old.) The old segment's indexes are completed, and the producers
+are written to a snapshot at the boundary, so that an opening log need not replay from the beginning. What of it has not
+been synced yet is synced now, whether or not a producer waits for it (as in Kafka): were the power to go much later,
+the disk might have the new segment and not the end of the old one, and a log with a hole is damaged.
 
 The list of segments is replaced whole, never changed in place: readers may be at work in other threads.
 
@@ -109,7 +108,7 @@ class Unsynced(NamedTuple):
     end: int
     records: int
     segments: list[tuple[Segment, File, int]]  # and how many bytes of it that covers
-    indexes: list[str]  # transaction indexes: the only ones that recovery does not make anew from the recovery point
+    indexes: list[str]  # transaction indexes: the only ones that recovery does not rebuild from the recovery point
     directories: list[str]
 
 
@@ -158,7 +157,7 @@ class Log:
         self.epoch = max(self.epoch, leader_epoch)
 
     def claim(self, owner: LogOwner, config: LogConfig) -> None:
-        """Belong to `owner` from now on, who keeps the log as `config` says: nobody had asked for it so far."""
+        """Belong to `owner` from now on, who keeps the log as `config` says: it had not been asked for so far."""
         assert isinstance(self._owner, Unowned), "a log has one owner"
         self._owner = owner
         self.producers.configure(self._around.producer_expiration)
@@ -332,7 +331,7 @@ class Log:
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log cannot be written: {error.strerror}")
 
     def broken(self) -> KafkaError:
-        """What somebody is told who asks this log for anything after it has stopped."""
+        """The refusal of an append after the log has stopped."""
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the log has stopped because of a disk error")
 
     def _expire(self, now: int) -> None:
@@ -375,7 +374,7 @@ class Log:
             self._new_directories.append(self.directory)
         if self.segments:
             old = self.segments[-1]
-            with contextlib.suppress(OSError):  # both are caches: who misses them makes them anew
+            with contextlib.suppress(OSError):  # both are caches: an opening that misses them rebuilds them
                 old.finish()
                 self.write_snapshot()
             if old.synced_size < old.size:
@@ -386,7 +385,8 @@ class Log:
         return segment
 
     def write_snapshot(self) -> None:
-        """Write down the producers as they are at the end of the log. Older snapshots nobody starts from go."""
+        """Write down the producers as they are at the end of the log. Older snapshots from which no opening would start
+        go."""
         if self.end == 0 or self.end in self._snapshots:
             return
         disk = self._around.disk
@@ -401,7 +401,7 @@ class Log:
 
     def write_epochs(self) -> None:
         """Bring the epochs to their file. They are on the batches as well, so this need not be durable."""
-        with contextlib.suppress(OSError):  # when missing, it is made anew from the batches
+        with contextlib.suppress(OSError):  # when missing, it is rebuilt from the batches
             self._around.disk.write_file(f"{self.directory}/{leader_epochs.NAME}", self.epochs.encode())
 
     def _append_to_transaction_index(self, segment: Segment, aborted: Sequence[CompletedTransaction]) -> None:
@@ -419,7 +419,7 @@ class Log:
     # -- durability ----------------------------------------------------------------------------------------------------
 
     def take_unsynced(self) -> Unsynced:
-        """What to sync now, so that all that is in the log now is durable. `synced` is told when it is."""
+        """What to sync now, so that all that is in the log now is durable. `synced` is called when it is."""
         segments = [*self._rolled, *self.segments[-1:]]
         return Unsynced(
             self.end,
@@ -450,7 +450,7 @@ class Log:
         self.write_snapshot()
 
     def abandon(self) -> None:
-        """Nobody is going to ask this object for anything: its files are closed when their last reader lets go."""
+        """The log is not used any more: its files are closed when their last reader lets go."""
         for segment in self.segments:
             self._around.descriptors.forget(segment)
 
@@ -508,7 +508,7 @@ class Log:
         )
 
     def rebuild(self, segment: Segment) -> None:
-        """A look-up has found an index of `segment` damaged: make both anew.
+        """A look-up has found an index of `segment` damaged: rebuild both.
 
         Those of the segment being written may be changed by the event loop only.
         """

@@ -7,9 +7,9 @@ offset  bytes  field            meaning
 4       4      position         where that batch begins in the `.log` file
 ======  =====  ===============  =============================================================
 
-Big-endian, both columns strictly growing. The entry with the largest offset not above the one wanted tells where to
-start reading batch headers. An entry speaks of one batch, so it can be checked against it: an index that tells
-otherwise is damaged and built anew (`Segment.find`).
+Big-endian, both columns strictly growing. The entry with the largest offset not above the one wanted says where to
+start reading batch headers. An entry speaks of one batch, so it can be checked against it: an index that says
+otherwise is damaged and rebuilt (`Segment.find`).
 
 Source: org.apache.kafka.storage.internals.log.OffsetIndex.
 """

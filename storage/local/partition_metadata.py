@@ -1,7 +1,7 @@
 """`partition.metadata`: which topic, by id, a partition's directory belongs to.
 
-Two lines, `version: 0` and `topic_id: ` with the id in Kafka's base64. A directory's name tells the topic's name only;
-when a topic is deleted and made again, the id tells that the old records are not the new topic's.
+Two lines, `version: 0` and `topic_id: ` with the id in Kafka's base64. A directory's name has the topic's name only;
+when a topic is deleted and made again, the id says that the old records are not the new topic's.
 
 Source: org.apache.kafka.storage.internals.checkpoint.PartitionMetadataFile; KIP-516.
 """

@@ -2,9 +2,9 @@
 
 The same code answers in the event loop and in a thread. In the event loop it must not wait, so a look-up that would
 raises WouldWait, and so does a slice whose bytes are not in memory; the whole question then goes to a thread, which
-waits, reads the bytes once into a buffer that nobody looks at, and so brings them into memory for `sendfile`.
+waits, reads the bytes once into a buffer that is thrown away, and so brings them into memory for `sendfile`.
 
-A damaged index stops either (DamagedIndex). Indexes of closed segments are made anew in the thread; that of the segment
+A damaged index stops either (DamagedIndex). Indexes of closed segments are rebuilt in the thread; that of the segment
 being written belongs to the event loop (`rebuild_written`). If that does not help, the partition cannot be read, and
 the others are answered all the same.
 """
@@ -89,7 +89,7 @@ def answer_and_warm(reads: Sequence[Read], max_bytes: int, last_attempt: bool) -
 
 
 def _rebuild_closed(reads: Sequence[Read], path: str) -> bool:
-    """Make the indexes anew that `path` is one of, if no append changes them; False otherwise."""
+    """Rebuild the indexes that `path` is one of, if no append changes them; False otherwise."""
     for read in reads:
         log = own(read.log).opened
         if log is not None:
@@ -104,7 +104,7 @@ def _rebuild_closed(reads: Sequence[Read], path: str) -> bool:
 
 
 def rebuild_written(reads: Sequence[Read], path: str) -> None:
-    """Make the indexes anew that `path` is one of, of a segment being written. In the event loop only."""
+    """Rebuild the indexes that `path` is one of, of a segment being written. In the event loop only."""
     for read in reads:
         log = own(read.log).opened
         if log is not None and log.segments and log.segments[-1].owns(path):

@@ -5,18 +5,19 @@ entries, the few batch headers behind them and the newest producer snapshot. If 
 recovery point, the stop was not as clean as the marker says, and the log is recovered.
 
 **After an unclean stop** the logs that may have grown are known (`dirty_logs.py`) and recovered at the start. Any other
-is opened as after a clean stop, when somebody wants it. That needs no trust in the list: a log that ends, batch behind
-batch, exactly at its recovery point has nothing but bytes that were synced, and one that does not is recovered then.
+is opened as after a clean stop, when it is first asked for. That needs no trust in the list: a log that ends, batch
+behind batch, exactly at its recovery point has nothing but bytes that were synced, and one that does not is recovered
+then.
 
 **Recovery** is, in this order:
 
 1. What lies below the recovery point was synced; it is not read. Indexes are trusted as far as they prove themselves.
 2. From the recovery point on, every batch is checked: magic, length, offsets that grow, CRC. The indexes of what was
-   read are made anew.
+   read are rebuilt.
 3. Where the first batch fails, the log is *torn* if that is above the recovery point and no valid batch follows, in
-   this file or in a later one: bytes that were being written when the power went. They are cut off; nobody was ever
-   told that they were durable. Anything else is *damage*: `Damaged` is raised, the partition stays offline, and nothing
-   is touched, because a person may still save what a program would cut.
+   this file or in a later one: bytes that were being written when the power went. They are cut off; no producer has
+   heard that they were durable. Anything else is *damage*: `Damaged` is raised, the partition stays offline, and
+   nothing is touched, because a person may still save what a program would cut.
 4. Producers are restored from the newest snapshot inside the log and replayed from there. What step 2 has read is not
    read again, if it was not too much to keep.
 5. Leader epochs beyond the end are forgotten.
@@ -90,7 +91,8 @@ def load(
     """Open the log in `directory`, which may be absent or empty. Raises Damaged, OSError. Safe in any thread.
 
     `recovery_point` is None when no checkpoint names the log; `log_start` is where it was moved to, or 0. `now` is
-    monotonic time: the producers found count as seen then. `scanned` is told, now and then, of so many bytes checked.
+    monotonic time: the producers found count as seen then. `scanned` is called, now and then, with so many bytes
+    checked.
     """
     if trust is not Trust.CLEAN and recovery_point is None:
         recovery_point = 0
@@ -187,7 +189,7 @@ def _sort_files(around: Surroundings, directory: str, names: list[str]) -> dict[
 
 
 def _end_of_closed_segment(segment: Segment, config: LogConfig) -> int:
-    """Where the log ends, told by indexes and the headers behind their last entries. Raises Corrupt."""
+    """Where the log ends, by indexes and the headers behind their last entries. Raises Corrupt."""
     if not segment.size:
         segment.offset_index.file.start_empty()
         segment.time_index.file.start_empty()
@@ -201,7 +203,7 @@ def _end_of_closed_segment(segment: Segment, config: LogConfig) -> int:
 
 
 def ends_at(around: Surroundings, directory: str, recovery_point: int) -> bool:
-    """Whether a log that nobody has open ends, batch behind batch, at its recovery point; False if in doubt.
+    """Whether a log that is not open ends, batch behind batch, at its recovery point; False if in doubt.
 
     Changes nothing, and may be asked in a thread while the log is being opened: then its answer is worth nothing.
     """

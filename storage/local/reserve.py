@@ -56,7 +56,7 @@ class Reserve:
             self._note(error.errno in NO_ROOM)
 
     def spend(self) -> bool:
-        """Give the room to somebody who has found none; False if it had been given away before."""
+        """Give the room to a write that has found none; False if it had been given away before."""
         if self.spent:
             return False
         self._note(True)

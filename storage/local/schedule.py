@@ -23,8 +23,8 @@ ROOM_INTERVAL: Final = 0.25
 """Seconds between two looks for room on a full disk, as long as a producer wants to append."""
 
 LIST_DELAY: Final = 10.0
-"""Seconds until a new line of the list of dirty logs is synced. What it tells of lies in memory for half a minute until
-the system (Linux) writes it out by itself."""
+"""Seconds until a new line of the list of dirty logs is synced. The bytes that it is about lie in memory for half a
+minute until the system (Linux) writes them out by itself."""
 
 INFINITE: Final = float("inf")
 

@@ -34,7 +34,7 @@ SCAN_BYTES: Final = 4096
 """Read at a time when looking for a header: about the distance of two index entries."""
 
 WARM_BYTES: Final = 4 << 20
-"""Where nobody can tell what is in memory, this much of what was written last is taken to be."""
+"""Where the system does not say what is in memory, this much of what was written last is taken to be."""
 
 MOST_SKIMMED: Final = 1 << 20
 """Bytes of batches whose headers an opening log reads only to learn the largest timestamp."""
@@ -72,7 +72,7 @@ class FileSlice:
         return self.file.read(self.position, self.length)
 
     def is_resident(self) -> bool:
-        """Whether the bytes can be had without waiting, told by the first and the last."""
+        """Whether the bytes can be had without waiting, by the first and the last of them."""
         if self.warm is not None:
             return self.warm
         read_now = self.file.read_now
@@ -443,7 +443,7 @@ class Segment:
     # -- rebuilding ----------------------------------------------------------------------------------------------------
 
     def rebuild_indexes(self, index_interval: int, check: Callable[[BatchHeader], object] | None = None) -> int:
-        """Make both indexes anew from the batches; returns the offset after the last one. Raises Corrupt."""
+        """Rebuild both indexes from the batches; returns the offset after the last one. Raises Corrupt."""
         builder = IndexBuilder(self, index_interval)
         for position, header in self.headers(0):
             builder.add(position, header)
@@ -461,7 +461,7 @@ class Segment:
         timestamps_known: bool,
         unindexed_bytes: int,
     ) -> None:
-        """Replace the index files by these entries, and what they tell by what is given."""
+        """Replace the index files by these entries, and what is known of the batches by what is given."""
         self.offset_index.replace(offsets)
         self.time_index.replace(times)
         self.max_timestamp, self.max_timestamp_offset = newest
@@ -526,9 +526,9 @@ class IndexBuilder:
         self.max_timestamp, self.max_offset = skimmed
 
     def _skim_from(self, entry: tuple[int, int] | None) -> tuple[int, int] | None:
-        """The largest timestamp below `keep_below` and where it is, told by `entry` and what follows it.
+        """The largest timestamp below `keep_below` and where it is, by `entry` and what follows it.
 
-        None when there is no such batch as `entry` tells of.
+        None when there is no such batch as `entry` names.
         """
         segment = self._segment
         newest = entry if entry is not None else (-1, -1)

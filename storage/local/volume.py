@@ -103,7 +103,7 @@ class Volume:
             self.data.dirty_logs.finish(unsettled)
 
     async def settle_recovery_points(self) -> None:
-        """Return when the recovery points on disk tell of every sync that is over. Raises OSError."""
+        """Return when the recovery points on disk cover every sync that is over. Raises OSError."""
         async with self.checkpointing:
             pass  # one that is under way may be the one
         if self._points_changed:

@@ -13,7 +13,7 @@ chunk; the next one goes on from there.
 
 **Memory is bounded** by `max_bytes` for all logs together. As on a full disk, appends are then refused with
 KAFKA_STORAGE_ERROR, which clients retry; reads go on; deleting records or topics makes room. Nothing is dropped to make
-room: a test whose records vanish is worse than a test that is told why. Neither retention nor compaction is applied.
+room: a test whose records vanish is worse than a test that learns why. Neither retention nor compaction is applied.
 
 Everything is as durable as it will ever be at once, and gone with the process. High watermark and end of the log are
 the same. There is one leader epoch, 0.
@@ -265,7 +265,7 @@ class MemoryLog:
         return self._start
 
     def delete(self) -> None:
-        """Be gone: hold nothing, show nothing, take nothing. Slices that somebody has read stay readable."""
+        """Be gone: hold nothing, show nothing, take nothing. Slices that a reader has found stay readable."""
         self._deleted = True
         self.exists = False
         for chunk in self._chunks:
