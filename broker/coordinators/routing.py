@@ -11,6 +11,14 @@ Source: Kafka's GroupCoordinatorService.partitionFor, TransactionStateManager.pa
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
+from typing import Final
+
+REMEMBERED: Final = 1_024
+"""Ids whose shard is remembered, as those of busy groups are asked for again and again."""
+
+LONGEST_REMEMBERED: Final = 255
+"""Characters of an id that is remembered: a peer chooses them, and may choose many."""
 
 
 def java_hash(text: str) -> int:
@@ -24,5 +32,12 @@ def java_hash(text: str) -> int:
 
 def shard_of(key: str, partitions: int) -> int:
     """The partition of an internal topic that keeps `key`. The one hash without a positive twin counts as 0."""
+    return _remembered(key, partitions) if len(key) <= LONGEST_REMEMBERED else _shard_of(key, partitions)
+
+
+def _shard_of(key: str, partitions: int) -> int:
     hashed = java_hash(key)
     return 0 if hashed == -(1 << 31) else abs(hashed) % partitions
+
+
+_remembered = lru_cache(REMEMBERED)(_shard_of)

@@ -160,7 +160,10 @@ class Shards(Generic[MachineT]):
 
     async def decide(self, key: str, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]) -> ReplyT:
         """Take a decision in the shard of `key`; its reply, when it is durable."""
-        return await (await self._runtime(key)).decide(decide)
+        shard = self._shard(key)
+        if not shard.ready.is_set():
+            await shard.ready.wait()
+        return await shard.runtime.decide(decide)
 
     async def decide_many(
         self, decisions: Iterable[tuple[str, Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]]]
@@ -229,7 +232,7 @@ class Shards(Generic[MachineT]):
 
     async def look(self, key: str, look: Callable[[MachineT], ReplyT]) -> ReplyT:
         """Look at the shard of `key`. The answer leaves when what it saw is durable."""
-        return await (await self._runtime(key)).decide(_looking(look))
+        return await self.decide(key, _looking(look))
 
     async def look_at_each(self, look: Callable[[MachineT], ReplyT]) -> list[ReplyT]:
         """Look at every shard that holds something, one after the other. One that is given up meanwhile is left out."""
@@ -264,7 +267,7 @@ class Shards(Generic[MachineT]):
 
     # --- hosting
 
-    async def _runtime(self, key: str) -> Runtime[MachineT]:
+    def _shard(self, key: str) -> _Shard[MachineT]:
         topic = self._topic
         if topic is None:
             raise KafkaError(ErrorCode.NOT_COORDINATOR)
@@ -274,9 +277,7 @@ class Shards(Generic[MachineT]):
         shard = self._open.get(index)
         if shard is None:
             shard = self._host(index, self._log(topic, index))
-        if not shard.ready.is_set():
-            await shard.ready.wait()
-        return shard.runtime
+        return shard
 
     def _open_if_it_holds_something(self, index: int) -> None:
         assert self._topic is not None
