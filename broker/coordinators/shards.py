@@ -161,9 +161,8 @@ class Shards(Generic[MachineT]):
     async def decide(self, key: str, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]) -> ReplyT:
         """Take a decision in the shard of `key`; its reply, when it is durable."""
         shard = self._shard(key)
-        if not shard.ready.is_set():
-            await shard.ready.wait()
-        return await shard.runtime.decide(decide)
+        runtime = shard.runtime if shard.ready.is_set() else await self._runtime(key)
+        return await runtime.decide(decide)
 
     async def decide_many(
         self, decisions: Iterable[tuple[str, Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]]]
@@ -266,6 +265,12 @@ class Shards(Generic[MachineT]):
         return self._open.keys()
 
     # --- hosting
+
+    async def _runtime(self, key: str) -> Runtime[MachineT]:
+        shard = self._shard(key)
+        if not shard.ready.is_set():
+            await shard.ready.wait()
+        return shard.runtime
 
     def _shard(self, key: str) -> _Shard[MachineT]:
         topic = self._topic
