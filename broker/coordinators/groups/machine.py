@@ -87,7 +87,7 @@ class GroupsMachine:
         self, request: JoinGroupRequest, caller: Caller, now: Instant, promise: Promise[JoinGroupResponse]
     ) -> Decision[GroupRecord]:
         """JoinGroup. A member without an id may make its group; one with an id must find it."""
-        error = self._join_error(request)
+        error = self._join_error(request, caller)
         if error is not ErrorCode.NONE:
             return _answer(promise, JoinGroupResponse(error_code=error, member_id=request.member_id))
         draft = Draft(now, promise, volatile=True)
@@ -104,12 +104,14 @@ class GroupsMachine:
         group = self._groups.get(group_id)
         return group if isinstance(group, ClassicGroup) else None
 
-    def _join_error(self, request: JoinGroupRequest) -> ErrorCode:
+    def _join_error(self, request: JoinGroupRequest, caller: Caller) -> ErrorCode:
         settings = self._settings
         if not request.group_id:
             return ErrorCode.INVALID_GROUP_ID
         if not settings.min_session_timeout <= request.session_timeout_ms <= settings.max_session_timeout:
             return ErrorCode.INVALID_SESSION_TIMEOUT
+        if request.member_id == UNKNOWN_MEMBER_ID and not self._classic.has_room_for_id(request, caller):
+            return ErrorCode.UNKNOWN_SERVER_ERROR
         group = self._groups.get(request.group_id)
         if group is None:
             if request.member_id != UNKNOWN_MEMBER_ID:

@@ -25,6 +25,10 @@ from kproto.ids import ZERO_UUID, TopicPartition, Uuid
 
 NO_EXPIRY: Final = -1
 
+LAST_TIMESTAMP: Final = 2**63 - 1
+"""An offset that is to be kept for longer than there are timestamps is kept until the last. (In Kafka the sum turns
+negative, and the offset goes with the next check.)"""
+
 
 class OffsetToCommit(NamedTuple):
     """One partition's part of an OffsetCommit, its topic known to exist."""
@@ -108,7 +112,7 @@ def commit_record(group_id: str, commit: OffsetToCommit, now_wall: int, retentio
         value.leader_epoch = commit.leader_epoch
         value.topic_id = commit.topic_id
     else:
-        value.expire_timestamp = now_wall + retention
+        value.expire_timestamp = min(now_wall + retention, LAST_TIMESTAMP)
     return OffsetCommitRecord(group_id, commit.topic, commit.partition, value)
 
 

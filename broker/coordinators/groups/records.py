@@ -37,6 +37,13 @@ GROUP_METADATA_VERSION: Final = 3
 OFFSET_COMMIT_VERSION: Final = 4
 EXPIRING_OFFSET_COMMIT_VERSION: Final = 1
 
+GROUP_METADATA_FIXED: Final = 4 + 2 + 3 * 2 + 4 + 8 + 4
+"""Bytes of a group's record beside its strings and its members: a key of kind and length; version, three lengths,
+generation, timestamp and the number of members."""
+
+MEMBER_FIXED: Final = 4 * 2 + 2 * 4 + 2 * 4
+"""Bytes of a member in it beside what varies: four lengths of strings, two timeouts, two lengths of bytes."""
+
 KINDS_READ: Final = frozenset({LegacyOffsetCommitKey.api_key, OffsetCommitKey.api_key, GroupMetadataKey.api_key})
 
 
@@ -57,6 +64,31 @@ class OffsetCommitRecord(NamedTuple):
 
 
 GroupRecord: TypeAlias = GroupMetadataRecord | OffsetCommitRecord
+
+
+def text_size(text: str | None) -> int:
+    """Bytes that a string takes in a record, without its length. Exact: a client's id may be in any alphabet."""
+    return 0 if text is None else len(text) if text.isascii() else len(text.encode())
+
+
+def group_metadata_size(group_id: str, value: GroupMetadataValue) -> int:
+    """Bytes of key and value of the record of a settled group, before it is made."""
+    return (
+        GROUP_METADATA_FIXED
+        + text_size(group_id)
+        + sum(map(text_size, (value.protocol_type, value.protocol, value.leader)))
+        + sum(
+            member_size(each.member_id, each.group_instance_id, each.client_id, each.client_host)
+            + len(each.subscription)
+            + len(each.assignment)
+            for each in value.members
+        )
+    )
+
+
+def member_size(member_id: str, instance_id: str | None, client_id: str, client_host: str) -> int:
+    """Bytes of one member in the record of its group, without its subscription and its assignment."""
+    return MEMBER_FIXED + sum(map(text_size, (member_id, instance_id, client_id, client_host)))
 
 
 def encode_group_record(record: GroupRecord, timestamp: int) -> RecordData:

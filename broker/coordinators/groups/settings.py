@@ -31,9 +31,10 @@ class GroupSettings:
     max_pending_members: int = 10_000
     """Ids given out in one group and not used yet. Kafka knows no cap; one more is refused with
     GROUP_MAX_SIZE_REACHED."""
-    max_group_metadata: int = 32 << 20
-    """Bytes of protocol metadata that the members of one group may hold in memory, refused like a group that is
-    full."""
+    max_group_metadata: int = 12 << 20
+    """Bytes that the members of one group may take with their ids and all the protocols that they offer; one more is
+    refused like a group that is full. So a generation fits into a record, whatever it chooses, with room for what the
+    leader assigns."""
     max_record: int = 16 << 20
     """A group's record. Kafka stops at the topic's max.message.bytes, 1 MiB, with the same UNKNOWN_SERVER_ERROR."""
     expiry_batch: int = 2_000

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from broker.coordinators.groups.classic.states import GroupEvent, GroupState, next_state
 from broker.coordinators.groups.group import OffsetAge
-from broker.coordinators.groups.records import GroupMetadataRecord, GroupRecord
+from broker.coordinators.groups.records import GroupMetadataRecord, GroupRecord, member_size, text_size
 from broker.coordinators.machine import Promise
 from kproto.errors import ErrorCode, ProtocolError, Truncated
 from kproto.formats.consumer_offsets import GroupMetadataValue, MemberMetadata
@@ -72,9 +72,10 @@ class ClassicMember:
         return not self.is_new and (self.joining is not None or self.syncing is not None)
 
     @property
-    def metadata_size(self) -> int:
-        """Bytes that its protocols take in memory."""
-        return sum(len(protocol.name) + len(protocol.metadata) for protocol in self.protocols)
+    def size(self) -> int:
+        """Bytes that it takes in its group's record, were all its protocols chosen, without its assignment."""
+        size = member_size(self.member_id, self.instance_id, self.client_id, self.client_host)
+        return size + sum(text_size(name) + len(metadata) for name, metadata in self.protocols)
 
     def metadata(self, protocol_name: str | None) -> bytes | None:
         """What it said under that protocol; None if it does not offer it."""
@@ -125,7 +126,7 @@ class ClassicGroup:
         "initial",
         "leader",
         "members",
-        "metadata_size",
+        "members_size",
         "offers",
         "pending_join",
         "pending_sync",
@@ -145,7 +146,7 @@ class ClassicGroup:
         self.protocol_name: str | None = None
         self.leader: str | None = None
         self.members: dict[str, ClassicMember] = {}
-        self.metadata_size = 0  # bytes that the members' protocols take in memory
+        self.members_size = 0  # bytes that the members take, see ClassicMember.size
         self.offers: Counter[str] = Counter()  # protocol -> members that offer it
         self.static: dict[str, str] = {}  # instance id -> member id
         self.pending_join: dict[str, None] = {}  # ids given out (KIP-394) and not used yet, in order
@@ -365,7 +366,7 @@ class ClassicGroup:
         known = self.members
         self.members = {entry.member_id: _remember(known.get(entry.member_id), entry, value) for entry in value.members}
         self.offers.clear()
-        self.metadata_size = 0
+        self.members_size = 0
         for member in self.members.values():
             self._count(member, 1)
         self.static = {m.instance_id: m.member_id for m in self.members.values() if m.instance_id is not None}
@@ -409,7 +410,7 @@ class ClassicGroup:
 
     def _count(self, member: ClassicMember, sign: int) -> None:
         """Keep account of who offers what, so that a join need not look at every member."""
-        self.metadata_size += sign * member.metadata_size
+        self.members_size += sign * member.size
         for name, _ in member.protocols:
             self.offers[name] += sign
             if not self.offers[name]:
@@ -419,7 +420,9 @@ class ClassicGroup:
         """The same static member comes back under a new id: everything but its name stays (KIP-345)."""
         old_id = member.member_id
         self.members = {new_id if key == old_id else key: value for key, value in self.members.items()}
+        self._count(member, -1)
         member.member_id = new_id
+        self._count(member, 1)
         assert member.instance_id is not None
         self.static[member.instance_id] = new_id
         if self.leader == old_id:
@@ -469,7 +472,7 @@ class ClassicGroup:
         assert self.pending_join.keys().isdisjoint(self.members)
         assert self.pending_sync.keys() <= self.members.keys()
         offers = Counter(name for member in self.members.values() for name, _ in member.protocols)
-        assert offers == self.offers and sum(m.metadata_size for m in self.members.values()) == self.metadata_size
+        assert offers == self.offers and sum(m.size for m in self.members.values()) == self.members_size
         assert self._candidates() or not self.members, "members have a protocol in common"
         joining = [m.member_id for m in self.members.values() if m.joining is not None]
         syncing = [m.member_id for m in self.members.values() if m.syncing is not None]

@@ -34,7 +34,12 @@ from broker.coordinators.deadlines import Deadlines
 from broker.coordinators.groups.classic.group import ClassicGroup, ClassicMember, InitialDelay, Protocol
 from broker.coordinators.groups.classic.states import GroupEvent, GroupState
 from broker.coordinators.groups.decision import UNKNOWN_MEMBER_ID, Caller, CommittingMember, Draft, Timer, TimerName
-from broker.coordinators.groups.records import GroupMetadataRecord
+from broker.coordinators.groups.records import (
+    GroupMetadataRecord,
+    group_metadata_size,
+    member_size,
+    text_size,
+)
 from broker.coordinators.groups.settings import GroupSettings
 from kproto.errors import ErrorCode
 from kproto.messages.heartbeat import HeartbeatRequest
@@ -48,8 +53,11 @@ LEAST_WAIT_FOR_STATIC: Final = 1_000
 """Milliseconds between two looks at a group of static members none of which has come back, whatever their rebalance
 timeout: until one comes, or a session ends, there is nothing to do."""
 
-RECORD_OVERHEAD: Final = 256
-"""Generous bytes for the fixed fields of one member in the group's record."""
+MAX_ID_BYTES: Final = 0x7FFF
+"""A member's id is a string in every answer and record that names it, and a string has no more bytes than that."""
+
+ID_SUFFIX_BYTES: Final = 1 + 36
+"""What makes an id unique: a hyphen and a UUID, behind the client's id or the member's instance id."""
 
 
 class ClassicProtocol:
@@ -70,7 +78,7 @@ class ClassicProtocol:
         draft: Draft,
     ) -> None:
         """Decide on a JoinGroup whose group exists and whose numbers are in bounds."""
-        if not self._has_room(group, request):
+        if not self._has_room(group, request, caller):
             draft.reply(_join_refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID))
             if group.state is GroupState.PREPARING_REBALANCE or request.member_id in group.pending_join:
                 self._forget_member(group, request.member_id, draft)
@@ -86,7 +94,7 @@ class ClassicProtocol:
         else:
             self._rejoin(group, group.members[request.member_id], request, caller, draft)
 
-    def _has_room(self, group: ClassicGroup, request: JoinGroupRequest) -> bool:
+    def _has_room(self, group: ClassicGroup, request: JoinGroupRequest, caller: Caller) -> bool:
         """Kafka's rule for group.max.size, and our caps on memory.
 
         While members gather, those are counted that have come: a group above its size (the key was lowered) is cut to
@@ -102,9 +110,8 @@ class ClassicProtocol:
                 room = member is not None or len(group.members) < limit
             case _:
                 room = True
-        offered = sum(len(protocol.name) + len(protocol.metadata) for protocol in request.protocols)
-        held = group.metadata_size - (member.metadata_size if member is not None else 0)
-        return room and held + offered <= self._settings.max_group_metadata
+        held = group.members_size - (member.size if member is not None else 0)
+        return room and held + _size_offered(request, caller) <= self._settings.max_group_metadata
 
     def _join_new(
         self,
@@ -128,6 +135,12 @@ class ClassicProtocol:
             group.pending_join[member_id] = None
             self._set(Timer.SESSION, group, draft.now, request.session_timeout_ms, member_id)
             draft.reply(_join_refusal(ErrorCode.MEMBER_ID_REQUIRED, member_id))
+
+    def has_room_for_id(self, request: JoinGroupRequest, caller: Caller) -> bool:
+        """False if the id that this member would be given did not fit into an answer. Asked before a group is made for
+        it: Kafka finds out when it writes the answer, and keeps a member that no client knows of."""
+        prefix = caller.client_id if request.group_instance_id is None else request.group_instance_id
+        return text_size(prefix) + ID_SUFFIX_BYTES <= MAX_ID_BYTES
 
     def _new_member_id(self, prefix: str) -> str:
         return f"{prefix}-{UUID(bytes=self._entropy.uuid())}"
@@ -208,6 +221,9 @@ class ClassicProtocol:
         old_id = group.static[request.group_instance_id]
         old_leader = group.leader
         member = group.members[old_id]
+        if self._grows_too_large(group, member, new_id, request):
+            draft.reply(_join_refusal(ErrorCode.UNKNOWN_SERVER_ERROR, UNKNOWN_MEMBER_ID))
+            return
         if member.joining is not None:
             draft.answer(member.joining, _join_refusal(ErrorCode.FENCED_INSTANCE_ID, old_id))
             member.joining = None
@@ -236,6 +252,19 @@ class ClassicProtocol:
         else:
             # While the leader computes, it knows the member by its old id: nothing would be assigned to the new one.
             self._rebalance_or_complete(group, draft)
+
+    def _grows_too_large(
+        self, group: ClassicGroup, member: ClassicMember, new_id: str, request: JoinGroupRequest
+    ) -> bool:
+        """Whether the record of a stable group would be, once this member has its new id and wishes."""
+        if group.state is not GroupState.STABLE:
+            return False  # nothing is written down for it
+        value = group.metadata_value({each.member_id: each.assignment for each in group.members.values()})
+        wishes = next((each.metadata for each in request.protocols if each.name == group.protocol_name), b"")
+        size = group_metadata_size(group.group_id, value)
+        size += len(wishes) - len(member.metadata(group.protocol_name) or b"")
+        size += (text_size(new_id) - text_size(member.member_id)) * (1 + (group.leader == member.member_id))
+        return size > self._settings.max_record
 
     # --- the first phase
 
@@ -360,8 +389,7 @@ class ClassicProtocol:
         """Write the generation down and give everybody who waits its share; nothing to whom the leader forgot."""
         assignments = {member_id: assignments.get(member_id, b"") for member_id in group.members}
         value = group.metadata_value(assignments)
-        size = sum(len(m.subscription) + len(m.assignment) + len(m.client_id) + RECORD_OVERHEAD for m in value.members)
-        too_large = size > self._settings.max_record
+        too_large = group_metadata_size(group.group_id, value) > self._settings.max_record
         for member in group.members.values():
             if member.syncing is None:
                 continue
@@ -542,6 +570,15 @@ def _protocols(request: JoinGroupRequest) -> tuple[Protocol, ...]:
     for protocol in request.protocols:
         first.setdefault(protocol.name, protocol.metadata)
     return tuple(Protocol(name, metadata) for name, metadata in first.items())
+
+
+def _size_offered(request: JoinGroupRequest, caller: Caller) -> int:
+    """Bytes that the member would take, as `ClassicMember.size` counts them; at most, when its id is not known yet."""
+    member_id, instance_id = request.member_id, request.group_instance_id
+    size = member_size(member_id, instance_id, caller.client_id, caller.client_host)
+    if not member_id:
+        size += ID_SUFFIX_BYTES + text_size(caller.client_id if instance_id is None else instance_id)
+    return size + sum(text_size(protocol.name) + len(protocol.metadata) for protocol in request.protocols)
 
 
 def _rebalance_timeout(request: JoinGroupRequest, caller: Caller) -> int:

@@ -40,7 +40,7 @@ class Clients(RuleBasedStateMachine):
     @initialize(
         delay=st.sampled_from([0, 0, 3_000]),
         size=st.sampled_from([2, 3, 1_000]),
-        metadata=st.sampled_from([20, 1_000]),
+        metadata=st.sampled_from([150, 1_500]),
         record=st.sampled_from([600, 900, 100_000]),
         retention=st.sampled_from([10_000, 10**9]),
         batch=st.sampled_from([1, 2_000]),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from broker.tests.coordinators.groups.shards import REBALANCE, SESSION, Shard
+import pytest
+
+from broker.tests.coordinators.groups.shards import REBALANCE, SESSION, Shard, settled
 from kproto.errors import ErrorCode
+from kproto.messages.join_group import JoinGroupResponse
+from kproto.schema.compile import encode
 
 
 def test_a_group_has_a_size() -> None:
@@ -92,6 +96,45 @@ def test_the_metadata_of_a_group_are_counted() -> None:
     shard.join(group[0], protocols=small)
     assert shard.join(group[1], protocols=large).error is ErrorCode.GROUP_MAX_SIZE_REACHED
     assert shard.join(group[0], protocols=large).error is ErrorCode.NONE, "in its own place there is room"
+
+
+def test_ids_are_counted_with_the_metadata() -> None:
+    """346 static members with ids of 32 KB made a generation that could be told to all and written by none. Every
+    alphabet counts as it will be written."""
+    shard = Shard(max_group_metadata=1_000)
+    for instance in ("i" * 300, "\N{GREEK SMALL LETTER IOTA}" * 150):
+        member = shard.join(instance=instance, group=instance)
+        assert member.error is ErrorCode.NONE
+        shard.sync(member.reply.member_id, 1, instance=instance, group=instance)
+        assert shard.join(instance="j" * 300, group=instance).error is ErrorCode.GROUP_MAX_SIZE_REACHED
+        assert shard.described(instance).group_state == "Stable"
+
+
+@pytest.mark.parametrize("version", [3, 5, 9])
+@pytest.mark.parametrize("name", ["x" * 32_731, "\N{GREEK SMALL LETTER CHI}" * 16_366])
+def test_a_member_gets_no_id_that_fits_into_no_answer(name: str, version: int) -> None:
+    """A client id of 32,730 bytes and the 37 that make it unique are all that a string may have. Kafka answers
+    UNKNOWN_SERVER_ERROR from there on as well, but keeps the member, and every later one waits for it."""
+    shard = Shard()
+    assert shard.join(client=name, version=version).error is ErrorCode.UNKNOWN_SERVER_ERROR
+    assert shard.join(instance=name).error is ErrorCode.UNKNOWN_SERVER_ERROR
+    assert not shard.log and shard.machine.described("g") is None, "no group comes into being for it"
+    longest = shard.join(client="x" * 32_730, version=3)
+    for oldest in range(JoinGroupResponse.min_version, JoinGroupResponse.max_version + 1):
+        assert encode(longest.reply, oldest)
+    shard.sync(longest.reply.member_id, 1)
+
+
+def test_a_static_member_comes_back_only_with_what_can_be_written() -> None:
+    """It takes its place in a stable group by a record, which must not be too large: nothing changes then."""
+    shard = Shard(max_record=2_000)
+    group = shard.stable_static("i", "j")
+    before = settled(shard.machine)
+    too_much = {"range": b"x" * 2_000}
+    refused = shard.join(instance="j", protocols=too_much)
+    assert (refused.error, refused.reply.member_id) == (ErrorCode.UNKNOWN_SERVER_ERROR, "")
+    assert settled(shard.machine) == before
+    assert shard.beat(group.members[1], group.generation, instance="j") is ErrorCode.NONE
 
 
 def test_refusing_a_member_of_a_stable_group_does_not_disturb_it() -> None:

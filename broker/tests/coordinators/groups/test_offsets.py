@@ -240,6 +240,15 @@ def test_an_offset_may_bring_its_own_retention() -> None:
     assert shard.committed() == {}
 
 
+@pytest.mark.parametrize("retention", [2**63 - 1, 2**62, -(2**63), -2, 0])
+def test_any_retention_can_be_written_down(retention: int) -> None:
+    """One that ends behind the last of all times is kept until then: 2**63 - 1 was UNKNOWN_SERVER_ERROR."""
+    shard = Shard()
+    assert shard.commit({("t", 0): 5}, version=2, retention=retention) is ErrorCode.NONE
+    shard.advance(2 * RETENTION)
+    assert shard.committed() == ({("t", 0): 5} if retention > 0 else {})
+
+
 def test_groups_that_never_had_anything_go_with_the_next_check() -> None:
     """Somebody asked for an id and never came back."""
     shard = Shard()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker.coordinators.groups.records import (
     GroupMetadataRecord,
     OffsetCommitRecord,
     decode_group_record,
     encode_group_record,
+    group_metadata_size,
 )
 from broker.coordinators.routing import java_hash, shard_of
 from broker.tests.coordinators.groups.shards import Shard
@@ -49,6 +52,34 @@ def test_an_offset_has_kafkas_bytes() -> None:
     data = encode_group_record(OffsetCommitRecord("simple", "t", 0, value), 0)
     assert (data.key, data.value) == (KAFKA_OFFSET_KEY, KAFKA_OFFSET_VALUE)
     assert decode_group_record(data) == OffsetCommitRecord("simple", "t", 0, value)
+
+
+NAMES = st.text(max_size=20)
+MEMBERS = st.builds(
+    MemberMetadata,
+    member_id=NAMES,
+    group_instance_id=st.none() | NAMES,
+    client_id=NAMES,
+    client_host=NAMES,
+    subscription=st.binary(max_size=50),
+    assignment=st.binary(max_size=50),
+)
+
+
+@given(
+    group_id=NAMES,
+    value=st.builds(
+        GroupMetadataValue,
+        protocol_type=NAMES,
+        protocol=st.none() | NAMES,
+        leader=st.none() | NAMES,
+        members=st.lists(MEMBERS, max_size=4),
+    ),
+)
+def test_the_size_of_a_record_is_known_before_it_is_made(group_id: str, value: GroupMetadataValue) -> None:
+    """To the byte, in any alphabet."""
+    data = encode_group_record(GroupMetadataRecord(group_id, value), 0)
+    assert group_metadata_size(group_id, value) == len(data.key or b"") + len(data.value or b"")
 
 
 def test_a_new_group_has_kafkas_bytes() -> None:
