@@ -25,8 +25,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -77,11 +76,6 @@ class ConfigOp(NamedTuple):
     name: str
     operation: int
     value: str | None
-
-
-def repeated_resources(resources: Iterable[tuple[int, str]]) -> frozenset[tuple[int, str]]:
-    """Resources named more than once in a request; each mention of them is refused with INVALID_REQUEST."""
-    return frozenset(resource for resource, count in Counter(resources).items() if count > 1)
 
 
 def incremental(

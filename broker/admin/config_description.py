@@ -103,39 +103,50 @@ def describe(
     `config` is to have the dynamic values of the broker (`BrokerConfig.with_dynamic`). Raises KafkaError:
     UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST for a name or type that cannot be.
     """
+    check_resource(resource_type, name, image=image, config=config)
     if resource_type == ResourceType.TOPIC:
-        check_topic_name(name)
-        if name not in image.topics:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         entries: Sequence[ConfigEntry] = describe_topic(image.configs_of(ResourceType.TOPIC, name), config)
         sentences = _sentences("TOPICS") if documentation else {}
     elif resource_type == ResourceType.BROKER:
-        if name:
-            check_node(name, config)
         entries = describe_broker(config) if name else describe_broker_defaults(config)
         sentences = _sentences("BROKERS") if documentation else {}
     elif resource_type == ResourceType.BROKER_LOGGER:
-        check_node(name, config)
         entries = describe_loggers(lines)
         sentences = dict.fromkeys((entry.name for entry in entries), "") if documentation else {}
     elif resource_type == ResourceType.CLIENT_METRICS:
-        if not name:
-            raise KafkaError(ErrorCode.INVALID_REQUEST, "a client metrics subscription must have a name")
         entries = describe_client_metrics(image.configs_of(ResourceType.CLIENT_METRICS, name))
         sentences = _sentences("CLIENT_METRICS") if documentation else {}
-    elif resource_type == ResourceType.GROUP:
-        if not name:
-            raise KafkaError(ErrorCode.INVALID_REQUEST, "a group must have a name")
+    else:
+        assert resource_type == ResourceType.GROUP, "check_resource refuses others"
         entries = describe_group(image.group_configs(name), config)
         sentences = _sentences("GROUPS") if documentation else {}
-    else:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, f"{resource_type} is no type of resource that has configs")
     wanted = frozenset(keys or ())
     return [
         entry._replace(documentation=sentences.get(entry.name)) if documentation else entry
         for entry in entries
         if not wanted or entry.name in wanted
     ]
+
+
+def check_resource(resource_type: int, name: str, *, image: ClusterImage, config: BrokerConfig) -> None:
+    """Refuse what `describe` refuses, with the same codes."""
+    if resource_type == ResourceType.TOPIC:
+        check_topic_name(name)
+        if name not in image.topics:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    elif resource_type == ResourceType.BROKER:
+        if name:
+            check_node(name, config)
+    elif resource_type == ResourceType.BROKER_LOGGER:
+        check_node(name, config)
+    elif resource_type == ResourceType.CLIENT_METRICS:
+        if not name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "a client metrics subscription must have a name")
+    elif resource_type == ResourceType.GROUP:
+        if not name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "a group must have a name")
+    else:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"{resource_type} is no type of resource that has configs")
 
 
 def check_node(name: str, config: BrokerConfig) -> None:

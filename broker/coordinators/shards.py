@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import trio
 
@@ -50,6 +50,9 @@ from storage.seams.slices import Slices
 
 MachineT = TypeVar("MachineT", bound=Machine[Any])
 ReplyT = TypeVar("ReplyT")
+
+BEGUN_AT_ONCE: Final = 1000
+"""Decisions of one request that wait for the disk together: so many promises are held."""
 
 
 class ShardedTopic(NamedTuple):
@@ -170,21 +173,26 @@ class Shards(Generic[MachineT]):
         """Take decisions, each in the shard of its key, in this order; other requests may come in between. Returns the
         replies when all are durable."""
         begun: deque[tuple[Runtime[MachineT], Promise[ReplyT]] | KafkaError] = deque()
+        replies: list[ReplyT | KafkaError] = []
+        slices = Slices()
+
+        async def finish() -> None:
+            while begun:
+                each = begun[0]
+                replies.append(each if isinstance(each, KafkaError) else await each[0].outcome(each[1]))
+                begun.popleft()
+                await slices.give_way()
+
         try:
-            async for key, decide in Slices().over(decisions):
+            async for key, decide in slices.over(decisions):
+                if len(begun) == BEGUN_AT_ONCE:
+                    await finish()
                 try:
                     runtime = await self._runtime(key)
                     begun.append((runtime, runtime.begin(decide)))
                 except KafkaError as error:
                     begun.append(KafkaError(error.code, error.message))  # without its traceback
-            replies: list[ReplyT | KafkaError] = []
-            slices = Slices()
-            while begun:
-                each = begun[0]
-                reply: ReplyT | KafkaError = each if isinstance(each, KafkaError) else await each[0].outcome(each[1])
-                replies.append(reply)
-                begun.popleft()
-                await slices.give_way()
+            await finish()
             return replies
         finally:
             for each in begun:

@@ -1,7 +1,7 @@
 """AlterConfigs (33): replace all configs of a resource.
 
 What is not named falls back to its default, which loses whatever another client has set: IncrementalAlterConfigs is for
-everybody but old clients (KIP-339). Which values are refused, and how, is in `broker/admin/config_changes.py`.
+all but old clients (KIP-339). Which values are refused, and how, is in `broker/admin/config_changes.py`.
 
 Each resource is changed on its own; one that is named twice is refused each time. With `validate_only` nothing is
 changed.
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.admin.config_changes import repeated_resources, replacement
+from broker.admin.alterations import alter_each
+from broker.admin.config_changes import replacement
 from broker.coordinators.cluster import Alteration
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.alter_configs import (
@@ -20,6 +21,7 @@ from kproto.messages.alter_configs import (
     AlterConfigsResourceResponse,
     AlterConfigsResponse,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -27,26 +29,19 @@ if TYPE_CHECKING:
 
 async def handle(request: AlterConfigsRequest, ctx: RequestContext) -> AlterConfigsResponse:
     """Replace the configs of each resource."""
-    repeated = repeated_resources((resource.resource_type, resource.resource_name) for resource in request.resources)
-    results: list[KafkaError | None] = [None] * len(request.resources)
-    alterations: dict[int, Alteration] = {}
     knows_elr = ctx.cluster.image.knows_elr
-    for index, resource in enumerate(request.resources):
+
+    def replaced(resource: AlterConfigsResource) -> Alteration:
         kind, name = resource.resource_type, resource.resource_name
-        try:
-            if (kind, name) in repeated:
-                raise KafkaError(ErrorCode.INVALID_REQUEST, "the resource is named more than once")
-            values = [(config.name, config.value) for config in resource.configs]
-            alterations[index] = Alteration(
-                kind, name, replacement(kind, name, values, ctx.config, knows_elr=knows_elr)
-            )
-        except KafkaError as error:
-            results[index] = error
-    altered = await ctx.cluster.alter_configs(list(alterations.values()), validate_only=request.validate_only)
-    for index, result in zip(alterations, altered, strict=True):
-        results[index] = result
+        values = [(config.name, config.value) for config in resource.configs]
+        return Alteration(kind, name, replacement(kind, name, values, ctx.config, knows_elr=knows_elr))
+
+    results = await alter_each(request.resources, replaced, ctx.cluster, request.validate_only)
     return AlterConfigsResponse(
-        responses=[_answer(resource, result) for resource, result in zip(request.resources, results, strict=True)]
+        responses=[
+            _answer(resource, result)
+            async for resource, result in Slices().over(zip(request.resources, results, strict=True))
+        ]
     )
 
 

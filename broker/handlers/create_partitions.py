@@ -18,8 +18,10 @@ from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.create_partitions import (
     CreatePartitionsRequest,
     CreatePartitionsResponse,
+    CreatePartitionsTopic,
     CreatePartitionsTopicResult,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -27,23 +29,18 @@ if TYPE_CHECKING:
 
 async def handle(request: CreatePartitionsRequest, ctx: RequestContext) -> CreatePartitionsResponse:
     """Grow each topic on its own."""
-    times = Counter(topic.name for topic in request.topics)
-    wanted = [
-        NewPartitions(
-            topic.name,
-            topic.count,
-            None if topic.assignments is None else [assignment.broker_ids for assignment in topic.assignments],
-        )
-        for topic in request.topics
-        if times[topic.name] == 1
-    ]
+    slices = Slices()
+    times: Counter[str] = Counter()
+    async for topic in slices.over(request.topics):
+        times[topic.name] += 1
+    wanted = [_new_partitions(topic) async for topic in slices.over(request.topics) if times[topic.name] == 1]
     grown = await ctx.cluster.create_partitions(wanted, validate_only=request.validate_only)
     results = [
         CreatePartitionsTopicResult(name=name, error_code=ErrorCode.INVALID_REQUEST, error_message="named twice")
-        for name, count in times.items()
+        async for name, count in slices.over(times.items())
         if count > 1
     ]
-    for new, result in zip(wanted, grown, strict=True):
+    async for new, result in slices.over(zip(wanted, grown, strict=True)):
         if isinstance(result, KafkaError):
             results.append(
                 CreatePartitionsTopicResult(name=new.topic, error_code=result.code, error_message=result.message)
@@ -51,6 +48,13 @@ async def handle(request: CreatePartitionsRequest, ctx: RequestContext) -> Creat
         else:
             results.append(CreatePartitionsTopicResult(name=new.topic))
     return CreatePartitionsResponse(results=results)
+
+
+def _new_partitions(topic: CreatePartitionsTopic) -> NewPartitions:
+    assignments = topic.assignments
+    return NewPartitions(
+        topic.name, topic.count, None if assignments is None else [each.broker_ids for each in assignments]
+    )
 
 
 def refuse(request: CreatePartitionsRequest, error: ErrorCode, version: int) -> CreatePartitionsResponse:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from broker.admin.config_description import describe_topic
 from broker.coordinators.cluster import Assignment, NewTopic, Topic
 from broker.coordinators.cluster.image import CLUSTER_METADATA
+from broker.coordinators.cluster.topics import check_request_size
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.create_topics import (
     CreatableTopic,
@@ -27,6 +28,7 @@ from kproto.messages.create_topics import (
     CreateTopicsRequest,
     CreateTopicsResponse,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -36,13 +38,20 @@ CONFIGS_SINCE = 5
 
 async def handle(request: CreateTopicsRequest, ctx: RequestContext) -> CreateTopicsResponse:
     """Create what can be created, say why not for the rest."""
-    times = Counter(topic.name for topic in request.topics)
-    wanted = [topic for topic in request.topics if times[topic.name] == 1 and topic.name != CLUSTER_METADATA]
-    created = await ctx.cluster.create_topics(
-        [_new_topic(topic) for topic in wanted], validate_only=request.validate_only
-    )
-    results = [_answer(topic.name, result, ctx) for topic, result in zip(wanted, created, strict=True)]
-    for name, count in times.items():
+    slices = Slices()
+    times: Counter[str] = Counter()
+    wanted: list[NewTopic] = []
+    size = 0
+    async for topic in slices.over(request.topics):
+        times[topic.name] += 1
+        size += len(topic.assignments) + len(topic.configs)
+    check_request_size(size)
+    async for topic in slices.over(request.topics):
+        if times[topic.name] == 1 and topic.name != CLUSTER_METADATA:
+            wanted.append(_new_topic(topic))
+    created = await ctx.cluster.create_topics(wanted, validate_only=request.validate_only)
+    results = [_answer(new.name, result, ctx) async for new, result in slices.over(zip(wanted, created, strict=True))]
+    async for name, count in slices.over(times.items()):
         if count > 1:
             results.append(_refusal(name, ErrorCode.INVALID_REQUEST, "the topic is named more than once"))
         elif name == CLUSTER_METADATA:

@@ -17,6 +17,7 @@ from kproto.messages.delete_records import (
     DeleteRecordsResponse,
     DeleteRecordsTopicResult,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -27,9 +28,13 @@ HIGH_WATERMARK = -1
 async def handle(request: DeleteRecordsRequest, ctx: RequestContext) -> DeleteRecordsResponse:
     """Delete partition by partition; each has its own outcome."""
     # Kafka makes a map of the request: topics without partitions vanish, of a partition named twice the last counts.
-    wanted = {(topic.name, part.partition_index): part for topic in request.topics for part in topic.partitions}
+    slices = Slices()
+    wanted: dict[tuple[str, int], DeleteRecordsPartition] = {}
+    async for topic in slices.over(request.topics):
+        async for part in slices.over(topic.partitions):
+            wanted[topic.name, part.partition_index] = part
     results: dict[str, list[DeleteRecordsPartitionResult]] = {}
-    for (name, _), part in wanted.items():
+    async for (name, _), part in slices.over(wanted.items()):
         try:
             low_watermark = await _delete(name, part, ctx)
             result = DeleteRecordsPartitionResult(partition_index=part.partition_index, low_watermark=low_watermark)

@@ -11,6 +11,7 @@ INVALID_REQUEST.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from kproto.errors import ErrorCode, KafkaError
@@ -21,6 +22,7 @@ from kproto.messages.delete_topics import (
     DeleteTopicsResponse,
     DeleteTopicState,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -33,10 +35,11 @@ async def handle(request: DeleteTopicsRequest, ctx: RequestContext) -> DeleteTop
     if not ctx.config.delete_topic_enable:
         code = ErrorCode.TOPIC_DELETION_DISABLED
         raise KafkaError(code if ctx.api_version >= DISABLED_HAS_A_CODE_SINCE else ErrorCode.INVALID_REQUEST)
-    meant = _Meant(ctx)
-    meant.find(_asked_for(request))
+    slices = Slices()
+    meant = _Meant(ctx, slices)
+    await meant.find(request.topics, request.topic_names)
     deleted = await ctx.cluster.delete_topics(list(meant.topics))
-    for (topic_id, name), result in zip(meant.topics.items(), deleted, strict=True):
+    async for (topic_id, name), result in slices.over(zip(meant.topics.items(), deleted, strict=True)):
         if isinstance(result, KafkaError):
             meant.answer(name, topic_id, result.code, result.message)
         else:
@@ -49,21 +52,17 @@ def refuse(request: DeleteTopicsRequest, error: ErrorCode, version: int) -> Dele
     return DeleteTopicsResponse(
         responses=[
             DeletableTopicResult(name=topic.name, topic_id=topic.topic_id, error_code=error)
-            for topic in _asked_for(request)
+            for topic in request.topics + [DeleteTopicState(name=name) for name in request.topic_names]
         ]
     )
-
-
-def _asked_for(request: DeleteTopicsRequest) -> list[DeleteTopicState]:
-    """What either form of the request names."""
-    return request.topics + [DeleteTopicState(name=name) for name in request.topic_names]
 
 
 class _Meant:
     """The topics that a request means, and the answers for everything else in it."""
 
-    def __init__(self, ctx: RequestContext) -> None:
+    def __init__(self, ctx: RequestContext, slices: Slices) -> None:
         self._image = ctx.cluster.image
+        self._slices = slices
         self.topics: dict[Uuid, str] = {}
         self.answers: list[DeletableTopicResult] = []
 
@@ -74,21 +73,24 @@ class _Meant:
             )
         )
 
-    def find(self, asked: list[DeleteTopicState]) -> None:
-        names: list[str] = []
-        ids: list[Uuid] = []
-        for topic in asked:
+    async def find(self, asked: list[DeleteTopicState], asked_by_name: list[str]) -> None:
+        """Look at what either form of the request names."""
+        names: Counter[str] = Counter()
+        ids: Counter[Uuid] = Counter()
+        async for topic in self._slices.over(asked):
             if topic.name is not None and topic.topic_id != ZERO_UUID:
                 self.answer(topic.name, topic.topic_id, ErrorCode.INVALID_REQUEST, "name and id cannot both be given")
             elif topic.name is not None:
-                names.append(topic.name)
+                names[topic.name] += 1
             elif topic.topic_id != ZERO_UUID:
-                ids.append(topic.topic_id)
+                ids[topic.topic_id] += 1
             else:
                 self.answer(None, ZERO_UUID, ErrorCode.INVALID_REQUEST, "neither name nor id was given")
-        for topic_id, times in Counter(ids).items():
+        async for name in self._slices.over(asked_by_name):
+            names[name] += 1
+        async for topic_id, times in self._slices.over(ids.items()):
             self._by_id(topic_id, times)
-        for name, times in Counter(names).items():
+        async for name, times in self._slices.over(names.items()):
             self._by_name(name, times, ids)
 
     def _by_id(self, topic_id: Uuid, times: int) -> None:
@@ -100,7 +102,7 @@ class _Meant:
         else:
             self.topics[topic_id] = topic.name
 
-    def _by_name(self, name: str, times: int, ids: list[Uuid]) -> None:
+    def _by_name(self, name: str, times: int, ids: Collection[Uuid]) -> None:
         topic = self._image.topics.get(name)
         if times > 1:
             self.answer(name, ZERO_UUID, ErrorCode.INVALID_REQUEST, "the name is given more than once")

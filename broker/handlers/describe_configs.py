@@ -8,9 +8,10 @@ Each resource is answered on its own. No keys named means all keys; names that n
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
-from broker.admin.config_description import ConfigEntry, describe
+from broker.admin.config_description import ConfigEntry, check_resource, describe
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_configs import (
     DescribeConfigsRequest,
@@ -20,7 +21,9 @@ from kproto.messages.describe_configs import (
     DescribeConfigsResult,
     DescribeConfigsSynonym,
 )
+from kproto.schema.declare import SharedArray
 from storage.seams.logging import process_lines
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -28,7 +31,10 @@ if TYPE_CHECKING:
 
 async def handle(request: DescribeConfigsRequest, ctx: RequestContext) -> DescribeConfigsResponse:
     """Describe each resource."""
-    return DescribeConfigsResponse(results=[_describe(resource, request, ctx) for resource in request.resources])
+    descriptions = _Descriptions(request, ctx)
+    return DescribeConfigsResponse(
+        results=[descriptions.of(resource) async for resource in Slices().over(request.resources)]
+    )
 
 
 def refuse(request: DescribeConfigsRequest, error: ErrorCode, version: int) -> DescribeConfigsResponse:
@@ -38,27 +44,49 @@ def refuse(request: DescribeConfigsRequest, error: ErrorCode, version: int) -> D
     )
 
 
-def _describe(
-    resource: DescribeConfigsResource, request: DescribeConfigsRequest, ctx: RequestContext
-) -> DescribeConfigsResult:
-    try:
-        entries = describe(
-            resource.resource_type,
-            resource.resource_name,
-            image=ctx.cluster.image,
-            config=ctx.config,
-            lines=process_lines(),
-            keys=resource.configuration_keys,
-            documentation=request.include_documentation,
+class _Descriptions:
+    """The answers to one request. A name of five bytes may bring a hundred thousand, and topics mostly look alike: what
+    is the same is described once, shared, and encoded once."""
+
+    def __init__(self, request: DescribeConfigsRequest, ctx: RequestContext) -> None:
+        self._request = request
+        self._image = ctx.cluster.image
+        self._config = ctx.config
+        self._configs: dict[Hashable, SharedArray[DescribeConfigsResourceResult]] = {}
+
+    def of(self, resource: DescribeConfigsResource) -> DescribeConfigsResult:
+        """One resource."""
+        try:
+            configs = self._configs_of(resource)
+        except KafkaError as error:
+            return _refusal(resource, error.code, error.message)
+        return DescribeConfigsResult(
+            error_message="",  # as Kafka, which says null elsewhere
+            resource_type=resource.resource_type,
+            resource_name=resource.resource_name,
+            configs=configs,
         )
-    except KafkaError as error:
-        return _refusal(resource, error.code, error.message)
-    return DescribeConfigsResult(
-        error_message="",  # as Kafka, which says null elsewhere
-        resource_type=resource.resource_type,
-        resource_name=resource.resource_name,
-        configs=[_entry(entry, request.include_synonyms) for entry in entries],
-    )
+
+    def _configs_of(self, resource: DescribeConfigsResource) -> SharedArray[DescribeConfigsResourceResult]:
+        kind, name = resource.resource_type, resource.resource_name
+        check_resource(kind, name, image=self._image, config=self._config)
+        keys = None if not resource.configuration_keys else frozenset(resource.configuration_keys)
+        overrides = frozenset(self._image.configs_of(kind, name).items())
+        like: Hashable = kind, bool(name), keys, overrides
+        found = self._configs.get(like)
+        if found is None:
+            entries = describe(
+                kind,
+                name,
+                image=self._image,
+                config=self._config,
+                lines=process_lines(),
+                keys=keys,
+                documentation=self._request.include_documentation,
+            )
+            found = SharedArray([_entry(entry, self._request.include_synonyms) for entry in entries])
+            self._configs[like] = found
+        return found
 
 
 def _refusal(resource: DescribeConfigsResource, error: ErrorCode, message: str) -> DescribeConfigsResult:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.admin.config_changes import ConfigOp, incremental, new_logger_levels, repeated_resources
+from broker.admin.alterations import alter_each
+from broker.admin.config_changes import ConfigOp, incremental, new_logger_levels
 from broker.coordinators.cluster import Alteration, ResourceType
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.incremental_alter_configs import (
@@ -21,6 +22,7 @@ from kproto.messages.incremental_alter_configs import (
     IncrementalAlterConfigsResponse,
 )
 from storage.seams.logging import process_lines
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -28,29 +30,22 @@ if TYPE_CHECKING:
 
 async def handle(request: IncrementalAlterConfigsRequest, ctx: RequestContext) -> IncrementalAlterConfigsResponse:
     """Change the configs of each resource."""
-    repeated = repeated_resources((resource.resource_type, resource.resource_name) for resource in request.resources)
-    results: list[KafkaError | None] = [None] * len(request.resources)
-    alterations: dict[int, Alteration] = {}
     knows_elr = ctx.cluster.image.knows_elr
-    for index, resource in enumerate(request.resources):
+
+    def changed(resource: AlterConfigsResource) -> Alteration | None:
         kind, name = resource.resource_type, resource.resource_name
         ops = [ConfigOp(config.name, config.config_operation, config.value) for config in resource.configs]
-        try:
-            if (kind, name) in repeated:
-                raise KafkaError(ErrorCode.INVALID_REQUEST, "the resource is named more than once")
-            if kind == ResourceType.BROKER_LOGGER:
-                _alter_loggers(name, ops, request.validate_only, ctx)
-            else:
-                alterations[index] = Alteration(
-                    kind, name, incremental(kind, name, ops, ctx.config, knows_elr=knows_elr)
-                )
-        except KafkaError as error:
-            results[index] = error
-    altered = await ctx.cluster.alter_configs(list(alterations.values()), validate_only=request.validate_only)
-    for index, result in zip(alterations, altered, strict=True):
-        results[index] = result
+        if kind == ResourceType.BROKER_LOGGER:
+            _alter_loggers(name, ops, request.validate_only, ctx)
+            return None
+        return Alteration(kind, name, incremental(kind, name, ops, ctx.config, knows_elr=knows_elr))
+
+    results = await alter_each(request.resources, changed, ctx.cluster, request.validate_only)
     return IncrementalAlterConfigsResponse(
-        responses=[_answer(resource, result) for resource, result in zip(request.resources, results, strict=True)]
+        responses=[
+            _answer(resource, result)
+            async for resource, result in Slices().over(zip(request.resources, results, strict=True))
+        ]
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from broker.coordinators.cluster.features import FeatureUpdate, UpgradeType
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.update_features import UpdatableFeatureResult, UpdateFeaturesRequest, UpdateFeaturesResponse
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 async def handle(request: UpdateFeaturesRequest, ctx: RequestContext) -> UpdateFeaturesResponse:
     """Change the levels, or say whether they could be changed."""
     typed = ctx.api_version >= 1
+    slices = Slices()
     updates = {
         update.feature: FeatureUpdate(update.max_version_level, update.upgrade_type if typed else UpgradeType.UPGRADE)
-        for update in request.feature_updates
+        async for update in slices.over(request.feature_updates)
     }
     try:
         await ctx.cluster.update_features(updates, validate_only=request.validate_only)
@@ -31,8 +33,10 @@ async def handle(request: UpdateFeaturesRequest, ctx: RequestContext) -> UpdateF
         return UpdateFeaturesResponse(error_code=error.code, error_message=error.message)
     if ctx.api_version >= 2:
         return UpdateFeaturesResponse(error_message=None)
-    names = [update.feature for update in request.feature_updates]
-    results = [UpdatableFeatureResult(feature=name, error_message="NONE") for name in names]
+    results = [
+        UpdatableFeatureResult(feature=update.feature, error_message="NONE")
+        async for update in slices.over(request.feature_updates)
+    ]
     return UpdateFeaturesResponse(error_message=None, results=results)
 
 

@@ -26,7 +26,7 @@ class DescribeConfigsSynonym(Struct):
     source: Int8 = field("1+")
 
 
-class DescribeConfigsResourceResult(Struct):
+class DescribeConfigsResourceResult(Struct, shared=True):
     name: String = field("0+")
     value: String | None = field("0+")
     read_only: Bool = field("0+")

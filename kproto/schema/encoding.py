@@ -20,9 +20,16 @@ class TooManyElements(Exception):
 PIECE_PARTS = 2048
 """After about so many parts (a part is a run, a length, a string) a piecewise encoder gives out what it has."""
 
+PIECE_BYTES = 16 * 1024
+"""A string, or an array kept encoded, that is larger than this is given out with what was before it."""
+
+ELEMENT_BYTES = 64
+"""So many bytes of strings, or of an array kept encoded, take as much room as an element."""
+
 
 class EncoderWriter(Writer):
-    """Writes ``encode(o, room) -> chunks``, which raises TooManyElements when arrays hold more than ``room`` elements.
+    """Writes ``encode(o, room) -> chunks``, which raises TooManyElements when arrays hold more than ``room`` elements,
+    where long strings count as several.
 
     With ``piecewise`` it writes a generator instead, ``encode(o) -> iterator of chunks``: the same bytes, whatever the
     number of elements, with a chunk given out after every ``PIECE_PARTS`` parts; but a shared array, which is kept as a
@@ -234,8 +241,19 @@ class EncoderWriter(Writer):
                 f"    {give}{value}{end}",
                 "    out.clear()",
             )
+        elif self.piecewise and not self.in_tags:
+            self.emit(
+                f"if {length} > {PIECE_BYTES} and keep is None:",
+                "    yield b''.join(out)",
+                f"    yield {value}",
+                "    out.clear()",
+                f"else: add({value})",
+            )
         else:
             self.emit(f"add({value})")
+            if not self.in_tags:
+                self.emit(f"if {length} > {ELEMENT_BYTES}:", f"    room -= {length} // {ELEMENT_BYTES}")
+                self.emit("    if room < 0: too_many()")
 
     def array(self, element: FieldType, name: str, value: str, nullable: bool, flexible: bool) -> None:
         count = self.variable("n")
@@ -281,12 +299,27 @@ class EncoderWriter(Writer):
 
     def begin_shared(self, value: str) -> None:
         """If the array has been encoded before, take those bytes and leave nothing to do; else note where it begins."""
+        kept = self.variable("s")
         self.emit(
             "keep = None",
             f"if {value}.__class__ is SharedArray:",
-            f"    if {self.version} in {value}.encoded: add({value}.encoded[{self.version}]); {value} = ()",
-            f"    else: keep, mark = {value}.encoded, len(out)",
+            f"    {kept} = {value}.encoded.get({self.version})",
+            f"    if {kept} is None: keep, mark = {value}.encoded, len(out)",
+            "    else:",
         )
+        if self.piecewise and not self.in_tags:
+            self.emit(
+                f"        if len({kept}) > {PIECE_BYTES}:",
+                "            yield b''.join(out)",
+                f"            yield {kept}",
+                "            out.clear()",
+                f"        else: add({kept})",
+            )
+        else:
+            self.emit(f"        add({kept})")
+            if not self.in_tags:
+                self.emit(f"        room -= len({kept}) // {ELEMENT_BYTES}", "        if room < 0: too_many()")
+        self.emit(f"        {value} = ()")
 
     def end_shared(self) -> None:
         self.emit(f"if keep is not None: keep[{self.version}] = b''.join(out[mark:])", "keep = None")

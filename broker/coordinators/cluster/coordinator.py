@@ -13,7 +13,7 @@ say of things that Ottla does not have.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -49,11 +49,12 @@ from broker.coordinators.cluster.topics import (
     NewPartitions,
     NewTopic,
     TopicRules,
-    check_creation_size,
-    check_growth_size,
+    check_request_size,
+    creation_size,
     decide_creation,
     decide_deletion,
     decide_growth,
+    growth_size,
 )
 from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
@@ -64,6 +65,7 @@ from kproto.ids import METADATA_TOPIC_ID, Uuid
 from storage.engine import LogSpec, LogStore
 from storage.log_config import LogConfig
 from storage.seams.logging import get_logger
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
@@ -75,6 +77,9 @@ T = TypeVar("T")
 
 MAX_PARTITIONS: Final = 200_000
 """Partitions of all topics together: the bound on a peer that creates without end."""
+
+BEGUN_AT_ONCE: Final = 1000
+"""Decisions of one request that wait for the disk together: so many promises are held."""
 
 METADATA_LOG: Final = LogSpec(CLUSTER_METADATA, METADATA_TOPIC_ID, 0, LogConfig(delete=False), internal=True)
 
@@ -313,33 +318,55 @@ class ClusterCoordinator:
         self._snapshots.grown(self)
         return decide_block(machine, self.node_id, promise)
 
+    async def _decide_each(
+        self, decisions: Iterable[Callable[[ClusterMachine, Promise[T]], ClusterDecision]], slices: Slices
+    ) -> list[T | KafkaError]:
+        """Take decisions one after the other; the replies when all are durable."""
+        replies: list[T | KafkaError] = []
+        begun: list[Promise[T] | KafkaError] = []
+        async for decide in slices.over(decisions):
+            begun.append(self._begin(decide))
+            if len(begun) == BEGUN_AT_ONCE:
+                found = await self._replies(begun, slices)
+                replies += found
+                begun = []
+        found = await self._replies(begun, slices)
+        return replies + found
+
+    async def _replies(self, promises: Sequence[Promise[T] | KafkaError], slices: Slices) -> list[T | KafkaError]:
+        """The replies to decisions that have begun, once all are durable."""
+        replies: list[T | KafkaError] = []
+        async for promise in slices.over(promises):
+            reply = await self._reply(promise)
+            replies.append(reply)
+        return replies
+
     async def _reply(self, promise: Promise[T] | KafkaError) -> T | KafkaError:
         if isinstance(promise, KafkaError):
             return promise
-        try:
-            return await self._runtime.wait(promise)
-        except KafkaError as error:
-            return error
+        reply: T | KafkaError = await self._runtime.outcome(promise)
+        return reply
 
     async def _create_topics(self, new: Sequence[NewTopic], validate_only: bool) -> list[Topic | KafkaError]:
         await self._logs.wait_until_removed(topic.name for topic in new)
         rules = self._rules()
+        slices = Slices()
         try:
-            check_creation_size(new, rules)
+            check_request_size(sum([creation_size(topic, rules) async for topic in slices.over(new)]))
         except KafkaError as error:
-            return [error for _ in new]
+            return [error] * len(new)
         decisions = []
         with self._logs.making() as names:
-            for topic in new:
+            async for topic in slices.over(new):
                 topic_id = self._unused_topic_id()
                 create = partial(_creation, new=topic, topic_id=topic_id, rules=rules, validate_only=validate_only)
                 decisions.append(self._begin(create))
                 if self._decided_topic(topic_id) is not None:
                     names.add(topic.name)
-            results = [await self._reply(decision) for decision in decisions]
+            results = await self._replies(decisions, slices)
             created = [result for result in results if isinstance(result, Topic) and not validate_only]
             await self._logs.make(created, [topic.partitions for topic in created])
-        for topic, result in zip(new, results, strict=True):
+        async for topic, result in slices.over(zip(new, results, strict=True)):
             if isinstance(result, KafkaError):
                 # Another request may be making it at this moment: the refusal is true once it is made.
                 await self._logs.wait_until_made(topic.name)
@@ -347,14 +374,15 @@ class ClusterCoordinator:
 
     async def _delete_topics(self, topic_ids: Sequence[Uuid]) -> list[Topic | KafkaError]:
         decisions = []
+        slices = Slices()
         with self._logs.removing() as names:
-            for topic_id in topic_ids:
+            async for topic_id in slices.over(topic_ids):
                 topic = self._decided_topic(topic_id)
                 decisions.append(self._begin(partial(_deletion, topic_id=topic_id)))
                 if topic is not None and self._decided_topic(topic_id) is None:
                     names.add(topic.name)
-            results = [await self._reply(decision) for decision in decisions]
-            for name in names.mine:
+            results = await self._replies(decisions, slices)
+            async for name in slices.over(names.mine):
                 await self._logs.wait_until_made(name)
             await self._logs.remove([result for result in results if isinstance(result, Topic)])
         return results
@@ -372,15 +400,15 @@ class ClusterCoordinator:
 
     async def _create_partitions(self, new: Sequence[NewPartitions], validate_only: bool) -> list[Topic | KafkaError]:
         rules = self._rules()
+        slices = Slices()
         try:
-            if self._runtime.machine is not None:
-                check_growth_size(self._runtime.machine, new)
+            if (machine := self._runtime.machine) is not None:
+                check_request_size(sum([growth_size(machine, growth) async for growth in slices.over(new)]))
         except KafkaError as error:
-            return [error for _ in new]
-        decisions = [
-            self._begin(partial(_growth, new=growth, rules=rules, validate_only=validate_only)) for growth in new
-        ]
-        results = [await self._reply(decision) for decision in decisions]
+            return [error] * len(new)
+        results = await self._decide_each(
+            (partial(_growth, new=growth, rules=rules, validate_only=validate_only) for growth in new), slices
+        )
         if not validate_only:
             grown = [
                 (result, range(result.partition_count, growth.total_count))
@@ -391,8 +419,9 @@ class ClusterCoordinator:
         return results
 
     async def _alter_configs(self, alterations: Sequence[Alteration], validate_only: bool) -> list[KafkaError | None]:
-        decisions = [self._begin(partial(_alteration, alteration, validate_only)) for alteration in alterations]
-        return [await self._reply(decision) for decision in decisions]
+        return await self._decide_each(
+            (partial(_alteration, alteration, validate_only) for alteration in alterations), Slices()
+        )
 
     async def _update_features(self, updates: Mapping[str, FeatureUpdate], validate_only: bool) -> None:
         result = await self._reply(self._begin(partial(self._feature_update, updates, validate_only)))

@@ -52,6 +52,9 @@ SERVED: Final[Mapping[str, int]] = {
 """The newest level of each feature that Ottla serves; 0 where none is named. A level is named here with the last of the
 APIs that it announces (a test says when), and from then on new clusters get it and old ones can be raised to it."""
 
+MOST_UPDATES: Final = 1000
+"""Features in one request: more than there will be."""
+
 MIN_INSYNC_REPLICAS: Final = "min.insync.replicas"
 
 
@@ -138,6 +141,9 @@ def decide_update(
     validate_only: bool,
 ) -> ClusterDecision:
     """Change levels, all or none. The reply is None, or KafkaError(INVALID_UPDATE_VERSION) with Kafka's words."""
+    if len(updates) > MOST_UPDATES:
+        text = f"The update failed for all features since one request may not change more than {MOST_UPDATES}."
+        return Decision(replies=[(promise, KafkaError(ErrorCode.INVALID_UPDATE_VERSION, text))])
     ordered = _in_javas_order(updates)
     proposed = {**machine.finalized_features, **{name: update.level for name, update in updates.items()}}
     for name in ordered:

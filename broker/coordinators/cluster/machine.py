@@ -129,6 +129,11 @@ class ClusterMachine:
         epochs = None if state.leader_epochs is None else dict(state.leader_epochs)
         return Topic(state.name, topic_id, state.partition_count, configs, epochs)
 
+    def partitions_of(self, name: str) -> int | None:
+        """How many partitions the topic of this name has; None if it does not exist."""
+        topic_id = self._ids.get(name)
+        return None if topic_id is None else self._topics[topic_id].partition_count
+
     def colliding_topic(self, name: str) -> str | None:
         """An existing topic whose name differs from `name` in dots and underscores only."""
         others = self._collisions.get(collision_key(name))

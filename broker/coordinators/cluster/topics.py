@@ -27,6 +27,10 @@ from kproto.schema.declare import Record
 MAX_RECORDS_PER_REQUEST: Final = 10_000
 """Topics, configs and partitions that one request may make (Kafka: QuorumController.MAX_RECORDS_PER_USER_OP)."""
 
+UNKNOWN_TOPIC: Final = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+UNKNOWN_TOPIC_ID: Final = KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
+"""Replies of which one request may get thousands; none has a traceback, which would keep the frames of its decision."""
+
 DEFAULT: Final = -1
 """In a request: "as the broker is configured"."""
 
@@ -89,7 +93,7 @@ def decide_creation(
     try:
         topic = _plan_topic(machine, new, topic_id, rules)
     except KafkaError as error:
-        return Decision(replies=[(promise, error)])
+        return Decision(replies=[(promise, error.with_traceback(None))])
     if validate_only:
         return Decision(replies=[(promise, topic)])
     records: list[Record] = [TopicRecord(name=topic.name, topic_id=topic_id)]
@@ -189,29 +193,24 @@ def _check_room(machine: ClusterMachine, additional: int, rules: TopicRules) -> 
         )
 
 
-def check_creation_size(new: Sequence[NewTopic], rules: TopicRules) -> None:
-    """Raise POLICY_VIOLATION when these topics together are too much for one request. Nothing is created then."""
-    records = 0
-    for topic in new:
-        count = rules.default_partitions if topic.partition_count == DEFAULT else topic.partition_count
-        records += 1 + len(topic.configs or ()) + (len(topic.assignments) or max(0, count))
-    _check_size(records)
+def creation_size(new: NewTopic, rules: TopicRules) -> int:
+    """Records that creating this topic takes."""
+    count = rules.default_partitions if new.partition_count == DEFAULT else new.partition_count
+    return 1 + len(new.configs or ()) + (len(new.assignments) or max(0, count))
 
 
-def check_growth_size(machine: ClusterMachine, new: Sequence[NewPartitions]) -> None:
-    """The same for partitions added to topics."""
-    records = 0
-    for growth in new:
-        topic = machine.topic(growth.topic)
-        if topic is not None:
-            records += max(0, growth.total_count - topic.partition_count)
-    _check_size(records)
+def growth_size(machine: ClusterMachine, new: NewPartitions) -> int:
+    """Records that these partitions take."""
+    present = machine.partitions_of(new.topic)
+    return 0 if present is None else max(0, new.total_count - present)
 
 
-def _check_size(records: int) -> None:
+def check_request_size(records: int) -> None:
+    """Raise POLICY_VIOLATION if this is too much for one request. Nothing of it is made then."""
     if records > MAX_RECORDS_PER_REQUEST:
         raise KafkaError(
-            ErrorCode.POLICY_VIOLATION, f"one request may not make {records} topics, configs and partitions at once"
+            ErrorCode.POLICY_VIOLATION,
+            f"one request may not make more than {MAX_RECORDS_PER_REQUEST} topics, configs and partitions",
         )
 
 
@@ -236,7 +235,7 @@ def decide_deletion(machine: ClusterMachine, topic_id: Uuid, promise: Promise[To
     """Delete one topic. The reply is the topic that was; KafkaError(UNKNOWN_TOPIC_ID) if there is none."""
     topic = machine.topic_by_id(topic_id)
     if topic is None:
-        return Decision(replies=[(promise, KafkaError(ErrorCode.UNKNOWN_TOPIC_ID))])
+        return Decision(replies=[(promise, UNKNOWN_TOPIC_ID)])
     return Decision([RemoveTopicRecord(topic_id=topic_id)], [(promise, topic)])
 
 
@@ -248,12 +247,12 @@ def decide_growth(
     Replies KafkaError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT, POLICY_VIOLATION.
     """
     topic = machine.topic(new.topic)
+    if topic is None:
+        return Decision(replies=[(promise, UNKNOWN_TOPIC)])
     try:
-        if topic is None:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         _check_growth(machine, topic, new, rules)
     except KafkaError as error:
-        return Decision(replies=[(promise, error)])
+        return Decision(replies=[(promise, error.with_traceback(None))])
     if validate_only:
         return Decision(replies=[(promise, topic)])
     added = range(topic.partition_count, new.total_count)

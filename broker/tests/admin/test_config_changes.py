@@ -11,7 +11,6 @@ from broker.admin.config_changes import (
     Operation,
     incremental,
     new_logger_levels,
-    repeated_resources,
     replacement,
 )
 from broker.config.loading import parse_config
@@ -127,11 +126,6 @@ def test_resources_that_cannot_be_altered(resource_type: int, name: str, code: E
     with pytest.raises(KafkaError) as refused:
         replacement(resource_type, name, [], BROKER_1)
     assert refused.value.code is code
-
-
-def test_a_resource_named_twice() -> None:
-    """Each mention of it is refused."""
-    assert repeated_resources([(2, "a"), (2, "b"), (4, "a"), (2, "a")]) == {(2, "a")}
 
 
 # --- topics

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
+from kproto.messages.describe_groups import DescribedGroup, DescribedGroupMember, DescribeGroupsResponse
 from kproto.messages.metadata import MetadataResponse, MetadataResponsePartition, MetadataResponseTopic
 from kproto.messages.offset_fetch import (
     OffsetFetchResponse,
@@ -13,6 +14,7 @@ from kproto.messages.offset_fetch import (
 )
 from kproto.schema.compile import Buffer, encode, encode_in_pieces, encode_within
 from kproto.schema.declare import SharedArray
+from kproto.schema.encoding import ELEMENT_BYTES
 from kproto.tests.arbitrary_messages import VERSIONS, filled, joined
 
 
@@ -49,7 +51,7 @@ def test_a_message_is_encoded_in_one_go_as_long_as_it_has_few_elements() -> None
 
 
 def test_a_shared_array_of_a_large_message_is_kept() -> None:
-    """Pieces fill the cache of a shared array as one go does; from then on its elements count for nothing."""
+    """Pieces fill the cache of a shared array as one go does; from then on its bytes count, not its elements."""
     shared = SharedArray(MetadataResponsePartition(partition_index=number) for number in range(5_000))
 
     def reply(partitions: list[MetadataResponsePartition]) -> MetadataResponse:
@@ -57,4 +59,25 @@ def test_a_shared_array_of_a_large_message_is_kept() -> None:
 
     assert encode_within(reply(shared), 12, 4_096) is None
     assert whole(encode_in_pieces(reply(shared), 12)) == joined(reply(list(shared)), 12)
-    assert encode_within(reply(shared), 12, 4_096) == encode(reply(list(shared)), 12)
+    size = len(joined(reply(shared), 12))
+    assert encode_within(reply(shared), 12, size // ELEMENT_BYTES + 3) == encode(reply(list(shared)), 12)
+    assert encode_within(reply(shared), 12, size // ELEMENT_BYTES - 100) is None
+
+
+def test_long_strings_count_as_several_elements() -> None:
+    """A thousand elements of a megabyte each are no small reply."""
+    member = DescribedGroupMember(member_metadata=bytes(1 << 20))
+    reply = DescribeGroupsResponse(groups=[DescribedGroup(members=[member])] * 3)
+    assert encode_within(reply, 5, 3 * (1 << 20) // ELEMENT_BYTES) is None
+    assert encode_within(reply, 5, 3 * (1 << 20) // ELEMENT_BYTES + 6) == encode(reply, 5)
+
+
+def test_long_strings_are_not_copied_into_pieces() -> None:
+    """They are pieces by themselves, however many of them there are."""
+    metadata = bytes(1 << 20)
+    reply = DescribeGroupsResponse(
+        groups=[DescribedGroup(members=[DescribedGroupMember(member_metadata=metadata)])] * 9
+    )
+    pieces = list(encode_in_pieces(reply, 5))
+    assert [piece for piece in pieces if piece is metadata] == [metadata] * 9
+    assert whole(pieces) == joined(reply, 5)

@@ -17,9 +17,10 @@ from broker.coordinators.cluster.topics import (
     NewPartitions,
     NewTopic,
     TopicRules,
-    check_creation_size,
-    check_growth_size,
+    check_request_size,
+    creation_size,
     decide_creation,
+    growth_size,
 )
 from broker.tests.coordinators.cluster.decided import NODE, NOW, RULES, Cluster, id_of
 from kproto.errors import ErrorCode, KafkaError, UnsupportedVersion
@@ -130,16 +131,13 @@ def test_the_cluster_has_room_for_so_many_partitions() -> None:
 
 def test_one_request_makes_so_many_records() -> None:
     """Kafka: 10,000 records in one request, topics and configs and partitions counted."""
-    check_creation_size([NewTopic("t", 9_999, 1)], RULES)
-    refused(ErrorCode.POLICY_VIOLATION, lambda: check_creation_size([NewTopic("t", 10_000, 1)], RULES))
-    refused(
-        ErrorCode.POLICY_VIOLATION,
-        lambda: check_creation_size([NewTopic("t", 5_000, 1), NewTopic("u", 5_000, 1)], RULES),
-    )
+    check_request_size(creation_size(NewTopic("t", 9_999, 1), RULES))
+    refused(ErrorCode.POLICY_VIOLATION, lambda: check_request_size(creation_size(NewTopic("t", 10_000, 1), RULES)))
     cluster = Cluster()
     cluster.create("t", 2, 1)
-    check_growth_size(cluster.machine, [NewPartitions("t", 10_002)])
-    refused(ErrorCode.POLICY_VIOLATION, lambda: check_growth_size(cluster.machine, [NewPartitions("t", 10_003)]))
+    check_request_size(growth_size(cluster.machine, NewPartitions("t", 10_002)))
+    assert growth_size(cluster.machine, NewPartitions("t", 10_003)) == 10_001
+    assert growth_size(cluster.machine, NewPartitions("unknown", 10_003)) == 0
 
 
 # --- deletion and growth
