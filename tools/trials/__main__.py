@@ -16,6 +16,7 @@ VERBS: dict[str, Verb] = {
     "exchange-test": Verb("tools.trials.kafka_exchange.command:main", "move data to Kafka on disk and back"),
     "bench": Verb("tools.trials.benchmark.command:main", "measure the broker, side by side with Kafka"),
     "bench-compaction": Verb("tools.trials.benchmark.compaction:main", "measure compaction, and what producers feel"),
+    "bench-small-logs": Verb("tools.trials.benchmark.small_logs:main", "measure the compaction of many small logs"),
     "kill-test": Verb("tools.trials.kill_test.command:main", "kill the broker, check every acknowledgement"),
     "crash-test": Verb("tools.trials.crash_test.command:main", "play power cuts, disk errors, rot; count losses"),
     "abuse": Verb("tools.trials.abuse.command:main", "attack a broker, and measure what another client feels"),
