@@ -32,6 +32,7 @@ from broker.fetching.sessions import FetchSessions
 from broker.network.connection import leaf
 from broker.network.connections import Connections
 from broker.network.listener import SYSTEM_CHOOSES, Listener, ListenError
+from broker.observe.garbage import search_now_and_then
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
@@ -93,6 +94,7 @@ async def serve(
                 async with trio.open_nursery() as serving:
                     server = Connections(services, listeners, serving)
                     trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
+                    background.start_soon(search_now_and_then)
                     # From before the ready line on: who reads it may at once ask for a stop.
                     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                         server.start()

@@ -61,7 +61,7 @@ class Turns(trio.abc.Instrument):
     ) -> None:
         self._wall = wall
         self._processor = processor
-        self._began = 0.0
+        self._began = float("inf")  # no turn has begun: the one that adds the instrument is not measured
         self._sampled_at = float("-inf")
         self._sample = 0.0
         self._descriptions: dict[trio.lowlevel.Task, Description] = {}

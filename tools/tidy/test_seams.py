@@ -42,6 +42,7 @@ DOORS: dict[str, set[str]] = {
     "storage/seams/pacing.py": {"time"},
     "storage/seams/slices.py": {"time"},
     "broker/observe/turns.py": {"time"},
+    "broker/observe/garbage.py": {"time"},
     "broker/network/listener.py": {"network", "environment"},
 }
 
