@@ -1,1 +1,2 @@
-"""Tools for testing what is built on the broker's contracts: a log that fails on command, handlers' surroundings."""
+"""Tools for testing what is built on the broker's contracts: handlers' surroundings, logs that fail on command, long
+lists."""

@@ -33,7 +33,7 @@ from storage.engine import LogStore
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import Clock, SystemClock
 from storage.seams.entropy import Entropy, SeededEntropy
-from storage.seams.offload import InlineOffload
+from storage.seams.offload import InlineOffload, Offload
 
 
 class World:
@@ -92,6 +92,7 @@ async def world(
     store: LogStore | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
+    offload: Offload | None = None,
     groups: bool = False,
 ) -> AsyncIterator[World]:
     """A World that lives as long as the block. `groups=True` starts the group coordinator too."""
@@ -106,7 +107,7 @@ async def world(
             config=cluster.config,
             clock=clock,
             entropy=entropy,
-            offload=InlineOffload(),
+            offload=offload or InlineOffload(),
             store=store,
             cluster=cluster,
             groups=cast(Any, None),

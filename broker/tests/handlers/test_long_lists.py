@@ -1,0 +1,94 @@
+"""No list in a request holds the event loop: each array of each API that is served, with thousands of elements.
+
+The requests are made from the declarations (`broker/testing/long_lists.py`) and go through a connection, so a new API
+is tried by being there. `ENTRIES` are a tenth of what the decoder takes: enough to show a loop that does not give way.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from broker.context import Peer
+from broker.handlers import HANDLERS, SERVED_VERSIONS
+from broker.network.connection import Connection, Surroundings
+from broker.network.dispatch import Dispatcher
+from broker.network.watch import Watch
+from broker.observe.turns import LONGEST_SECONDS
+from broker.testing.contexts import World, world
+from broker.testing.long_lists import arrays_of, filled
+from broker.testing.transports import MemoryTransport
+from kproto.connection import frame_buffers
+from kproto.framing import BufferPool
+from kproto.headers import write_request_header
+from kproto.messages import request_type
+from kproto.messages.find_coordinator import FindCoordinatorRequest
+from kproto.schema.compile import encode
+from kproto.schema.declare import Request
+from storage.seams.logging import RateLimitedLogger, get_logger
+from storage.seams.offload import ThreadOffload
+
+ENTRIES = 20_000
+
+PRODUCE, FETCH = 0, 1
+
+
+@pytest.fixture(autouse=True)
+def _no_searches() -> Iterator[None]:
+    """The process of the tests holds a million objects, and a search for cycles would be blamed on whatever runs."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def framed(request: Request, version: int) -> bytes:
+    """A request as bytes."""
+    header = write_request_header(request.api_key, version, 7, "client", version >= request.flexible_version)
+    return b"".join(bytes(part) for part in frame_buffers(header, encode(request, version)))
+
+
+async def answer(w: World, data: bytes) -> int:
+    """Bytes of the reply to a request, over a connection of its own."""
+    transport = MemoryTransport()
+    log = RateLimitedLogger(get_logger(__name__), trio.current_time)
+    around = Surroundings(Watch(trio.current_time()), BufferPool(), log)
+    connection = Connection(transport, Peer("192.0.2.1", 50_000), w.services, Dispatcher(w.services), around)
+    transport.deliver(data)
+    transport.end()
+    await connection.serve()
+    return len(transport.sent_bytes)
+
+
+@pytest.mark.parametrize("api_key", [key for key in HANDLERS if key not in (PRODUCE, FETCH)])
+def test_a_long_list_holds_up_no_other_client(api_key: int) -> None:
+    """Not for longer than 20 ms of the processor's time, whether the elements are equal or all different.
+
+    Produce and Fetch are not tried here: their first phase takes its partitions in one go, so that it keeps its place
+    in the order.
+    """
+    request, version = request_type(api_key), SERVED_VERSIONS[api_key][1]
+    found: dict[str, float] = {}
+
+    async def ask() -> None:
+        async with world(groups=True, offload=ThreadOffload()) as w:
+            await w.ask(FindCoordinatorRequest(coordinator_keys=["lists"]), 4)
+            for path in arrays_of(request, version):
+                for equal in (True, False):
+                    await answer(w, framed(filled(request, version, path, equal, 1), version))  # imports, compilation
+                    data = framed(filled(request, version, path, equal, ENTRIES), version)
+                    turns = w.services.turns = type(w.services.turns)()
+                    trio.lowlevel.add_instrument(turns)
+                    await trio.lowlevel.checkpoint()
+                    assert await answer(w, data) > 0
+                    await trio.lowlevel.checkpoint()
+                    trio.lowlevel.remove_instrument(turns)
+                    if turns.statistics().too_long:
+                        words = "equal" if equal else "different"
+                        found[f"{'.'.join(field.name for field in path)}, {words}"] = turns.statistics().longest_ms
+
+    trio.run(ask)
+    assert not found, f"milliseconds, of {1000 * LONGEST_SECONDS} at most"
