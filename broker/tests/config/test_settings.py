@@ -73,7 +73,7 @@ def test_defaults_are_for_people() -> None:
     assert default.log_dirs == ("ottla-data",)
     assert default.data_directory == "ottla-data"
     assert default.auto_create_topics_enable
-    assert default.group_initial_rebalance_delay_ms == 0
+    assert default.group_initial_rebalance_delay_ms == 100
     assert default.offsets_topic_replication_factor == 1
     assert default.ottla_ack_fsync
     assert not default.memory

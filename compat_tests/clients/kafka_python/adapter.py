@@ -193,10 +193,10 @@ class KafkaPythonConsumer(Consumer):
         ]
 
     def _join_again_if_forgotten(self) -> None:
-        """kafka-python 3.0 forgets a join whose SyncGroup is answered after one poll gave up and before the next looks.
+        """kafka-python 3.0 forgets a join that began because metadata came, if a poll ends before SyncGroup's answer.
 
-        The answer clears the need to join, and with it the next poll's reason to take up what was assigned: the member
-        stays in its group, reading nothing, until something else makes it join. That is something else.
+        Making the assignment clears the need to join, and with it the next poll's reason to take up what is assigned:
+        the member stays in its group, reading nothing, until something else makes it join. This is something else.
         """
         coordinator = self._client._coordinator
         if coordinator is not None and not coordinator.rejoin_needed:
