@@ -348,29 +348,46 @@ class ClusterCoordinator:
         return reply
 
     async def _create_topics(self, new: Sequence[NewTopic], validate_only: bool) -> list[Topic | KafkaError]:
-        await self._logs.wait_until_removed(topic.name for topic in new)
         rules = self._rules()
         slices = Slices()
         try:
             check_request_size(sum([creation_size(topic, rules) async for topic in slices.over(new)]))
         except KafkaError as error:
             return [error] * len(new)
-        decisions = []
-        with self._logs.making() as names:
-            async for topic in slices.over(new):
-                topic_id = self._unused_topic_id()
-                create = partial(_creation, new=topic, topic_id=topic_id, rules=rules, validate_only=validate_only)
-                decisions.append(self._begin(create))
-                if self._decided_topic(topic_id) is not None:
-                    names.add(topic.name)
-            results = await self._replies(decisions, slices)
-            created = [result for result in results if isinstance(result, Topic) and not validate_only]
-            await self._logs.make(created, [topic.partitions for topic in created])
-        async for topic, result in slices.over(zip(new, results, strict=True)):
-            if isinstance(result, KafkaError):
+        results: dict[int, Topic | KafkaError] = {}
+        while len(results) < len(new):
+            await self._logs.wait_until_removed(new[place].name for place in range(len(new)) if place not in results)
+            await self._create_free(new, results, rules, slices, validate_only)
+        async for place, topic in slices.over(enumerate(new)):
+            if isinstance(results[place], KafkaError):
                 # Another request may be making it at this moment: the refusal is true once it is made.
                 await self._logs.wait_until_made(topic.name)
-        return results
+        return [results[place] for place in range(len(new))]
+
+    async def _create_free(
+        self,
+        new: Sequence[NewTopic],
+        results: dict[int, Topic | KafkaError],
+        rules: TopicRules,
+        slices: Slices,
+        validate_only: bool,
+    ) -> None:
+        """Create those that have no result yet, and whose names no deletion has taken hold of between two slices: it
+        may wait for what is being made here, so that it is not waited for here."""
+        decisions: dict[int, Promise[Topic] | KafkaError] = {}
+        with self._logs.making() as names:
+            async for place, topic in slices.over(enumerate(new)):
+                if place in results or self._logs.is_being_removed(topic.name):
+                    continue
+                topic_id = self._unused_topic_id()
+                create = partial(_creation, new=topic, topic_id=topic_id, rules=rules, validate_only=validate_only)
+                decisions[place] = self._begin(create)
+                if self._decided_topic(topic_id) is not None:
+                    names.add(topic.name)
+            replies = await self._replies(list(decisions.values()), slices)
+            results.update(zip(decisions, replies, strict=True))
+            created = [reply for reply in replies if isinstance(reply, Topic) and not validate_only]
+            await self._logs.make(created, [topic.partitions for topic in created])
 
     async def _delete_topics(self, topic_ids: Sequence[Uuid]) -> list[Topic | KafkaError]:
         decisions = []

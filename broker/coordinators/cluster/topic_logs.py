@@ -70,6 +70,10 @@ class TopicLogs:
         while removals := [event for name in names if (event := self._being_removed.get(name)) is not None]:
             await removals[0].wait()
 
+    def is_being_removed(self, name: str) -> bool:
+        """Whether logs of a topic of this name are being removed."""
+        return name in self._being_removed
+
     def removals(self) -> list[trio.Event]:
         """What to wait for until everything that is being removed now has been removed."""
         return list(self._being_removed.values())

@@ -28,6 +28,7 @@ from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import format_uuid
 from storage.engine import LogStore, WrongEnd
 from storage.memory.engine import MemoryStore
+from storage.seams import slices
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SeededEntropy
 
@@ -225,6 +226,37 @@ async def test_a_name_is_used_again_only_when_its_old_logs_are_gone() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert created[0].topic_id != old.topic_id
         assert host.logs() == {("t", 0), ("other", 0)}
+
+
+async def test_a_deletion_between_two_slices_of_a_creation_keeps_the_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K3: a long request gives way between its topics, so the wait for removals before the first is not enough. The
+    deletion may itself wait for a topic that the creation has made: neither waits for the other forever."""
+    async with running() as host, trio.open_nursery() as nursery:
+        [old] = await host.create("t")
+        monkeypatch.setattr(slices, "SLICE_SECONDS", 0)
+        host.store.deletions = Gate()
+        created: list[Topic] = []
+        others = [f"other{number}" for number in range(20)]
+
+        async def create() -> None:
+            created.extend(await host.create(*others, "t", "last"))
+
+        async def delete() -> None:
+            while others[0] not in host.names():
+                await trio.lowlevel.checkpoint()
+            other = host.coordinator.image.topics[others[0]]
+            await host.coordinator.delete_topics([old.topic_id, other.topic_id])
+
+        nursery.start_soon(create)
+        nursery.start_soon(delete)
+        await trio.testing.wait_all_tasks_blocked()
+        assert host.names() == {*others[1:], "last"}
+        assert created == []
+        host.store.deletions.opened.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert {topic.name for topic in created} == {*others, "t", "last"}
+        assert created[len(others)].topic_id != old.topic_id
+        assert host.logs() == {(name, 0) for name in (*others[1:], "t", "last")}
 
 
 async def test_creating_and_deleting_in_a_storm_leaves_what_the_log_says() -> None:
