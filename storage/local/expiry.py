@@ -77,7 +77,9 @@ class Expiry:
                 self._schedule.expiry[key] = NEVER  # until something is appended
                 continue
             with contextlib.suppress(KafkaError):  # one that cannot be opened is offline, and has said so
-                face = catalog.log(spec)
+                face = catalog.look_up(spec)
+                if face is None:
+                    continue
                 was_closed = face.opened is None
                 logs.append((face, face.open()))
                 if was_closed:

@@ -77,6 +77,26 @@ async def test_new_settings_count_at_once(place: Place) -> None:
         assert log.log_start_offset == 5
 
 
+async def test_a_topic_may_be_deleted_and_made_again_meanwhile(place: Place) -> None:
+    """A round over many logs takes time, and what it was told of may be another topic's by then: that one is not
+    opened by the old id, which would set its log aside."""
+    old, new = spec("t", generation=1), spec("t", generation=2)
+    async with place.open() as store:
+        log = store.log(old)
+        await append(log, batch(b"old"))
+        await store.delete_logs([old])
+        await store.create_logs([new])
+        await append(store.log(new), batch(b"new"))
+        logs = len(store.catalog)
+        await store.expiry.apply(lambda: [old])
+        assert len(store.catalog) == logs
+        assert (place.path / "t-0").exists() and not list(place.path.glob("*-stray"))
+        await store.delete_logs([new])
+        await store.expiry.apply(lambda: [old, new])
+        assert len(store.catalog) == logs - 1
+        assert not (place.path / "t-0").exists()
+
+
 async def test_a_compacted_log_keeps_everything(place: Place) -> None:
     """Without `delete` among its policies nothing expires."""
     async with place.open() as store:
