@@ -153,7 +153,10 @@ class Cleaner:
         for face, verdict in await self._prepared(cleanings):
             cleaned += await self._clean(face, verdict, bench)
         if cleaned:
-            await self._volume.write_clean_offsets()
+            try:
+                await self._volume.write_clean_offsets()
+            except OSError as error:
+                self._log.error("where logs are clean could not be written", reason=str(error))
         return cleaned
 
     async def _prepared(self, cleanings: list[tuple[LocalLog, Verdict]]) -> list[tuple[LocalLog, Verdict]]:

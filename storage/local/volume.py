@@ -94,6 +94,13 @@ class Volume:
     async def write_recovery_points(self) -> None:
         """Bring the recovery points to disk, and begin another list of dirty logs. Raises OSError."""
         self._points_changed = False
+        try:
+            await self._begin_recovery_points()
+        except BaseException:
+            self._points_changed = True  # the next to rely on them has to write them
+            raise
+
+    async def _begin_recovery_points(self) -> None:
         async with self.checkpointing:
             # From here on it is remembered which logs are touched. Of the others those that are synced end where their
             # recovery points, noted now or later, say.

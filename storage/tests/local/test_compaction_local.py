@@ -25,7 +25,7 @@ from storage.store_settings import CleanerSettings, StoreSettings
 from storage.testing.disks.faulty import FaultyDisk
 from storage.testing.keyed_batches import contents, keyed, produced
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, as_batch, content, spec, whole_batches
-from storage.tests.local.local_lab import Place, append, log_of, read_all, same_topic
+from storage.tests.local.local_lab import HurriedDisk, Place, append, log_of, read_all, same_topic
 
 HOUR = 3_600_000
 SETTINGS: dict[str, Any] = {
@@ -629,6 +629,37 @@ async def test_many_logs_share_what_is_costly(place: Place, monkeypatch: pytest.
         assert apart.opened == 1
         assert written == {"write_recovery_points": 1, "write_clean_offsets": 1}
         assert len(store.data.clean_offsets) == 10
+
+
+async def test_a_checkpoint_that_cannot_be_written_costs_work_and_nothing_else(place: Place) -> None:
+    """The logs are clean all the same; the next cleaning writes it, and a crash before costs work."""
+    disk = FaultyDisk(HurriedDisk())
+    async with place.open(disk) as store:
+        log = log_of(store, **SETTINGS)
+        await fill(log)
+        disk.fail("write_file_atomically", errno.EMFILE, path=checkpoints.CLEANER_OFFSETS, times=1)
+        assert await store.cleaner.clean_due() == 1
+        assert store.cleaner.uncleanable == []
+        await fill(log)
+        assert await store.cleaner.clean_due() == 1
+    clean = checkpoints.decode_offsets((place.path / checkpoints.CLEANER_OFFSETS).read_bytes())
+    assert clean is not None and clean[log.key] == store.data.clean_offsets[log.key]
+
+
+async def test_recovery_points_that_could_not_be_written_are_written_before_a_cleaning(place: Place) -> None:
+    """L19, also when the checkpoint before it failed: that is not taken for written."""
+    disk = FaultyDisk(HurriedDisk())
+    async with place.open(disk) as store:
+        log = log_of(store, **SETTINGS)
+        await fill(log)
+        active = log.open().segments[-1].base_offset
+        await store.upkeep.sync_dirty()
+        disk.fail("write_file_atomically", errno.EMFILE, path=checkpoints.RECOVERY_POINTS, times=1)
+        with pytest.raises(OSError, match="injected"):
+            await store.volume.write_recovery_points()
+        assert await store.cleaner.clean_due() == 1
+        points = checkpoints.decode_offsets((place.path / checkpoints.RECOVERY_POINTS).read_bytes())
+        assert points is not None and points[log.key] >= active
 
 
 async def test_a_workshop_that_died_is_replaced_for_the_next_log(place: Place) -> None:
