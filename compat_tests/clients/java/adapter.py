@@ -24,13 +24,21 @@ def prepare() -> None:
     """Fetch the jars and compile the worker. Raises OSError, SubprocessError."""
     CLASSES.mkdir(parents=True, exist_ok=True)
     if "OTTLA_KAFKA_JARS" not in os.environ:
-        pom = str(HERE / "pom.xml")
-        words = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={JARS}"]
-        maven = ["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", pom]
-        subprocess.run([*maven, *words], check=True, timeout=PREPARING)
+        fetch_jars(HERE / "pom.xml", JARS)
     compiler = ["javac", "-nowarn", "-cp", class_path(), "-d", str(CLASSES)]
     subprocess.run([*compiler, str(HERE / "Worker.java")], check=True, timeout=PREPARING)
     built(CLASSES / "Worker.class", *SOURCES)
+
+
+def fetch_jars(pom: Path, folder: Path) -> None:
+    """Fill a folder with what a pom.xml names, and with nothing else: of two versions of a jar either may be loaded."""
+    coming = folder.with_name(folder.name + ".coming")
+    shutil.rmtree(coming, ignore_errors=True)
+    words = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={coming}"]
+    maven = ["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", str(pom)]
+    subprocess.run([*maven, *words], check=True, timeout=PREPARING)
+    shutil.rmtree(folder, ignore_errors=True)
+    coming.rename(folder)
 
 
 def class_path() -> str:

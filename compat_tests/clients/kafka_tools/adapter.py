@@ -11,8 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from compat_tests.clients.java.adapter import jar_version
-from compat_tests.clients.worker import BUILT, PREPARING
+from compat_tests.clients.java.adapter import fetch_jars, jar_version
+from compat_tests.clients.worker import BUILT
 
 JARS = BUILT / "kafka_tools" / "jars"
 # The classes behind the familiar scripts.
@@ -36,10 +36,7 @@ CLASSES = {
 def prepare() -> None:
     """Fetch the jars. Raises OSError, SubprocessError."""
     if "OTTLA_KAFKA_TOOLS_JARS" not in os.environ:
-        pom = str(Path(__file__).parent / "pom.xml")
-        words = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={JARS}"]
-        maven = ["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "-f", pom]
-        subprocess.run([*maven, *words], check=True, timeout=PREPARING)
+        fetch_jars(Path(__file__).parent / "pom.xml", JARS)
 
 
 class Tools:
