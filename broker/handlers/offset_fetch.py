@@ -15,7 +15,7 @@ Internally every version is one list of groups; versions 1-7 are its first eleme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.groups import CommittedOffset
@@ -49,8 +49,8 @@ async def handle(request: OffsetFetchRequest, ctx: RequestContext) -> OffsetFetc
     """Look each group up; one that cannot be looked up has its error."""
     slices = Slices()
     asked = _groups(request, ctx.api_version)
-    committed = await ctx.groups.committed([wanted.group_id async for wanted in slices.over(asked)])
     answers = _Answers(ctx, slices)
+    committed = await ctx.groups.committed(await answers.places(asked))
     groups = [await answers.group(wanted, committed[wanted.group_id]) async for wanted in slices.over(asked)]
     if ctx.api_version >= FIRST_WITH_MANY_GROUPS:
         return OffsetFetchResponse(groups=groups)
@@ -111,6 +111,30 @@ class _Answers:
         self._slices = slices
         self._whole: dict[str, OffsetFetchResponseGroup] = {}
 
+    async def places(self, asked: Sequence[OffsetFetchRequestGroup]) -> dict[str, Collection[TopicPartition] | None]:
+        """The partitions to look up in each group, or None for all that it has."""
+        places: dict[str, dict[TopicPartition, None] | None] = {}
+        async for wanted in self._slices.over(asked):
+            if wanted.topics is None:
+                places[wanted.group_id] = None
+                continue
+            found = places.setdefault(wanted.group_id, {})
+            if found is None:
+                continue
+            async for topic in self._slices.over(wanted.topics):
+                if (known := self._topic(topic)) is not None:
+                    async for index in self._slices.over(topic.partition_indexes):
+                        found[TopicPartition(known.name, index)] = None
+        return {
+            group_id: None if found is None else found.keys()
+            async for group_id, found in self._slices.over(places.items())
+        }
+
+    def _topic(self, wanted: OffsetFetchRequestTopics) -> Topic | None:
+        found: Topic | None
+        found = self._image.topic_by_id(wanted.topic_id) if self._by_id else self._image.topics.get(wanted.name)
+        return found
+
     async def group(
         self, wanted: OffsetFetchRequestGroup, committed: Mapping[TopicPartition, CommittedOffset] | KafkaError
     ) -> OffsetFetchResponseGroup:
@@ -143,8 +167,7 @@ class _Answers:
     async def _asked(
         self, wanted: OffsetFetchRequestTopics, committed: Mapping[TopicPartition, CommittedOffset]
     ) -> OffsetFetchResponseTopics:
-        topic: Topic | None
-        topic = self._image.topic_by_id(wanted.topic_id) if self._by_id else self._image.topics.get(wanted.name)
+        topic = self._topic(wanted)
         error = ErrorCode.UNKNOWN_TOPIC_ID if self._by_id and topic is None else ErrorCode.NONE
         answer = OffsetFetchResponseTopics(
             name=wanted.name if topic is None else topic.name, topic_id=wanted.topic_id, partitions=[]

@@ -29,7 +29,7 @@ from broker.coordinators.cluster.image import CONSUMER_OFFSETS
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.machine import GroupsMachine
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
-from broker.coordinators.groups.records import GroupRecord
+from broker.coordinators.groups.records import GroupRecord, text_size
 from broker.coordinators.groups.settings import GroupSettings
 from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
@@ -42,6 +42,7 @@ from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
 from kproto.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse
 from kproto.messages.list_groups import ListedGroup
 from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+from kproto.primitives import MAX_STRING
 from storage.engine import LogStore, PartitionLog
 from storage.seams.clock import Instant
 from storage.seams.slices import Slices
@@ -53,6 +54,12 @@ if TYPE_CHECKING:
     from storage.seams.entropy import Entropy
 
 T = TypeVar("T")
+
+AT_ONCE_BYTES: Final = 4 << 20
+OFFSET_RECORD_FIXED: Final = 400
+"""More than the record of an offset takes beside the group's id and the metadata, with a topic's name."""
+BYTES_OF_A_CHARACTER: Final = 4
+"""In UTF-8, at most."""
 
 AT_ONCE: Final = 500
 """Offsets or members that one decision changes: so many records take a few milliseconds to encode and replay."""
@@ -154,7 +161,7 @@ class GroupCoordinator:
         self, group_id: str, member: CommittingMember, commits: Sequence[OffsetToCommit], retention: int
     ) -> list[ErrorCode]:
         """Commit offsets of partitions that exist; a code for each, also where the member may not commit."""
-        parts = list(_parts(commits))
+        parts = list(_parts(commits, _at_once(group_id, max((len(commit.metadata) for commit in commits), default=0))))
         found = await self.shards.decide_many(
             (group_id, partial(_commit, group_id=group_id, member=member, commits=part, retention=retention))
             for part in parts
@@ -165,19 +172,24 @@ class GroupCoordinator:
         return codes
 
     async def committed(
-        self, group_ids: Iterable[str]
+        self, wanted: Mapping[str, Collection[TopicPartition] | None]
     ) -> dict[str, Mapping[TopicPartition, CommittedOffset] | KafkaError]:
-        """What each of these groups has committed, or why that is not known. Of what was committed for topics that do
-        not exist any more, `CommittedOffset.is_of` tells."""
-        return await self.shards.look_at_many(group_ids, GroupsMachine.committed)
+        """What each of these groups has committed, for these partitions at least, or None: for all; or why that is not
+        known. Of what was committed for topics that do not exist any more, `CommittedOffset.is_of` tells."""
+
+        def look(machine: GroupsMachine, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
+            return machine.committed(group_id, wanted[group_id])
+
+        return await self.shards.look_at_many(wanted, look)
 
     async def delete_offsets(self, group_id: str, places: Sequence[TopicPartition]) -> list[ErrorCode]:
         """Forget offsets of partitions that exist; a code for each. Raises KafkaError if the group does not let it.
 
         The group is looked at even if `places` is empty.
         """
+        at_once = _at_once(group_id, 0)
         found = await self.shards.decide_many(
-            (group_id, partial(_delete_offsets, group_id=group_id, places=part)) for part in _parts(places)
+            (group_id, partial(_delete_offsets, group_id=group_id, places=part)) for part in _parts(places, at_once)
         )
         codes: list[ErrorCode] = []
         for reply in found:
@@ -199,14 +211,17 @@ class GroupCoordinator:
 
     async def delete_groups(self, group_ids: Sequence[str]) -> dict[str, ErrorCode]:
         """Delete empty groups and all they have committed."""
-        once = dict.fromkeys(group_ids)
-        found = await self.shards.decide_many(
-            (group_id, partial(_delete_group, group_id=group_id)) for group_id in once
-        )
-        return {
-            group_id: reply.code if isinstance(reply, KafkaError) else reply[0]
-            async for group_id, reply in Slices().over(zip(once, found, strict=True))
-        }
+        codes: dict[str, ErrorCode | None] = dict.fromkeys(group_ids)
+        left = list(codes)
+        slices = Slices()
+        while left:
+            found = await self.shards.decide_many(
+                (group_id, partial(_delete_group, group_id=group_id)) for group_id in left
+            )
+            async for group_id, reply in slices.over(zip(left, found, strict=True)):
+                codes[group_id] = reply.code if isinstance(reply, KafkaError) else reply[0]
+            left = [group_id async for group_id in slices.over(left) if codes[group_id] is None]
+        return {group_id: code async for group_id, code in slices.over(codes.items()) if code is not None}
 
     # --- topics that come and go
 
@@ -233,10 +248,17 @@ class GroupCoordinator:
         await self.shards.decide_in_each(lambda machine, now, promise: machine.decide_forget_topics(gone, now, promise))
 
 
-def _parts(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut into parts of `AT_ONCE`; nothing is one part, too."""
-    for start in range(0, max(1, len(things)), AT_ONCE):
-        yield things[start : start + AT_ONCE]
+def _parts(things: Sequence[T], at_once: int = AT_ONCE) -> Iterator[Sequence[T]]:
+    """Cut into parts; nothing is one part, too."""
+    for start in range(0, max(1, len(things)), at_once):
+        yield things[start : start + at_once]
+
+
+def _at_once(group_id: str, characters: int) -> int:
+    """How many records of offsets make one decision: `AT_ONCE`, fewer if they are large, so that each fits into a
+    batch. The longest metadata has so many characters."""
+    largest = OFFSET_RECORD_FIXED + text_size(group_id) + min(characters * BYTES_OF_A_CHARACTER, MAX_STRING)
+    return min(AT_ONCE, max(1, AT_ONCE_BYTES // largest))
 
 
 # What requests want of a machine, with the arguments of a decision in front.
@@ -280,6 +302,6 @@ def _delete_offsets(
 
 
 def _delete_group(
-    machine: GroupsMachine, now: Instant, promise: Promise[list[ErrorCode]], *, group_id: str
+    machine: GroupsMachine, now: Instant, promise: Promise[list[ErrorCode | None]], *, group_id: str
 ) -> Decision[GroupRecord]:
     return machine.decide_delete_groups([group_id], now, promise)

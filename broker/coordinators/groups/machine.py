@@ -13,9 +13,8 @@ machine asks of any of them is in `group.py`. A further kind of group is a folde
 case for its records in `replay`, and the `decide_*` of its members' requests.
 
 A deadline decision handles what is due until it has something to write; the runtime asks again at once. So each
-decision starts from a state that is wholly replayed, and no batch grows beyond `expiry_batch` tombstones. Should they
-not be written, the disk being full, the same will be found again: offsets and topics to forget are looked for anew each
-time, and until nothing is found.
+decision starts from a state that is wholly replayed. What is forgotten by age, or with its topic, is searched for in
+steps (`forgetting.py`), whose time and batches are bounded.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ from broker.coordinators.groups.decision import (
     Timer,
     TimerName,
 )
+from broker.coordinators.groups.forgetting import ExpiryWalk, PurgeWalk, Room, forget_group
 from broker.coordinators.groups.group import Group, GroupKind
 from broker.coordinators.groups.offsets import (
     CommittedOffset,
     CommittedOffsets,
     OffsetToCommit,
     commit_record,
-    expired_offsets,
     forget_record,
 )
 from broker.coordinators.groups.records import (
@@ -80,6 +79,8 @@ class GroupsMachine:
         self._classic = ClassicProtocol(settings, entropy, self._deadlines)
         self._kinds: Mapping[str, GroupKind[Any]] = {CLASSIC: self._classic}
         self._deleted_topics: dict[tuple[str, Uuid], None] = {}
+        self._expiry: ExpiryWalk | None = None
+        self._purge: PurgeWalk | None = None
 
     # --- members
 
@@ -207,9 +208,12 @@ class GroupsMachine:
             return ErrorCode.GROUP_ID_NOT_FOUND if member.api_version >= 9 else ErrorCode.ILLEGAL_GENERATION
         return ErrorCode.NONE if len(self._groups) < self._settings.max_groups else ErrorCode.POLICY_VIOLATION
 
-    def committed(self, group_id: str) -> dict[TopicPartition, CommittedOffset]:
-        """What a group has committed; nothing for a group that is not known."""
-        return dict(self._offsets.of(group_id))
+    def committed(
+        self, group_id: str, places: Collection[TopicPartition] | None = None
+    ) -> Mapping[TopicPartition, CommittedOffset]:
+        """What a group has committed until now, at least for these partitions; nothing for a group that is not
+        known."""
+        return self._offsets.of(group_id).copy(places)
 
     def decide_delete_offsets(
         self, group_id: str, places: Sequence[TopicPartition], now: Instant, promise: Promise[list[ErrorCode]]
@@ -268,11 +272,13 @@ class GroupsMachine:
         return [each for each in found if not wanted_states or each.group_state.lower() in wanted_states]
 
     def decide_delete_groups(
-        self, group_ids: Sequence[str], now: Instant, promise: Promise[list[ErrorCode]]
+        self, group_ids: Sequence[str], now: Instant, promise: Promise[list[ErrorCode | None]]
     ) -> Decision[GroupRecord]:
-        """DeleteGroups: empty groups go, with all they have committed. The reply has one code per id."""
+        """DeleteGroups: empty groups go, with all they have committed. The reply has one code per id, or None: this
+        group has more offsets than go at once, and is to be asked for again."""
         draft = Draft(now, promise)
-        codes = []
+        room = self._room()
+        codes: list[ErrorCode | None] = []
         for group_id in group_ids:
             group = self._groups.get(group_id)
             if group is None:
@@ -280,10 +286,7 @@ class GroupsMachine:
             elif not group.is_empty:
                 codes.append(ErrorCode.NON_EMPTY_GROUP)
             else:
-                codes.append(ErrorCode.NONE)
-                for place in self._offsets.of(group_id):
-                    draft.write(forget_record(group_id, place))
-                draft.records += group.tombstones()
+                codes.append(ErrorCode.NONE if forget_group(group, self._offsets.of(group_id), draft, room) else None)
         draft.reply(codes)
         return draft.decision()
 
@@ -356,39 +359,32 @@ class GroupsMachine:
         if OFFSETS_TIMER not in self._deadlines:
             self._deadlines.set(OFFSETS_TIMER, now.monotonic + self._settings.offsets_retention_check_interval)
 
+    def _room(self) -> Room:
+        return Room(self._settings.expiry_batch, self._settings.expiry_batch_bytes)
+
     def _expire_offsets(self, draft: Draft) -> None:
         """Offsets that are too old go, and groups that have nothing left."""
-        for group in self._groups.values():
-            room = self._settings.expiry_batch - len(draft.records)
-            offsets = self._offsets.of(group.group_id)
-            expired = expired_offsets(group, offsets, self._settings.offsets_retention, draft.now.wall)
-            for place in expired[:room]:
-                draft.write(forget_record(group.group_id, place))
-            if len(expired) >= room:
-                self._deadlines.set(OFFSETS_TIMER, draft.now.monotonic)
-                return
-            if len(expired) == len(offsets) and group.is_forgettable:
-                draft.records += group.tombstones()
+        if self._expiry is None:
+            self._expiry = ExpiryWalk(self._groups, self._offsets, self._settings.offsets_retention)
+        if not self._expiry.go_on(draft, self._room()):
+            self._deadlines.set(OFFSETS_TIMER, _soon(draft))
+            return
+        self._expiry = None
+        self._offsets.drop_unused_topics()
         if self._groups:
             self._schedule_expiry(draft.now)
 
     def _purge_topics(self, draft: Draft) -> None:
-        """What was committed for deleted topics goes. The list is dropped once a search finds nothing more."""
-        deleted: dict[str, list[Uuid]] = {}
-        for name, topic_id in self._deleted_topics:
-            deleted.setdefault(name, []).append(topic_id)
-        for group_id, offsets in self._offsets.groups():
-            for place, committed in offsets.items():
-                if any(committed.is_of(topic_id) for topic_id in deleted.get(place.topic, ())):
-                    draft.write(forget_record(group_id, place))
-                    if len(draft.records) >= self._settings.expiry_batch:
-                        break
-            if len(draft.records) >= self._settings.expiry_batch:
-                break
-        if draft.records:
-            self._deadlines.set(PURGE_TIMER, draft.now.monotonic)
-        else:
-            self._deleted_topics.clear()
+        """What was committed for deleted topics goes. Their list is dropped once no group has any of it."""
+        if self._purge is None:
+            topics = self._offsets.committed_topics(self._deleted_topics)
+            if not topics:
+                self._deleted_topics.clear()
+                return
+            self._purge = PurgeWalk(topics, self._offsets)
+        if self._purge.go_on(draft, self._room()):
+            self._purge = None  # what was not written, and what has come since, is found by another walk
+        self._deadlines.set(PURGE_TIMER, _soon(draft))
 
     # --- invariants
 
@@ -416,6 +412,12 @@ def _unknown(leaver: MemberIdentity) -> MemberResponse:
         group_instance_id=leaver.group_instance_id,
         error_code=ErrorCode.UNKNOWN_MEMBER_ID,
     )
+
+
+def _soon(draft: Draft) -> int:
+    """When a search goes on that is not at its end: at once if it has something to write down, which gives way to
+    others, else a moment later, which does so too."""
+    return draft.now.monotonic if draft.records else draft.now.monotonic + 1
 
 
 def _utf16_length(text: str) -> int:

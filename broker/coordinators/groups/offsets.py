@@ -1,24 +1,31 @@
-"""Committed offsets of one shard: how far each group has come, and when that may be forgotten.
+"""Committed offsets of one shard: how far each group has come.
 
 An offset is kept under (group, topic name, partition), as Kafka keys it, together with the id that the topic had at
 the commit: when a topic is deleted and made again under the same name, what the old one's readers had committed means
-nothing for the new one, and is not shown even before it has been removed.
+nothing for the new one, and is not shown even before it has been removed. When offsets may be forgotten is in
+`forgetting.py`.
 
-An offset may be forgotten `offsets.retention.minutes` after
+There may be millions, so each takes little: 135 to 160 bytes. A topic (a name with an id) that something is committed
+for has a number here. An offset is an entry of its group's map:
 
-- the group became empty, if it has had members (KIP-211);
-- its commit, if the group never had members, or if it is a stable consumer group that no longer reads the topic;
-- and at the very time that a request of version 2 to 4 named, if it named one.
+    key    topic's number << 32 | partition
+    value  offset int64, commit timestamp int64, leader epoch int32
+           and, if there is one of them: expire timestamp int64 (-1: none), metadata in UTF-8
 
-A rebalancing group, and one whose members' subscriptions cannot be read, forgets nothing.
+A name has one number for each id that it had; of a partition of that name one entry exists at most, the latest. A
+number is never used twice, and each topic knows which groups have offsets of it, so that nothing has to look through
+all groups when the topic goes.
+
+Readers see `GroupOffsets`, a mapping that makes its values when they are asked for. It is alive, and `copy` makes one
+that is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping
+from struct import Struct
 from typing import Final, NamedTuple
 
-from broker.coordinators.groups.group import Group
 from broker.coordinators.groups.records import OffsetCommitRecord
 from kproto.formats.consumer_offsets import OffsetCommitValue
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
@@ -28,6 +35,15 @@ NO_EXPIRY: Final = -1
 LAST_TIMESTAMP: Final = 2**63 - 1
 """An offset that is to be kept for longer than there are timestamps is kept until the last. (In Kafka the sum turns
 negative, and the offset goes with the next check.)"""
+
+_PARTITION_BITS: Final = 0xFFFF_FFFF
+_SIGN_BIT: Final = 0x8000_0000
+_PLAIN: Final = Struct(">qqi")
+_EXPIRY: Final = Struct(">q")
+_NOTHING: Final[Mapping[int, bytes]] = {}
+
+_COPIED_FOR_ONE_FOUND: Final = 50
+"""Entries of a map that are copied in the time that it takes to find one and make its value."""
 
 
 class OffsetToCommit(NamedTuple):
@@ -53,52 +69,216 @@ class CommittedOffset(NamedTuple):
 
     def is_of(self, topic_id: Uuid) -> bool:
         """False if this was committed for another topic of the same name; an id that is not known fits any."""
-        return topic_id == self.topic_id or ZERO_UUID in (topic_id, self.topic_id)
+        return _fits(self.topic_id, topic_id)
+
+
+def _fits(one: Uuid, other: Uuid) -> bool:
+    return one == other or ZERO_UUID in (one, other)
+
+
+class CommittedTopic:
+    """A topic that something has been committed for, under the id that it had then."""
+
+    __slots__ = ("groups", "name", "number", "partitions", "topic_id")
+
+    def __init__(self, number: int, name: str, topic_id: Uuid) -> None:
+        self.number = number
+        self.name = name
+        self.topic_id = topic_id
+        self.groups: dict[str, int] = {}
+        """Which groups have offsets of it, and how many."""
+        self.partitions = 0
+        """More than the highest partition that an offset was ever committed for."""
+
+    def key(self, partition: int) -> int:
+        """Of this partition in a group's map."""
+        return self.number << 32 | partition & _PARTITION_BITS
+
+
+class GroupOffsets(Mapping[TopicPartition, CommittedOffset]):
+    """What one group has committed."""
+
+    __slots__ = ("_by_name", "_entries", "_topics")
+
+    def __init__(
+        self,
+        entries: Mapping[int, bytes],
+        topics: Mapping[int, CommittedTopic],
+        by_name: Mapping[str, tuple[CommittedTopic, ...]],
+    ) -> None:
+        self._entries = entries
+        self._topics = topics
+        self._by_name = by_name
+
+    def copy(self, places: Collection[TopicPartition] | None = None) -> Mapping[TopicPartition, CommittedOffset]:
+        """What has been committed until now, for all partitions or for these. The copy costs what it has, at most."""
+        if places is None or len(places) >= len(self._entries) // _COPIED_FOR_ONE_FOUND:
+            return GroupOffsets(dict(self._entries), self._topics, self._by_name)
+        return {place: found for place in places if (found := self.get(place)) is not None}
+
+    def __getitem__(self, place: TopicPartition) -> CommittedOffset:
+        name, partition = place
+        for topic in self._by_name.get(name, ()):
+            entry = self._entries.get(topic.key(partition))
+            if entry is not None:
+                return _unpacked(entry, topic.topic_id)
+        raise KeyError(place)
+
+    def __iter__(self) -> Iterator[TopicPartition]:
+        return map(self.place, self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def items(self) -> ItemsView[TopicPartition, CommittedOffset]:
+        """Places with what was committed for them."""
+        return _Items(self)
+
+    def place(self, key: int) -> TopicPartition:
+        """What a key of the group's map stands for."""
+        partition = key & _PARTITION_BITS
+        return TopicPartition(
+            self._topics[key >> 32].name, partition if partition < _SIGN_BIT else partition - 2 * _SIGN_BIT
+        )
+
+    def found(self, key: int) -> CommittedOffset | None:
+        """What stands under a key of the group's map."""
+        entry = self._entries.get(key)
+        return None if entry is None else _unpacked(entry, self._topics[key >> 32].topic_id)
+
+    @property
+    def keys_now(self) -> list[int]:
+        """The keys of the group's map, to walk through while it changes."""
+        return list(self._entries)
+
+    @property
+    def topic_names(self) -> set[str]:
+        """The topics that there are offsets of. Looks at each offset."""
+        return {self._topics[number].name for number in {key >> 32 for key in self._entries}}
+
+
+class _Items(ItemsView[TopicPartition, CommittedOffset]):
+    """Without a look-up for each name."""
+
+    _mapping: GroupOffsets
+
+    def __iter__(self) -> Iterator[tuple[TopicPartition, CommittedOffset]]:
+        mapping = self._mapping
+        topics = mapping._topics
+        for key, entry in mapping._entries.items():
+            yield mapping.place(key), _unpacked(entry, topics[key >> 32].topic_id)
 
 
 class CommittedOffsets:
     """The offsets of all groups of a shard. Changed by `replay` alone."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, dict[TopicPartition, CommittedOffset]] = {}
+        self._groups: dict[str, dict[int, bytes]] = {}
+        self._topics: dict[int, CommittedTopic] = {}
+        self._by_name: dict[str, tuple[CommittedTopic, ...]] = {}
+        self._last_number = 0
+        self._unused = 0  # topics that no group has offsets of any more
 
     def replay(self, record: OffsetCommitRecord) -> None:
         """Take over a commit, or its removal."""
-        place = TopicPartition(record.topic, record.partition)
         value = record.value
+        mine: CommittedTopic | None = None
         if value is not None:
-            self._groups.setdefault(record.group_id, {})[place] = CommittedOffset(
-                value.offset,
-                value.leader_epoch,
-                value.metadata,
-                value.commit_timestamp,
-                value.expire_timestamp,
-                value.topic_id,
-            )
-        elif (offsets := self._groups.get(record.group_id)) is not None:
-            offsets.pop(place, None)
-            if not offsets:
-                del self._groups[record.group_id]
+            mine = self._topic(record.topic, value.topic_id)
+            entries = self._groups.setdefault(record.group_id, {})
+            key = mine.key(record.partition)
+            if key not in entries:
+                self._unused -= not mine.groups
+                mine.groups[record.group_id] = mine.groups.get(record.group_id, 0) + 1
+                mine.partitions = max(mine.partitions, (record.partition & _PARTITION_BITS) + 1)
+            entries[key] = _packed(value)
+        for topic in self._by_name.get(record.topic, ()):
+            if topic is not mine:
+                self._forget(record.group_id, topic, record.partition)
 
-    def of(self, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
+    def _topic(self, name: str, topic_id: Uuid) -> CommittedTopic:
+        known = self._by_name.get(name, ())
+        for topic in known:
+            if topic.topic_id == topic_id:
+                return topic
+        self._last_number += 1
+        topic = CommittedTopic(self._last_number, name, topic_id)
+        self._topics[topic.number] = topic
+        self._by_name[name] = (*known, topic)
+        self._unused += 1
+        return topic
+
+    def _forget(self, group_id: str, topic: CommittedTopic, partition: int) -> None:
+        entries = self._groups.get(group_id)
+        if entries is None or entries.pop(topic.key(partition), None) is None:
+            return
+        if not entries:
+            del self._groups[group_id]
+        topic.groups[group_id] -= 1
+        if not topic.groups[group_id]:
+            del topic.groups[group_id]
+            self._unused += not topic.groups
+
+    def of(self, group_id: str) -> GroupOffsets:
         """What one group has committed."""
-        return self._groups.get(group_id, {})
+        return GroupOffsets(self._groups.get(group_id, _NOTHING), self._topics, self._by_name)
 
-    def groups(self) -> Iterator[tuple[str, Mapping[TopicPartition, CommittedOffset]]]:
+    def groups(self) -> Iterator[tuple[str, GroupOffsets]]:
         """All groups that have committed something."""
-        return iter(self._groups.items())
+        return ((group_id, self.of(group_id)) for group_id in self._groups)
 
     def topics(self) -> set[tuple[str, Uuid]]:
         """Name and id of each topic that something has been committed for."""
-        return {
-            (place.topic, committed.topic_id)
-            for offsets in self._groups.values()
-            for place, committed in offsets.items()
+        return {(topic.name, topic.topic_id) for topic in self._topics.values() if topic.groups}
+
+    def committed_topics(self, wanted: Iterable[tuple[str, Uuid]]) -> list[CommittedTopic]:
+        """Those that groups have offsets of, of these names and ids; an id that is not known fits any."""
+        found = {
+            topic.number: topic
+            for name, topic_id in wanted
+            for topic in self._by_name.get(name, ())
+            if topic.groups and _fits(topic.topic_id, topic_id)
         }
+        return list(found.values())
+
+    def drop_unused_topics(self) -> None:
+        """Forget topics that no group has offsets of. Copies that were given out keep those that they had."""
+        if self._unused:
+            self._topics = {topic.number: topic for topic in self._topics.values() if topic.groups}
+            self._by_name = {}
+            for topic in self._topics.values():
+                self._by_name[topic.name] = (*self._by_name.get(topic.name, ()), topic)
+            self._unused = 0
 
     def check(self) -> None:
-        """No group is kept for nothing."""
+        """No group is kept for nothing, a partition has one offset, and topics know their groups."""
         assert all(self._groups.values())
+        counts: dict[int, dict[str, int]] = {number: {} for number in self._topics}
+        for group_id, offsets in self.groups():
+            assert len(set(offsets)) == len(offsets), f"two offsets of {group_id} for one partition"
+            for key in offsets.keys_now:
+                count = counts[key >> 32]
+                count[group_id] = count.get(group_id, 0) + 1
+                assert key & _PARTITION_BITS < self._topics[key >> 32].partitions
+        assert counts == {number: topic.groups for number, topic in self._topics.items()}
+        assert self._unused == sum(not topic.groups for topic in self._topics.values())
+        assert sorted(self._topics) == sorted(topic.number for each in self._by_name.values() for topic in each)
+
+
+def _packed(value: OffsetCommitValue) -> bytes:
+    plain = _PLAIN.pack(value.offset, value.commit_timestamp, value.leader_epoch)
+    if value.expire_timestamp == NO_EXPIRY and not value.metadata:
+        return plain
+    return plain + _EXPIRY.pack(value.expire_timestamp) + value.metadata.encode()
+
+
+def _unpacked(entry: bytes, topic_id: Uuid) -> CommittedOffset:
+    offset, timestamp, leader_epoch = _PLAIN.unpack_from(entry)
+    if len(entry) == _PLAIN.size:
+        return CommittedOffset(offset, leader_epoch, "", timestamp, NO_EXPIRY, topic_id)
+    [expires] = _EXPIRY.unpack_from(entry, _PLAIN.size)
+    metadata = entry[_PLAIN.size + _EXPIRY.size :].decode()
+    return CommittedOffset(offset, leader_epoch, metadata, timestamp, expires, topic_id)
 
 
 def commit_record(group_id: str, commit: OffsetToCommit, now_wall: int, retention: int) -> OffsetCommitRecord:
@@ -119,24 +299,3 @@ def commit_record(group_id: str, commit: OffsetToCommit, now_wall: int, retentio
 def forget_record(group_id: str, place: TopicPartition) -> OffsetCommitRecord:
     """The record that removes an offset."""
     return OffsetCommitRecord(group_id, place.topic, place.partition, None)
-
-
-def expired_offsets(
-    group: Group, offsets: Mapping[TopicPartition, CommittedOffset], retention: int, now_wall: int
-) -> list[TopicPartition]:
-    """Those of a group's offsets that may be forgotten now."""
-    age = group.offset_age
-    if not age.expires:
-        return []
-    subscribed = group.subscribed_among({place.topic for place in offsets})
-    return [
-        place
-        for place, committed in offsets.items()
-        if place.topic not in subscribed and _is_expired(committed, age.since, retention, now_wall)
-    ]
-
-
-def _is_expired(committed: CommittedOffset, since: int | None, retention: int, now_wall: int) -> bool:
-    if committed.expire_timestamp != NO_EXPIRY:
-        return now_wall >= committed.expire_timestamp
-    return now_wall - (committed.commit_timestamp if since is None else since) >= retention

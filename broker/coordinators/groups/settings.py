@@ -37,8 +37,10 @@ class GroupSettings:
     leader assigns."""
     max_record: int = 16 << 20
     """A group's record. Kafka stops at the topic's max.message.bytes, 1 MiB, with the same UNKNOWN_SERVER_ERROR."""
-    expiry_batch: int = 2_000
-    """Tombstones written by one decision; the rest follows in the next."""
+    expiry_batch: int = 200
+    """Tombstones that one decision writes; the rest follows in the next."""
+    expiry_batch_bytes: int = 128 << 10
+    """Bytes of tombstones that one decision writes, or the first of them if that is larger."""
 
     @classmethod
     def of(cls, config: BrokerConfig) -> GroupSettings:

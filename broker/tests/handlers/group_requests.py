@@ -26,7 +26,7 @@ SUBSCRIPTION = encode_subscription(ConsumerProtocolSubscription(topics=["t"]), 1
 
 async def committed_by(w: World, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
     """What a group has committed. Raises KafkaError."""
-    found = (await w.services.groups.committed([group_id]))[group_id]
+    found = (await w.services.groups.committed({group_id: None}))[group_id]
     if isinstance(found, KafkaError):
         raise found
     return found

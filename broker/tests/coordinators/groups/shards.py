@@ -295,8 +295,12 @@ class Shard:
 
     def delete(self, *groups: str) -> list[ErrorCode]:
         """DeleteGroups."""
-        waiting: Waiting[list[ErrorCode]] = Waiting()
-        return self._send(waiting, self.machine.decide_delete_groups(groups, self.clock.now(), waiting.promise)).reply
+        codes: dict[str, ErrorCode | None] = dict.fromkeys(groups)
+        while left := [group for group, code in codes.items() if code is None]:
+            waiting: Waiting[list[ErrorCode | None]] = Waiting()
+            self._send(waiting, self.machine.decide_delete_groups(left, self.clock.now(), waiting.promise))
+            codes.update(zip(left, waiting.reply, strict=True))
+        return [code for group in groups if (code := codes[group]) is not None]
 
     # --- builders
 
