@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from broker.partitions import Partitions
     from broker.request_memory import RequestMemory
     from storage.engine import LogStore
-    from storage.seams.clock import Clock, Instant
+    from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
     from storage.seams.offload import Offload
 
@@ -98,11 +98,6 @@ class RequestContext:
     def advertised(self) -> tuple[str, int]:
         """(host, port) under which this peer can reach the broker again."""
         return self.peer.advertised
-
-    @property
-    def request_time(self) -> Instant:
-        """Now."""
-        return self.services.clock.now()
 
     @property
     def config(self) -> BrokerConfig:

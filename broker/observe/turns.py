@@ -23,12 +23,11 @@ from typing import Any, Final
 
 import trio
 
-from storage.seams.logging import get_logger
+from storage.seams.logging import RateLimitedLogger, get_logger
 
 LONGEST_SECONDS: Final = 0.020
 SAMPLE_SECONDS: Final = 0.005
 KEPT: Final = 16
-LINES_APART_SECONDS: Final = 1.0
 
 Description = Callable[[], Mapping[str, Any]]
 
@@ -68,8 +67,7 @@ class Turns(trio.abc.Instrument):
         self._count = 0
         self._longest = 0.0
         self._last: deque[LongTurn] = deque(maxlen=KEPT)
-        self._next_line = float("-inf")
-        self._unsaid = 0
+        self._log = RateLimitedLogger(get_logger(__name__), wall)
 
     def describe(self, description: Description) -> None:
         """From now on the present task says by `description` what it is doing; asked for only when a turn was long."""
@@ -93,24 +91,16 @@ class Turns(trio.abc.Instrument):
             held = min(now - self._began, used - self._sample)
             self._sampled_at, self._sample = now, used
             if held > LONGEST_SECONDS:
-                self._too_long(task, held, now)
+                self._too_long(task, held)
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
         """Forget what the task said about itself."""
         self._descriptions.pop(task, None)
 
-    def _too_long(self, task: trio.lowlevel.Task, seconds: float, now: float) -> None:
+    def _too_long(self, task: trio.lowlevel.Task, seconds: float) -> None:
         description = self._descriptions.get(task)
         turn = LongTurn(task.name, {} if description is None else dict(description()), round(seconds * 1000, 1))
         self._count += 1
         self._longest = max(self._longest, seconds)
         self._last.append(turn)
-        if now < self._next_line:
-            self._unsaid += 1
-            return
-        self._next_line = now + LINES_APART_SECONDS
-        more = {"more": self._unsaid} if self._unsaid else {}
-        self._unsaid = 0
-        get_logger(__name__).warning(
-            "the event loop was held", task=turn.task, milliseconds=turn.milliseconds, **turn.doing, **more
-        )
+        self._log.warning("the event loop was held", task=turn.task, milliseconds=turn.milliseconds, **turn.doing)

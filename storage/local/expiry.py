@@ -13,8 +13,6 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-import trio
-
 from kproto.errors import KafkaError
 from storage.engine import LogSpec
 from storage.local.catalog import Catalog, EveryLog
@@ -29,6 +27,7 @@ from storage.local.volume import Volume
 from storage.log_config import NEVER
 from storage.seams.disk import Disk
 from storage.seams.logging import get_logger
+from storage.seams.slices import Slices
 
 CHUNK: Final = 100
 """Logs looked at in one go."""
@@ -50,9 +49,7 @@ class Expiry:
             return
         now = self._volume.clock.wall_millis()
         chunk: list[LogSpec] = []
-        for number, spec in enumerate(self._catalog.known(every_log)):
-            if number % 1000 == 0:  # there may be a hundred thousand
-                await trio.lowlevel.checkpoint()
+        async for spec in Slices().over(self._catalog.known(every_log)):  # there may be a hundred thousand
             if self._may_expire((spec.topic, spec.partition), now):
                 chunk.append(spec)
             if len(chunk) == CHUNK:
