@@ -1,7 +1,7 @@
 """From the texts that a topic overrides to the typed settings its logs are kept by.
 
 The overrides of a topic are what CreateTopics and AlterConfigs stored, as text, in the cluster's image. Whatever they
-leave open comes from the broker's settings, under other names (`config_keys/topics.py` pairs them). The result is what
+leave open comes from the broker's settings, under other names (`keys/topics.py` pairs them). The result is what
 storage understands: a `LogConfig`.
 
 Settings of internal topics are overrides as well, given to them when they are made, as Kafka does; so DescribeConfigs

@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/coordinators.py`."""
+"""Sentences for the keys in `keys/coordinators.py`."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/groups.py`."""
+"""Sentences for the keys in `keys/groups.py`."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/logs.py`."""
+"""Sentences for the keys in `keys/logs.py`."""
 
 from typing import Final
 

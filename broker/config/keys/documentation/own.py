@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/own.py`."""
+"""Sentences for the keys in `keys/own.py`."""
 
 from typing import Final
 

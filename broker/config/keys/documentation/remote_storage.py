@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/remote_storage.py`."""
+"""Sentences for the keys in `keys/remote_storage.py`."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/topics.py`."""
+"""Sentences for the keys in `keys/topics.py`."""
 
 from typing import Final
 
