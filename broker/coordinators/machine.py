@@ -64,7 +64,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -134,8 +134,11 @@ class Machine(Protocol[RecordT]):
         """Apply one record. The only way state changes; must accept anything that `decide_*` ever appended."""
         ...
 
-    def loaded(self, now: Instant) -> None:
-        """The log has been replayed to its end: give every known member a fresh deadline."""
+    def loaded(self, now: Instant) -> Iterable[object]:
+        """The log has been replayed to its end: give every known member a fresh deadline.
+
+        What is returned is gone through to its end before the machine is asked anything, with other tasks in between:
+        a machine that has much to do does it there, step by step."""
         ...
 
     def next_deadline(self) -> int | None:

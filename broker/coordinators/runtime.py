@@ -2,7 +2,8 @@
 
 A machine (see `machine.py`) is pure. What is impure about a coordinator happens here, once for all of them:
 
-**Load.** The log is replayed from its start to its end into a new machine, which is then told that it is `loaded`. A
+**Load.** The log is replayed from its start to its end into a new machine, which is then told that it is `loaded`, both
+in slices: others are served meanwhile, however long the log is and however large a batch. A
 log whose beginning is in a snapshot is replayed from there, into the machine that `restore` has made of the snapshot.
 
 **Decide.** `begin` takes a decision at once, synchronously: the machine says which records and replies, and replays the
@@ -60,6 +61,7 @@ from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from storage.engine import Append, Batch, LogStore, PartitionLog, Read, WrongEnd
 from storage.seams.clock import Clock, Instant
 from storage.seams.logging import get_logger
+from storage.seams.slices import Slices
 
 MachineT = TypeVar("MachineT", bound=Machine[Any])
 ReplyT = TypeVar("ReplyT")
@@ -563,6 +565,7 @@ class Runtime(Generic[MachineT]):
             machine, position = self._new_machine(), self._log.log_start_offset
         else:
             machine, position = await self._restore()
+        slices = Slices()
         while position < self._log.log_end_offset:
             question = Read(self._log, position, LOAD_CHUNK, self._log.log_end_offset)
             [found] = await self._store.read_many([question], LOAD_CHUNK)
@@ -571,7 +574,7 @@ class Runtime(Generic[MachineT]):
             records = found.records
             data = records if isinstance(records, bytes | memoryview) else records.read()
             try:
-                reached = self._replay_batches(machine, memoryview(data), position)
+                reached = await self._replay_batches(machine, memoryview(data), position, slices)
             except (KafkaError, ProtocolError):
                 raise
             except Exception as error:
@@ -588,7 +591,8 @@ class Runtime(Generic[MachineT]):
             position = reached
             await trio.lowlevel.checkpoint()
         self._end = position
-        machine.loaded(self._clock.now())
+        async for _ in slices.over(machine.loaded(self._clock.now())):
+            pass
         if self._stopped:
             return
         self._machine = machine
@@ -597,8 +601,8 @@ class Runtime(Generic[MachineT]):
         self._sleeping_until = None
         self._deadline_moved.set()
 
-    def _replay_batches(self, machine: MachineT, data: memoryview, position: int) -> int:
-        """Replay the whole batches in `data` from offset `position` on; returns the offset after them.
+    async def _replay_batches(self, machine: MachineT, data: memoryview, position: int, slices: Slices) -> int:
+        """Replay the whole batches in `data` from offset `position` on, in slices; returns the offset after them.
 
         Raises KafkaError(CORRUPT_MESSAGE) for a batch that does not match its CRC: state is not built on damage.
         """
@@ -612,7 +616,7 @@ class Runtime(Generic[MachineT]):
                 if not has_valid_crc(header, data, cursor):
                     raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"the batch at offset {header.base_offset} is damaged")
                 if not header.is_control:
-                    for record in iter_records(data[cursor : cursor + size]):
+                    async for record in slices.over(iter_records(data[cursor : cursor + size])):
                         if record.offset >= position and (decoded := machine.decode(record)) is not None:
                             machine.replay(decoded)
                 elif self._replay_control is not None:

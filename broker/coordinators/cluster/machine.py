@@ -369,8 +369,9 @@ class ClusterMachine:
 
     # --- the rest of the machine contract
 
-    def loaded(self, now: Instant) -> None:
+    def loaded(self, now: Instant) -> Iterable[object]:
         """Nothing here has a deadline."""
+        return ()
 
     def next_deadline(self) -> int | None:
         """Never."""

@@ -19,7 +19,7 @@ steps (`forgetting.py`), whose time and batches are bounded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from broker.coordinators.deadlines import Deadlines
@@ -314,12 +314,13 @@ class GroupsMachine:
             del self._groups[record.group_id]
             self._classic.cancel_all(group)
 
-    def loaded(self, now: Instant) -> None:
-        """Everybody known gets a fresh session."""
-        for group in self._groups.values():
-            self._kinds[group.kind].resume(group, now)
+    def loaded(self, now: Instant) -> Iterator[None]:
+        """Every member gets a fresh session, group by group."""
         if self._groups:
             self._schedule_expiry(now)
+        for group in self._groups.values():
+            self._kinds[group.kind].resume(group, now)
+            yield
 
     def next_deadline(self) -> int | None:
         """When the next deadline comes, in monotonic milliseconds."""

@@ -3,7 +3,7 @@ machines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
@@ -45,8 +45,9 @@ class Sum:
     def replay(self, record: int) -> None:
         self.total += record
 
-    def loaded(self, now: Instant) -> None:
+    def loaded(self, now: Instant) -> Iterable[object]:
         self.loaded_at = now
+        return ()
 
     def next_deadline(self) -> int | None:
         return min((deadline for _, deadline in self.waiting.values()), default=None)

@@ -24,6 +24,7 @@ from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Batch, LogStore, WrongEnd
 from storage.memory.engine import MemoryStore
+from storage.seams import slices
 from storage.seams.clock import Instant, SystemClock
 from storage.seams.entropy import SeededEntropy
 
@@ -87,6 +88,27 @@ async def test_a_decision_is_one_batch() -> None:
         await host.runtime.wait(promise)
         assert len(host.log.appended) == 1
         assert host.log.inner.log_end_offset == 3
+
+
+async def test_a_log_is_loaded_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many records a batch has, other tasks run in between, and so they do while members get their sessions."""
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0)
+    host = Hosted()
+    host.write(*[b"1"] * 50)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await host.runtime.load()
+        nursery.cancel_scope.cancel()
+    assert host.runtime.machine is not None and host.runtime.machine.total == 50
+    assert turns >= 50
 
 
 async def test_a_refused_decision_changes_nothing() -> None:

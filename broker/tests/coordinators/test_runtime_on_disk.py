@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -43,8 +43,8 @@ class Registers:
         else:
             self.values[record.key] = record.value
 
-    def loaded(self, now: Instant) -> None:
-        """Nothing to do."""
+    def loaded(self, now: Instant) -> Iterable[object]:
+        return ()
 
     def next_deadline(self) -> int | None:
         return None

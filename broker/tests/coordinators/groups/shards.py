@@ -84,7 +84,7 @@ class Shard:
         self.waiting: dict[Promise[Any], Waiting[Any]] = {}
         self.on_decision: Callable[[Decision[GroupRecord]], None] | None = None
         self.machine = GroupsMachine(self.settings, self.entropy)
-        self.machine.loaded(self.clock.now())
+        list(self.machine.loaded(self.clock.now()))
         self.follower = GroupsMachine(self.settings, self.entropy)
 
     # --- the broker's part
@@ -140,7 +140,7 @@ class Shard:
             if record is not None:
                 self.machine.replay(record)
                 self.follower.replay(record)
-        self.machine.loaded(self.clock.now())
+        list(self.machine.loaded(self.clock.now()))
         self.check()
         after = settled(self.machine)
         for group_id, state in before.items():
