@@ -36,10 +36,11 @@ leave its batches out.
 records a batch that is in the log. Recovery only applies: what is in the log was checked when it was appended.
 
 **Forgetting.** A producer unused for `expiration` milliseconds (`producer.id.expiration.ms`, a day) is as good as
-unknown, unless its transaction is open. Unused means: has appended nothing, by a clock that never jumps. Kafka compares
-the timestamps of records instead, so that mirrored old records, or a wall clock set forward, make it forget producers
-that are at work. At most `max_producers` are remembered, then those unused longest go. Being forgotten costs a live
-producer nothing but the recognition of repeats.
+unknown, unless its transaction is open. Unused means: has appended nothing, by a clock that never jumps. Kafka
+compares the timestamps of records instead, so that mirrored old records, or a wall clock set forward, make it forget
+producers that are at work. At most `max_producers` are remembered, then those unused longest go; of those seen at the
+same moment, as all are when a log is opened, the ones that wrote earliest. Being forgotten costs a live producer
+nothing but the recognition of repeats.
 
 Sources: KIP-98, KIP-360, KIP-890; org.apache.kafka.storage.internals.log.{ProducerStateManager, ProducerAppendInfo,
 ProducerStateEntry}.
@@ -483,14 +484,17 @@ class LogProducers:
         return producer
 
     def _evict(self) -> None:
-        """Forget the tenth that was unused longest: many at once, so that a flood of producers seldom sorts."""
+        """Forget the tenth that was unused longest: many at once, so that a flood of producers seldom sorts.
+
+        An opening log learns of all its producers at one moment, as does a burst; of those the log says who wrote last.
+        """
         idle = [
-            (producer.seen, producer_id)
+            (producer.seen, producer.window[-1].last_offset if producer.window else _NONE, producer_id)
             for producer_id, producer in self._producers.items()
             if producer.transaction_start < 0
         ]
         idle.sort()
-        for _, producer_id in idle[: max(1, self.max_producers // 10)]:
+        for _, _, producer_id in idle[: max(1, self.max_producers // 10)]:
             del self._producers[producer_id]
 
 

@@ -193,6 +193,23 @@ def test_the_number_of_producers_is_bounded() -> None:
     assert log.append(header(1999)) == 1999
 
 
+def test_of_producers_seen_at_one_moment_the_last_to_write_are_kept() -> None:
+    """A log that is opened learns of all of them at once: more than the cap displace those that wrote earliest."""
+    flood = Log(LogProducers(max_producers=1_000))
+    for number in range(200, 0, -1):  # the smallest id wrote last
+        flood.append(header(number))
+    opened = Log(LogProducers(max_producers=100))
+    opened.producers.restore(flood.producers.snapshot(), now=0)
+    kept = {producer.producer_id for producer in opened.producers.describe()}
+    assert len(kept) <= 100
+    assert set(range(1, 91)) <= kept
+
+    replayed = Log(LogProducers(max_producers=100))
+    for number in range(200, 0, -1):
+        replayed.append(header(number))
+    assert {producer.producer_id for producer in replayed.producers.describe()} >= set(range(1, 91))
+
+
 def test_the_number_of_open_transactions_is_bounded() -> None:
     """Open transactions cannot be displaced, so there is an end to opening them: a code that clients retry."""
     log = Log(LogProducers(max_producers=10))
