@@ -14,10 +14,13 @@ a coordinator that has been replaced finds out by failing, on any engine.
 
 **Reading.** One Fetch is one question to the engine: `LogStore.read_now` answers it if that takes no waiting for a disk
 or a network, else says None, and the caller awaits `read_many`. Records come back as objects with a length: bytes, or
-a slice of a file that the connection hands to `sendfile`.
+a slice of a file that the connection hands to `sendfile`, or several of them. A read gives as much as fits. An engine
+may stop earlier where one of its files ends, and then says so (`FetchedRecords.more`), so that no reader waits for
+bytes that are already there.
 
-**Waking readers.** An engine calls a log's `on_advance` whenever its high watermark or last stable offset has grown,
-whatever has appended. That is how long polls wake.
+**Waking readers.** An engine calls a log's `on_advance` whenever its high watermark, last stable offset or start has
+grown, whatever has appended or deleted. That is how long polls wake, and how a fetch session learns which of its partitions
+to look at: a log that has not called has nothing new to say.
 
 Errors are `kproto.errors.KafkaError` with the code a client should see: OFFSET_OUT_OF_RANGE,
 OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and so on. The conformance suite
@@ -125,6 +128,30 @@ class RecordSlice(Protocol):
         ...
 
 
+class RecordParts:
+    """Whole batches that lie in several places, one behind the other: a `RecordSlice` without a file of its own.
+
+    A connection sends the parts as they are; `read` joins them where that cannot be done.
+    """
+
+    __slots__ = ("_length", "parts")
+
+    position = 0
+
+    def __init__(self, parts: Sequence[memoryview | RecordSlice]) -> None:
+        self.parts = parts
+        self._length = sum(len(part) for part in parts)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def fileno(self) -> int | None:
+        return None
+
+    def read(self) -> bytes:
+        return b"".join(part if isinstance(part, memoryview) else part.read() for part in self.parts)
+
+
 class AbortedTransaction(NamedTuple):
     """A span that read_committed readers must skip: batches of `producer_id` from `first_offset` to its abort
     marker."""
@@ -145,13 +172,16 @@ class Read(NamedTuple):
 class FetchedRecords(NamedTuple):
     """What was found. `records` may end inside a batch when the byte limit fell there, as Kafka's do.
 
-    `records` is empty at the end of the log. The numbers are those of the log at the moment of reading.
+    `records` is empty at the end of the log. The numbers are those of the log at the moment of reading. `more` is True
+    when neither the limit nor `Read.upto` ended the records, but a boundary of the engine's own, such as the end of a
+    file: the next read goes on from there, and no reader need wait for it.
     """
 
     records: bytes | memoryview | RecordSlice
     high_watermark: int
     last_stable_offset: int
     log_start_offset: int
+    more: bool = False
 
 
 class TimestampOffset(NamedTuple):
@@ -195,7 +225,8 @@ class PartitionLog(Protocol):
     """The log of one partition. Cheap to hold: an engine opens what it needs on first use."""
 
     on_advance: Callable[[], None] | None
-    """Called (in the event loop, must be quick) when the high watermark or the last stable offset has grown."""
+    """Called (in the event loop, must be quick) when the high watermark, the last stable offset or the log's start has
+    grown."""
 
     @property
     def spec(self) -> LogSpec: ...
@@ -341,15 +372,21 @@ class LogStore(Protocol):
         """Remove these logs. Returns when no reader can see them and a new log of the same name can be made."""
         ...
 
-    def read_now(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError] | None:
+    def read_now(
+        self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
+    ) -> list[FetchedRecords | KafkaError] | None:
         """Answer `reads` in order, as far as `max_bytes` in all goes, or None if that needs waiting.
 
-        The first partition that has records gives at least one whole batch, however large (KIP-74); later ones only
-        what fits. Raises nothing: a read that fails yields its KafkaError (OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR).
+        Each gives as much as fits. The first partition that has records gives at least one whole batch, however large
+        (KIP-74), unless `whole_batch` is False because an earlier part of the same question has given one; the others
+        give only what fits. Raises nothing: a read that fails yields its KafkaError (OFFSET_OUT_OF_RANGE,
+        KAFKA_STORAGE_ERROR).
         """
         ...
 
-    async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+    async def read_many(
+        self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
+    ) -> list[FetchedRecords | KafkaError]:
         """The same, waiting where needed."""
         ...
 

@@ -26,6 +26,8 @@ from typing import Any, Protocol
 
 import trio
 
+from storage.engine import RecordParts
+
 PORTABLE = os.environ.get("OTTLA_PORTABLE", "") not in ("", "0")
 """Forces the code that runs where Linux's fast paths are missing."""
 
@@ -163,6 +165,9 @@ class SocketTransport:
                         return [left, *buffers[stop:]]
                     at = stop
                     continue
+                if isinstance(buffer, RecordParts):
+                    buffers, at = _spread(buffers[at:]), 0
+                    continue
                 length, buffer = len(buffer), buffer.read()
                 if len(buffer) != length:
                     raise CutShort(f"a slice of {length} bytes has only {len(buffer)}")
@@ -226,6 +231,11 @@ def _local_address(name: tuple[Any, ...]) -> tuple[str, int]:
         return f"{host}%{socket.if_indextoname(zone)}", port
     except OSError:  # the interface is gone
         return f"{host}%{zone}", port
+
+
+def _spread(buffers: Sequence[Any]) -> list[Any]:
+    """The same bytes, with the parts of each RecordParts in its place."""
+    return [part for each in buffers for part in (each.parts if isinstance(each, RecordParts) else (each,))]
 
 
 class _Rest:

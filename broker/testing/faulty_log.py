@@ -134,12 +134,14 @@ class FaultyStore:
         await self.deletions.opened.wait()
         await self.inner.delete_logs(specs)
 
-    async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+    async def read_many(
+        self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
+    ) -> list[FetchedRecords | KafkaError]:
         logs = [cast(FaultyLog, read.log) for read in reads]
         if any(log.unreadable for log in logs):
             return [KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "unreadable on command") for _ in reads]
         return await self.inner.read_many(
-            [read._replace(log=log.inner) for read, log in zip(reads, logs, strict=True)], max_bytes
+            [read._replace(log=log.inner) for read, log in zip(reads, logs, strict=True)], max_bytes, whole_batch
         )
 
     def __getattr__(self, name: str) -> Any:

@@ -211,13 +211,17 @@ class LocalStore:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def read_now(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError] | None:
+    def read_now(
+        self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
+    ) -> list[FetchedRecords | KafkaError] | None:
         try:
-            return answer(reads, max_bytes, wait=False)
+            return answer(reads, max_bytes, whole_batch, wait=False)
         except (WouldWait, DamagedIndex):
             return None
 
-    async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+    async def read_many(
+        self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
+    ) -> list[FetchedRecords | KafkaError]:
         self.descriptors.trim()
         for read in reads:
             log = own(read.log)
@@ -227,10 +231,10 @@ class LocalStore:
                     log.open()
         offload = self.volume.offload
         try:
-            return await offload.run(answer_and_warm, reads, max_bytes, False)
+            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, False)
         except DamagedIndex as error:
             rebuild_written(reads, str(error))
-            return await offload.run(answer_and_warm, reads, max_bytes, True)
+            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, True)
 
     # -- looking -------------------------------------------------------------------------------------------------------
 

@@ -464,7 +464,7 @@ class Log:
         return max(self.start, self.producers.last_stable_offset(self.end))
 
     def read(self, start: int, max_bytes: int, upto: int, whole_batch: bool, *, wait: bool) -> FileSlice | bytes:
-        """One partition's share of a fetch: part of one segment. Safe in any thread.
+        """One partition's share of a fetch: part of one segment, as in Kafka. Safe in any thread.
 
         Raises KafkaError(OFFSET_OUT_OF_RANGE), WouldWait, DamagedIndex, Corrupt.
         """
@@ -499,7 +499,11 @@ class Log:
                 limit = position + max_bytes
             elif not whole_batch:
                 return NOTHING
-        return segment.slice(position, limit)
+            return segment.slice(position, limit)
+        found = segment.slice(position, limit)
+        if index + 1 < len(segments) and bases[index + 1] < upto:
+            found.more = limit - position < max_bytes
+        return found
 
     def out_of_range(self, offset: int) -> KafkaError:
         """The refusal of an offset that the log does not have."""

@@ -191,6 +191,11 @@ class LocalLog:
             self.on_advance()
         return LocalAppend(self, base_offset, log.end - 1, False, log.unsynced_records >= config.flush_messages)
 
+    def start_moved(self) -> None:
+        """Records have been deleted at the start, which readers have been told."""
+        if self.on_advance is not None:
+            self.on_advance()
+
     def _become_dirty(self) -> None:
         self._dirty = True
         self._parts.schedule.became_dirty(self)

@@ -25,26 +25,29 @@ WARM_BUFFER: Final = 256 << 10
 Answers = list[FetchedRecords | KafkaError]
 
 
-def answer(reads: Sequence[Read], max_bytes: int, *, wait: bool, last_attempt: bool = False) -> Answers:
+def answer(
+    reads: Sequence[Read], max_bytes: int, whole_batch: bool, *, wait: bool, last_attempt: bool = False
+) -> Answers:
     """Answer `reads` as `LogStore.read_now` says.
 
     Raises WouldWait unless told to `wait`; DamagedIndex unless it is the `last_attempt`.
     """
     answers: Answers = []
-    nothing_yet = True
     for read in reads:
         face = own(read.log)
         try:
-            records = face.read(read, max_bytes, nothing_yet, wait=wait)
+            records = face.read(read, max_bytes, whole_batch, wait=wait)
             log = face.opened
             if log is None:
                 raise face.gone()
+            more = False
             if isinstance(records, FileSlice):
                 if not wait and not records.is_resident():
                     raise WouldWait
-                nothing_yet = False
+                whole_batch = False
+                more = records.more
                 max_bytes = max(0, max_bytes - len(records))
-            answers.append(FetchedRecords(records, log.end, log.stable, log.start))
+            answers.append(FetchedRecords(records, log.end, log.stable, log.start, more))
         except KafkaError as error:
             answers.append(error)
         except (Corrupt, OSError) as error:
@@ -56,7 +59,7 @@ def answer(reads: Sequence[Read], max_bytes: int, *, wait: bool, last_attempt: b
     return answers
 
 
-def answer_and_warm(reads: Sequence[Read], max_bytes: int, last_attempt: bool) -> Answers:
+def answer_and_warm(reads: Sequence[Read], max_bytes: int, whole_batch: bool, last_attempt: bool) -> Answers:
     """In a thread: find the records and bring them into memory, so that sending them waits for no disk.
 
     Raises DamagedIndex if that is the index of a segment being written, unless it is the `last_attempt`.
@@ -64,7 +67,7 @@ def answer_and_warm(reads: Sequence[Read], max_bytes: int, last_attempt: bool) -
     repaired: set[str] = set()
     while True:
         try:
-            answers = answer(reads, max_bytes, wait=True, last_attempt=last_attempt)
+            answers = answer(reads, max_bytes, whole_batch, wait=True, last_attempt=last_attempt)
             break
         except DamagedIndex as error:
             path = str(error)

@@ -43,6 +43,10 @@ class Shortened(Protocol):
         """Its log. Raises KafkaError."""
         ...
 
+    def start_moved(self) -> None:
+        """The log starts elsewhere now: readers are to hear of it."""
+        ...
+
 
 class Removal:
     """What is removed in one directory, and when."""
@@ -73,6 +77,7 @@ class Removal:
             if face.is_deleted:
                 continue
             log.advance_start(offset)
+            face.start_moved()
             async with volume.reshaping:
                 try:
                     gone = log.drop_segments()

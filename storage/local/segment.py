@@ -54,9 +54,10 @@ class Corrupt(Exception):
 class FileSlice:
     """Bytes of a segment: what a fetch answers with. Its file stays open as long as it lives (RecordSlice)."""
 
-    __slots__ = ("file", "length", "position", "warm")
+    __slots__ = ("file", "length", "more", "position", "warm")
 
     def __init__(self, file: File, position: int, length: int, warm: bool | None) -> None:
+        self.more = False  # the next segment goes on where this slice ends
         self.file = file
         self.position = position
         self.length = length

@@ -8,8 +8,8 @@ written, so a read is a slice of it, a `memoryview` that stays valid whatever ha
 lies in one chunk whole, which is also what makes it all or nothing: finding room is the last thing that can fail.
 
 The first chunk of a log is small and each next twice as large, up to 1 MiB: a hundred thousand logs of a few records
-are a matter of megabytes, and a busy log's reads are as long as a fetch wants them. A read ends at the end of its
-chunk; the next one goes on from there.
+are a matter of megabytes, and a busy log's chunks are as long as a fetch wants them. A read that goes beyond the end of
+a chunk goes on in the next one and gives both parts, uncopied (`RecordParts`).
 
 **Memory is bounded** by `max_bytes` for all logs together. As on a full disk, appends are then refused with
 KAFKA_STORAGE_ERROR, which clients retry; reads go on; deleting records or topics makes room. Nothing is dropped to make
@@ -24,6 +24,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 
 import trio
 
@@ -42,6 +43,7 @@ from storage.engine import (
     OpenProducer,
     PartitionLog,
     Read,
+    RecordParts,
     TimestampOffset,
     WrongEnd,
 )
@@ -90,26 +92,31 @@ class _Chunk:
             self.max_timestamp = max_timestamp
 
     def slice(self, start: int, limit: int, upto: int, whole_batch: bool) -> memoryview:
-        """Whole batches from the one with offset `start`, all below `upto`, as many as `limit` bytes hold.
+        """Batches from the one that holds offset `start`, all below `upto`, as much as `limit` bytes hold.
 
-        The first may exceed the limit if `whole_batch`.
+        The last may be cut off by the limit, but not the first: that is given whole, even beyond the limit if
+        `whole_batch`, or not at all.
         """
-        offsets, positions = self.offsets, self.positions
-        count = len(offsets)
-        first = bisect_right(offsets, start) - 1
-        begin = positions[first]
-        if upto >= self.end_offset:
-            last, stop = count, self.used
-        else:
-            # The batch that holds `upto` itself is not below it, nor is one that reaches beyond it.
-            last = bisect_right(offsets, upto) - 1
-            stop = positions[last]
-        if stop - begin > limit:
-            last = bisect_right(positions, begin + limit, first, last) - 1
-            if last == first and whole_batch:
-                last += 1
-            stop = positions[last] if last < count else self.used
+        positions = self.positions
+        first = bisect_right(self.offsets, start) - 1
+        begin, stop = positions[first], self._position_of(upto)
+        if stop - begin > max(0, limit):
+            following = positions[first + 1] if first + 1 < len(positions) else self.used
+            if following - begin <= limit:
+                stop = begin + limit
+            elif whole_batch:
+                stop = following
+            else:
+                stop = begin
         return self.readable[begin:stop]
+
+    def head(self, limit: int, upto: int) -> memoryview:
+        """Batches from the first one, all below `upto`, the last cut off where `limit` bytes end."""
+        return self.readable[: min(limit, self._position_of(upto))]
+
+    def _position_of(self, upto: int) -> int:
+        """Where the batches below `upto` end: a batch that holds it, or reaches beyond it, is not below."""
+        return self.used if upto >= self.end_offset else self.positions[bisect_right(self.offsets, upto) - 1]
 
     def batches(self) -> Iterator[memoryview]:
         for index, position in enumerate(self.positions):
@@ -262,6 +269,8 @@ class MemoryLog:
                 before += 1
             del self._chunks[:before], self._starts[:before]
             self._aborted.drop_before(offset)
+            if self.on_advance is not None:
+                self.on_advance()
         return self._start
 
     def delete(self) -> None:
@@ -289,7 +298,7 @@ class MemoryLog:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def read(self, start: int, max_bytes: int, upto: int, whole_batch: bool) -> memoryview:
+    def read(self, start: int, max_bytes: int, upto: int, whole_batch: bool) -> memoryview | RecordParts:
         """One partition's share of a fetch. Raises KafkaError(OFFSET_OUT_OF_RANGE)."""
         if self._deleted:
             raise self._gone()
@@ -297,8 +306,21 @@ class MemoryLog:
             raise self._out_of_range(start)
         if start >= upto or start == self._end:
             return _NOTHING
-        chunk = self._chunks[bisect_right(self._starts, start) - 1]
-        return chunk.slice(start, max_bytes, upto, whole_batch)
+        number = bisect_right(self._starts, start) - 1
+        chunk = self._chunks[number]
+        found = chunk.slice(start, max_bytes, upto, whole_batch)
+        if chunk.end_offset >= upto or len(found) >= max_bytes or not found:
+            return found
+        parts = [found]
+        max_bytes -= len(found)
+        for chunk in islice(self._chunks, number + 1, None):
+            part = chunk.head(max_bytes, upto)
+            if part:
+                parts.append(part)
+            max_bytes -= len(part)
+            if chunk.end_offset >= upto or max_bytes <= 0:
+                break
+        return RecordParts(parts) if len(parts) > 1 else found
 
     async def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
         for chunk in self._chunks:
@@ -423,25 +445,28 @@ class MemoryStore:
             if log is not None:
                 log.delete()
 
-    def read_now(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+    def read_now(
+        self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
+    ) -> list[FetchedRecords | KafkaError]:
         answers: list[FetchedRecords | KafkaError] = []
-        nothing_yet = True
         for read in reads:
             log = _own(read.log)
             try:
-                records = log.read(read.start, min(read.max_bytes, max_bytes), read.upto, nothing_yet)
+                records = log.read(read.start, min(read.max_bytes, max_bytes), read.upto, whole_batch)
             except KafkaError as error:
                 answers.append(error)
                 continue
             if records:
-                nothing_yet = False
+                whole_batch = False
                 max_bytes = max(0, max_bytes - len(records))
             answers.append(FetchedRecords(records, log.high_watermark, log.last_stable_offset, log.log_start_offset))
         return answers
 
-    async def read_many(self, reads: Sequence[Read], max_bytes: int) -> list[FetchedRecords | KafkaError]:
+    async def read_many(
+        self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
+    ) -> list[FetchedRecords | KafkaError]:
         await trio.lowlevel.checkpoint()
-        return self.read_now(reads, max_bytes)
+        return self.read_now(reads, max_bytes, whole_batch)
 
     def statistics(self) -> StoreStatistics:
         logs = sum(log.exists for log in self._logs.values())

@@ -77,7 +77,11 @@ class Lab:
 
     async def whole(self, log: PartitionLog, max_bytes: int = EVERYTHING) -> bytes:
         """All batches of a log, read as a consumer does: step by step, each from where the last one ended."""
-        position, found = log.log_start_offset, b""
+        return await self.rest(log, log.log_start_offset, max_bytes)
+
+    async def rest(self, log: PartitionLog, position: int, max_bytes: int = EVERYTHING) -> bytes:
+        """All batches from the one that holds `position`, read likewise."""
+        found = b""
         while step := whole_batches(await self.read(log, position, max_bytes)):
             assert step[0][0].base_offset <= position < step[-1][0].next_offset, "a read has what was asked for"
             found += b"".join(data for _, data in step)

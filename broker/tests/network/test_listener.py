@@ -17,6 +17,7 @@ import trio.testing
 
 from broker.network import listener
 from broker.network.listener import CutShort, Listener, ListenError, PeerSide, SocketTransport
+from storage.engine import RecordParts
 
 
 class Slice:
@@ -69,11 +70,14 @@ async def connected(host: str = "127.0.0.1") -> AsyncIterator[tuple[SocketTransp
 
 @pytest.mark.parametrize("portable", [False, True], ids=["sendfile", "portable"])
 async def test_everything_arrives_in_order(records: Slice, portable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small and large buffers and slices of files, to a peer that reads slowly, with sendfile and without."""
+    """Small and large buffers, slices of files and parts of both, to a slow peer, with sendfile and without."""
     monkeypatch.setattr(listener, "PORTABLE", portable)
     large = memoryview(b"L" * (1 << 20))
-    buffers: list[Any] = [b"header", b"more", large, bytearray(b"between"), records, b"last"]
-    expected = b"headermore" + bytes(large) + b"between" + records.read() + b"last"
+    parts = RecordParts([large, records, memoryview(b"part")])
+    buffers: list[Any] = [b"header", b"more", large, bytearray(b"between"), records, b"parts", parts, b"last", parts]
+    expected = (
+        b"headermore" + bytes(large) + b"between" + records.read() + b"parts" + parts.read() + b"last" + parts.read()
+    )
     async with connected() as (transport, peer), trio.open_nursery() as nursery:
         nursery.start_soon(transport.send, buffers)
         received = bytearray()

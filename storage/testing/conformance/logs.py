@@ -3,8 +3,8 @@
 An engine's test module inherits `EngineConformance`, and `DurableEngineConformance` too if what it keeps is still there
 after a close; `storage/testing/lab.py` says how. Each test keeps one promise of the contract and says which.
 
-The suite asks for no more than the contract promises. A read may return fewer batches than would fit, because a file or
-a buffer ends; it may end inside a batch; an engine may answer `read_now` with None at any time.
+The suite asks for no more than the contract promises. A read may end inside a batch; it may give less than would fit
+where a file ends, if it says so; an engine may answer `read_now` with None at any time.
 """
 
 from __future__ import annotations
@@ -152,6 +152,19 @@ class AppendConformance(Bench):
             assert seen[-1] == 4
             assert seen == sorted(seen), "the high watermark never goes back"
 
+    async def test_on_advance_is_called_when_the_start_moves(self) -> None:
+        """A reader that is told a log's start hears when it is another; what changes nothing is not announced."""
+        async with self.lab() as lab:
+            log = lab.log()
+            await lab.append(log, *batches(3))
+            seen: list[int] = []
+            log.on_advance = lambda: seen.append(log.log_start_offset)
+            await log.delete_before(2)
+            assert seen == [2]
+            await log.delete_before(2)
+            await log.delete_before(1)
+            assert seen == [2]
+
 
 class ReadConformance(Bench):
     """Reads: where they start, where they stop, what they cost."""
@@ -162,7 +175,7 @@ class ReadConformance(Bench):
             log = lab.log()
             [found] = await lab.fetch([Read(log, 0, 1000, 0)])
             assert isinstance(found, FetchedRecords)
-            assert (content(found), *found[1:]) == (b"", 0, 0, 0)
+            assert (content(found), *found[1:]) == (b"", 0, 0, 0, False)
 
     async def test_the_end_and_beyond(self) -> None:
         """At the end there is nothing yet; beyond it, and before the start, OFFSET_OUT_OF_RANGE."""
@@ -177,7 +190,7 @@ class ReadConformance(Bench):
                     await lab.read(log, outside)
 
     async def test_every_start_limit_and_bound(self) -> None:
-        """Whole batches from the one that holds the start, below the bound, within the limit but for the first.
+        """From the batch that holds the start, below the bound, as much as the limit lets through; the first whole.
 
         All combinations on one log: starts at and inside batches, bounds likewise, limits around every batch's end.
         """
@@ -195,9 +208,44 @@ class ReadConformance(Bench):
                     below = [data for header, data in kept if header.last_offset >= start and header.last_offset < upto]
                     for limit in limits:
                         found = await lab.read(log, start, limit, upto)
-                        assert b"".join(below).startswith(found)
-                        assert len(found) <= max(limit, len(below[0]) if below else 0)
-                        assert not below or len(found) >= len(below[0])
+                        whole = b"".join(below)
+                        assert whole.startswith(found)
+                        assert len(found) == max(min(limit, len(whole)), len(below[0]) if below else 0)
+
+    async def test_as_much_as_fits(self) -> None:
+        """A reader that wants many bytes gets them in one answer, or hears that more is there.
+
+        Small batches and ones that are larger than the buffers and files that an engine may prefer to end a read at.
+        """
+        async with self.lab() as lab:
+            log = lab.log(segment_bytes=64 << 10)
+            sizes = [100] * 100 + [40 << 10] * 4 + [700 << 10] * 3 + [100] * 50
+            for size in sizes:
+                log.begin_append([batch(b"x" * size)])
+            await lab.append(log, batch(b"last"))
+            end = log.high_watermark
+            for start in (0, 1, 99, 102, 105, end - 1):
+                rest = await lab.rest(log, start)
+                for limit in (1, 200, 5000, 50 << 10, 1 << 20, len(rest) - 1, len(rest)):
+                    [found] = await lab.fetch([Read(log, start, limit, end)], 1 << 30)
+                    data = content(found)
+                    assert isinstance(found, FetchedRecords)
+                    assert rest.startswith(data)
+                    [first, *_] = whole_batches(rest)
+                    fits = max(min(limit, len(rest)), len(first[1]))
+                    assert len(data) == fits or (found.more and len(first[1]) <= len(data) < fits)
+
+    async def test_a_question_in_parts(self) -> None:
+        """One question may be asked in several: only the first batch of all may exceed the limit."""
+        async with self.lab() as lab:
+            log = lab.log()
+            await lab.append(log, batch(b"x" * 500))
+            read = Read(log, 0, 1000, 1)
+            for whole_batch, found in ((True, [b"x" * 500]), (False, [])):
+                [answer] = await lab.store.read_many([read], 100, whole_batch)
+                assert values(content(answer)) == found
+                at_once = lab.store.read_now([read], 100, whole_batch)
+                assert at_once is None or values(content(at_once[0])) == found
 
     async def test_the_numbers_are_those_of_the_log(self) -> None:
         """A read tells high watermark, last stable offset and log start as they are."""
@@ -208,7 +256,7 @@ class ReadConformance(Bench):
             await log.delete_before(1)
             [found] = await lab.fetch([Read(log, 1, 1000, 3)])
             assert isinstance(found, FetchedRecords)
-            assert found[1:] == (3, 2, 1) == (log.high_watermark, log.last_stable_offset, log.log_start_offset)
+            assert found[1:4] == (3, 2, 1) == (log.high_watermark, log.last_stable_offset, log.log_start_offset)
 
     async def test_one_limit_for_several_logs(self) -> None:
         """The first log that has records gives a whole batch however large; later ones give only what still fits."""
