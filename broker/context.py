@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator
     from broker.coordinators.groups import GroupCoordinator
-    from broker.fetching.sessions import FetchSessions
+    from broker.fetching.fetches import Fetches
     from broker.observe.turns import Turns
     from broker.partitions import Partitions
     from broker.request_memory import RequestMemory
@@ -56,7 +56,7 @@ class Services:
     cluster: ClusterCoordinator
     groups: GroupCoordinator
     partitions: Partitions
-    fetch_sessions: FetchSessions
+    fetches: Fetches
     request_memory: RequestMemory
     turns: Turns
 
@@ -132,5 +132,5 @@ class RequestContext:
         return self.services.partitions
 
     @property
-    def fetch_sessions(self) -> FetchSessions:
-        return self.services.fetch_sessions
+    def fetches(self) -> Fetches:
+        return self.services.fetches

@@ -1,21 +1,20 @@
-"""The partitions this broker hosts: each a log, and who waits for it to grow.
+"""The partitions this broker hosts: each a log, and who watches it.
 
 `Partitions` stands between handlers, who speak of topics, and the engine, who knows logs. A `Partition` is made when
 somebody first asks for it, so a broker with 100,000 partitions holds objects for those in use. It follows the cluster
-image: a deleted topic's partitions are dropped (and their waiters woken, to find out), an altered topic's logs get
+image: a deleted topic's partitions are dropped (and their watchers woken, to find out), an altered topic's logs get
 their new settings.
 
 The high watermark is the engine's (`PartitionLog.high_watermark`): with one copy of the data it is the end of the log.
-What is added here is waking: the engine calls `on_advance`, and every `Waiter` of that partition wakes. An append thus
-costs nothing for waiters of other partitions.
+What is added here is waking: the engine calls `on_advance`, and each `Watcher` of that partition hears of it once. An
+append thus costs nothing for those who watch other partitions, and those who watch this one cost it a call each until
+they look and watch again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-import trio
+from typing import TYPE_CHECKING, Protocol
 
 from broker.config.topics import log_config
 from kproto.errors import ErrorCode, KafkaError
@@ -28,36 +27,17 @@ if TYPE_CHECKING:
     from storage.log_config import LogConfig
 
 
-class Waiter:
-    """Somebody who waits for any of some partitions to change. One `trio.Event` per round."""
+class Watcher(Protocol):
+    """Hears of the next move of a partition: of its high watermark, last stable offset or start, or its deletion."""
 
-    __slots__ = ("_event", "partitions")
-
-    def __init__(self, partitions: list[Partition]) -> None:
-        self.partitions = partitions
-        self._event = trio.Event()
-        for partition in partitions:
-            partition.waiters[self] = None
-
-    def wake(self) -> None:
-        """Something changed."""
-        self._event.set()
-
-    async def changed(self) -> None:
-        """Return when woken since the last call."""
-        await self._event.wait()
-        self._event = trio.Event()
-
-    def leave(self) -> None:
-        """Wait no more."""
-        for partition in self.partitions:
-            partition.waiters.pop(self, None)
+    def woken(self) -> None:
+        """The partition has moved; it has no such watcher any more."""
 
 
 class Partition:
     """One hosted partition. `alive` turns False when its topic is deleted."""
 
-    __slots__ = ("alive", "config", "index", "internal", "leader_epoch", "log", "topic", "topic_id", "waiters")
+    __slots__ = ("alive", "config", "index", "internal", "leader_epoch", "log", "topic", "topic_id", "watchers")
 
     def __init__(self, topic: Topic, index: int, log: PartitionLog, config: LogConfig) -> None:
         self.topic = topic.name
@@ -68,7 +48,7 @@ class Partition:
         self.internal = topic.internal  # clients may read, not write
         self.leader_epoch = topic.leader_epoch(index)  # what Metadata tells; a log may have been written in older ones
         self.alive = True
-        self.waiters: dict[Waiter, None] = {}
+        self.watchers: dict[Watcher, None] = {}
         log.on_advance = self.wake
 
     def check_leader_epoch(self, epoch: int) -> None:
@@ -82,9 +62,10 @@ class Partition:
             raise KafkaError(ErrorCode.UNKNOWN_LEADER_EPOCH)
 
     def wake(self) -> None:
-        """Wake everybody who waits for this partition."""
-        for waiter in self.waiters:
-            waiter.wake()
+        """Let the watchers know, and watch no more."""
+        watchers = self.watchers
+        while watchers:
+            watchers.popitem()[0].woken()
 
 
 class Partitions:
@@ -108,6 +89,11 @@ class Partitions:
         if topic is None:
             return None
         return self._hosted.get((topic.name, index)) or self._host(topic, index)
+
+    def name_of(self, topic_id: bytes) -> str | None:
+        """The name of the topic that has this id."""
+        topic = self._cluster.image.topic_by_id(topic_id)
+        return None if topic is None else topic.name
 
     def _host(self, topic: Topic | None, index: int) -> Partition | None:
         if topic is None or not 0 <= index < topic.partition_count:

@@ -28,7 +28,7 @@ from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.groups import GroupCoordinator
 from broker.engines import make_store, store_settings
-from broker.fetching.sessions import FetchSessions
+from broker.fetching.fetches import Fetches
 from broker.network.connection import leaf
 from broker.network.connections import Connections
 from broker.network.listener import SYSTEM_CHOOSES, Listener, ListenError
@@ -184,7 +184,7 @@ async def _start_services(
         cluster=cluster,
         groups=groups,
         partitions=partitions,
-        fetch_sessions=FetchSessions(entropy, config.max_incremental_fetch_session_cache_slots),
+        fetches=Fetches(partitions, store, clock, entropy, config.max_incremental_fetch_session_cache_slots),
         request_memory=RequestMemory(config.queued_max_request_bytes),
         turns=Turns(),
     )

@@ -19,8 +19,8 @@ may stop earlier where one of its files ends, and then says so (`FetchedRecords.
 bytes that are already there.
 
 **Waking readers.** An engine calls a log's `on_advance` whenever its high watermark, last stable offset or start has
-grown, whatever has appended or deleted. That is how long polls wake, and how a fetch session learns which of its partitions
-to look at: a log that has not called has nothing new to say.
+grown, whatever has appended or deleted. That is how long polls wake, and how a fetch session learns which of its
+partitions to look at: a log that has not called has nothing new to say.
 
 Errors are `kproto.errors.KafkaError` with the code a client should see: OFFSET_OUT_OF_RANGE,
 OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and so on. The conformance suite

@@ -21,7 +21,7 @@ from broker.config.loading import parse_config
 from broker.config.settings import BrokerConfig
 from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
-from broker.fetching.sessions import FetchSessions
+from broker.fetching.fetches import Fetches
 from broker.handlers import SERVED_VERSIONS, handler
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
@@ -29,7 +29,7 @@ from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError
 from kproto.schema.compile import decode, encode
 from kproto.schema.declare import Request
-from storage.engine import LogStore
+from storage.engine import LogStore, RecordSlice
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import Clock, SystemClock
 from storage.seams.entropy import Entropy, SeededEntropy
@@ -77,7 +77,8 @@ def versions_of(request: type[Request], first: int = 0, before: int | None = Non
 
 
 def _wire(message: Any, version: int) -> bytes:
-    return b"".join(bytes(cast(Any, chunk)) for chunk in encode(message, version))
+    chunks = encode(message, version)
+    return b"".join(chunk.read() if isinstance(chunk, RecordSlice) else bytes(cast(Any, chunk)) for chunk in chunks)
 
 
 def config(settings: Mapping[str, str] | None = None) -> BrokerConfig:
@@ -103,6 +104,7 @@ async def world(
     async with trio.open_nursery() as nursery:
         cluster = ClusterCoordinator(store, broker_config, clock, entropy)
         await cluster.start(nursery)
+        partitions = Partitions(store, cluster, cluster.config)
         services = Services(
             config=cluster.config,
             clock=clock,
@@ -111,8 +113,8 @@ async def world(
             store=store,
             cluster=cluster,
             groups=cast(Any, None),
-            partitions=Partitions(store, cluster, cluster.config),
-            fetch_sessions=FetchSessions(entropy, 1000),
+            partitions=partitions,
+            fetches=Fetches(partitions, store, clock, entropy, 1000),
             request_memory=RequestMemory(-1),
             turns=Turns(),
         )

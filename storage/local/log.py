@@ -500,10 +500,8 @@ class Log:
             elif not whole_batch:
                 return NOTHING
             return segment.slice(position, limit)
-        found = segment.slice(position, limit)
-        if index + 1 < len(segments) and bases[index + 1] < upto:
-            found.more = limit - position < max_bytes
-        return found
+        goes_on = index + 1 < len(segments) and bases[index + 1] < upto
+        return segment.slice(position, limit, goes_on and limit - position < max_bytes)
 
     def out_of_range(self, offset: int) -> KafkaError:
         """The refusal of an offset that the log does not have."""

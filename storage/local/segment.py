@@ -52,12 +52,15 @@ class Corrupt(Exception):
 
 
 class FileSlice:
-    """Bytes of a segment: what a fetch answers with. Its file stays open as long as it lives (RecordSlice)."""
+    """Bytes of a segment: what a fetch answers with. Its file stays open as long as it lives (RecordSlice).
+
+    `more` is True if the next segment goes on where the slice ends.
+    """
 
     __slots__ = ("file", "length", "more", "position", "warm")
 
-    def __init__(self, file: File, position: int, length: int, warm: bool | None) -> None:
-        self.more = False  # the next segment goes on where this slice ends
+    def __init__(self, file: File, position: int, length: int, warm: bool | None, more: bool) -> None:
+        self.more = more
         self.file = file
         self.position = position
         self.length = length
@@ -329,12 +332,12 @@ class Segment:
         """The whole batch at `position`."""
         return self.file.read(position, LOG_OVERHEAD + header.batch_length)
 
-    def slice(self, position: int, end: int) -> FileSlice:
-        """The bytes from `position` to `end`."""
+    def slice(self, position: int, end: int, more: bool = False) -> FileSlice:
+        """The bytes from `position` to `end`. `more`: the next segment goes on there."""
         warm = None
         if not self._disk.tells_residency:
             warm = position >= self.warm_from and position >= self.size - WARM_BYTES
-        return FileSlice(self.file, position, end - position, warm)
+        return FileSlice(self.file, position, end - position, warm, more)
 
     # -- timestamps ----------------------------------------------------------------------------------------------------
 

@@ -309,7 +309,7 @@ class MemoryLog:
         number = bisect_right(self._starts, start) - 1
         chunk = self._chunks[number]
         found = chunk.slice(start, max_bytes, upto, whole_batch)
-        if chunk.end_offset >= upto or len(found) >= max_bytes or not found:
+        if chunk.end_offset >= upto or not 0 < len(found) < max_bytes:
             return found
         parts = [found]
         max_bytes -= len(found)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.fetching.sessions import IDLE_MILLIS, NO_SESSION, FetchSession, FetchSessions, Wanted
+from broker.fetching.sessions import IDLE_MILLIS, NO_SESSION, FetchSession, FetchSessions, SessionStatistics, Wanted
 from kproto.errors import ErrorCode, KafkaError
 from storage.seams.entropy import SeededEntropy
 
@@ -15,9 +15,12 @@ def begin(
     sessions: FetchSessions, *wanted: int, id: int = 0, epoch: int = 0, forget: tuple[int, ...] = (), now: int = 0
 ) -> FetchSession:
     """A request for partitions of one topic; `epoch` 0 opens a session."""
-    partitions = [Wanted("t", partition, 0, 1000) for partition in wanted]
-    keys = [("t", partition) for partition in forget]
-    return sessions.begin(id, epoch, partitions, keys, by_id=False, now=now)[0]
+    session, _ = sessions.begin(id, epoch, False, False, now)
+    session.want(Wanted("t", partition, 0, 1000) for partition in wanted)
+    session.forget(("t", partition) for partition in forget)
+    if session.kept or epoch == 0:
+        sessions.settle(session)
+    return session
 
 
 def test_sessions_have_so_many_slots() -> None:
@@ -26,7 +29,7 @@ def test_sessions_have_so_many_slots() -> None:
     first, second = begin(sessions, 1), begin(sessions, 1, now=5)
     assert begin(sessions, 1, now=10).id == NO_SESSION
     assert begin(sessions, 1, now=IDLE_MILLIS).id not in (NO_SESSION, first.id, second.id)
-    assert len(sessions) == 2
+    assert sessions.statistics() == SessionStatistics(sessions=2, partitions=2, evictions=1)
 
 
 def test_partitions_are_counted_over_all_sessions() -> None:
@@ -39,6 +42,23 @@ def test_partitions_are_counted_over_all_sessions() -> None:
     assert refused.value.code is ErrorCode.FETCH_SESSION_ID_NOT_FOUND
     assert begin(sessions, 3, id=second.id, epoch=1).id == second.id
     assert begin(sessions, 1, 2).id != NO_SESSION
+
+
+def test_idle_sessions_make_room_for_partitions_too() -> None:
+    """Not only for one more session: what nobody has used for two minutes goes, the longest unused first."""
+    sessions = FetchSessions(SeededEntropy(1), 10, max_partitions=5)
+    for now in (0, 1):
+        begin(sessions, 1, 2, now=now)
+    assert begin(sessions, 1, 2, 3, now=IDLE_MILLIS - 1).id == NO_SESSION
+    assert begin(sessions, 1, 2, 3, now=IDLE_MILLIS).id != NO_SESSION
+    assert sessions.statistics() == SessionStatistics(sessions=2, partitions=5, evictions=1)
+
+
+def test_a_partition_named_twice_is_one() -> None:
+    """The last word counts, the first place."""
+    session = FetchSession(by_id=False, committed=False, now=0)
+    session.want([Wanted("t", 0, 5, 10), Wanted("t", 1, 0, 10), Wanted("t", 0, 7, 20)])
+    assert [(each.partition, each.fetch_offset, each.max_bytes) for each in session.due()] == [(0, 7, 20), (1, 0, 10)]
 
 
 STEPS = st.tuples(st.sampled_from(["open", "go on", "close"]), st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)))
@@ -61,5 +81,4 @@ def test_the_count_is_true(steps: list[tuple[str, set[int], set[int]]]) -> None:
                 begin(sessions, *wanted, id=session.id, epoch=session.epoch, forget=tuple(forget), now=now)
         except KafkaError:
             pass
-        assert sessions._remembered == sum(len(session.wanted) for session in sessions._sessions.values())
-        assert sessions._remembered <= 9 and len(sessions) <= 3
+        sessions.check()

@@ -17,7 +17,7 @@ from kproto.errors import ErrorCode, KafkaError
 from kproto.formats.cluster_metadata import PartitionChangeRecord, encode_record
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ReplicaState
 from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
-from storage.engine import Batch
+from storage.engine import Batch, FetchedRecords
 from storage.memory.engine import MemoryLog, MemoryStore
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SeededEntropy
@@ -84,8 +84,8 @@ async def test_topics_by_id(version: int) -> None:
         assert reply.responses[0].topic_id == topic_id
         assert codes(reply) == [
             ErrorCode.NONE,
-            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
             ErrorCode.UNKNOWN_TOPIC_ID,
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
         ]
 
 
@@ -125,7 +125,7 @@ async def test_a_fetch_that_finds_nothing_ends_at_its_deadline(autojump_clock: t
         assert sizes(await w.ask(request(wanted(), max_wait_ms=500), 12)) == {0: 0}
         assert trio.current_time() == pytest.approx(started + 0.5, abs=0.01)
         partition = w.services.partitions.get("t", 0)
-        assert partition is not None and not partition.waiters
+        assert partition is not None and not partition.watchers
 
 
 async def test_a_deleted_topic_wakes_its_readers(autojump_clock: trio.testing.MockClock) -> None:
@@ -153,7 +153,7 @@ async def test_ten_thousand_parked_fetches_do_not_slow_an_append_elsewhere() -> 
         await trio.testing.wait_all_tasks_blocked()
         quiet, busy = (w.services.partitions.get("t", index) for index in (0, 1))
         assert quiet is not None and busy is not None
-        assert (len(quiet.waiters), len(busy.waiters)) == (0, 1000)
+        assert (len(quiet.watchers), len(busy.watchers)) == (0, 1000)
         nursery.cancel_scope.cancel()
 
 
@@ -283,6 +283,208 @@ async def test_only_partitions_that_can_be_read_have_a_list_of_aborted_transacti
         assert (await aborted(wanted(current_leader_epoch=-2))).error_code == ErrorCode.NONE
 
 
+# --- what is waited for
+
+
+async def answered_after(w: World, asked: FetchRequest, version: int, *acts: Any) -> tuple[float, FetchResponse]:
+    """(seconds until the answer, the answer), with each of `acts` done a second after the one before."""
+    answers: list[tuple[float, FetchResponse]] = []
+    started = trio.current_time()
+
+    async def fetch() -> None:
+        reply = await w.ask(asked, version)
+        answers.append((trio.current_time() - started, reply))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetch)
+        for act in acts:
+            await trio.sleep(1)
+            if (left := act()) is not None:
+                await left
+    [(seconds, reply)] = answers
+    return round(seconds, 2), reply
+
+
+async def test_no_more_is_waited_for_than_may_be_given(autojump_clock: trio.testing.MockClock) -> None:
+    """P12: min_bytes counts up to max_bytes, and what does not fit counts as there: waiting would not make it fit."""
+    async with world() as w:
+        await create(w, partitions=2)
+        append(w, size=1000)
+        append(w, size=1000)
+        one = sizes(await w.ask(request(wanted(max_bytes=1)), 12))[0]
+        never: dict[str, Any] = {"max_wait_ms": 9000}
+
+        async def wait(*partitions: FetchPartition, **limits: int) -> tuple[float, dict[int, int]]:
+            seconds, reply = await answered_after(w, request(*partitions, **never | limits), 12)
+            return seconds, sizes(reply)
+
+        assert await wait(wanted(), min_bytes=1 << 20, max_bytes=one + 100) == (0, {0: one + 100})
+        assert await wait(wanted(), min_bytes=1 << 20, max_bytes=10) == (0, {0: one})
+        assert await wait(wanted(), min_bytes=1 << 20, max_bytes=0) == (0, {0: one})
+        assert await wait(wanted(offset=2), min_bytes=1 << 20, max_bytes=0) == (0, {0: 0})
+        append(w, partition=1, size=1000)
+        both = wanted(0, offset=1), wanted(1)
+        assert await wait(*both, min_bytes=2 * one, max_bytes=one + 10) == (0, {0: one, 1: 0})
+        # A partition counts up to its own limit only.
+        assert await wait(wanted(max_bytes=10), min_bytes=one + 1) == (9, {0: one})
+        narrow = wanted(0, offset=1), wanted(1, max_bytes=10)
+        assert await wait(*narrow, min_bytes=one + 11) == (9, {0: one, 1: 0})
+        assert await wait(*narrow, min_bytes=one + 10) == (0, {0: one, 1: 0})
+
+
+async def test_a_lagging_reader_does_not_wait(autojump_clock: trio.testing.MockClock) -> None:
+    """What lies in the log is given, however an engine has cut it up: this took 54 s for what takes 0.1 s."""
+    async with world() as w:
+        await create(w)
+        for size in (10, 100, 1000, 10_000, 700_000, 700_000, 700_000):
+            append(w, size=size)
+        asked = request(wanted(max_bytes=9 << 20), max_bytes=9 << 20, min_bytes=2_111_000, max_wait_ms=9000)
+        seconds, reply = await answered_after(w, asked, 12)
+        assert seconds == 0 and sizes(reply)[0] > 2_111_000
+
+
+async def test_an_engine_that_stopped_short_keeps_nobody_waiting(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file ends, a read may end; the rest is in the next one, and Kafka does not wait there either."""
+    async with world() as w:
+        await create(w)
+        append(w)
+        asked = request(wanted(), min_bytes=5000, max_wait_ms=9000)
+        assert (await answered_after(w, asked, 12))[0] == 9
+        whole = MemoryStore.read_now
+
+        def short(*arguments: Any) -> Any:
+            return [found._replace(more=True) for found in whole(*arguments) if isinstance(found, FetchedRecords)]
+
+        monkeypatch.setattr(MemoryStore, "read_now", short)
+        seconds, reply = await answered_after(w, asked, 12)
+        assert seconds == 0 and sizes(reply)[0] > 100
+
+
+@pytest.mark.parametrize("version", [12, 18])
+@pytest.mark.parametrize("in_session", [False, True])
+async def test_a_partition_that_is_missing_keeps_the_others_waiting(
+    version: int, in_session: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """P13: a client that still asks for a deleted topic beside a living one would else ask without a pause. As in Kafka
+    it hears of it when the others are answered; and at once if nothing else is asked for."""
+    async with world() as w:
+        topic_id = await create(w)
+        append(w)
+        session: dict[str, Any] = {"session_id": 0, "session_epoch": 0} if in_session else {}
+        none = FetchTopic(topic="nothing", topic_id=b"\7" * 16, partitions=[wanted()])
+
+        def asked(*partitions: FetchPartition) -> FetchRequest:
+            made = request(max_wait_ms=5000, **session)
+            made.topics = [none]
+            if partitions:
+                made.topics.append(FetchTopic(topic="t", topic_id=topic_id, partitions=list(partitions)))
+            return made
+
+        unknown = ErrorCode.UNKNOWN_TOPIC_ID if version >= 13 else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        absent = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        for partitions, seconds, expected in (
+            ([wanted(offset=1)], 5, [ErrorCode.NONE, unknown]),
+            ([wanted(offset=1), wanted(9)], 5, [ErrorCode.NONE, unknown, absent]),
+            ([wanted(0)], 0, [ErrorCode.NONE, unknown]),
+            ([wanted(9)], 0, [unknown, absent]),
+            ([], 0, [unknown]),
+            ([wanted(offset=7)], 0, [ErrorCode.OFFSET_OUT_OF_RANGE, unknown]),
+            ([wanted(offset=1, current_leader_epoch=4)], 0, [ErrorCode.UNKNOWN_LEADER_EPOCH, unknown]),
+            ([wanted(offset=1, last_fetched_epoch=3)], 0, [ErrorCode.OFFSET_OUT_OF_RANGE, unknown]),
+        ):
+            took, reply = await answered_after(w, asked(*partitions), version)
+            assert (took, codes(reply)) == (seconds, expected)
+        took, reply = await answered_after(w, asked(wanted(offset=1)), version, lambda: append(w))
+        assert (took, codes(reply)) == (1, [ErrorCode.NONE, unknown])
+        if in_session:
+            again = request(max_wait_ms=5000, session_id=reply.session_id, session_epoch=1)
+            again.topics = [FetchTopic(topic="t", topic_id=topic_id, partitions=[wanted(offset=2)])]
+            took, reply = await answered_after(w, again, version)
+            assert (took, codes(reply)) == (5, [unknown])
+
+
+async def test_what_was_missing_stays_so_until_the_answer(autojump_clock: trio.testing.MockClock) -> None:
+    """Also if it is created meanwhile: the answer is about the request. The next one finds it."""
+    async with world() as w:
+        await create(w)
+        asked = request(wanted(), max_wait_ms=5000)
+        asked.topics.append(FetchTopic(topic="later", partitions=[wanted()]))
+        seconds, reply = await answered_after(w, asked, 12, lambda: create(w, "later"))
+        assert (seconds, codes(reply)) == (5, [ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION])
+        assert codes(await w.ask(asked, 12)) == [ErrorCode.NONE, ErrorCode.NONE]
+
+
+@pytest.mark.parametrize("in_session", [False, True])
+@pytest.mark.parametrize("min_bytes", [1, 1 << 20])
+@pytest.mark.parametrize("announced", [False, True])
+async def test_the_numbers_are_those_of_the_moment_of_answering(
+    in_session: bool, min_bytes: int, announced: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """P14: the start of a log that DeleteRecords moves while a Fetch waits, and whatever no engine announces."""
+    async with world() as w:
+        await create(w, partitions=2)
+        for _ in range(4):
+            append(w)
+        partition = w.services.partitions.get("t", 0)
+        assert partition is not None
+        asked = request(wanted(offset=4), wanted(1), max_wait_ms=5000, min_bytes=min_bytes)
+        if in_session:
+            first = await opened(w, wanted(offset=4), wanted(1))
+            asked = request(max_wait_ms=5000, min_bytes=min_bytes, session_id=first.session_id, session_epoch=1)
+
+        def act() -> Any:
+            return partition.log.delete_before(3) if announced else setattr(partition.log, "_start", 3)
+
+        if in_session:  # what a request names is looked at
+            asked.topics = [FetchTopic(topic="t", partitions=[wanted(offset=4)])]
+        seconds, reply = await answered_after(w, asked, 12, act)
+        told = {part.partition_index: part.log_start_offset for part in reply.responses[0].partitions}
+        assert (seconds, told) == (5, {0: 3} if in_session else {0: 3, 1: 0})
+
+
+@pytest.mark.parametrize("version", [12, 18])
+@pytest.mark.parametrize("in_session", [False, True])
+async def test_a_topic_that_is_deleted_and_made_again(
+    version: int, in_session: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Deleted while a Fetch waits, it is a reason to answer; from then on it is missing. A session knows what the id
+    meant: made again, the topic is another one (INCONSISTENT_TOPIC_ID), and not an id that never meant anything."""
+    async with world() as w:
+        living, doomed = await create(w), await create(w, "doomed")
+        topics = [
+            FetchTopic(topic="t", topic_id=living, partitions=[wanted()]),
+            FetchTopic(topic="doomed", topic_id=doomed, partitions=[wanted()]),
+        ]
+        epoch = 0
+        session_id = 0
+
+        async def fetch(*acts: Any) -> tuple[float, list[ErrorCode]]:
+            nonlocal epoch, session_id
+            asked = request(max_wait_ms=5000 if epoch or not in_session else 0)
+            asked.topics = topics if not in_session or epoch == 0 else []
+            if in_session:
+                asked.session_id, asked.session_epoch = session_id, epoch
+                epoch += 1
+            seconds, reply = await answered_after(w, asked, version, *acts)
+            session_id = reply.session_id
+            return seconds, [code for code in codes(reply) if code is not ErrorCode.NONE]
+
+        by_id = version >= 13
+        gone = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        if in_session:
+            assert await fetch() == (0, [])
+        assert await fetch(lambda: w.cluster.delete_topics([doomed])) == (1, [gone])
+        missing = ErrorCode.UNKNOWN_TOPIC_ID if by_id and not in_session else gone
+        assert await fetch() == (5, [missing])
+        assert await fetch(lambda: create(w, "doomed")) == (5, [missing])
+        if not by_id:
+            assert await fetch() == (5, [])
+        else:
+            assert await fetch() == ((0, [ErrorCode.INCONSISTENT_TOPIC_ID]) if in_session else (5, [missing]))
+
+
 # --- sessions (KIP-227)
 
 
@@ -294,7 +496,7 @@ async def opened(w: World, *partitions: FetchPartition) -> FetchResponse:
 
 
 async def test_a_session_tells_only_what_is_new() -> None:
-    """P10: the full answer lists every partition, later ones those with records or a new high watermark."""
+    """The full answer lists every partition, later ones those with records or a new high watermark."""
     async with world() as w:
         await create(w, partitions=3)
         append(w, partition=0)
@@ -309,16 +511,20 @@ async def test_a_session_tells_only_what_is_new() -> None:
 
 
 async def test_a_partition_that_gave_records_lets_the_others_go_first() -> None:
-    """With a small max_bytes no partition starves."""
+    """With a small max_bytes no partition starves. As in Kafka, the first answer of a session does not count."""
     async with world() as w:
         await create(w, partitions=2)
-        append(w, partition=0, size=3000)
-        append(w, partition=1, size=3000)
+        for partition in (0, 1):
+            for _ in range(3):
+                append(w, partition=partition, size=3000)
         small: dict[str, Any] = {"max_bytes": 100}
         first = await w.ask(request(wanted(0), wanted(1), session_id=0, session_epoch=0, **small), 12)
-        assert sizes(first)[0] > 0 and sizes(first)[1] == 0
-        second = await w.ask(request(session_id=first.session_id, session_epoch=1, **small), 12)
-        assert sizes(second)[1] > 0
+        assert [bool(size) for size in sizes(first).values()] == [True, False]
+        gave = []
+        for epoch in range(1, 6):
+            reply = await w.ask(request(session_id=first.session_id, session_epoch=epoch, **small), 12)
+            gave += [partition for partition, size in sizes(reply).items() if size]
+        assert gave == [0, 1, 0, 1, 0]
 
 
 async def test_forgotten_partitions_are_not_read_any_more() -> None:

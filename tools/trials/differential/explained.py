@@ -99,23 +99,7 @@ EXPLAINED: list[Explanation] = [
         "Produce/transactional-id: *, a plain batch", "responses[*].partition_responses[0].*",
         "transactional ids are refused for good while there are no transactions",
     ),
-    # What is in another order, which nobody can rely on.
-    Explanation(
-        "Fetch/places: * and *", "responses[*", "answers come in the order of the request; Kafka's errors come last",
-    ),
-    Explanation(
-        "Fetch/topics-in-sessions: *", "responses[order]",
-        "answers come in the order of the session; Kafka's errors come last",
-    ),
-    Explanation(
-        "Fetch/order-in-sessions: then, *", "responses[*].partitions[*",
-        "what gave records goes to the end of the queue at once; in Kafka the first answer of a session does not count",
-    ),
     # What is not there any more.
-    Explanation(
-        "Fetch/topics-in-sessions: *", "responses[<id of doomed>].partitions[0].error_code",
-        "the id of a deleted topic is unknown; Kafka's session still knows the name that it had", 100, 3,
-    ),
     Explanation(
         "Fetch/epochs-of-sessions: an empty session", "session_id", "there is nothing to remember", 0, "<session 5>",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kproto.batches.records import build_batch
 from kproto.messages.fetch import FetchRequest, ReplicaState
 from tools.trials.differential.requests import (
@@ -11,6 +13,7 @@ from tools.trials.differential.requests import (
     fetch,
     fetch_from,
     fetched,
+    list_offsets,
     new_producer,
     produce,
     record,
@@ -18,6 +21,9 @@ from tools.trials.differential.requests import (
 )
 from tools.trials.differential.scenario import scenario
 from tools.trials.differential.stage import Stage, Topic
+
+IN_WHICH_TO_WAIT = (4, 7, 12, 13, 18)
+"""Versions that differ in what a fetch is: the others need not wait for the same again."""
 
 
 @scenario(FetchRequest)
@@ -112,6 +118,97 @@ def waiting(stage: Stage) -> None:
     other.arrange(produce(topic, batch()))
     other.close()
     answer()
+
+
+@scenario(FetchRequest)
+def more_than_may_be_given(stage: Stage) -> None:
+    """No more is waited for than max_bytes; but a partition's own limit is no excuse."""
+    topic = stage.topic("t", 2)
+    size = len(batch(3))
+    for partition in (0, 1):
+        stage.arrange(produce(topic, batch(3), partition=partition))
+    patient = {"max_wait_ms": 7_000, "min_bytes": 1 << 20}
+    for most in (0, 10, size):
+        stage.ask(f"at most {most}", fetch(topic, max_bytes=most, **patient))
+    both = [(topic, [fetched(), fetched(partition=1)])]
+    for most in (size + 10, 2 * size):
+        stage.ask(f"both, at most {most}", fetch_from(both, max_bytes=most, **patient))
+    stage.ask("nothing may be given", fetch(topic, 3, max_bytes=0, **patient))
+    answer = stage.begin("a narrow partition", fetch(topic, partition_max_bytes=10, max_wait_ms=350, min_bytes=1 << 20))
+    other = stage.elsewhere()
+    stage.settle()
+    other.arrange(produce(topic, batch(3)))
+    other.close()
+    answer()
+
+
+@scenario(FetchRequest)
+def waiting_beside_what_is_not_there(stage: Stage) -> None:
+    """What was missing from the beginning keeps nobody from waiting, and is answered last."""
+    topic, nothing = stage.topic("t", 2), unknown_topic(stage)
+    end = 0
+
+    def until_woken(step: str, *before: Any, of: list[Any], after: list[Any]) -> None:
+        nonlocal end
+        parts = [*before, (topic, [fetched(end), *of]), *after]
+        answer = stage.begin(step, fetch_from(parts, max_wait_ms=7_000, min_bytes=1))
+        other = stage.elsewhere()
+        stage.settle()
+        other.arrange(produce(topic, batch()))
+        other.close()
+        answer()
+        end += 1
+
+    missing = (nothing, [fetched(), fetched(partition=3)])
+    until_woken("an unknown topic behind", of=[], after=[missing])
+    until_woken("an unknown topic before", missing, of=[], after=[])
+    until_woken("an unknown partition", of=[fetched(partition=7)], after=[])
+    until_woken("all of them", missing, of=[fetched(partition=7), fetched(partition=1)], after=[missing])
+    patient = {"max_wait_ms": 7_000, "min_bytes": 1}
+    stage.ask("nothing else", fetch_from([missing, (topic, [fetched(partition=7)])], **patient))
+    out_of_range = [(nothing, [fetched()]), (topic, [fetched(end), fetched(9, partition=1)])]
+    stage.ask("one that is out of range", fetch_from(out_of_range, **patient))
+    if stage.version >= 9:
+        newer = [(topic, [fetched(end), fetched(partition=1, current_leader_epoch=9)])]
+        stage.ask("one of a newer epoch", fetch_from(newer, **patient))
+    if stage.version >= 12:
+        diverging = [(topic, [fetched(end), fetched(1, partition=1, last_fetched_epoch=0)])]
+        stage.ask("one that diverges", fetch_from(diverging, **patient))
+
+
+@scenario(FetchRequest)
+def changes_while_waiting(stage: Stage) -> None:
+    """The numbers of an answer are those of its moment; a deletion does not wait for it."""
+    if stage.version not in IN_WHICH_TO_WAIT:
+        return
+    from kproto.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
+
+    topic, doomed = stage.topic("t"), stage.topic("doomed")
+    for _ in range(3):
+        stage.arrange(produce(topic, batch(2)))
+    other = stage.elsewhere()
+    for start, least in ((2, 1), (4, 1 << 20)):
+        answer = stage.begin(f"the start moves to {start}", fetch(topic, 6, max_wait_ms=450, min_bytes=least))
+        stage.settle()
+        other.arrange(delete_records(topic, start))
+        answer()
+    parts = [(topic, [fetched(6)]), (doomed, [fetched()])]
+    answer = stage.begin("a topic is deleted", fetch_from(parts, max_wait_ms=7_000, min_bytes=1))
+    stage.settle()
+    other.arrange(list_offsets(topic))  # the fetch was sent before this, and waits by now
+    other.arrange(DeleteTopicsRequest(topics=[DeleteTopicState(name=doomed.name)], timeout_ms=10_000))
+    answer()
+    stage.wait_until_gone(doomed.name)
+    stage.settle()
+    answer = stage.begin("made again", fetch_from(parts, max_wait_ms=900, min_bytes=1))
+    stage.settle()
+    other.arrange(list_offsets(topic))
+    again = other.topic("doomed")
+    other.close()
+    answer()
+    if stage.version < 13:
+        stage.settle()
+        stage.ask("and found", fetch_from([(topic, [fetched(6)]), (again, [fetched()])]))
 
 
 @scenario(FetchRequest, since=9)

@@ -7,6 +7,7 @@ from typing import Any
 from kproto.messages.fetch import FetchRequest, ForgottenTopic
 from tools.trials.differential.requests import batch, fetch_from, fetched, produce, unknown_topic
 from tools.trials.differential.scenario import scenario
+from tools.trials.differential.scenarios.fetch import IN_WHICH_TO_WAIT
 from tools.trials.differential.stage import Stage, Topic
 
 
@@ -101,6 +102,52 @@ def topics_in_sessions(stage: Stage) -> None:
     stage.settle()
     stage.ask("after a deletion", fetch_from([], session_id=session, session_epoch=2))
     stage.ask("and again", fetch_from([], session_id=session, session_epoch=3))
+
+
+@scenario(FetchRequest, since=7)
+def topics_made_again_in_sessions(stage: Stage) -> None:
+    """A session knows which topic was meant: by the name that it had, and by the id."""
+    from kproto.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
+
+    topic, doomed = stage.topic("t"), stage.topic("doomed")
+    session = opened(stage, "opened", [(topic, [fetched()]), (doomed, [fetched()])])
+    stage.arrange(DeleteTopicsRequest(topics=[DeleteTopicState(name=doomed.name)], timeout_ms=10_000))
+    stage.wait_until_gone(doomed.name)
+    stage.settle()
+    stage.ask("after a deletion", fetch_from([], session_id=session, session_epoch=1))
+    again = stage.topic("doomed")
+    stage.settle()
+    stage.ask("made again", fetch_from([], session_id=session, session_epoch=2))
+    stage.ask("and again", fetch_from([], session_id=session, session_epoch=3))
+    stage.ask("the new one", fetch_from([(again, [fetched()])], session_id=session, session_epoch=4))
+    stage.ask("and nothing else", fetch_from([], session_id=session, session_epoch=5))
+
+
+@scenario(FetchRequest, since=7)
+def waiting_in_sessions(stage: Stage) -> None:
+    """An incremental fetch waits as any other, also where something is missing, and tells what has moved meanwhile."""
+    from tools.trials.differential.requests import delete_records
+
+    if stage.version not in IN_WHICH_TO_WAIT:
+        return
+    topic, nothing = stage.topic("t", 2), unknown_topic(stage)
+    for _ in range(2):
+        stage.arrange(produce(topic, batch(2)))
+    session = opened(stage, "opened", [(topic, [fetched(4), fetched(partition=1)]), (nothing, [fetched()])])
+    other = stage.elsewhere()
+    patient = {"session_id": session, "min_bytes": 1}
+    answer = stage.begin("woken", fetch_from([], session_epoch=1, max_wait_ms=7_000, **patient))
+    stage.settle()
+    other.arrange(produce(topic, batch(), partition=1))
+    answer()
+    answer = stage.begin(
+        "the start moves", fetch_from([(topic, [fetched(1, partition=1)])], session_epoch=2, max_wait_ms=450, **patient)
+    )
+    stage.settle()
+    other.arrange(delete_records(topic, 3))
+    answer()
+    other.close()
+    stage.ask("told", fetch_from([], session_epoch=3, max_wait_ms=100, **patient))
 
 
 @scenario(FetchRequest, since=7)
