@@ -5,8 +5,8 @@ on, and gives it back when the request has been handled. While everything is tak
 peer's own TCP window fills, and the peer slows down. Small requests fit into the buffer that a connection has anyway
 and are not counted, so heartbeats pass while bulk waits.
 
-As in Kafka's `SimpleMemoryPool`, whoever asks while anything is left gets all that it asks for, so the limit can be
-overdrawn by one request: otherwise a request larger than what happens to be left could starve. Those who wait are
+As in Kafka's `SimpleMemoryPool`, a caller that asks while anything is left gets all that it asks for, so the limit can
+be overdrawn by one request: otherwise a request larger than what happens to be left could starve. Waiting callers are
 served in the order in which they came. A peer that takes and then does not send is closed in the end
 (`Connection.overdue`), which gives back what it took.
 
@@ -45,7 +45,7 @@ class RequestMemory:
         turn = (size, trio.Event())
         self._waiting.append(turn)
         try:
-            await turn[1].wait()  # whoever sets it has taken the bytes for us
+            await turn[1].wait()  # the task that sets it has taken the bytes for this one
         except trio.Cancelled:
             self._waiting.remove(turn)
             raise

@@ -9,8 +9,8 @@ Entries named in `controller.listener.names` are for the quorum of Kafka's contr
 not opened. A listener that would need TLS or SASL stops the start: to serve it in plain text instead would be worse
 than not to serve it.
 
-An advertised listener tells clients where to come back to. Without one they are told the address by which they came;
-with its host left empty, the host by which they came and the port that is advertised. (Kafka fills in the name that the
+An advertised listener is where clients come back to. Without one they get the address by which they came; with its
+host left empty, the host by which they came and the port that is advertised. (Kafka fills in the name that the
 machine has for itself, which need not be one that a client can resolve.)
 """
 

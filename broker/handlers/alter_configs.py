@@ -1,10 +1,10 @@
 """AlterConfigs (33): replace all configs of a resource.
 
-What is not named falls back to its default, which loses whatever another client has set: IncrementalAlterConfigs is for
-all but old clients (KIP-339). Which values are refused, and how, is in `broker/admin/config_changes.py`.
-
-Each resource is changed on its own; one that is named twice is refused each time. With `validate_only` nothing is
-changed.
+- A key that the request does not name falls back to its default, so what another client has set is lost. Only old
+  clients need this API; the others have IncrementalAlterConfigs (KIP-339).
+- Which values are refused, and how: `broker/admin/config_changes.py`.
+- Each resource is changed on its own; one that is named twice is refused each time.
+- With `validate_only` nothing is changed.
 """
 
 from __future__ import annotations

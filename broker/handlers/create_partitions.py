@@ -1,8 +1,10 @@
 """CreatePartitions (37): give topics more partitions (KIP-195).
 
-v2 flexible, v3 may say THROTTLING_QUOTA_EXCEEDED (KIP-599), which we never do. A topic's count can only grow. Replicas
-may be assigned, to this node. A topic named twice is INVALID_REQUEST for that topic. With `validate_only` nothing
-happens but the checks.
+- v2: flexible.
+- v3: the answer may be THROTTLING_QUOTA_EXCEEDED (KIP-599), which Ottla never gives.
+- The count of a topic can only grow. Replicas may be assigned, to this node.
+- A topic that is named twice: INVALID_REQUEST for that topic.
+- With `validate_only` everything is checked and nothing is changed.
 
 Departs from Kafka: more than 10,000 partitions in one request are refused with POLICY_VIOLATION, where Kafka fails with
 -1.

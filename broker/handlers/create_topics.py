@@ -1,11 +1,14 @@
 """CreateTopics (19): create topics.
 
-v4 lets partitions and replication factor default with -1 (KIP-464); v5, flexible, tells what was made and its configs
-(KIP-525); v6 may say THROTTLING_QUOTA_EXCEEDED (KIP-599), which we never do; v7 returns ids (KIP-516).
-
-Topics are created each on its own. The answer comes when a topic is in metadata and its logs exist, however short
-`timeout_ms` is. With `validate_only` everything is checked and nothing made; the answer then shows an id that means
-nothing, as Kafka's does. A name that occurs twice is INVALID_REQUEST once, and so is `__cluster_metadata`.
+- v4: partitions and replication factor may be -1, the default (KIP-464).
+- v5: flexible; the answer has the topic's partitions, replication factor and configs (KIP-525).
+- v6: the answer may be THROTTLING_QUOTA_EXCEEDED (KIP-599), which Ottla never gives.
+- v7: topic ids in the answer (KIP-516).
+- Each topic is created on its own. The answer comes when a topic is in metadata and its logs exist, however short
+  `timeout_ms` is.
+- With `validate_only` everything is checked and nothing is created; the answer then has an id that means nothing, as
+  Kafka's does.
+- A name that occurs twice is answered once, with INVALID_REQUEST; `__cluster_metadata` is INVALID_REQUEST too.
 
 Departs from Kafka: two new names of one request that differ in '.' and '_' only collide here as they would in two
 requests.

@@ -1,9 +1,9 @@
-"""DeleteGroups (42): empty groups go, with all that they have committed.
+"""DeleteGroups (42): delete empty groups, with all that they have committed.
 
-- A group with members is NON_EMPTY_GROUP, an unknown one GROUP_ID_NOT_FOUND.
+- v3: an error message beside each code. Kafka has one where a streams group's topology description could not be
+  deleted (GROUP_DELETION_FAILED), and null beside any other code; so has Ottla.
+- A group with members: NON_EMPTY_GROUP. An unknown group: GROUP_ID_NOT_FOUND.
 - A group that is named twice is answered once, as in Kafka.
-- v3: a sentence may stand beside each code. Kafka has one where a streams group's topology description could not be
-  deleted (GROUP_DELETION_FAILED) and null beside any other code, and so have we.
 """
 
 from __future__ import annotations

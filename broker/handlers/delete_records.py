@@ -1,8 +1,10 @@
 """DeleteRecords (21): move the start of partitions forward (KIP-107).
 
-An offset of -1 means the high watermark. The answer's low watermark is the new start, and it is durable. Refused:
-internal topics (INVALID_TOPIC_EXCEPTION), topics that are not kept by the delete policy (POLICY_VIOLATION), offsets
-beyond the high watermark (OFFSET_OUT_OF_RANGE).
+- Offset -1 means the high watermark.
+- The low watermark in the answer is the new start of the log, and it is durable.
+- An internal topic: INVALID_TOPIC_EXCEPTION.
+- A topic without the delete policy: POLICY_VIOLATION.
+- An offset beyond the high watermark: OFFSET_OUT_OF_RANGE.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """DeleteTopics (20): delete topics by name or by id.
 
-v4 flexible, v5 says why not, v6 takes names or ids (KIP-516).
-
-The answer comes when the topic is out of metadata and its logs are gone, so that the name can be used again at once,
-where Kafka answers when the controller has decided and deletes later. `delete.topic.enable=false` refuses all:
-TOPIC_DELETION_DISABLED, before v3 INVALID_REQUEST. What is named twice, both ways at once, or not at all is
-INVALID_REQUEST.
+- v4: flexible.
+- v5: an error message beside each code.
+- v6: names or ids (KIP-516).
+- The answer comes when the topic is out of metadata and its logs are gone, so that the name can be used again at once.
+  Kafka answers when the controller has decided, and deletes later.
+- `delete.topic.enable=false` refuses all: TOPIC_DELETION_DISABLED, before v3 INVALID_REQUEST.
+- A topic that is named twice, or by name and id, or by neither: INVALID_REQUEST.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """DescribeCluster (60): the brokers, the controller, the cluster's id.
 
-v1 says which kind of endpoint it expects to talk to (KIP-919), v2 may ask for fenced brokers too (KIP-1073): there are
-none.
-
-One node is broker and controller, and its listeners are brokers' endpoints: asking them for controllers is
-MISMATCHED_ENDPOINT_TYPE, for anything else UNSUPPORTED_ENDPOINT_TYPE, as Kafka answers.
+- v1: the kind of endpoint that the client expects to talk to (KIP-919). This node is broker and controller, and its
+  listeners are brokers' endpoints: a client that expects a controller's gets MISMATCHED_ENDPOINT_TYPE, one that
+  expects an unknown kind UNSUPPORTED_ENDPOINT_TYPE, as in Kafka.
+- v2: fenced brokers on request (KIP-1073); there are none.
 """
 
 from __future__ import annotations

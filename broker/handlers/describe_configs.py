@@ -1,9 +1,12 @@
 """DescribeConfigs (32): the configs of topics, brokers, groups, client metrics subscriptions, loggers.
 
-v1 tells sources and synonyms (KIP-226), v3 types and documentation (KIP-569), v4 flexible. What is said about a
-resource, and where values come from, is in `broker/admin/config_description.py`.
+- v1: sources and synonyms (KIP-226).
+- v3: types and documentation (KIP-569).
+- v4: flexible.
+- Each resource is answered on its own.
+- No keys named means all keys; unknown keys are left out.
 
-Each resource is answered on its own. No keys named means all keys; names that nobody knows are left out.
+What a resource has, and where values come from: `broker/admin/config_description.py`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """DescribeGroups (15): groups of the classic protocol and their members.
 
-v3 authorized operations (KIP-430), v4 static members (KIP-345), v5 flexible, v6 GROUP_ID_NOT_FOUND (KIP-1043).
-
-A group that does not exist is state `Dead` without an error; from version 6 on, GROUP_ID_NOT_FOUND besides. One that is
-named twice is answered twice, and both answers are one object: a name costs three bytes, and a group may have
-megabytes. Members show their
-subscription and the group its protocol only while it is `Stable`. Without an authorizer everything is allowed, so the
-authorized operations are all that Kafka knows for groups.
+- v3: authorized operations (KIP-430). Without an authorizer these are all that Kafka knows for groups.
+- v4: static members (KIP-345).
+- v5: flexible.
+- v6: GROUP_ID_NOT_FOUND for a group that does not exist (KIP-1043). Its state is `Dead` in every version.
+- Subscriptions of members, and the protocol of the group, are shown only while the group is `Stable`.
+- A group that is named twice is answered twice. Both answers are one object: a name costs three bytes, and a group may
+  have megabytes.
 """
 
 from __future__ import annotations

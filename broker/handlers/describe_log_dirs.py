@@ -1,10 +1,12 @@
 """DescribeLogDirs (35): the log directories and how large the partitions in them are (KIP-113).
 
-v2 flexible, v3 an error for the whole, v4 sizes of the volumes (KIP-827), v5 whether a directory is cordoned: never.
-
-Null asks for all partitions, a list for those of it that are here; what is not here is left out. Partitions of no topic
-(the cluster log, logs about to be deleted) are not shown. Nothing lags behind and nothing moves between directories, so
-`offset_lag` is 0 and `is_future_key` false.
+- v2: flexible.
+- v3: an error for the whole response.
+- v4: sizes of the volumes (KIP-827).
+- v5: whether a directory is cordoned; none ever is.
+- Null asks for all partitions. A list asks for the named ones; those that are not here are left out.
+- Partitions of no topic (the cluster log, logs about to be deleted) are not shown.
+- `offset_lag` is 0 and `is_future_key` false: no replica lags behind, and no partition moves between directories.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""DescribeTopicPartitions (75): topics, page by page. Version 0 (KIP-966); what `Admin.describeTopics` calls.
+"""DescribeTopicPartitions (75): topics, page by page. `Admin.describeTopics` calls it.
 
-Topics come sorted by name, from the cursor on, and end when as many partitions as the request and
-`max.request.partition.size.limit` allow have been told; the next cursor then says where to go on. No topics named means
-all of them. Named ones that do not exist are told as such, once the pages reach them.
-
-A cursor must lie in a topic that is asked for, at a partition not below 0: INVALID_REQUEST otherwise. Eligible leader
-replicas (ELR) are empty: they matter when in-sync replicas are lost, and one node has but one replica.
+- v0: the only version (KIP-966).
+- No topics named means all. They are sorted by name and begin at the cursor.
+- A page ends at the request's limit of partitions or at `max.request.partition.size.limit`; the next page begins at its
+  next cursor.
+- A named topic that does not exist is answered with its error, on the page that reaches its name.
+- A cursor must lie in a requested topic, at a partition not below 0, else INVALID_REQUEST.
+- Eligible leader replicas (ELR) are empty: they matter when in-sync replicas are lost, and here is one replica.
 """
 
 from __future__ import annotations

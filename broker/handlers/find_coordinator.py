@@ -1,20 +1,20 @@
-"""FindCoordinator (10): where a group, a transaction or a share partition is looked after.
+"""FindCoordinator (10): the coordinator of a group, a transaction or a share partition.
 
-v1 key types, v3 flexible, v4 many keys at once (KIP-699), v5 a hint that clients may abort (KIP-890), v6 share
-partitions (KIP-932).
-
-One node looks after everything, so the answer is this node, under the address by which the client came. Asking for a
-group (type 0) makes `__consumer_offsets` if it does not exist; COORDINATOR_NOT_AVAILABLE if that fails, and clients ask
-again.
+- v1: key types.
+- v3: flexible.
+- v4: many keys at once (KIP-699).
+- v5: a hint that clients may abort (KIP-890).
+- v6: share partitions (KIP-932).
+- The answer is this node, which coordinates everything, under the address by which the client came.
+- A group (type 0): `__consumer_offsets` is created if it does not exist. If that fails: COORDINATOR_NOT_AVAILABLE, and
+  clients ask again.
+- Any type above 2: INVALID_REQUEST, as in Kafka. A key that is named twice is answered twice.
 
 Departs from Kafka while the services behind them do not exist:
 
-- a transaction (type 1) is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED. Every client takes that for final and
-fails its
-  producer at once, with the transactional id in the message; COORDINATOR_NOT_AVAILABLE would have it ask for ever;
-- a share partition (type 2) is refused with INVALID_REQUEST, as by a Kafka whose share coordinator is switched off.
-
-Any other type is INVALID_REQUEST in Kafka too. A key that is named twice is answered twice.
+- A transaction (type 1): TRANSACTIONAL_ID_AUTHORIZATION_FAILED. Every client takes that for final and fails its
+  producer at once, with the transactional id in the message; with COORDINATOR_NOT_AVAILABLE it would ask forever.
+- A share partition (type 2): INVALID_REQUEST, as from a Kafka whose share coordinator is switched off.
 """
 
 from __future__ import annotations

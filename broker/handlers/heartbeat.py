@@ -1,9 +1,9 @@
 """Heartbeat (12): a member of a classic group is alive.
 
-v3 static members (KIP-345), v4 flexible.
-
-REBALANCE_IN_PROGRESS tells the member to join again, and keeps its session like any other beat. While its shard is
-being loaded, a beat is answered as if all were well: the member has a fresh session as soon as it is.
+- v3: static members (KIP-345).
+- v4: flexible.
+- REBALANCE_IN_PROGRESS asks the member to join again, and renews its session like any other heartbeat.
+- While the group's shard is being loaded, a heartbeat succeeds: the member has a fresh session as soon as it is loaded.
 """
 
 from __future__ import annotations

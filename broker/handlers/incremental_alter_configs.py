@@ -1,10 +1,11 @@
 """IncrementalAlterConfigs (44): set, delete, append to, subtract from single configs (KIP-339).
 
-Which changes are refused, and how, is in `broker/admin/config_changes.py`. They are computed inside the cluster
-coordinator's decision, so two clients that append to one list at the same time both succeed.
-
-Each resource is changed on its own; one that is named twice is refused each time. Levels of loggers (BROKER_LOGGER)
-change at once and are forgotten when the broker stops, as Kafka's are. With `validate_only` nothing is changed.
+- Which changes are refused, and how: `broker/admin/config_changes.py`.
+- Changes are computed inside the cluster coordinator's decision, so two clients that append to one list at the same
+  time both succeed.
+- Each resource is changed on its own; one that is named twice is refused each time.
+- Levels of loggers (BROKER_LOGGER) change at once and are forgotten when the broker stops, as Kafka's are.
+- With `validate_only` nothing is changed.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """InitProducerId (22): an id for an idempotent producer (KIP-98).
 
-v2 flexible; v3 carries the id and epoch that a producer had (KIP-360); v4 and v5 differ in errors of transactions only.
-
-Without a transactional id every request gets a new id with epoch 0, also one that names its old id: a producer without
-transactions has no state here that could be fenced, it bumps its epoch on its own (Kafka:
-TransactionCoordinator.handleInitProducerId). Id and epoch must both be given or both be absent.
+- v2: flexible.
+- v3: the id and epoch that the producer has (KIP-360); both are given or both are absent, else INVALID_REQUEST.
+- v4, v5: other errors of transactions only.
+- Without a transactional id every request gets a new id with epoch 0, also one that names its old id: such a producer
+  has no state here that could be fenced, and bumps its epoch on its own (Kafka:
+  TransactionCoordinator.handleInitProducerId).
+- An empty transactional id: INVALID_REQUEST, as in Kafka.
 
 Departs from Kafka: there are no transactions yet. A transactional id is answered with
-TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which the Java client and librdkafka take as fatal at once; any retriable code
-would have them wait for their time-out. An empty one is INVALID_REQUEST, as in Kafka.
+TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which the Java client and librdkafka take as fatal at once; after any retriable
+code they would wait for their time-out.
 """
 
 from __future__ import annotations

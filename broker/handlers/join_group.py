@@ -1,10 +1,16 @@
 """JoinGroup (11): take part in a group of the classic protocol.
 
-v1 rebalance timeout (KIP-62), v4 MEMBER_ID_REQUIRED (KIP-394), v5 static members (KIP-345), v6 flexible, v7 kind and
-protocol in the answer (KIP-559), v8 a reason (KIP-800; logged nowhere yet), v9 skip_assignment (KIP-814).
+- v1: rebalance timeout (KIP-62).
+- v4: MEMBER_ID_REQUIRED (KIP-394).
+- v5: static members (KIP-345).
+- v6: flexible.
+- v7: protocol type and name in the answer (KIP-559).
+- v8: a reason (KIP-800); it is not logged yet.
+- v9: skip_assignment (KIP-814).
+- The answer comes when the rebalance has gathered its members, which may take minutes. A connection is answered in
+  order, so clients send what cannot wait on another connection.
 
-The answer comes when the rebalance has gathered its members, so this may wait for minutes; a connection is answered in
-order, and clients send what cannot wait on another one. Who is refused, and when: `coordinators/groups/rebalance.py`.
+Which members are refused, and when: `coordinators/groups/classic/protocol.py`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""LeaveGroup (13): members of a classic group go at once instead of by their session's end.
+"""LeaveGroup (13): members of a classic group leave at once, before their sessions end.
 
-v3 several members at once, also static ones by their instance id alone, which is how administrators remove them
-(KIP-345); v4 flexible; v5 a reason (KIP-800).
-
-Up to version 2 there is one member, and its error is the response's; from 3 on each member has its own, and the
-response has one only when nothing could be done at all.
+- v3: several members at once, also static ones by their instance id alone, which is how administrators remove them
+  (KIP-345). Each member has its own error; the response has one only when the whole request is refused.
+- v4: flexible.
+- v5: a reason (KIP-800).
+- Up to v2 there is one member, and its error is the response's.
 """
 
 from __future__ import annotations

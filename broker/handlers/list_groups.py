@@ -1,9 +1,10 @@
-"""ListGroups (16): all groups that this broker looks after.
+"""ListGroups (16): all groups that this broker coordinates.
 
-v3 flexible, v4 a filter by state (KIP-518), v5 a filter by type and the type in the answer (KIP-848).
-
-Filters ignore case and blanks around; one that names nothing known matches nothing. A broker that no client has asked
-for a coordinator yet has no groups.
+- v3: flexible.
+- v4: a filter by state (KIP-518).
+- v5: a filter by type, and the type in the answer (KIP-848).
+- Filters ignore case and surrounding blanks; an unknown name matches no group.
+- A broker that no client has asked for a coordinator yet has no groups.
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
 """ListOffsets (2): offsets by time.
 
-v2 isolation level, v4 leader epochs, v6 flexible, v7 the record with the largest timestamp (KIP-734), v8 earliest
-local, v9 latest tiered (KIP-1005), v10 a time-out for slow look-ups, v11 earliest pending upload (KIP-1023).
-
-A timestamp >= 0 finds the first record at or after it, to the record, not the batch. Negative ones are names: -1
-latest (the last stable offset for read_committed), -2 earliest, -3 largest timestamp, -4 earliest on local disk (here:
-earliest), -5 and -6 speak of tiered storage and find nothing. Not found is offset -1 without an error. A record that
-the reader may not see yet is not found.
+- v2: isolation level.
+- v4: leader epochs.
+- v6: flexible.
+- v7: -3, the record with the largest timestamp (KIP-734).
+- v8: -4, the earliest offset on local disk; here the earliest offset.
+- v9: -5, the latest tiered offset (KIP-1005); there is none.
+- v10: a time-out for slow look-ups.
+- v11: -6, the earliest offset pending upload (KIP-1023); there is none.
+- A timestamp >= 0 finds the first record at or after it: the record, not its batch.
+- -1 is the latest offset (the last stable offset for read_committed), -2 the earliest.
+- Not found is offset -1 without an error. A record that the reader may not see yet is not found.
 """
 
 from __future__ import annotations

@@ -1,18 +1,26 @@
 """Metadata (3): the brokers, and where the partitions of topics are.
 
-v0 takes an empty list for "all topics"; v1 has null for that, and controller and rack; v2 the cluster's id; v4 asks
-whether topics may be created; v5 offline replicas; v7 leader epochs; v8 authorized operations (KIP-430; for the cluster
-until v10); v9 flexible; v10 topic ids; v12 asks by topic id alone (KIP-516); v13 an error for the whole response
-(KIP-1102).
+- v0: an empty list means all topics.
+- v1: null means all topics, an empty list none; controller and rack.
+- v2: the cluster's id.
+- v4: whether topics may be created.
+- v5: offline replicas.
+- v7: leader epochs.
+- v8: authorized operations (KIP-430); for the cluster up to v10.
+- v9: flexible.
+- v10: topic ids in the answer.
+- v12: a topic may be named by its id alone (KIP-516).
+- v13: an error for the whole response (KIP-1102).
+- A topic that does not exist is created if the request allows it and `auto.create.topics.enable` is true. The answer
+  has its leaders at once, where Kafka answers UNKNOWN_TOPIC_OR_PARTITION first and clients come back.
+- If one topic is named by id, all are: names beside ids are not looked at, as in Kafka.
+- The address is the one by which this client came, or the one of `advertised.listeners`.
 
-- A topic that does not exist is created if the request allows it and `auto.create.topics.enable` says so. The answer
-  has its leaders at once, where Kafka says UNKNOWN_TOPIC_OR_PARTITION first and lets clients come back.
-- If one topic is asked for by id, all are: names beside ids are not looked at, as in Kafka.
-- The address is the one under which this client came in, or what `advertised.listeners` says.
+Departs from Kafka:
 
-Departs from Kafka: auto-creation that is refused for good says why (a name that collides: INVALID_TOPIC_EXCEPTION)
-where Kafka says UNKNOWN_TOPIC_OR_PARTITION and clients retry until they give up; a topic without name and id is
-INVALID_REQUEST where Kafka fails with -1.
+- A refused auto-creation is answered with its reason (a name that collides: INVALID_TOPIC_EXCEPTION), where Kafka
+  answers UNKNOWN_TOPIC_OR_PARTITION and clients retry until they give up.
+- A topic without name and id is INVALID_REQUEST, where Kafka fails with -1.
 """
 
 from __future__ import annotations

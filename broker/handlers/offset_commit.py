@@ -1,16 +1,19 @@
 """OffsetCommit (8): remember how far a group has come.
 
-v5 drops the retention time, v6 leader epochs (KIP-320), v7 static members (KIP-345), v8 flexible, v9 also for groups
-of the consumer protocol (KIP-848), v10 topics by id.
-
-A topic or partition that does not exist is UNKNOWN_TOPIC_OR_PARTITION, an id nobody knows UNKNOWN_TOPIC_ID; the rest
-is still committed. Whether this member may commit holds for all partitions alike: UNKNOWN_MEMBER_ID,
-ILLEGAL_GENERATION, FENCED_INSTANCE_ID, REBALANCE_IN_PROGRESS; a group that does not exist is GROUP_ID_NOT_FOUND from
-version 9, ILLEGAL_GENERATION before, and is made if no generation is claimed. Offsets are not looked at: any number
-is kept.
-
-A partition that is there twice is answered twice, and its last offset counts. Partitions are answered in the order of
-the request; Kafka has failed ones first.
+- v5: no retention time any more.
+- v6: leader epochs (KIP-320).
+- v7: static members (KIP-345).
+- v8: flexible.
+- v9: groups of the consumer protocol too (KIP-848).
+- v10: topics by id.
+- An unknown topic or partition is UNKNOWN_TOPIC_OR_PARTITION, an unknown id UNKNOWN_TOPIC_ID; the rest is committed.
+- A member that may not commit gets one error for all partitions: UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION,
+  FENCED_INSTANCE_ID or REBALANCE_IN_PROGRESS.
+- A group that does not exist is created if the request names no generation; else it is GROUP_ID_NOT_FOUND, before v9
+  ILLEGAL_GENERATION.
+- Any offset is kept: offsets are not compared with the log.
+- A partition that is named twice is answered twice, and its last offset counts.
+- Partitions are answered in the order of the request; Kafka has failed ones first.
 """
 
 from __future__ import annotations

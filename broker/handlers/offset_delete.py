@@ -1,9 +1,12 @@
-"""OffsetDelete (47): forget single committed offsets of a group. Version 0 (KIP-496).
+"""OffsetDelete (47): forget single committed offsets of a group.
 
-A topic that members of a consumer group subscribe to is GROUP_SUBSCRIBED_TO_TOPIC; a group of another kind with
-members is NON_EMPTY_GROUP as a whole, an unknown one GROUP_ID_NOT_FOUND. An offset that was never committed is
-forgotten without an error; a partition that does not exist is UNKNOWN_TOPIC_OR_PARTITION. A partition that is named
-twice is answered twice, a topic once, with all its partitions.
+- v0: the only version (KIP-496).
+- An unknown group: GROUP_ID_NOT_FOUND.
+- A consumer group: GROUP_SUBSCRIBED_TO_TOPIC for topics that its members subscribe to.
+- A group of another kind, with members: NON_EMPTY_GROUP for the whole request.
+- A partition that does not exist: UNKNOWN_TOPIC_OR_PARTITION.
+- An offset that was never committed is forgotten without an error.
+- A partition that is named twice is answered twice; a topic once, with all its partitions.
 """
 
 from __future__ import annotations

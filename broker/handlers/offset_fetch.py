@@ -1,16 +1,18 @@
 """OffsetFetch (9): how far groups have come.
 
-v2 null for all topics, and an error of the whole, v3 throttling, v5 leader epochs (KIP-320), v6 flexible, v7
-require_stable (KIP-447), v8 many groups (KIP-709), v9 member id and epoch for groups of the consumer protocol
-(KIP-848), v10 topics by id.
-
-What was never committed is offset -1 without an error, also when topic, partition or group are unknown; an unknown
-topic id alone is an error, UNKNOWN_TOPIC_ID. Offsets of a deleted topic do not show, nor do they show for a new topic
-of the same name. What is named twice (a group, a topic, a partition) is answered twice. A client need not be a member.
-require_stable asks for UNSTABLE_OFFSET_COMMIT where a transaction is open on a partition's offset: there are no
-transactions yet, so every offset is stable.
-
-Internally every version is one list of groups; versions 1-7 are its first element in another shape.
+- v2: null means all topics; an error for the whole response.
+- v3: throttling.
+- v5: leader epochs (KIP-320).
+- v6: flexible.
+- v7: require_stable (KIP-447): UNSTABLE_OFFSET_COMMIT where a transaction is open on a partition's offset. There are no
+  transactions yet, so every offset is stable.
+- v8: many groups (KIP-709). Older requests are handled as a list of one group.
+- v9: member id and epoch for groups of the consumer protocol (KIP-848). A client need not be a member.
+- v10: topics by id.
+- Not committed is offset -1 without an error, also when topic, partition or group are unknown. An unknown topic id
+  alone is an error: UNKNOWN_TOPIC_ID.
+- Offsets of a deleted topic are not shown, nor are they shown for a new topic of the same name.
+- A group, topic or partition that is named twice is answered twice.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""OffsetForLeaderEpoch (23): where a leader epoch ends in our log.
+"""OffsetForLeaderEpoch (23): where a leader epoch ends in the log.
 
-v3 replica id, v4 flexible. A client that sees its leader change asks whether the records it has read are still there
-(KIP-320): it sends the epoch of its last record and compares the answer with its position. An epoch newer than ours is
-unknown, -1 and -1.
+- v3: replica id.
+- v4: flexible.
+- A client that sees its leader change asks whether the records it has read are still there (KIP-320): it sends the
+  epoch of its last record and compares the answer with its position.
+- An epoch newer than the log's is unknown: epoch -1, offset -1.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """SyncGroup (14): hand out, or receive, the assignment of a generation.
 
-v3 static members (KIP-345), v4 flexible, v5 names kind and protocol, which then are mandatory (KIP-559): without them
-INCONSISTENT_GROUP_PROTOCOL.
-
-Followers wait for the leader, at most as long as the rebalance timeout lets it take its time.
+- v3: static members (KIP-345).
+- v4: flexible.
+- v5: protocol type and name (KIP-559). They are mandatory then: without them INCONSISTENT_GROUP_PROTOCOL.
+- Followers wait for the leader, at most as long as the rebalance timeout.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Kinds of ending: a reply; no reply (Produce with acks=0); a refusal, which is a KafkaError made into the reply its API
 has for it; a closed connection, where Kafka closes it (`CloseConnection`) or where the request makes no sense on the
-wire (ProtocolError); and a fault of ours. A fault is logged with its trace. The peer is told UNKNOWN_SERVER_ERROR,
+wire (ProtocolError); and a fault of ours. A fault is logged with its trace. The peer gets UNKNOWN_SERVER_ERROR,
 except for Produce: there clients take -1 for "try again" and would write twice, so the connection closes and
 idempotence sorts it out.
 

@@ -1,4 +1,4 @@
-"""Who may do what. Today that is everybody everything, and this room says only what *would* be needed.
+"""Who may do what. Today every client may do everything, and this room says only what *would* be needed.
 
 * `operations.py`: Kafka's operations, which of them a kind of resource supports, and the bit fields of describe
   answers (KIP-430).

@@ -9,7 +9,7 @@ import trio.testing
 from broker.request_memory import UNLESS_SAID, RequestMemory
 
 
-async def test_whoever_finds_something_left_gets_all() -> None:
+async def test_a_request_that_finds_something_left_gets_all() -> None:
     """As in Kafka's pool: the limit may be overdrawn by one request, so that a large one is not starved."""
     memory = RequestMemory(100)
     await memory.take(99)
@@ -18,7 +18,7 @@ async def test_whoever_finds_something_left_gets_all() -> None:
 
 
 async def test_those_who_wait_are_served_in_order() -> None:
-    """Nobody overtakes, not even somebody who comes when there is room."""
+    """No request overtakes another, not even one that comes when there is room."""
     memory = RequestMemory(100)
     await memory.take(100)
     order: list[int] = []
@@ -42,7 +42,7 @@ async def test_those_who_wait_are_served_in_order() -> None:
 
 
 async def test_who_gives_up_waiting_takes_nothing() -> None:
-    """A cancelled wait leaves the queue; nothing is given to nobody."""
+    """A cancelled wait leaves the queue, and no bytes are given to it."""
     memory = RequestMemory(100)
     await memory.take(100)
     with trio.CancelScope() as scope:

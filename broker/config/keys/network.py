@@ -1,7 +1,7 @@
 """Broker keys: listeners, sockets, connections, and the bounds on one request.
 
-Ottla listens on the loopback address unless told otherwise (Kafka: on all): a broker for one's own machine should not
-be found by the neighbours'. Threads are Kafka's way to use several cores; here one event loop serves all connections.
+Ottla listens on the loopback address by default (Kafka: on all): a broker for one's own machine should not be found by
+the neighbours'. Threads are Kafka's way to use several cores; here one event loop serves all connections.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ DEFAULT_PRINCIPAL_BUILDER: Final = "org.apache.kafka.common.security.authenticat
 DEFAULT_JWT_RETRIEVER: Final = "org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"
 DEFAULT_JWT_VALIDATOR: Final = "org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator"
 
-NOBODY_WOULD_BE_ASKED: Final = "no Java class is loaded here, so no client would be asked who it is"
-NO_CALLBACKS: Final = nothing_but(because=NOBODY_WOULD_BE_ASKED)
+NO_CLASS_WOULD_ASK: Final = "no Java class is loaded here, so no client would be asked who it is"
+NO_CALLBACKS: Final = nothing_but(because=NO_CLASS_WOULD_ASK)
 
 KEYS: Final = (
     ConfigKey(
@@ -111,7 +111,7 @@ KEYS: Final = (
         "sasl.oauthbearer.jwt.retriever.class",
         CLASS,
         DEFAULT_JWT_RETRIEVER,
-        nothing_but(DEFAULT_JWT_RETRIEVER, because=NOBODY_WOULD_BE_ASKED),
+        nothing_but(DEFAULT_JWT_RETRIEVER, because=NO_CLASS_WOULD_ASK),
         READ_ONLY,
         REFUSED,
     ),
@@ -119,7 +119,7 @@ KEYS: Final = (
         "sasl.oauthbearer.jwt.validator.class",
         CLASS,
         DEFAULT_JWT_VALIDATOR,
-        nothing_but(DEFAULT_JWT_VALIDATOR, because=NOBODY_WOULD_BE_ASKED),
+        nothing_but(DEFAULT_JWT_VALIDATOR, because=NO_CLASS_WOULD_ASK),
         READ_ONLY,
         REFUSED,
     ),

@@ -1,6 +1,6 @@
 """Decisions about configs of topics, brokers, groups and the like.
 
-What a config may say is the business of whoever asks (`compute` is given the overrides of now and returns those wanted,
+What a config may say is the caller's business (`compute` is given the present overrides and returns those wanted,
 or raises KafkaError), because it needs the tables of keys; here the difference becomes ConfigRecords. Computing inside
 the decision makes a read-modify-write such as APPEND atomic.
 """

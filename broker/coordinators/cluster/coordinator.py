@@ -474,7 +474,7 @@ class ClusterCoordinator:
         image, _ = machine.advance()
         self._publish(image, difference(self._image, image))
         if self._started:
-            # Deletions of which no client was told how they went, and which the log turned out to hold.
+            # Deletions whose outcome no client has learned, and which the log turned out to hold.
             assert self._nursery is not None
             self._nursery.start_soon(self._logs.remove_left_over, self._removed)
 

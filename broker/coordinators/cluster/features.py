@@ -1,6 +1,6 @@
 """Finalized features: at which level of each the cluster is, and how that changes (KIP-584, KIP-778, KIP-1022).
 
-**The log says.** What clients are told is what the cluster's log holds. A new log opens with what
+**The log says.** Clients get the levels that the cluster's log holds. A new log opens with what
 `kafka-storage format` has prepared, else with the levels of its release, as far as Ottla serves what they announce
 (`SERVED`). A log that exists keeps its levels, Ottla's or Kafka's, until an administrator changes them
 (UpdateFeatures). So a directory that Kafka has written may be at levels that Ottla does not serve: the level stays, and

@@ -1,12 +1,12 @@
 """The cluster as readers see it: an immutable image, and what changed from one image to the next.
 
 Handlers read `ClusterCoordinator.image` and may keep it across waits: it is a value. The coordinator publishes the next
-image when the records that led to it are durable, so nobody acts on a topic that a crash could undo.
+image when the records that led to it are durable, so no handler acts on a topic that a crash could undo.
 
 On one node every partition looks the same (leader, replicas and in-sync replicas are this node, leader epoch 0), so a
 topic is a name, an id, a number of partitions and its configs; 100,000 partitions cost nothing here. Only a cluster log
 that Kafka wrote has other leader epochs, one more for each change of a leader, and clients that knew them must not be
-told older ones.
+given older ones.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Topic:
     """Partition -> leader epoch, of those where it is not 0."""
 
     def leader_epoch(self, partition: int) -> int:
-        """The epoch of this partition's leader, as clients are told it."""
+        """The epoch of this partition's leader, as clients see it."""
         return 0 if self.leader_epochs is None else self.leader_epochs.get(partition, 0)
 
     @property

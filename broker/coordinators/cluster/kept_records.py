@@ -1,8 +1,8 @@
 """What the cluster log says about things that one broker without access control has no use for: kept, not used.
 
 A directory that Apache Kafka has written holds registrations of brokers and controllers, access control entries, SCRAM
-credentials, client quotas and delegation tokens. None of them changes what Ottla does, but whoever goes back to Kafka
-wants them, and a snapshot takes the place of the records before it. So they are folded exactly as Kafka folds them
+credentials, client quotas and delegation tokens. None of them changes what Ottla does, but a return to Kafka needs
+them, and a snapshot takes the place of the records before it. So they are folded exactly as Kafka folds them
 (`ClusterDelta`, `AclsDelta`, `ScramDelta`, `ClientQuotasDelta`, `DelegationTokenDelta`) and written into each snapshot.
 
 Each thing is one record under a key; a later record of the same key takes its place, a removal takes it away. Changes
@@ -52,7 +52,7 @@ class KeptRecords:
         return len(self._records)
 
     def copy(self) -> KeptRecords:
-        """The same, for somebody who looks at it while this one changes."""
+        """The same, for a reader while this one changes."""
         copied = KeptRecords()
         copied._records = dict(self._records)
         return copied

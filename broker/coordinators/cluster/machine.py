@@ -8,7 +8,7 @@ are kept: Kafka raises them by one with each PartitionChangeRecord that names a 
 A log that Kafka wrote says more: where replicas lie (`placements.py`), who is registered and who may do what
 (`kept_records.py`), which nodes vote (control records). None of it has a meaning on one node; all of it is kept for the
 snapshots that take the place of the log's beginning (`snapshots.py`). A record of a kind, or a version, that this
-release does not know is refused: nobody could say whether a snapshot without it would be the same cluster. What Kafka
+release does not know is refused: whether a snapshot without it would be the same cluster is unknown. What Kafka
 itself passes over (NoOpRecord, ZkMigrationStateRecord) is passed over. Records between a BeginTransactionRecord and
 its EndTransactionRecord count when that is reached, or never (KIP-868).
 
@@ -74,7 +74,7 @@ class _TopicState:
 
 @dataclass(frozen=True, slots=True)
 class ClusterCapture:
-    """Everything that a machine knew at one moment, and that nobody changes any more: what a snapshot is made of."""
+    """Everything that a machine knew at one moment, never changed since: what a snapshot is made of."""
 
     image: ClusterImage
     placements: Mapping[Uuid, TopicPlacements]

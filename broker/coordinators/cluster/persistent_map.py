@@ -5,7 +5,7 @@ Copying a dict of 100,000 topics for each new topic would take milliseconds; thi
 dicts and copies only those that a change touches (about 200 entries at 100,000), next to the tuple of 512 references. A
 look-up is one index and one dict look-up.
 
-Iteration follows the buckets, so its order means nothing: whoever shows keys to somebody sorts them.
+Iteration follows the buckets, so its order means nothing: a caller that shows keys sorts them.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class TopicPlacements:
         self._partition_epochs: dict[int, int] | None = None  # where they are not 0
 
     def copy(self) -> TopicPlacements:
-        """The same, for somebody who looks at it while this one changes."""
+        """The same, for a reader while this one changes."""
         copied = TopicPlacements()
         copied._first = self._first
         copied._others = None if self._others is None else dict(self._others)

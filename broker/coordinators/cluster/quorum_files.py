@@ -24,7 +24,7 @@ from storage.blobs import LogBlobs
 
 
 class StoredSnapshot(NamedTuple):
-    """A snapshot as its name and its size tell it; whether it is whole, only reading tells."""
+    """A snapshot as its name and its size describe it; whether it is whole, only reading shows."""
 
     id: SnapshotId
     size: int  # bytes

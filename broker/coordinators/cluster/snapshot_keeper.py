@@ -16,8 +16,8 @@ reaches back. Otherwise the broker does not start, says why in one sentence, and
 Its records count when they are in the log, as in Kafka, which would not look for them elsewhere.
 
 **Never lost** (docs/invariants.md, K9 to K12): a snapshot is of durable records only, and is written when the logs of
-the topics that it has forgotten are gone, so that no crash leaves files of topics that nobody remembers to have
-deleted. The log is cut only behind a snapshot that was read back whole in this run, after its name was synced.
+the topics that it has forgotten are gone, so that no crash leaves files of topics whose deletion is forgotten. The log
+is cut only behind a snapshot that was read back whole in this run, after its name was synced.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class SnapshotKeeper:
         self._rules = rules
         self._clock = clock
         self._logger = get_logger(__name__).bind(topic=log.spec.topic)
-        self._proven: dict[SnapshotId, int] = {}  # read through in this run, and the time that each tells
+        self._proven: dict[SnapshotId, int] = {}  # read through in this run, and the time that each states
         self._due = trio.Event()
         self._covered_bytes = 0  # of the bytes that the source counts
         self._covered_offset = 0
@@ -179,7 +179,7 @@ class SnapshotKeeper:
             self._due.set()
 
     async def run(self, source: Source) -> None:
-        """Make snapshots and remove old ones, for ever."""
+        """Make snapshots and remove old ones, forever."""
         self._made_at = self._clock.monotonic_millis()
         while True:
             try:
@@ -229,7 +229,7 @@ class SnapshotKeeper:
             captured.state, captured.id.epoch, captured.last_timestamp, self._clock.wall_millis(),
         )  # fmt: skip
         await self._files.write_snapshot(captured.id, pieces)
-        if source.replayed_bytes >= covered:  # else it was loaded anew meanwhile, and counts from there
+        if source.replayed_bytes >= covered:  # else it was loaded again meanwhile, and counts from there
             self._covered(covered, captured.id.end_offset)
         self._failed = False
         self._clean_at = began

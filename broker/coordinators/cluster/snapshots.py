@@ -4,7 +4,7 @@ Order and versions are those of Kafka's image writer (`MetadataImage.write`): fe
 with their partitions, configs, quotas, producer ids, access control, credentials, tokens. A record is written in the
 version that the cluster's finalized features allow, so that an older Kafka of the same level can read it.
 
-Writing happens in a worker thread, from a `ClusterCapture`, which nobody changes. Reading happens in the event loop, a
+Writing happens in a worker thread, from a `ClusterCapture`, which never changes. Reading happens in the event loop, a
 batch at a time.
 """
 

@@ -11,7 +11,7 @@ interrupts is made up for when the shard is loaded.
 
 Requests may name thousands of groups, offsets or members. Equal groups are looked at once, and what is to be changed is
 decided in parts of `AT_ONCE`, between which other requests are served. So a commit of more partitions than that is not
-atomic: a crash may keep its first parts. No client was told that they are committed, and each offset stands for itself.
+atomic: a crash may keep its first parts. No client got an answer that they are committed, and each offset stands alone.
 
 Kafka: GroupCoordinatorService.
 """
@@ -175,7 +175,7 @@ class GroupCoordinator:
         self, wanted: Mapping[str, Collection[TopicPartition] | None]
     ) -> dict[str, Mapping[TopicPartition, CommittedOffset] | KafkaError]:
         """What each of these groups has committed, for these partitions at least, or None: for all; or why that is not
-        known. Of what was committed for topics that do not exist any more, `CommittedOffset.is_of` tells."""
+        known. `CommittedOffset.is_of` says whether an offset was committed for a topic that still exists."""
 
         def look(machine: GroupsMachine, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
             return machine.committed(group_id, wanted[group_id])

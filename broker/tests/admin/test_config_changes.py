@@ -184,7 +184,7 @@ def test_contradictions_are_found_with_what_is_there_already() -> None:
     ],
 )  # fmt: skip
 def test_what_a_broker_may_be_given(name: str, key: str, value: str, code: ErrorCode | None) -> None:
-    """INVALID_REQUEST for everything refused; keys that nobody knows are for plugins."""
+    """INVALID_REQUEST for everything refused; unknown keys are for plugins."""
     assert code_of(BROKER, name, (key, SET, value)) is code
 
 
@@ -292,7 +292,7 @@ def test_lists_of_client_metrics_cannot_be_added_to() -> None:
 
 
 def test_replacement_drops_what_is_not_named() -> None:
-    """AlterConfigs tells all overrides at once; none leaves none."""
+    """AlterConfigs names all overrides at once; none leaves none."""
     compute = replacement(TOPIC, "t", [("segment.ms", "100")], BROKER_1)
     assert compute({"retention.ms": "5"}) == {"segment.ms": "100"}
     assert replacement(TOPIC, "t", [], BROKER_1)({"retention.ms": "5"}) == {}

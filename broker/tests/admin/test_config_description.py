@@ -121,8 +121,8 @@ def test_hours_in_the_file_count_for_milliseconds_but_are_no_synonym() -> None:
     )
 
 
-def test_only_the_keys_asked_for_are_told() -> None:
-    """Names nobody knows are left out, repeated ones told once; no names are all names."""
+def test_only_the_keys_asked_for_are_described() -> None:
+    """Unknown names are left out, repeated ones described once; no names are all names."""
     world = World()
     assert list(world.all(ResourceType.TOPIC, "t", "retention.ms", "nope", "retention.ms")) == ["retention.ms"]
     assert len(world.all(ResourceType.TOPIC, "t")) > 30
@@ -131,8 +131,8 @@ def test_only_the_keys_asked_for_are_told() -> None:
 # --- brokers
 
 
-def test_a_broker_tells_every_key_and_where_it_has_it_from() -> None:
-    """350 keys of Kafka's; the file's values are static, passwords are not told."""
+def test_a_broker_describes_every_key_and_its_source() -> None:
+    """350 keys of Kafka's; the file's values are static, passwords are not shown."""
     entries = World("ssl.key.password=secret\nnum.partitions=4").all(ResourceType.BROKER, "1")
     assert len([name for name in entries if not name.startswith("ottla.")]) == 350
     assert entries["num.partitions"][:4] == ("num.partitions", "4", STATIC, ConfigType.INT)
@@ -161,14 +161,14 @@ def test_a_brokers_dynamic_value_is_shown_in_its_usual_form_its_synonym_as_given
     assert world.one(ResourceType.BROKER, "1", "log.retention.hours")[0] == "168"
 
 
-def test_a_key_that_nobody_knows_keeps_its_value_to_itself() -> None:
+def test_the_value_of_an_unknown_key_is_not_shown() -> None:
     """It might be a plugin's password."""
     entry = World().with_(ResourceType.BROKER, "1", my_key="x").all(ResourceType.BROKER, "1", "my.key")["my.key"]
     assert (entry.value, entry.type, entry.read_only, entry.sensitive) == (None, ConfigType.UNKNOWN, True, True)
 
 
-def test_the_default_resource_tells_the_dynamic_defaults_only() -> None:
-    """Nothing is there until somebody sets something."""
+def test_the_default_resource_has_the_dynamic_defaults_only() -> None:
+    """It is empty until a default is set."""
     assert World().all(ResourceType.BROKER, "") == {}
     world = World("log.cleaner.threads=2").with_(ResourceType.BROKER, "", log_cleaner_threads="3")
     assert world.one(ResourceType.BROKER, "", "log.cleaner.threads") == (

@@ -91,7 +91,7 @@ def test_a_protocol_map_that_makes_no_sense_stops_the_start(text: str) -> None:
 
 
 def test_an_empty_advertised_host_is_the_address_that_a_client_came_by() -> None:
-    """That is what no advertisement means too; a port of its own is told with it, as behind a forwarded port."""
+    """That is what no advertisement means too; an advertised port goes with it, as behind a forwarded port."""
     assert config(listeners="PLAINTEXT://:9092", advertised_listeners="PLAINTEXT://:9092").advertised_listeners == {}
     other = config(listeners="PLAINTEXT://127.0.0.1:9092", advertised_listeners="PLAINTEXT://:9999")
     assert other.advertised_listeners == {"PLAINTEXT": ("", 9999)}
@@ -106,6 +106,6 @@ def test_an_empty_advertised_host_is_the_address_that_a_client_came_by() -> None
     ],
 )
 def test_advertisements_that_lead_nowhere_stop_the_start(text: str, reason: str) -> None:
-    """Clients would hang, and nobody would know why."""
+    """Clients would hang without any hint why."""
     with pytest.raises(ConfigError, match=f"^advertised.listeners on the command line: .*{reason}"):
         config(advertised_listeners=text)

@@ -61,13 +61,13 @@ def test_the_internal_segment_size_wins() -> None:
 
 
 @pytest.mark.parametrize("name", ["retention.ms", "retention.bytes"])
-def test_any_negative_retention_is_for_ever(name: str) -> None:
+def test_any_negative_retention_is_forever(name: str) -> None:
     """Kafka lets -5 bytes pass; it means what -1 means."""
     config = log_config({name: "-1" if name == "retention.ms" else "-5"}, DEFAULTS)
     assert -1 in (config.retention_ms, config.retention_bytes)
 
 
-def test_stored_overrides_that_nobody_understands_are_passed_over() -> None:
+def test_unknown_stored_overrides_are_passed_over() -> None:
     """They were checked when they were stored; a topic stays readable all the same."""
     config = log_config({"retention.ms": "soon", "gone.with.release.5": "x"}, DEFAULTS)
     assert config == LogConfig()

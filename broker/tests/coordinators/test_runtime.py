@@ -306,7 +306,7 @@ async def test_a_lost_append_drops_the_machine_and_fails_every_waiter() -> None:
         assert host.runtime.machine is None
         await fails(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, lambda: host.runtime.begin(read))
         await trio.testing.wait_all_tasks_blocked()
-        # The records are in the log after all: unknown is what the waiters were told.
+        # The records are in the log after all: the waiting callers learned that their fate is unknown.
         assert await host.runtime.decide(read) == 2
 
 
@@ -348,7 +348,7 @@ async def test_a_refused_append_drops_a_machine_that_has_changed_volatile_state(
 
 
 async def test_a_decision_that_cannot_be_encoded_is_refused() -> None:
-    """The caller sees why; a machine whose volatile state went ahead is loaded anew."""
+    """The caller sees why; a machine whose volatile state went ahead is loaded again."""
     async with hosted() as host:
         await host.runtime.decide(add(1))
         for volatile, losses in ((False, 0), (True, 1)):
@@ -410,7 +410,7 @@ async def test_gathered_decisions_are_cut_by_bytes(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("error", [KafkaError(ErrorCode.KAFKA_STORAGE_ERROR), WrongEnd(1, 2)])
 async def test_a_gathered_append_that_fails_is_heard_by_each_caller(error: Exception) -> None:
-    """M5: the state is ahead of the log, so it is dropped; nothing of the batch is in the log, and nobody was told."""
+    """M5: the state is ahead of the log, so it is dropped; nothing of the batch is in the log, nothing was answered."""
     async with hosted() as host:
         host.log.hold()
         host.runtime.begin(add(1))
@@ -494,7 +494,7 @@ async def test_wrong_end_is_no_special_case_of_the_engine() -> None:
 async def test_a_fault_in_a_deadline_costs_one_reload(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """M6: nobody asked for it, so there is no request to fail: the waiters are told, the state is what the log says."""
+    """M6: there is no request to fail: the waiting callers get the error, the state is what the log says."""
 
     def fail(self: Sum, now: Instant) -> Decision[int]:
         raise ValueError("a bug")
@@ -533,8 +533,8 @@ async def test_a_record_that_cannot_be_replayed_is_tried_again(
             nursery.cancel_scope.cancel()
 
 
-async def test_a_runtime_that_stops_lets_nobody_wait_for_ever() -> None:
-    """As when the topic of its log is deleted: waiters get NOT_COORDINATOR, later decisions find no machine."""
+async def test_a_runtime_that_stops_lets_no_caller_wait_forever() -> None:
+    """As when the topic of its log is deleted: waiting callers get NOT_COORDINATOR, later ones find no machine."""
     async with hosted() as host:
         host.log.hold()
         pending = [host.runtime.begin(add(1)), host.runtime.begin(wait_for(99))]
@@ -654,7 +654,7 @@ async def test_an_expiry_that_cannot_be_written_is_tried_again_later(
 
 
 async def test_a_failed_append_of_an_expiry_reloads(autojump_clock: trio.testing.MockClock) -> None:
-    """Nobody waits for the expiry itself, so its failure must not end the task that waits for deadlines."""
+    """No caller waits for the expiry itself, so its failure must not end the task that waits for deadlines."""
     async with hosted() as host:
         host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))
         await fails(ErrorCode.NOT_COORDINATOR, lambda: host.runtime.decide(wait_for(3, within=1000)))

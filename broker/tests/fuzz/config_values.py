@@ -35,7 +35,7 @@ REFUSALS: Final = {ErrorCode.INVALID_CONFIG, ErrorCode.INVALID_REQUEST}
 
 
 def fuzz_config_values(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) < 2:
         return
     words = data[2:].decode("utf-8", "replace").split("\n")

@@ -24,7 +24,7 @@ MOVED = 1
 
 
 def fuzz_configuration(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if not data:
         return
     text = decode(data[1:])

@@ -81,7 +81,7 @@ async def with_member(w: World, group: str = "g") -> str:
 
 
 def commit_request(*offsets: tuple[int, int], group: str = "g", topic: str = "t") -> OffsetCommitRequest:
-    """OffsetCommit of somebody outside of any membership: (partition, offset) of one topic."""
+    """OffsetCommit of a client that is no member: (partition, offset) of one topic."""
     return OffsetCommitRequest(
         group_id=group,
         topics=[

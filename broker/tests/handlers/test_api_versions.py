@@ -63,7 +63,7 @@ async def test_features_are_those_that_are_served_and_those_that_the_log_says() 
 
 
 async def test_features_that_can_be_at_level_0_are_not_shown_to_older_clients() -> None:
-    """v3 readers take the lowest version to be 1 at least; what is finalized they are told."""
+    """v3 readers take the lowest version to be 1 at least; they get what is finalized."""
     supported, finalized = await features_at(new_store(), 3)
     assert supported == {"metadata.version": supported_levels()["metadata.version"]}
     assert finalized == new_cluster_levels()

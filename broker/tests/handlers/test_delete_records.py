@@ -58,12 +58,12 @@ async def test_what_is_refused() -> None:
         assert await delete(w, 11) == (ErrorCode.OFFSET_OUT_OF_RANGE, -1)
         assert await delete(w, -5) == (ErrorCode.OFFSET_OUT_OF_RANGE, -1)
         assert await delete(w, 1, partition=9) == (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1)
-        assert await delete(w, 1, topic="nobody") == (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1)
+        assert await delete(w, 1, topic="unknown") == (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1)
         assert await delete(w, 1, topic="__consumer_offsets") == (ErrorCode.INVALID_TOPIC_EXCEPTION, -1)
 
 
 async def test_a_compacted_topic_keeps_its_records() -> None:
-    """Without the delete policy nobody deletes by offset."""
+    """Without the delete policy nothing is deleted by offset."""
     async with world() as w:
         await written(w, cleanup_policy="compact")
         assert await delete(w, 1) == (ErrorCode.POLICY_VIOLATION, -1)

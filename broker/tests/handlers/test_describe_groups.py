@@ -25,7 +25,7 @@ async def test_every_version_describes(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", versions_of(DescribeGroupsRequest))
-async def test_a_group_nobody_knows_is_dead(version: int) -> None:
+async def test_an_unknown_group_is_dead(version: int) -> None:
     """Without an error up to version 5; GROUP_ID_NOT_FOUND from version 6 (KIP-1043)."""
     async with world(groups=True) as w:
         await with_coordinator(w)

@@ -26,7 +26,7 @@ async def populate(w: World) -> int:
     return len(data)
 
 
-def told(response: DescribeLogDirsResponse) -> dict[tuple[str, int], int]:
+def described(response: DescribeLogDirsResponse) -> dict[tuple[str, int], int]:
     return {
         (topic.name, part.partition_index): part.partition_size
         for directory in response.results
@@ -36,12 +36,12 @@ def told(response: DescribeLogDirsResponse) -> dict[tuple[str, int], int]:
 
 
 @pytest.mark.parametrize("version", versions_of(DescribeLogDirsRequest))
-async def test_every_version_tells_the_size_of_every_partition(version: int) -> None:
+async def test_every_version_has_the_size_of_every_partition(version: int) -> None:
     """Null asks for all; what belongs to no topic is not shown."""
     async with world() as w:
         size = await populate(w)
         response = await w.ask(DescribeLogDirsRequest(topics=None), version)
-        assert told(response) == {("a", 0): 0, ("a", 1): size, ("b", 0): 0}
+        assert described(response) == {("a", 0): 0, ("a", 1): size, ("b", 0): 0}
         for directory in response.results:
             assert directory.error_code == 0
             assert directory.log_dir
@@ -49,7 +49,7 @@ async def test_every_version_tells_the_size_of_every_partition(version: int) -> 
                 assert all(part.offset_lag == 0 and not part.is_future_key for part in topic.partitions)
 
 
-async def test_only_what_is_asked_for_and_here_is_told() -> None:
+async def test_only_requested_partitions_that_are_here_are_described() -> None:
     """Others are left out; an empty list gets the directories alone."""
     async with world() as w:
         await populate(w)
@@ -57,6 +57,6 @@ async def test_only_what_is_asked_for_and_here_is_told() -> None:
             DescribableLogDirTopic(topic="a", partitions=[0, 99]),
             DescribableLogDirTopic(topic="none", partitions=[0]),
         ]
-        assert told(await w.ask(DescribeLogDirsRequest(topics=topics), 4)) == {("a", 0): 0}
+        assert described(await w.ask(DescribeLogDirsRequest(topics=topics), 4)) == {("a", 0): 0}
         nothing = await w.ask(DescribeLogDirsRequest(topics=[]), 4)
-        assert (told(nothing), len(nothing.results)) == ({}, len(await w.services.store.log_directories()))
+        assert (described(nothing), len(nothing.results)) == ({}, len(await w.services.store.log_directories()))

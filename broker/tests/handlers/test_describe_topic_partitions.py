@@ -31,18 +31,18 @@ async def ask(
     return response
 
 
-def told(response: DescribeTopicPartitionsResponse) -> list[tuple[str | None, int, list[int]]]:
+def described(response: DescribeTopicPartitionsResponse) -> list[tuple[str | None, int, list[int]]]:
     return [
         (topic.name, topic.error_code, [part.partition_index for part in topic.partitions]) for topic in response.topics
     ]
 
 
-async def test_topics_are_told_sorted_and_once() -> None:
-    """Unknown ones are 3, impossible ones 17; operations are told without being asked for."""
+async def test_topics_are_described_sorted_and_once() -> None:
+    """Unknown ones are 3, impossible ones 17; operations are in every answer."""
     async with world() as w:
         await populate(w)
         response = await ask(w, "b", "a", "zz", "b ad", "a")
-        assert told(response) == [
+        assert described(response) == [
             ("a", 0, [0, 1]),
             ("b", 0, [0, 1, 2]),
             ("b ad", ErrorCode.INVALID_TOPIC_EXCEPTION, []),
@@ -61,7 +61,7 @@ async def test_no_topics_named_means_all() -> None:
     """This is how describeTopics reads a large cluster."""
     async with world() as w:
         await populate(w)
-        assert [name for name, _, _ in told(await ask(w))] == ["a", "b", "c"]
+        assert [name for name, _, _ in described(await ask(w))] == ["a", "b", "c"]
 
 
 async def test_pages_follow_each_other_until_nothing_is_left() -> None:
@@ -73,7 +73,7 @@ async def test_pages_follow_each_other_until_nothing_is_left() -> None:
             cursor: tuple[str, int] | None = None
             while True:
                 response = await ask(w, limit=limit, cursor=cursor)
-                page = [(name, index) for name, _, indexes in told(response) for index in indexes]
+                page = [(name, index) for name, _, indexes in described(response) for index in indexes]
                 assert 0 < len(page) <= limit
                 seen += page
                 if response.next_cursor is None:
@@ -87,7 +87,7 @@ async def test_a_limit_below_one_is_one() -> None:
     async with world() as w:
         await populate(w)
         for limit in (0, -1):
-            assert told(await ask(w, limit=limit)) == [("a", 0, [0])]
+            assert described(await ask(w, limit=limit)) == [("a", 0, [0])]
 
 
 async def test_the_brokers_limit_counts_too() -> None:
@@ -95,7 +95,7 @@ async def test_the_brokers_limit_counts_too() -> None:
     async with world({"max.request.partition.size.limit": "2"}) as w:
         await populate(w)
         response = await ask(w)
-        assert told(response) == [("a", 0, [0, 1])]
+        assert described(response) == [("a", 0, [0, 1])]
         assert response.next_cursor == Cursor(topic_name="b", partition_index=0)
 
 
@@ -107,7 +107,7 @@ async def test_a_cursor_must_lie_in_a_topic_asked_for() -> None:
             ("a", ErrorCode.INVALID_REQUEST, []),
             ("b", ErrorCode.INVALID_REQUEST, []),
         ]
-        assert told(await ask(w, "a", "b", cursor=("aa", 0))) == refused
-        assert told(await ask(w, "a", "b", cursor=("a", -1))) == refused
-        assert told(await ask(w, "a", "b", cursor=("a", 7))) == [("a", 0, []), ("b", 0, [0, 1, 2])]
-        assert told(await ask(w, cursor=("aa", 7))) == [("b", 0, [0, 1, 2]), ("c", 0, [0])]
+        assert described(await ask(w, "a", "b", cursor=("aa", 0))) == refused
+        assert described(await ask(w, "a", "b", cursor=("a", -1))) == refused
+        assert described(await ask(w, "a", "b", cursor=("a", 7))) == [("a", 0, []), ("b", 0, [0, 1, 2])]
+        assert described(await ask(w, cursor=("aa", 7))) == [("b", 0, [0, 1, 2]), ("c", 0, [0])]

@@ -10,7 +10,7 @@ from kproto.messages.find_coordinator import FindCoordinatorRequest
 
 
 async def test_the_first_question_makes_the_offsets_topic() -> None:
-    """No group exists before somebody asks for its coordinator; then the topic is there, internal, and can be used."""
+    """No group exists before a client asks for its coordinator; then the topic is there, internal, and can be used."""
     async with world({"offsets.topic.num.partitions": "7"}, groups=True) as w:
         assert "__consumer_offsets" not in w.cluster.image.topics
         response = await w.ask(FindCoordinatorRequest(key="g"), 3)
@@ -50,7 +50,7 @@ async def test_new_versions_ask_for_many_keys(version: int) -> None:
     ],
 )
 async def test_other_coordinators_are_refused_for_good(key_type: int, error: ErrorCode) -> None:
-    """Transactions and share groups do not exist yet: no client may be left asking for them for ever."""
+    """Transactions and share groups do not exist yet: no client may be left asking for them forever."""
     async with world(groups=True) as w:
         one = await w.ask(FindCoordinatorRequest(key="k", key_type=key_type), 3)
         assert (one.error_code, one.node_id, one.port) == (error, -1, -1)

@@ -34,7 +34,7 @@ async def test_every_version_commits_by_name(version: int) -> None:
 
 
 async def test_version_10_names_topics_by_id() -> None:
-    """An id that nobody knows is UNKNOWN_TOPIC_ID, and comes back in the response."""
+    """An id of no topic is UNKNOWN_TOPIC_ID, and comes back in the response."""
     async with world(groups=True) as w:
         await with_coordinator(w)
         topic = await with_topic(w)
@@ -67,7 +67,7 @@ async def test_a_topic_without_partitions_is_not_in_the_answer() -> None:
         assert (await w.ask(commit_request(), 9)).topics == []
 
 
-async def test_who_may_not_commit_is_told_for_each_partition() -> None:
+async def test_who_may_not_commit_gets_an_error_for_each_partition() -> None:
     """An outsider in a live group; a group that does not exist, in old and new words."""
     async with world(groups=True) as w:
         await with_coordinator(w)
@@ -93,7 +93,7 @@ async def test_metadata_may_be_null() -> None:
 
 
 async def test_a_refusal_names_every_partition() -> None:
-    """As Kafka's OffsetCommitRequest.getErrorResponse. Here: nobody has made the topic of groups yet."""
+    """As Kafka's OffsetCommitRequest.getErrorResponse. Here: the topic of groups does not exist yet."""
     async with world(groups=True) as w:
         await with_topic(w)
         assert commit_codes(await w.ask(commit_request((0, 1), (1, 1)), 9)) == [ErrorCode.NOT_COORDINATOR] * 2

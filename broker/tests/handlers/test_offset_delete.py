@@ -56,7 +56,7 @@ async def test_what_members_read_stays() -> None:
         assert _codes(await _delete(w, "g", ("t", [0]))) == [[ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC]]
 
 
-async def test_a_group_nobody_knows_is_an_error_of_the_whole() -> None:
+async def test_an_unknown_group_is_an_error_of_the_whole() -> None:
     """Even if the topics do not exist either."""
     async with world(groups=True) as w:
         await with_coordinator(w)

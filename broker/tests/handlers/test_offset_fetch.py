@@ -46,7 +46,7 @@ async def test_old_versions_ask_for_one_group(version: int) -> None:
 
 @pytest.mark.parametrize("version", versions_of(OffsetFetchRequest, 2, before=8))
 async def test_null_means_everything(version: int) -> None:
-    """All topics that the group has committed; none for a group nobody knows."""
+    """All topics that the group has committed; none for an unknown group."""
     async with world(groups=True) as w:
         await _committed(w)
         response = await w.ask(OffsetFetchRequest(group_id="g", topics=None), version)

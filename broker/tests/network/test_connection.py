@@ -213,7 +213,7 @@ async def test_what_is_no_request_closes_the_connection(garbage: bytes) -> None:
 
 
 async def test_an_unknown_version_of_api_versions_is_answered() -> None:
-    """KIP-511: a client of the future is told what we speak."""
+    """KIP-511: a client of the future gets the versions that are served."""
     async with connected(Script()) as (transport, _):
         transport.deliver(request(1, version=99))
         await settle()
@@ -257,7 +257,8 @@ def large_request(number: int) -> bytes:
 
 
 async def test_large_requests_wait_for_memory() -> None:
-    """C10: what is taken is bounded; whoever finds nothing left does not read, and goes on when there is room."""
+    """C10: what is taken is bounded; a connection that finds nothing left does not read, and goes on when there is
+    room."""
     memory = RequestMemory(LARGE)
     script = Script()
     async with connected(script, memory, LARGE) as (first, _), connected(script, memory, LARGE) as (second, _):
@@ -472,7 +473,7 @@ async def test_a_peer_that_goes_while_it_waits_gives_its_place_back(
 
 
 async def test_a_peer_that_resets_is_seen_at_the_next_look(autojump_clock: trio.testing.MockClock) -> None:
-    """There is nobody left to answer."""
+    """There is no peer left to answer."""
     script = Script(_1=after(trio.Event()))
     script.eager = False
     async with connected(script) as (transport, connection):

@@ -1,4 +1,4 @@
-"""All connections: how many there may be, and where each client is told to come back to."""
+"""All connections: how many there may be, and which address each client gets to come back to."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def serving(settings: Mapping[str, str]) -> AsyncIterator[Site]:
         nursery.cancel_scope.cancel()
 
 
-async def told(stream: trio.SocketStream) -> tuple[str, int] | None:
+async def advertised_address(stream: trio.SocketStream) -> tuple[str, int] | None:
     """Where Metadata says that the broker is; None if the connection is closed instead."""
     client = ClientConnection()
     _, data = client.encode_request(MetadataRequest(topics=[]), 1)
@@ -83,13 +83,13 @@ async def test_a_listener_has_room_for_so_many(layer: str) -> None:
         if layer == "dynamic":
             site.services.config = site.services.config.with_dynamic({}, limit)
         first = await site.client("INSIDE")
-        assert await told(first) is not None
-        assert await told(await site.client("INSIDE")) is None
+        assert await advertised_address(first) is not None
+        assert await advertised_address(await site.client("INSIDE")) is None
         for _ in range(2):
-            assert await told(await site.client("OUTSIDE")) is not None
+            assert await advertised_address(await site.client("OUTSIDE")) is not None
         await first.aclose()
         with trio.fail_after(10):
-            while await told(await site.client("INSIDE")) is None:
+            while await advertised_address(await site.client("INSIDE")) is None:
                 await trio.lowlevel.checkpoint()
 
 
@@ -103,8 +103,8 @@ async def test_a_listener_has_room_for_so_many(layer: str) -> None:
         ("OUTSIDE://broker.example:19092", ("127.0.0.1", None)),
     ],
 )
-async def test_a_client_is_told_where_to_come_back_to(advertised: str, answer: tuple[str, int | None]) -> None:
+async def test_a_client_gets_an_address_to_come_back_to(advertised: str, answer: tuple[str, int | None]) -> None:
     """What is advertised for the listener by which it came; what that leaves open, as it came. None: the same port."""
     async with serving({"advertised.listeners": advertised} if advertised else {}) as site:
         host, port = answer
-        assert await told(await site.client("INSIDE")) == (host, port or site.ports["INSIDE"])
+        assert await advertised_address(await site.client("INSIDE")) == (host, port or site.ports["INSIDE"])

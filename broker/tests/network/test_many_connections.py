@@ -107,7 +107,7 @@ async def test_three_thousand_that_end_are_two_lines(autojump_clock: trio.testin
 
 
 async def test_closing_many_leaves_turns_of_the_loop_to_others(autojump_clock: trio.testing.MockClock) -> None:
-    """Between hundreds that are closed, whoever is ready runs."""
+    """Between hundreds that are closed, every ready task runs."""
     async with broker_of() as (connections, accept), trio.open_nursery() as nursery:
         for _ in range(5 * LOOKS_AT_ONCE):
             accept(MemoryTransport())

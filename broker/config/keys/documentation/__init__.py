@@ -1,4 +1,4 @@
-"""One sentence for each config key, in our own words: what DescribeConfigs tells when asked for documentation.
+"""One sentence for each config key, in our own words: what DescribeConfigs answers when asked for documentation.
 
 The texts stand in modules named like the tables they belong to, as lines `key: sentence`; a line that begins with a
 blank goes on with the sentence before it. What a key does in Ottla is not written there: it follows from the key's row
@@ -38,14 +38,14 @@ def sentences(text: str) -> dict[str, str]:
     for line in text.replace("\n ", " ").splitlines():
         name, _, sentence = line.partition(": ")
         if sentence:
-            assert name not in found, f"{name} is told about twice"
+            assert name not in found, f"{name} is documented twice"
             found[name] = " ".join(sentence.split())
     return found
 
 
 def _with_effects(keys: Mapping[str, ConfigKey], *texts: str) -> dict[str, str]:
-    told = {name: sentence for text in texts for name, sentence in sentences(text).items()}
-    return {name: told[name] + _EFFECTS[key.effect] for name, key in keys.items()}
+    documented = {name: sentence for text in texts for name, sentence in sentences(text).items()}
+    return {name: documented[name] + _EFFECTS[key.effect] for name, key in keys.items()}
 
 
 BROKERS: Final = _with_effects(

@@ -7,9 +7,9 @@ alter.config.policy.class.name: A class that may refuse changes of configs.
 alter.log.dirs.replication.quota.window.num: Samples kept to measure the rate of moves between directories.
 alter.log.dirs.replication.quota.window.size.seconds: Length of such a sample.
 auto.leader.rebalance.enable: Whether leadership returns to preferred replicas by itself.
-broker.heartbeat.interval.ms: How often a broker tells its controller that it is alive.
+broker.heartbeat.interval.ms: How often a broker reports to its controller that it is alive.
 broker.id: The older name of node.id.
-broker.rack: Where the broker stands, as metadata tells clients that like to read nearby.
+broker.rack: Where the broker stands; metadata names it for clients that like to read nearby.
 broker.session.timeout.ms: A broker whose controller does not hear from it for this long counts as gone.
 client.quota.callback.class: A class that decides which quota a client gets.
 config.providers: Names of sources that placeholders in config values are filled from.

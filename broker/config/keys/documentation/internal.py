@@ -3,12 +3,12 @@
 from typing import Final
 
 TEXT: Final = """
-allow.everyone.if.no.acl.found: Whether a resource without access rules is open to everybody.
+allow.everyone.if.no.acl.found: Whether a resource without access rules is open to every client.
 controller.performance.always.log.threshold.ms: Controller events slower than this are always logged.
-controller.performance.sample.period.ms: Over which time the controller's slowest event is told.
+controller.performance.sample.period.ms: Over which time the controller's slowest event is reported.
 follower.replication.throttled.rate: Bytes per second for throttled replicas that this broker copies.
 group.consumer.assignor.offload.enable: Whether assignments of consumer groups are computed beside other work.
-group.consumer.regex.refresh.interval.ms: How often a consumer group's topic pattern is matched anew.
+group.consumer.regex.refresh.interval.ms: How often a consumer group's topic pattern is matched again.
 group.share.assignor.offload.enable: Whether assignments of share groups are computed beside other work.
 group.share.dlq.manager.class.name: The class that writes undeliverable records of share groups elsewhere.
 group.share.initialize.retry.interval.ms: Pause before the state of a share group is initialised again.

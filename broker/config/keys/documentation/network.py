@@ -3,7 +3,7 @@
 from typing import Final
 
 TEXT: Final = """
-advertised.listeners: Where clients are told to connect, as NAME://host:port for each listener; a listener that is not
+advertised.listeners: Where clients shall connect, as NAME://host:port for each listener; a listener that is not
  listed advertises the address by which the client came.
 background.threads: Threads for chores such as deleting files.
 connection.failed.authentication.delay.ms: How long a refused login waits before its connection is closed, which slows

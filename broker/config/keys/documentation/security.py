@@ -3,12 +3,12 @@
 from typing import Final
 
 TEXT: Final = """
-authorizer.class.name: The class that decides who may do what; none lets everybody do everything.
+authorizer.class.name: The class that decides which client may do what; without one every client may do everything.
 delegation.token.expiry.check.interval.ms: How often delegation tokens are looked through for expired ones.
 delegation.token.expiry.time.ms: How long a delegation token is valid if it is not renewed.
 delegation.token.max.lifetime.ms: How long a delegation token can be renewed for.
 delegation.token.secret.key: Secret with which delegation tokens are made and checked, the same on all nodes.
-principal.builder.class: The class that tells who a connection belongs to.
+principal.builder.class: The class that names the principal of a connection.
 sasl.client.callback.handler.class: Class that answers the questions of SASL when the broker is the client.
 sasl.enabled.mechanisms: SASL mechanisms that clients may log in with.
 sasl.jaas.config: Login modules with their options, in the notation of Java's JAAS.
@@ -48,7 +48,7 @@ sasl.oauthbearer.client.credentials.client.secret: Secret that goes with that cl
 sasl.oauthbearer.clock.skew.seconds: How far the clocks of broker and identity provider may disagree.
 sasl.oauthbearer.expected.audience: Audiences of which a token must name one.
 sasl.oauthbearer.expected.issuer: Issuer that a token must name.
-sasl.oauthbearer.jwks.endpoint.refresh.ms: How often the keys of the identity provider are fetched anew.
+sasl.oauthbearer.jwks.endpoint.refresh.ms: How often the keys of the identity provider are fetched again.
 sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms: Longest pause before those keys are asked for again.
 sasl.oauthbearer.jwks.endpoint.retry.backoff.ms: First pause before those keys are asked for again.
 sasl.oauthbearer.jwks.endpoint.url: Where the keys of the identity provider are found.

@@ -101,7 +101,7 @@ class ClassicMember:
         )
 
     def vote(self, candidates: Iterable[str]) -> str:
-        """The first of its own protocols that everybody can use."""
+        """The first of its own protocols that every member can use."""
         for name, _ in self.protocols:
             if name in candidates:
                 return name
@@ -226,7 +226,7 @@ class ClassicGroup:
         return ErrorCode.NONE if member_id in self.members else ErrorCode.UNKNOWN_MEMBER_ID
 
     def supports(self, protocol_type: str, names: Iterable[str]) -> bool:
-        """Whether a member like this can take part: same kind, and one protocol that everybody offers."""
+        """Whether a member like this can take part: same kind, and one protocol that every member offers."""
         names = set(names)
         if not self.members:
             return bool(protocol_type) and bool(names)
@@ -284,7 +284,7 @@ class ClassicGroup:
         )
 
     def join_answer(self, member: ClassicMember) -> JoinGroupResponse:
-        """The present generation, as `member` may see it: the leader alone sees everybody."""
+        """The present generation, as `member` may see it: the leader alone sees all members."""
         leads = member.member_id == self.leader
         return JoinGroupResponse(
             generation_id=self.generation,

@@ -1,10 +1,10 @@
 """The classic protocol: join, sync, beat, leave, and what follows when a member does not.
 
-A **rebalance** has two phases. In the first, everybody who wants to be in the next generation sends JoinGroup and
-waits; it ends when all known members have come, or when the most patient one's rebalance timeout has passed, without
-those who have not. In the second, the leader, who alone has been told the others' subscriptions, computes who gets
-what and sends it with its SyncGroup; the other members' SyncGroups wait for that. With the leader's assignment the
-generation is written to the log, and everybody is answered.
+A **rebalance** has two phases. In the first, every client that wants to be in the next generation sends JoinGroup and
+waits; it ends when all known members have come, or, without the absent ones, when the longest of the members' rebalance
+timeouts has passed. In the second, the leader, which alone has got the others' subscriptions, computes the assignment
+and sends it with its SyncGroup; the other members' SyncGroups wait for that. With the leader's assignment the
+generation is written to the log, and all members are answered.
 
 Members are kept alive by heartbeats. Who waits in a parked JoinGroup or SyncGroup need not beat. What ends patience is
 always a deadline named in `Timer`:
@@ -14,7 +14,7 @@ always a deadline named in `Timer`:
 - SYNC: the second phase (KIP-62's rebalance timeout again): a member that has not synced by then is removed.
 
 **Static members** (`group.instance.id`, KIP-345) come back under a new member id without a rebalance, as long as the
-group would choose the same protocol; a client that still uses the old id is fenced. KIP-814: such a leader is told to
+group would choose the same protocol; a client that still uses the old id is fenced. KIP-814: such a leader is asked to
 skip the assignment.
 
 Every promise is answered exactly once. A request that repeats a parked one takes its place, and the older is answered
@@ -182,8 +182,8 @@ class ClassicProtocol:
     ) -> None:
         """A known member joins again.
 
-        A leader of a stable group may do so to force a rebalance (something that its subscription does not tell has
-        changed); anybody else whose wishes are the same is told the present generation again.
+        A leader of a stable group may do so to force a rebalance (something that its subscription does not show has
+        changed); any other member with the same subscription gets the present generation again.
         """
         unchanged = _protocols(request) == tuple(member.protocols)
         leads_stable = group.state is GroupState.STABLE and group.leader == member.member_id
@@ -243,7 +243,7 @@ class ClassicProtocol:
             if caller.api_version >= 9:
                 answer.skip_assignment = group.leader == new_id
             else:
-                # A leader of old would compute an assignment that is not used: it is told that another one leads.
+                # An old leader would compute an assignment that is not used: its answer names another leader.
                 answer.leader = old_leader or ""
                 answer.members = []
             assignments = {each.member_id: each.assignment for each in group.members.values()}
@@ -269,7 +269,7 @@ class ClassicProtocol:
     # --- the first phase
 
     def prepare_rebalance(self, group: ClassicGroup, draft: Draft) -> None:
-        """Begin to gather members. Those who wait for an assignment that will not come are told to join again."""
+        """Begin to gather members. Those that wait for an assignment that will not come are asked to join again."""
         if group.state is GroupState.COMPLETING_REBALANCE:
             for member in group.members.values():
                 member.assignment = b""
@@ -386,7 +386,7 @@ class ClassicProtocol:
             self._settle(group, {each.member_id: each.assignment for each in request.assignments}, draft)
 
     def _settle(self, group: ClassicGroup, assignments: dict[str, bytes], draft: Draft) -> None:
-        """Write the generation down and give everybody who waits its share; nothing to whom the leader forgot."""
+        """Write the generation down and give each waiting member its share; nothing if the leader forgot it."""
         assignments = {member_id: assignments.get(member_id, b"") for member_id in group.members}
         value = group.metadata_value(assignments)
         too_large = group_metadata_size(group.group_id, value) > self._settings.max_record
@@ -487,7 +487,7 @@ class ClassicProtocol:
     # --- time
 
     def resume(self, group: ClassicGroup, now: Instant) -> None:
-        """After a load: everybody gets a fresh session, and a group that has grown too large has to choose."""
+        """After a load: every member gets a fresh session, and a group that has grown too large has to choose."""
         for member in group.members.values():
             self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
         if len(group.members) > self._settings.max_size:

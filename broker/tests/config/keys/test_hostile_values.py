@@ -57,7 +57,7 @@ def test_a_pattern_that_cannot_be_compiled_is_refused(pattern: str) -> None:
 
 
 def test_a_pattern_that_another_python_may_read_differently_is_taken_in_silence() -> None:
-    """No warning is written where nobody can act on it."""
+    """No warning is written on which no reader could act."""
     check_client_metrics_configs({"match": "client_id=[[a]"})
 
 

@@ -61,8 +61,8 @@ def test_every_key_has_a_sentence_of_documentation(table: str) -> None:
 def test_no_sentence_is_of_an_unknown_key() -> None:
     """The texts tell about nothing that no table has."""
     texts = ("network", "logs", "coordinators", "cluster", "security", "remote_storage", "own", "internal")
-    told = {name for text in texts for name in documentation.sentences(getattr(documentation, text).TEXT)}
-    assert told == BROKER_KEYS.keys()
+    documented = {name for text in texts for name in documentation.sentences(getattr(documentation, text).TEXT)}
+    assert documented == BROKER_KEYS.keys()
     assert documentation.sentences(documentation.topics.TEXT).keys() == TOPIC_KEYS.keys()
 
 

@@ -93,7 +93,7 @@ async def test_a_log_whose_beginning_is_gone_is_not_replayed() -> None:
 
 
 async def test_a_created_topic_can_be_used_everywhere_when_it_is_answered() -> None:
-    """K2: in the image, told to subscribers, its logs made."""
+    """K2: in the image, announced to subscribers, its logs made."""
     async with running() as host:
         [topic] = await host.create("t", partitions=3)
         assert host.coordinator.image.topics["t"] is host.coordinator.image.topic_by_id(topic.topic_id)
@@ -135,7 +135,7 @@ async def test_a_request_too_large_creates_nothing() -> None:
 
 
 async def test_many_clients_that_need_a_topic_get_one() -> None:
-    """Concurrent auto-creation is one creation; everybody is answered when it can be used."""
+    """Concurrent auto-creation is one creation; all callers are answered when it can be used."""
     async with running() as host:
         answers: list[Topic | KafkaError] = []
 
@@ -221,7 +221,7 @@ async def test_a_name_is_used_again_only_when_its_old_logs_are_gone() -> None:
         nursery.start_soon(create)
         await trio.testing.wait_all_tasks_blocked()
         assert created == []
-        assert await host.create("other"), "nobody else waits"
+        assert await host.create("other"), "no other caller waits"
         host.store.deletions.opened.set()
         await trio.testing.wait_all_tasks_blocked()
         assert created[0].topic_id != old.topic_id
@@ -298,7 +298,7 @@ async def test_a_crash_before_the_files_are_deleted_is_made_good_at_the_start() 
 
 
 async def test_new_partitions_have_logs_when_they_are_answered() -> None:
-    """Told to subscribers as growth."""
+    """Subscribers hear of growth."""
     async with running() as host:
         await host.create("t")
         results = await host.coordinator.create_partitions([NewPartitions("t", 3), NewPartitions("no", 3)])
@@ -307,7 +307,7 @@ async def test_new_partitions_have_logs_when_they_are_answered() -> None:
         assert [(topic.name, topic.partition_count) for topic in host.changes[-1].grown] == [("t", 3)]
 
 
-async def test_altered_configs_are_in_the_image_and_told() -> None:
+async def test_altered_configs_are_in_the_image_and_announced() -> None:
     """Topics as altered, brokers as such; a broker's become part of its settings."""
     async with running() as host:
         await host.create("t")
@@ -437,7 +437,7 @@ async def test_a_lost_append_reloads_and_publishes_what_the_log_says() -> None:
 
 
 async def test_a_deletion_of_unknown_fate_is_finished_if_the_log_has_it() -> None:
-    """The client was told NOT_CONTROLLER, the record did reach the log: topic and files are gone after the reload."""
+    """The client got NOT_CONTROLLER, the record did reach the log: topic and files are gone after the reload."""
     async with running() as host:
         [topic] = await host.create("t", partitions=2)
         host.log.hold()
@@ -469,7 +469,7 @@ async def test_while_reloading_changes_are_refused_and_readers_read_on() -> None
 
 
 async def test_a_change_that_cannot_be_written_is_refused_and_the_next_one_is_made() -> None:
-    """The disk is full for a moment: NOT_CONTROLLER for one change, nothing is loaded anew."""
+    """The disk is full for a moment: NOT_CONTROLLER for one change, nothing is loaded again."""
     async with running() as host:
         host.log.unreadable = True
         host.log.refuse_next(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))

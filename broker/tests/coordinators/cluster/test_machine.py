@@ -144,7 +144,7 @@ def test_one_request_makes_so_many_records() -> None:
 
 
 def test_a_deleted_topic_takes_its_configs_along() -> None:
-    """A topic of the same name starts anew: another id, no configs, no collisions."""
+    """A topic of the same name starts fresh: another id, no configs, no collisions."""
     cluster = Cluster()
     first = cluster.create("a.b", 2, 1, configs={"retention.ms": "5"})
     assert cluster.delete(first.topic_id).name == "a.b"
@@ -321,7 +321,7 @@ def test_leader_epochs_of_a_log_written_by_kafka_are_kept() -> None:
     assert [topic.leader_epoch(partition) for partition in topic.partitions] == [2, 5, 0]
 
 
-def test_a_change_tells_what_differs() -> None:
+def test_a_change_names_what_differs() -> None:
     """Created, deleted, altered, grown: for those who keep something for each topic."""
     cluster = Cluster()
     cluster.create("same", 1, 1)

@@ -39,7 +39,7 @@ SETTINGS = {
 FOLDER = "/data/__cluster_metadata-0"
 
 
-class Told:
+class Answered:
     """What clients know."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ async def cluster(disk: Disk, seed: int) -> AsyncIterator[tuple[ClusterCoordinat
 
 @contextmanager
 def until_the_end(disk: SimulatedDisk) -> Iterator[None]:
-    """What follows may be ended by a power cut, and by what those are told who wait at that moment."""
+    """What follows may be ended by a power cut, and by the errors that waiting callers get at that moment."""
     try:
         with until_the_power_goes():
             yield
@@ -73,35 +73,36 @@ def until_the_end(disk: SimulatedDisk) -> Iterator[None]:
         assert disk.stop_after is not None and disk.operations >= disk.stop_after
 
 
-async def live(coordinator: ClusterCoordinator, told: Told, chance: random.Random, steps: int) -> None:
+async def live(coordinator: ClusterCoordinator, answered: Answered, chance: random.Random, steps: int) -> None:
     for _ in range(steps):
-        with suppress(KafkaError):  # the broker is stopping, or has to load its log anew
-            if told.created and chance.random() < 0.4:
-                topic_id = told.created.pop(chance.choice(sorted(told.created)))
+        with suppress(KafkaError):  # the broker is stopping, or has to load its log again
+            if answered.created and chance.random() < 0.4:
+                topic_id = answered.created.pop(chance.choice(sorted(answered.created)))
                 [gone] = await coordinator.delete_topics([topic_id])
                 if isinstance(gone, Topic):
-                    told.deleted.add(topic_id)
+                    answered.deleted.add(topic_id)
             else:
                 name = f"t{chance.randrange(1 << 30)}"
-                told.asked.add(name)
+                answered.asked.add(name)
                 [made] = await coordinator.create_topics([NewTopic(name, 2, 1, configs={"retention.ms": name[1:]})])
                 if isinstance(made, Topic):
-                    told.created[name] = made.topic_id
+                    answered.created[name] = made.topic_id
         if chance.random() < 0.5:
             await trio.testing.wait_all_tasks_blocked()
 
 
-def check(coordinator: ClusterCoordinator, store: LocalStore, told: Told, seed: int) -> None:
+def check(coordinator: ClusterCoordinator, store: LocalStore, answered: Answered, seed: int) -> None:
     topics = coordinator.image.topics
-    for name, topic_id in told.created.items():
+    for name, topic_id in answered.created.items():
         assert name in topics and topics[name].topic_id == topic_id, f"seed {seed}: {name} is gone"
         assert topics[name].configs == {"retention.ms": name[1:]} and topics[name].partition_count == 2
-    assert set(topics) <= told.asked
-    assert not told.deleted & set(coordinator.image.topics_by_id), f"seed {seed}: a deleted topic is back"
+    assert set(topics) <= answered.asked
+    assert not answered.deleted & set(coordinator.image.topics_by_id), f"seed {seed}: a deleted topic is back"
     known = {(name, partition) for name in topics for partition in (0, 1)} | {("__cluster_metadata", 0)}
-    assert set(store.existing()) <= known, f"seed {seed}: logs that nobody remembers"
-    told.created = {name: topic.topic_id for name, topic in topics.items()}  # what was not answered may have come to be
-    told.cuts += store.log(METADATA_LOG).log_start_offset > 0
+    assert set(store.existing()) <= known, f"seed {seed}: logs of no known topic"
+    # What was not answered may have come to be.
+    answered.created = {name: topic.topic_id for name, topic in topics.items()}
+    answered.cuts += store.log(METADATA_LOG).log_start_offset > 0
 
 
 @pytest.mark.parametrize("block", range(3))
@@ -109,16 +110,16 @@ async def test_a_power_cut_at_any_step(block: int) -> None:
     """L16: topics, ids and configs are there, whatever became of snapshots and segments."""
     cuts = 0
     for seed in range(block * 4, block * 4 + 4):
-        chance, told, disk = random.Random(seed), Told(), SimulatedDisk()
+        chance, answered, disk = random.Random(seed), Answered(), SimulatedDisk()
         for _ in range(4):
             for patience in (chance.randrange(5, 80), None):
                 disk.operations, disk.stop_after = 0, patience
                 with until_the_end(disk):
                     async with cluster(disk, chance.randrange(1 << 30)) as (coordinator, store):
                         disk.stop_after = None
-                        check(coordinator, store, told, seed)
+                        check(coordinator, store, answered, seed)
                         disk.operations, disk.stop_after = 0, chance.randrange(20, 500)
-                        await live(coordinator, told, chance, 12)
+                        await live(coordinator, answered, chance, 12)
                     break
                 if disk.stop_after is None:
                     break
@@ -126,8 +127,8 @@ async def test_a_power_cut_at_any_step(block: int) -> None:
             disk = disk.after_power_cut(chance, reorder=bool(seed % 2))
         disk.stop_after = None
         async with cluster(disk, 1) as (coordinator, store):
-            check(coordinator, store, told, seed)
-        cuts += told.cuts
+            check(coordinator, store, answered, seed)
+        cuts += answered.cuts
     assert cuts > 2, "the script cuts no logs"
 
 
@@ -135,7 +136,7 @@ async def test_a_power_cut_at_any_step(block: int) -> None:
 async def test_a_fault_at_any_step(code: int) -> None:
     """L16: one operation on a snapshot, or on the cluster log's files, fails; the next start finds everything."""
     for number in range(1, 40, 5):
-        chance, told, inner = random.Random(number), Told(), SimulatedDisk()
+        chance, answered, inner = random.Random(number), Answered(), SimulatedDisk()
         disk = FaultyDisk(inner)
         with pytest.MonkeyPatch.context() as patch:
             count = 0
@@ -151,18 +152,18 @@ async def test_a_fault_at_any_step(code: int) -> None:
 
             patch.setattr(disk, "note", counted)
             async with cluster(disk, number) as (coordinator, store):
-                await live(coordinator, told, chance, 25)
+                await live(coordinator, answered, chance, 25)
         async with cluster(inner.after_power_cut(chance), 1) as (coordinator, store):
-            check(coordinator, store, told, number)
+            check(coordinator, store, answered, number)
         if count < number:
             break
 
 
 async def test_kafkas_names_are_in_the_folder() -> None:
     """The script does what it is meant to: snapshots of those names, and no segment before the first one's offset."""
-    disk, told = SimulatedDisk(), Told()
+    disk, answered = SimulatedDisk(), Answered()
     async with cluster(disk, 5) as (coordinator, store):
-        await live(coordinator, told, random.Random(3), 40)
+        await live(coordinator, answered, random.Random(3), 40)
         await trio.testing.wait_all_tasks_blocked()
         names = disk.list_directory(FOLDER)
         snapshots = [found for name in names if (found := snapshot_named(name)) is not None]

@@ -84,7 +84,7 @@ def files_of(store: FaultyStore) -> MemoryFiles:
 
 
 def contents(image: ClusterImage) -> tuple[object, object]:
-    """Everything that can be told of an image, for comparison."""
+    """Everything that an image shows, for comparison."""
     topics = sorted((topic.name, topic.topic_id, topic.partition_count) for topic in image.topics.values())
     return topics, {key: dict(value) for key, value in image.configs.items()}
 
@@ -250,7 +250,7 @@ async def test_a_snapshot_that_cannot_be_written_is_tried_again(autojump_clock: 
 
 
 async def test_a_snapshot_waits_for_its_records_and_for_deletions() -> None:
-    """K10: neither records that a power cut may take, nor a topic whose files a crash would leave to nobody."""
+    """K10: neither records that a power cut may take, nor a topic whose files a crash would leave without owner."""
     store = new_store()
     async with running(store, **{EVERY: "450"}) as host:
         [topic] = await host.create("short", partitions=2)

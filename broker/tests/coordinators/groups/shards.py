@@ -1,4 +1,4 @@
-"""A shard under test: the machine, its log in memory, and a clock that moves when told to.
+"""A shard under test: the machine, its log in memory, and a clock that the test moves.
 
 Each decision goes the way it goes in a broker: its records are encoded, kept, decoded and replayed, then its replies
 reach the clients that wait. After every step the machine's `check` runs, so a test need not ask whether the state is

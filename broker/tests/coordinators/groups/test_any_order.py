@@ -35,7 +35,7 @@ EXPECTED_OF_JOIN = {
 
 
 class Clients(RuleBasedStateMachine):
-    """Clients that know what they were told, and now and then something else."""
+    """Clients that send what they were answered, and now and then something else."""
 
     @initialize(
         delay=st.sampled_from([0, 0, 3_000]),
@@ -66,7 +66,7 @@ class Clients(RuleBasedStateMachine):
         self.committed: dict[tuple[str, int], int] = {}
 
     def _member(self, pick: int) -> tuple[str, str, str | None]:
-        return self.ids[pick % len(self.ids)] if self.ids else ("g", "nobody", None)
+        return self.ids[pick % len(self.ids)] if self.ids else ("g", "unknown", None)
 
     def _settle(self) -> None:
         """Learn from what has been answered."""

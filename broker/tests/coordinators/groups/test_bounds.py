@@ -20,7 +20,7 @@ def test_a_group_has_a_size() -> None:
     assert not second.answered, "while members gather, those count that have come"
     refused = shard.join(group.members[1])
     assert (refused.error, refused.reply.member_id) == (ErrorCode.GROUP_MAX_SIZE_REACHED, "")
-    assert first.error is second.error is ErrorCode.NONE, "with the last one refused nobody is missing"
+    assert first.error is second.error is ErrorCode.NONE, "with the last one refused no member is missing"
 
 
 def test_a_member_that_waits_already_is_not_one_more() -> None:
@@ -32,7 +32,7 @@ def test_a_member_that_waits_already_is_not_one_more() -> None:
 
 
 def test_a_group_above_its_size_is_cut_by_who_comes_first() -> None:
-    """The key was lowered, the broker restarted: everybody may commit once more, then the first ones stay."""
+    """The key was lowered, the broker restarted: all members may commit once more, then the first ones stay."""
     shard = Shard()
     group = shard.stable(3)
     shard.restart(max_size=2)
@@ -99,8 +99,8 @@ def test_the_metadata_of_a_group_are_counted() -> None:
 
 
 def test_ids_are_counted_with_the_metadata() -> None:
-    """346 static members with ids of 32 KB made a generation that could be told to all and written by none. Every
-    alphabet counts as it will be written."""
+    """346 static members with ids of 32 KB made a generation that every member was answered and that could not be
+    written. Every alphabet counts as it will be written."""
     shard = Shard(max_group_metadata=1_000)
     for instance in ("i" * 300, "\N{GREEK SMALL LETTER IOTA}" * 150):
         member = shard.join(instance=instance, group=instance)
@@ -162,8 +162,8 @@ def test_a_generation_must_fit_into_a_record() -> None:
     assert shard.join(b).reply.generation_id == 3
 
 
-def test_nobody_waits_for_ever() -> None:
-    """G1: whatever is parked is answered within the timeouts that its sender named, if everybody else falls silent."""
+def test_no_client_waits_forever() -> None:
+    """G1: whatever is parked is answered within the timeouts that its sender named, if all others fall silent."""
     shard = Shard()
     group = shard.stable(3)
     waiting = [shard.join(group.members[0]), shard.join(version=3)]

@@ -47,7 +47,7 @@ async def test_groups_and_offsets_outlive_the_broker() -> None:
 
 
 async def test_only_shards_that_hold_something_are_loaded_at_the_start() -> None:
-    """Fifty empty ones cost nothing until somebody's group belongs to them."""
+    """Fifty empty ones cost nothing until a group belongs to them."""
     store = MemoryStore(SystemClock(), SeededEntropy(1))
     async with world(groups=True, store=store) as w:
         await with_coordinator(w)
@@ -61,7 +61,7 @@ async def test_only_shards_that_hold_something_are_loaded_at_the_start() -> None
 async def test_an_offline_shard_stops_neither_the_start_nor_the_others(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Its groups are told that it loads, and it goes on trying; every other group is served."""
+    """Its groups get COORDINATOR_LOAD_IN_PROGRESS, and it goes on trying; every other group is served."""
     store = MemoryStore(SystemClock(), SeededEntropy(1))
     async with world(groups=True, store=store) as w:
         await with_coordinator(w)
@@ -111,8 +111,8 @@ async def test_a_join_waits_and_a_session_ends_by_the_clock(autojump_clock: trio
         assert 10 <= trio.current_time() - begin < 10.1
 
 
-async def test_a_client_that_goes_away_while_it_waits_hurts_nobody(autojump_clock: trio.testing.MockClock) -> None:
-    """Its connection's task is cancelled; the member counts as joined until its session tells otherwise."""
+async def test_a_client_that_goes_away_while_it_waits_hurts_no_other(autojump_clock: trio.testing.MockClock) -> None:
+    """Its connection's task is cancelled; the member counts as joined until its session ends."""
     async with world(groups=True) as w:
         await with_coordinator(w)
         member = await with_member(w)
@@ -124,7 +124,7 @@ async def test_a_client_that_goes_away_while_it_waits_hurts_nobody(autojump_cloc
         assert await description_of(w, "g") is not None
 
 
-async def test_topics_that_went_while_nobody_watched_take_their_offsets_along() -> None:
+async def test_topics_that_went_while_no_coordinator_watched_take_their_offsets_along() -> None:
     """The coordinator of the next start finds out when it loads."""
     store = MemoryStore(SystemClock(), SeededEntropy(1))
     async with world(groups=True, store=store) as w:

@@ -7,8 +7,8 @@ from broker.tests.coordinators.groups.shards import REBALANCE, SESSION, Shard
 from kproto.errors import ErrorCode
 
 
-def test_a_new_member_is_told_its_id_first() -> None:
-    """KIP-394: from version 4 on nobody becomes a member before it has shown that it got its id."""
+def test_a_new_member_gets_its_id_first() -> None:
+    """KIP-394: from version 4 on a client becomes a member only after it has shown that it got its id."""
     shard = Shard()
     first = shard.join(client="app", version=4)
     assert first.error is ErrorCode.MEMBER_ID_REQUIRED
@@ -27,8 +27,8 @@ def test_old_clients_become_members_at_once() -> None:
     assert join.reply.leader == join.reply.member_id
 
 
-def test_a_group_is_written_down_as_soon_as_somebody_wants_to_join() -> None:
-    """Kafka's first record of a group: generation 0, no kind, nobody in it."""
+def test_a_group_is_written_down_as_soon_as_a_client_wants_to_join() -> None:
+    """Kafka's first record of a group: generation 0, no kind, no members."""
     shard = Shard()
     shard.join()
     [record] = shard.records()
@@ -37,8 +37,8 @@ def test_a_group_is_written_down_as_soon_as_somebody_wants_to_join() -> None:
     assert (record.value.protocol, record.value.leader) == (None, None)
 
 
-def test_only_the_leader_is_told_who_is_in_the_group() -> None:
-    """G4: the leader assigns, so it gets everybody's metadata; the others get none."""
+def test_only_the_leader_gets_the_members_of_the_group() -> None:
+    """G4: the leader assigns, so it gets all members' metadata; the others get none."""
     shard = Shard()
     a, b = shard.new_id(), shard.new_id()
     shard.join(a, protocols={"range": b"wishes of a"})
@@ -55,7 +55,7 @@ def test_only_the_leader_is_told_who_is_in_the_group() -> None:
 
 
 def test_a_join_waits_for_the_members_of_the_last_generation() -> None:
-    """Nobody is answered before all known members have come, and the others are told to come by their heartbeats."""
+    """No JoinGroup is answered before all known members have come; heartbeats ask the others to come."""
     shard = Shard()
     group = shard.stable(2)
     new = shard.join(version=3)
@@ -89,7 +89,7 @@ def test_another_leader_is_found_when_the_old_one_does_not_come() -> None:
 
 
 def test_followers_wait_for_the_leader_to_assign() -> None:
-    """SyncGroups are parked until the leader's comes; then everybody gets its share, and the group is stable."""
+    """SyncGroups are parked until the leader's comes; then each member gets its share, and the group is stable."""
     shard = Shard()
     a, b = shard.new_id(), shard.new_id()
     shard.join(a)
@@ -108,7 +108,7 @@ def test_whom_the_leader_forgets_gets_nothing() -> None:
     shard = Shard()
     a = shard.new_id()
     generation = shard.join(a).reply.generation_id
-    assert shard.sync(a, generation, {"somebody else": b"x"}).reply.assignment == b""
+    assert shard.sync(a, generation, {"another member": b"x"}).reply.assignment == b""
 
 
 def test_a_stable_group_repeats_its_assignment() -> None:
@@ -159,7 +159,7 @@ def test_a_retried_sync_takes_the_place_of_the_one_it_repeats() -> None:
 
 
 def test_a_join_that_changes_nothing_is_answered_with_the_present_generation() -> None:
-    """A follower that joins a stable group with the same wishes disturbs nobody."""
+    """A follower that joins a stable group with the same subscription disturbs no other member."""
     shard = Shard()
     group = shard.stable(2)
     again = shard.join(group.members[1], protocols={"range": _wishes(shard, group.members[1])})
@@ -168,7 +168,7 @@ def test_a_join_that_changes_nothing_is_answered_with_the_present_generation() -
 
 
 def test_a_leader_may_force_a_rebalance() -> None:
-    """The leader sees things that no subscription tells, such as new partitions; its JoinGroup always starts over."""
+    """The leader sees things that no subscription shows, such as new partitions; its JoinGroup always starts over."""
     shard = Shard()
     group = shard.stable(2)
     assert not shard.join(group.leader, protocols={"range": _wishes(shard, group.leader)}).answered
@@ -188,7 +188,7 @@ def test_a_join_while_the_leader_computes_is_repeated_or_starts_over() -> None:
     assert follower.error is ErrorCode.REBALANCE_IN_PROGRESS
 
 
-def test_a_member_that_nobody_knows_must_join_anew() -> None:
+def test_an_unknown_member_must_join_again() -> None:
     """With an id but without a group, or in a group that does not know it."""
     shard = Shard()
     assert shard.join("who?").error is ErrorCode.UNKNOWN_MEMBER_ID

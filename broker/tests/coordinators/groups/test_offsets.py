@@ -14,7 +14,7 @@ CHECK = 600_000
 OLD_TOPIC, NEW_TOPIC = b"old topic's id..", b"new topic's id.."
 
 
-def test_anybody_may_commit_while_nobody_is_a_member() -> None:
+def test_any_client_may_commit_while_the_group_has_no_members() -> None:
     """A group that only stores offsets comes into being with its first one."""
     shard = Shard()
     assert shard.commit({("t", 0): 5, ("t", 1): 6}) is ErrorCode.NONE
@@ -56,8 +56,8 @@ def test_members_commit_before_they_join_again() -> None:
 
 
 @pytest.mark.parametrize(("version", "error"), [(8, ErrorCode.ILLEGAL_GENERATION), (9, ErrorCode.GROUP_ID_NOT_FOUND)])
-def test_a_generation_of_a_group_nobody_knows(version: int, error: ErrorCode) -> None:
-    """The word for it changed with version 9."""
+def test_a_generation_of_an_unknown_group(version: int, error: ErrorCode) -> None:
+    """Its error code changed with version 9."""
     assert Shard().commit({("t", 0): 5}, member="m", generation=3, version=version) is error
 
 
@@ -128,7 +128,7 @@ def test_what_members_subscribe_to_cannot_be_deleted() -> None:
 
 
 def test_a_subscription_that_cannot_be_read_protects_everything() -> None:
-    """Never delete what somebody may be reading."""
+    """Never delete what a member may be reading."""
     shard = Shard()
     member = shard.new_id()
     shard.join(member, protocols={"range": b"\0"})
@@ -147,14 +147,14 @@ def test_a_subscription_of_a_newer_version_is_read_as_far_as_it_is_known() -> No
 
 
 def test_offsets_of_a_live_group_of_another_kind_cannot_be_deleted() -> None:
-    """Nobody but its members knows what it reads."""
+    """Only its members know what they read."""
     shard = Shard()
     member = shard.new_id(kind="connect")
     shard.join(member, kind="connect")
     assert shard.delete_offsets(("t", 0)) is ErrorCode.NON_EMPTY_GROUP
 
 
-def test_offsets_of_a_group_nobody_knows() -> None:
+def test_offsets_of_an_unknown_group() -> None:
     """GROUP_ID_NOT_FOUND, and INVALID_GROUP_ID without a name."""
     assert Shard().delete_offsets(("t", 0)) is ErrorCode.GROUP_ID_NOT_FOUND
     assert Shard().delete_offsets(("t", 0), group="") is ErrorCode.INVALID_GROUP_ID
@@ -250,7 +250,7 @@ def test_any_retention_can_be_written_down(retention: int) -> None:
 
 
 def test_groups_that_never_had_anything_go_with_the_next_check() -> None:
-    """Somebody asked for an id and never came back."""
+    """A client asked for an id and never came back."""
     shard = Shard()
     shard.new_id()
     shard.advance(CHECK)

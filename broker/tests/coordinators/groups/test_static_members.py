@@ -37,7 +37,7 @@ def test_a_restarted_follower_gets_its_place_without_a_rebalance() -> None:
     assert shard.beat(new_id, group.generation, instance="j") is ErrorCode.NONE
 
 
-def test_a_restarted_leader_is_told_to_skip_the_assignment() -> None:
+def test_a_restarted_leader_is_asked_to_skip_the_assignment() -> None:
     """KIP-814, version 9: it leads and gets the members, to watch them, and must not assign."""
     shard = Shard()
     group = shard.stable_static("i", "j")
@@ -48,8 +48,8 @@ def test_a_restarted_leader_is_told_to_skip_the_assignment() -> None:
     assert back.reply.generation_id == group.generation
 
 
-def test_an_older_restarted_leader_is_told_that_another_one_leads() -> None:
-    """Before version 9 it would assign if it knew: so the old leader's id is given, and nobody's metadata."""
+def test_the_answer_to_an_older_restarted_leader_names_another_leader() -> None:
+    """Before version 9 it would assign if it knew: so it gets the old leader's id, and no member's metadata."""
     shard = Shard()
     group = shard.stable_static("i", "j")
     back = shard.join(instance="i", version=8)
@@ -60,7 +60,7 @@ def test_an_older_restarted_leader_is_told_that_another_one_leads() -> None:
 
 
 def test_the_former_self_is_fenced() -> None:
-    """G7: FENCED_INSTANCE_ID for whoever still uses the old id, in every request."""
+    """G7: FENCED_INSTANCE_ID for a client that still uses the old id, in every request."""
     shard = Shard()
     group = shard.stable_static("i")
     shard.join(instance="i")
@@ -79,7 +79,7 @@ def test_without_its_instance_id_an_old_id_is_unknown() -> None:
     assert shard.beat(group.leader, group.generation) is ErrorCode.UNKNOWN_MEMBER_ID
 
 
-def test_an_instance_that_nobody_knows_is_unknown() -> None:
+def test_a_new_instance_id_is_an_unknown_member() -> None:
     """UNKNOWN_MEMBER_ID, so that it joins."""
     shard = Shard()
     group = shard.stable_static("i")
@@ -105,7 +105,7 @@ def test_a_parked_request_of_the_former_self_is_fenced_at_once() -> None:
 
 
 def test_a_restart_while_the_leader_computes_starts_over() -> None:
-    """The leader assigns to ids that it was told: the new one would get nothing."""
+    """The leader assigns to the ids that it got: the new one would get nothing."""
     shard = Shard()
     group = shard.stable_static("i", "j")
     shard.join(group.members[1], instance="j", protocols={"range": b"other"})
@@ -193,7 +193,7 @@ def test_a_static_member_that_leaves_for_good_is_gone() -> None:
     assert shard.join(instance="i").reply.generation_id == group.generation + 2
 
 
-def test_an_id_that_was_given_to_a_dynamic_member_is_nobodys_instance() -> None:
+def test_an_id_that_was_given_to_a_dynamic_member_is_no_static_members() -> None:
     """A pending id together with an instance id, known or not, is refused like any id that does not fit."""
     shard = Shard()
     shard.stable_static("i")

@@ -11,7 +11,7 @@ FIVE_MINUTES = 300_000
 
 
 def test_a_silent_member_is_removed_at_its_sessions_end() -> None:
-    """G2: not a millisecond before; the others are then told to rebalance."""
+    """G2: not a millisecond before; the others are then asked to rebalance."""
     shard = Shard()
     group = shard.stable(2)
     quiet, loud = group.members
@@ -24,11 +24,11 @@ def test_a_silent_member_is_removed_at_its_sessions_end() -> None:
     assert shard.beat(loud, group.generation) is ErrorCode.REBALANCE_IN_PROGRESS
     assert shard.beat(quiet, group.generation) is ErrorCode.UNKNOWN_MEMBER_ID
     again = shard.join(loud)
-    assert [each.member_id for each in again.reply.members] == [loud], "nobody else is waited for"
+    assert [each.member_id for each in again.reply.members] == [loud], "no other member is waited for"
 
 
 def test_each_beat_begins_a_new_session() -> None:
-    """A member may live for ever."""
+    """A member may live forever."""
     shard = Shard()
     group = shard.stable(1)
     for _ in range(10):
@@ -132,7 +132,7 @@ def test_who_does_not_sync_in_time_is_removed() -> None:
 
 
 def test_a_leader_that_dies_while_it_computes_is_replaced() -> None:
-    """Its session ends, its followers are told to join again."""
+    """Its session ends, its followers are asked to join again."""
     shard = Shard()
     a, b = shard.new_id(), shard.new_id()
     shard.join(a)
@@ -192,13 +192,13 @@ def test_several_leave_at_once_each_with_its_answer() -> None:
     assert shard.described().group_state == "Empty"
 
 
-def test_leaving_a_group_nobody_knows() -> None:
+def test_leaving_an_unknown_group() -> None:
     """UNKNOWN_MEMBER_ID for each."""
     assert Shard().leave("a", "b") == [ErrorCode.UNKNOWN_MEMBER_ID] * 2
 
 
 def test_an_id_that_was_given_out_can_leave() -> None:
-    """Nobody waits for it any more."""
+    """The group does not wait for it any more."""
     shard = Shard()
     group = shard.stable(2)
     pending = shard.new_id()
@@ -248,7 +248,7 @@ def test_after_a_restart_members_go_on_as_if_nothing_had_happened() -> None:
 
 
 def test_a_restart_forgets_a_rebalance_that_was_under_way() -> None:
-    """The last settled generation counts again, and whoever joins starts the next."""
+    """The last settled generation counts again, and the first JoinGroup starts the next."""
     shard = Shard()
     group = shard.stable(1)
     shard.join(group.leader, protocols={"range": b"other"})
