@@ -112,7 +112,8 @@ class FaultyStore:
         self.inner = inner
         self.logs: dict[tuple[str, bytes, int], FaultyLog] = {}
         self.create_error: KafkaError | None = None
-        self.deletions = Gate()
+        self.creations, self.deletions = Gate(), Gate()
+        self.creations.opened.set()
         self.deletions.opened.set()
 
     def faulty(self, spec: LogSpec) -> FaultyLog:
@@ -128,6 +129,7 @@ class FaultyStore:
     async def create_logs(self, specs: Sequence[LogSpec]) -> None:
         if self.create_error is not None:
             raise self.create_error
+        await self.creations.opened.wait()
         await self.inner.create_logs(specs)
 
     async def delete_logs(self, specs: Sequence[LogSpec]) -> None:

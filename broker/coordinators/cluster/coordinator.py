@@ -423,16 +423,19 @@ class ClusterCoordinator:
                 check_request_size(sum([growth_size(machine, growth) async for growth in slices.over(new)]))
         except KafkaError as error:
             return [error] * len(new)
-        results = await self._decide_each(
-            (partial(_growth, new=growth, rules=rules, validate_only=validate_only) for growth in new), slices
-        )
-        if not validate_only:
-            grown = [
-                (result, range(result.partition_count, growth.total_count))
-                for growth, result in zip(new, results, strict=True)
-                if isinstance(result, Topic)
-            ]
-            await self._logs.make([topic for topic, _ in grown], [partitions for _, partitions in grown])
+        with self._logs.making() as names:
+            for growth in new:
+                names.add(growth.topic)
+            results = await self._decide_each(
+                (partial(_growth, new=growth, rules=rules, validate_only=validate_only) for growth in new), slices
+            )
+            if not validate_only:
+                grown = [
+                    (result, range(result.partition_count, growth.total_count))
+                    for growth, result in zip(new, results, strict=True)
+                    if isinstance(result, Topic)
+                ]
+                await self._logs.make([topic for topic, _ in grown], [partitions for _, partitions in grown])
         return results
 
     async def _alter_configs(self, alterations: Sequence[Alteration], validate_only: bool) -> list[KafkaError | None]:

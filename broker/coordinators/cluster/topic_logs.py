@@ -7,7 +7,8 @@ The cluster log says which topics there are; the store holds their logs. This mo
 
 **Names are used again at once.** While logs are being made or removed, their topic's name is marked (`making`,
 `removing`), from the decision on. A creation waits while the logs of a deleted topic of the same name are still being
-removed (`wait_until_removed`), and a removal waits for logs that are still being made; nothing else waits.
+removed (`wait_until_removed`), and a removal waits for logs that are still being made, be it for new partitions of a
+topic that was there; nothing else waits. Several changes may have marked one name.
 
 **After a crash** between the record and the files: missing logs are made by their first append; logs of topics whose
 removal is in the log are deleted at the start (`remove_left_over`). A log of which the cluster log says nothing is left
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
@@ -39,8 +40,8 @@ class TopicLogs:
         self._store = store
         self._image = image
         self._config = config
-        self._being_made: dict[str, trio.Event] = {}
-        self._being_removed: dict[str, trio.Event] = {}
+        self._being_made: Marked = {}
+        self._being_removed: Marked = {}
         self.removal_failed = False
         """True once logs of a deleted topic could not be removed: the next start has to."""
         self._logger = get_logger(__name__)
@@ -61,14 +62,14 @@ class TopicLogs:
 
     async def wait_until_made(self, name: str) -> None:
         """Return when no logs of a topic of this name are being made."""
-        if (making := self._being_made.get(name)) is not None:
-            await making.wait()
+        while changes := self._being_made.get(name):
+            await next(iter(changes)).done.wait()
 
     async def wait_until_removed(self, names: Iterable[str]) -> None:
         """Return when no logs of a topic of these names are being removed."""
         names = list(names)
-        while removals := [event for name in names if (event := self._being_removed.get(name)) is not None]:
-            await removals[0].wait()
+        while (name := next((name for name in names if name in self._being_removed), None)) is not None:
+            await next(iter(self._being_removed[name])).done.wait()
 
     def is_being_removed(self, name: str) -> bool:
         """Whether logs of a topic of this name are being removed."""
@@ -76,7 +77,7 @@ class TopicLogs:
 
     def removals(self) -> list[trio.Event]:
         """What to wait for until everything that is being removed now has been removed."""
-        return list(self._being_removed.values())
+        return [change.done for changes in self._being_removed.values() for change in changes]
 
     # --- the store
 
@@ -130,23 +131,29 @@ class TopicLogs:
 class Names:
     """Topic names that one change works on."""
 
-    def __init__(self, marked: dict[str, trio.Event]) -> None:
+    def __init__(self, marked: Marked) -> None:
         self._marked = marked
         self.done = trio.Event()
-        self.mine: list[str] = []
+        self.mine: dict[str, None] = {}
 
     def add(self, name: str) -> None:
         """Mark `name` until the block ends."""
-        self._marked[name] = self.done
-        self.mine.append(name)
+        self._marked.setdefault(name, {})[self] = None
+        self.mine[name] = None
+
+
+Marked: TypeAlias = dict[str, dict[Names, None]]
+"""Topic names, and the changes that work on each."""
 
 
 @contextmanager
-def _marking(marked: dict[str, trio.Event]) -> Iterator[Names]:
+def _marking(marked: Marked) -> Iterator[Names]:
     names = Names(marked)
     try:
         yield names
     finally:
         for name in names.mine:
-            del marked[name]
+            del marked[name][names]
+            if not marked[name]:
+                del marked[name]
         names.done.set()

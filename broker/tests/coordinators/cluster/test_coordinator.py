@@ -307,6 +307,22 @@ async def test_new_partitions_have_logs_when_they_are_answered() -> None:
         assert [(topic.name, topic.partition_count) for topic in host.changes[-1].grown] == [("t", 3)]
 
 
+async def test_a_topic_that_grows_and_is_deleted_leaves_no_log() -> None:
+    """K3: its deletion waits for the logs that its new partitions are being given, as for those of a new topic."""
+    async with running() as host, trio.open_nursery() as nursery:
+        [topic] = await host.create("t")
+        host.store.creations = Gate()
+        for count in (2, 3):
+            nursery.start_soon(host.coordinator.create_partitions, [NewPartitions("t", count)])
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(host.coordinator.delete_topics, [topic.topic_id])
+        await trio.testing.wait_all_tasks_blocked()
+        assert host.names() == set()
+        host.store.creations.opened.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert host.logs() == set()
+
+
 async def test_altered_configs_are_in_the_image_and_announced() -> None:
     """Topics as altered, brokers as such; a broker's become part of its settings."""
     async with running() as host:
