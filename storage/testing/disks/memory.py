@@ -1,6 +1,6 @@
 """A disk that is a dictionary: for tests that open thousands of logs a second, and want to see every byte.
 
-Everything is in memory at once and for good; nothing is forgotten in a power cut (`faulty_disk.py` refuses things, and
+Everything is in memory at once and for good; nothing is forgotten in a power cut (`faulty.py` refuses things, and
 this one never does). Directories are made where a path names them, and stay until they are removed. Like POSIX, an open
 file outlives its name.
 

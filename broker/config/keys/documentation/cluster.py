@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/cluster.py`."""
+"""Sentences for the keys in `keys/cluster.py`."""
 
 from typing import Final
 

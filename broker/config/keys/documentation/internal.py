@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/internal.py`."""
+"""Sentences for the keys in `keys/internal.py`."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/network.py`."""
+"""Sentences for the keys in `keys/network.py`."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Sentences for the keys in `config_keys/security.py`."""
+"""Sentences for the keys in `keys/security.py`."""
 
 from typing import Final
 

@@ -20,7 +20,7 @@ skip the assignment.
 Every promise is answered exactly once. A request that repeats a parked one takes its place, and the older is answered
 REBALANCE_IN_PROGRESS; Kafka leaves it unanswered forever.
 
-Decisions here change only what is volatile (`classic.py`) and draft records; the group is EMPTY or STABLE when the
+Decisions here change only what is volatile (`group.py`) and draft records; the group is EMPTY or STABLE when the
 record has been replayed. Source: Kafka's GroupMetadataManager (classicGroupJoin and what follows).
 """
 
