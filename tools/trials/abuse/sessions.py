@@ -1,9 +1,9 @@
 """`trials abuse-sessions`: random sessions of several clients at once, and honest clients that must not feel them.
 
 Each session is a connection with requests drawn from what the broker serves: any API, any version, fields filled at
-random (the same values that codec tests use), lists repeated up to `LONGEST` times, some sent many at a time, some cut off
-or with a byte changed; answers are read, read slowly, or left; then the connection is closed, half closed or reset. The
-seed makes the same sessions again.
+random (the same values that codec tests use), lists repeated up to `LONGEST` times, some sent many at a time, some cut
+off or with a byte changed; answers are read, read slowly, or left; then the connection is closed, half closed or reset.
+The seed makes the same sessions again.
 
 What must hold, and is looked at throughout: the broker's log names no turn above 20 ms (`broker/observe/turns.py`) and
 no fault of its own; its memory, looked at when all sessions have been closed, does not grow from one minute to the next
@@ -66,9 +66,8 @@ class Attacker(threading.Thread):
         with socket.create_connection(("127.0.0.1", self._site.port), 5) as peer:
             peer.settimeout(chance.choice([0.05, 0.5, 2.0]))
             for _ in range(chance.randrange(1, 8)):
-                data = self._request() * chance.choice([1, 1, 1, 2, 50])
+                data = bytearray(self._request() * chance.choice([1, 1, 1, 2, 50]))
                 if chance.random() < 0.1:
-                    data = bytearray(data)
                     data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
                 if chance.random() < 0.1:
                     data = data[: chance.randrange(len(data))]
@@ -98,10 +97,8 @@ class Attacker(threading.Thread):
 
 def repeat_a_list(message: Request, version: int, chance: random.Random) -> None:
     """Make one of the lists of a request long, of its own elements."""
-    lists = [
-        each.name for each in fields_of(type(message)) if each.type.element is not None and version in each.versions
-    ]
-    lists = [name for name in lists if getattr(message, name)]
+    carried = [each for each in fields_of(type(message)) if version in each.versions]
+    lists = [each.name for each in carried if each.type.element is not None and getattr(message, each.name)]
     if lists:
         name = chance.choice(lists)
         elements: list[Any] = getattr(message, name)
