@@ -115,7 +115,7 @@ def _load_decoder(api_key: int, api_version: int) -> tuple[Decoder, bool, bool]:
 class ServerConnection:
     """The broker's end. `served` maps each API key to its (lowest, highest) version."""
 
-    __slots__ = ("_budget", "_frames", "_served", "claimed", "received", "rest", "shrink", "window")
+    __slots__ = ("_budget", "_frames", "_served", "grown", "received", "rest", "shrink", "window")
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class ServerConnection:
         self.rest = frames.rest
         self.window = frames.window
         self.received = frames.received
-        self.claimed = frames.claimed
+        self.grown = frames.grown
         self.shrink = frames.shrink
 
     @property

@@ -8,7 +8,9 @@ way, and the records of a Produce request stay where the kernel put them until t
 Rules, and their reasons:
 
 - The length field is a claim, not a fact. The buffer grows with the bytes that have arrived, never in one step to what
-  a peer announces; only up to `EAGER_BYTES` is it taken on trust.
+  a peer announces; it doubles when it is nearly full, so a peer that sends byte by byte does not have its bytes copied
+  each time. Before it grows, `grown` says to what size, so that the reader's user can account for it first, or wait
+  until there is room.
 - Inside a large frame the window ends where the frame ends, so that frame is not followed by the start of another that
   would have to be moved. Only small tails are ever moved.
 - When all frames of the buffer are taken, the buffer is used again from its start. A frame that must outlive this (its
@@ -31,7 +33,10 @@ SMALL_WINDOW = 64 * 1024
 """What one read takes when no large frame is under way."""
 
 EAGER_BYTES = 128 * 1024
-"""A claimed length up to this is allocated at once; beyond, the buffer doubles as bytes arrive, and is then kept."""
+"""The first size of a buffer that has to grow, unless the frame is smaller; then it doubles, and is kept."""
+
+ROOM_BYTES = SMALL_WINDOW // 2
+"""A buffer in which a frame does not fit grows when there is room for less."""
 
 KEPT_BYTES = 4 * 1024 * 1024
 """A buffer that had to grow beyond this is not kept for the next frame."""
@@ -93,9 +98,16 @@ class FrameReader:
         """Bytes of buffer held now."""
         return len(self._view)
 
-    def claimed(self) -> int:
-        """What a large frame under way will take of memory, by its own account; 0 if none is, or a small one."""
-        size = self._frame_end - self._start  # negative while no length is known
+    def grown(self) -> int:
+        """Bytes of buffer that the next `window` leaves the reader with; 0 where SMALL_WINDOW is enough."""
+        size = len(self._view)
+        start = self._start
+        if start == self._end:
+            return size if SMALL_WINDOW < size <= KEPT_BYTES else 0
+        if size < SMALL_WINDOW:  # at rest
+            size = SMALL_WINDOW
+        if (frame := self._frame_end - start) > size and size - self._end < ROOM_BYTES:
+            size = self._size_for(frame)
         return size if size > SMALL_WINDOW else 0
 
     def rest(self) -> None:
@@ -154,10 +166,10 @@ class FrameReader:
             return self._view[self._end : self._end + SMALL_WINDOW]
         size = wanted - start
         if wanted > len(self._view):
-            if size > len(self._view):
-                self._grow(size)
-            else:
+            if size <= len(self._view):
                 self._move_to_front(len(self._view))
+            elif len(self._view) - end < ROOM_BYTES:
+                self._move_to_front(self._size_for(size), replace=True)
             end = self._end
             wanted = self._frame_end
         if size > SMALL_WINDOW:
@@ -205,10 +217,10 @@ class FrameReader:
             self._frame_end -= start
         self._start, self._end = 0, length
 
-    def _grow(self, size: int) -> None:
-        """Make room for a frame of `size` bytes, as far as what has arrived justifies."""
+    def _size_for(self, frame: int) -> int:
+        """The size of a new buffer for a frame of so many bytes, as far as what has arrived justifies."""
         arrived = self._end - self._start
-        self._move_to_front(min(size, max(EAGER_BYTES, 2 * arrived)), replace=True)
+        return max(SMALL_WINDOW, arrived + 4, min(frame, max(EAGER_BYTES, 2 * arrived)))
 
 
 def frame_prefix(length: int) -> bytes:

@@ -10,9 +10,11 @@ requests in flight are appended one after the other and share one fsync. Where t
 (`FirstPhase`), the reader waits with it. Any other handler runs alone, in the reader, when everything before it
 has been answered: Kafka's own rule, which it keeps by muting the channel.
 
-Bounds: at most `MAX_QUEUED` replies wait; then the reader stops reading, and TCP slows the peer. A frame grows only as
-its bytes arrive (kproto/framing.py), and a large one only when all connections' requests together leave room for it
-(request_memory.py). A connection that waits for its peer holds no buffer, only what has arrived of a request.
+Bounds: at most `MAX_QUEUED` replies wait, or `SENT_TOGETHER` bytes of them and the one that went beyond; then the
+reader stops reading, and TCP slows the peer. A frame grows only as its bytes arrive (kproto/framing.py), and a large
+one only when what all connections hold leaves room for it (request_memory.py): its receive buffer and the replies that
+its peer has not read are counted there. A connection that waits for its peer holds no buffer, only what has arrived of
+a request, and a buffer that has grown only as long as no other has use for the room.
 
 How a connection ends (`Ending`):
 
@@ -23,6 +25,8 @@ How a connection ends (`Ending`):
 * **Too long.** `look` is called when the connection is due (watch.py) and finds what has taken too long: a request that
   does not finish arriving, a reply that is not read, and `connections.max.idle.ms` without a byte in either direction.
   A parked request does not make a connection busy; Kafka closes it in the midst of its wait, too.
+* **Others wait for memory that it holds**, and its peer sends or reads less than FRAME_BYTES_PER_SECOND over
+  FRAME_GRACE_SECONDS.
 * It breaks the protocol, the handler refuses to go on with it, or the broker stops.
 """
 
@@ -30,6 +34,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any
@@ -43,7 +48,7 @@ from broker.network.listener import PeerSide, Transport
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from kproto.connection import ReceivedRequest, ServerConnection
 from kproto.errors import ProtocolError
-from kproto.framing import BufferPool
+from kproto.framing import SMALL_WINDOW, BufferPool
 from kproto.schema.declare import Response
 from storage.seams.logging import RateLimitedLogger
 from storage.seams.slices import Slices
@@ -56,7 +61,9 @@ FRAME_BYTES_PER_SECOND = 64 * 1024
 WRITE_STALL_SECONDS = 60
 BUFFER_KEPT_SECONDS = 5
 SENT_TOGETHER = 256 * 1024
-"""Bytes of a large reply that are encoded before they are sent."""
+"""Bytes of replies that are encoded before they are sent: more leave on their way, and the peer is waited for."""
+COUNTED_ABOVE = SMALL_WINDOW
+"""Unsent replies of fewer bytes are not counted in the memory that all connections share."""
 ENDED_SECONDS = 10
 """How long a peer that has ended its stream is still answered; longer than a client lets a Fetch wait by default."""
 
@@ -100,13 +107,15 @@ class Connection:
         self._protocol = ServerConnection(
             SERVED_VERSIONS, max_frame=config.socket_request_max_bytes, pool=around.buffers
         )
-        self._memory = services.request_memory
+        self._share = services.request_memory.share(peer.host)
         self._offload = services.offload
         self._turns = services.turns
         self._current: ReceivedRequest | None = None  # what the reader works on
-        self._taken = 0  # of that memory, for the large request under way
         self._idle_seconds = config.connections_max_idle_ms / 1000 if config.connections_max_idle_ms > 0 else math.inf
         self._queue: deque[tuple[ReceivedRequest, Handler | None, Any]] = deque()
+        self._encoded = 0  # bytes of the replies in it that are encoded already
+        self._unsent = 0  # bytes of what is being sent
+        self._in_pieces = 0  # bytes of the reply that is encoded as it is sent: what it is made from takes as much
         self._queued = trio.Event()
         self._shorter = trio.Event()
         self._writer_runs = False
@@ -115,6 +124,7 @@ class Connection:
         self._resting = False  # the next look may be far away
         self._moved = trio.current_time()  # when bytes came or went
         self._sent_before = 0  # what `look` saw last
+        self._pressed: tuple[float, int] | None = None  # since when others wait for what it holds; bytes moved by then
         self._ended_at = math.inf  # when the end of the peer's stream was seen
 
     async def serve(self) -> None:
@@ -131,7 +141,7 @@ class Connection:
             self._log_end(known, faults)
         finally:
             self._around.watch.forget(self)
-            self._memory.give_back(self._taken)
+            self._share.close()
             for _, _, waiting in self._queue:
                 if isinstance(waiting, CoroutineType):
                     waiting.close()
@@ -189,6 +199,8 @@ class Connection:
             self._sent_before = self._transport.sent
             self._moved = now if self._sending else self._moved
         still = now - self._moved
+        if self._withholds(now):
+            return Ending.WITHHOLDING
         idle_at = self._moved + self._idle_seconds
         if now >= idle_at:
             return Ending.IDLE
@@ -206,22 +218,39 @@ class Connection:
                 return Ending.UNFINISHED
             if still > BUFFER_KEPT_SECONDS:
                 self._protocol.shrink()
+                if self._share.requests and self._protocol.capacity <= SMALL_WINDOW:
+                    self._share.hold(0)
             if not arrived and not self._sending and not self._queue and not self._protocol.capacity:
                 self._resting = True
                 return idle_at
         return min(now + LOOK_SECONDS, idle_at)
 
+    def _withholds(self, now: float) -> bool:
+        """Whether others wait for memory that this connection holds, and have waited long enough for its peer."""
+        if not self._share.pressed or (self._handling and not self._sending):  # or for the broker, with its peer
+            self._pressed = None
+            return False
+        moved = self._transport.received + self._transport.sent
+        if self._pressed is None or moved - self._pressed[1] >= FRAME_GRACE_SECONDS * FRAME_BYTES_PER_SECOND:
+            self._pressed = now, moved
+        return now - self._pressed[0] >= FRAME_GRACE_SECONDS
+
     async def _read(self, nursery: trio.Nursery) -> None:
         """Receive and handle until the peer ends the stream, and what it has sent is answered."""
         self._turns.describe(self.doing)
-        transport, protocol = self._transport, self._protocol
+        transport, protocol, share = self._transport, self._protocol, self._share
         reads = 0
         while True:
             count = transport.receive_now(protocol.window())
             if count is None:
                 reads = 0
                 protocol.rest()
-                await transport.wait_readable()
+                if share.requests and not protocol.pending and not self._queue:
+                    share.lend(self._let_go)
+                    await transport.wait_readable()
+                    share.take_back()
+                else:
+                    await transport.wait_readable()
                 continue
             self._moved = now = trio.current_time()
             if self._resting:
@@ -232,8 +261,8 @@ class Connection:
             protocol.received(count)
             self._handling = True
             await self._handle_received(nursery)
-            if protocol.claimed() != self._taken:
-                await self._take_memory(protocol.claimed())
+            if ((wanted := protocol.grown()) or share.requests) and not self._counts(wanted):
+                await self._wait_for_memory(wanted)
             self._handling = False
             reads += 1
             if reads == READS_BEFORE_YIELD:
@@ -243,18 +272,38 @@ class Connection:
         protocol.rest()
         await self._drained()
 
-    async def _take_memory(self, size: int) -> None:
-        """Give back what the last large request took; take what the next one claims."""
-        self._memory.give_back(self._taken)
-        self._taken = 0
-        if size:
-            await self._memory.take(size)
-            self._taken = size
+    def _counts(self, wanted: int) -> bool:
+        """Whether this connection may have a receive buffer of `wanted` bytes (0: a small one) at once."""
+        share = self._share
+        if wanted and share.scarce and not self._protocol.pending:
+            wanted = 0  # nothing is kept for the next request
+        if wanted == share.requests:
+            return True
+        if not wanted:
+            if self._queue:
+                return False  # requests that wait for the disk still hold the buffer
+            self._let_go()
+            return True
+        return share.hold(wanted)
+
+    async def _wait_for_memory(self, wanted: int) -> None:
+        if self._protocol.pending:
+            await self._share.wait_to_hold(wanted)
+        else:
+            await self._drained()
+            self._let_go()
+        self._moved = trio.current_time()  # the wait was not the peer's
+
+    def _let_go(self) -> None:
+        """Give up a buffer that has grown."""
+        self._protocol.shrink()
+        self._share.hold(0)
 
     async def _handle_received(self, nursery: trio.Nursery) -> None:
         """Dispatch every request that is complete; replies that are ready leave together."""
         protocol, dispatcher = self._protocol, self._dispatcher
         out: list[Any] = []
+        size = 0
         while (request := protocol.next_request()) is not None:
             self.requests += 1
             self._current = request
@@ -287,10 +336,19 @@ class Connection:
                 self._moved = trio.current_time()
             if reply is None:
                 continue
-            if self._queue:
-                await self._enqueue((request, found, reply), nursery)
+            if self._queue and (buffers := protocol.encode_reply(request, reply)) is not None:
+                self._encoded += in_memory(buffers)
+                self._owe()
+                await self._enqueue((request, None, buffers), nursery)
+            elif self._queue:
+                await self._drained()
+                await self._send_in_pieces(request, reply)
             elif (buffers := protocol.encode_reply(request, reply)) is not None:
                 out += buffers
+                size += sum(map(len, buffers))
+                if size >= SENT_TOGETHER:
+                    await self._send(out)
+                    out, size = [], 0
             else:
                 await self._send(out)
                 out = []
@@ -304,10 +362,19 @@ class Connection:
         left = self._transport.send_now(buffers)
         if left:
             self._sending = True
+            self._unsent = in_memory(left)
+            self._owe()
             await self._transport.send(left)
             self._sending = False
+            self._unsent = 0
+            self._owe()
             self._shorter.set()
             self._moved = trio.current_time()
+
+    def _owe(self) -> None:
+        """Count what the peer has not read: what is being sent, what waits behind it, and a reply sent in pieces."""
+        owed = self._unsent + self._encoded + self._in_pieces
+        self._share.owe(owed if owed > COUNTED_ABOVE else 0)
 
     async def _send_in_pieces(self, request: ReceivedRequest, reply: Response) -> None:
         """Encode a large reply as it is sent: its bytes are never all there, and others run in between."""
@@ -316,6 +383,8 @@ class Connection:
         size = 0
         for piece in self._protocol.reply_in_pieces(request, reply):
             if len(piece):
+                if not self._in_pieces and isinstance(piece, bytes):
+                    self._in_pieces = int.from_bytes(piece[:4], "big")  # the length of all comes first
                 buffers.append(piece)
                 size += len(piece)
             if size >= SENT_TOGETHER:
@@ -323,6 +392,8 @@ class Connection:
                 buffers, size = [], 0
             await slices.give_way()
         await self._send(buffers)
+        self._in_pieces = 0
+        self._owe()
 
     async def _enqueue(self, item: tuple[ReceivedRequest, Handler | None, Any], nursery: trio.Nursery) -> None:
         self._queue.append(item)
@@ -330,7 +401,7 @@ class Connection:
             self._writer_runs = True
             nursery.start_soon(self._write)
         self._queued.set()
-        while len(self._queue) >= MAX_QUEUED:
+        while len(self._queue) >= MAX_QUEUED or self._encoded >= SENT_TOGETHER:
             await self._wait_shorter()
 
     async def _drained(self) -> None:
@@ -351,7 +422,11 @@ class Connection:
                 if isinstance(reply, CoroutineType):
                     assert found is not None
                     reply = await self._dispatcher.finish(request, found, reply)
-                if reply is not None:
+                if type(reply) is list:  # was ready before those in front of it, and is encoded
+                    self._encoded -= in_memory(reply)
+                    await self._send(reply)
+                    self._owe()
+                elif reply is not None:
                     buffers = self._protocol.encode_reply(request, reply)
                     if buffers is not None:
                         await self._send(buffers)
@@ -362,6 +437,16 @@ class Connection:
                 self._shorter.set()
             self._queued = trio.Event()
             await self._queued.wait()
+
+
+def in_memory(buffers: Sequence[Any]) -> int:
+    """Bytes of buffers that the broker holds for the sake of a reply: not slices of files, nor records that an engine
+    has in memory anyway."""
+    return sum(
+        len(buffer)
+        for buffer in buffers
+        if isinstance(buffer, bytes | bytearray) or (isinstance(buffer, memoryview) and type(buffer.obj) is bytes)
+    )
 
 
 def leaf(group: BaseExceptionGroup[Any]) -> BaseException:

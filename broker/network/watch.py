@@ -40,6 +40,7 @@ class Ending(StrEnum):
     IDLE = "idle"
     NOT_READING = "the peer does not read its replies"
     UNFINISHED = "a request did not finish arriving"
+    WITHHOLDING = "others wait for memory that its slow peer makes it hold"
 
 
 class Watched(Protocol):

@@ -138,21 +138,71 @@ def test_a_length_outside_the_limits_is_refused(size: int) -> None:
 
 
 def test_a_claimed_length_allocates_only_what_has_arrived() -> None:
-    """C7: 100 MiB announced and a few bytes sent hold 128 KiB."""
+    """C7: 100 MiB announced and a few bytes sent hold the window that every reader has."""
     reader = FrameReader()
     feed(reader, frame_prefix(100 * 1024 * 1024) + b"start")
     assert reader.next_frame() is None
     reader.window()
-    assert reader.capacity <= EAGER_BYTES
+    assert reader.capacity == SMALL_WINDOW
+
+
+@pytest.mark.parametrize("step", [SMALL_WINDOW, 1000])
+def test_a_frame_is_not_copied_each_time_when_some_of_it_arrives(step: int) -> None:
+    """In however small pieces it comes, its buffer doubles."""
+    reader = FrameReader()
+    frame = bytes(1 << 20)
+    stream, at = stream_of([frame]), 0
+    buffers: list[object] = []
+    while at < len(stream):
+        window = reader.window()
+        if not buffers or window.obj is not buffers[-1]:
+            buffers.append(window.obj)
+        count = min(step, len(window), len(stream) - at)
+        window[:count] = stream[at : at + count]
+        reader.received(count)
+        at += count
+        found = next_frame(reader)
+    assert found == frame
+    assert len(buffers) <= 6
+
+
+@given(
+    st.lists(st.integers(0, 200_000), min_size=1, max_size=4),
+    st.lists(st.tuples(st.sampled_from(["go on", "rest", "shrink"]), st.integers(1, 100_000)), max_size=40),
+)
+def test_the_buffer_is_as_large_as_was_said(sizes: list[int], turns: list[tuple[str, int]]) -> None:
+    """C7: `grown` says what the next window brings the buffer to, so that it can be accounted for, and that is never
+    much more than what has arrived."""
+    reader = FrameReader()
+    stream, at, turn = stream_of([bytes(size) for size in sizes]), 0, iter(turns)
+    most = 0
+    while at < len(stream):
+        said = reader.grown()
+        pending = reader.pending
+        window = reader.window()
+        assert reader.capacity == max(said, SMALL_WINDOW)
+        assert said <= max(EAGER_BYTES if pending else 0, 2 * pending, most)
+        most = max(most, said)
+        then, step = next(turn, ("go on", 1 << 30))
+        count = min(len(window), len(stream) - at, step)
+        window[:count] = stream[at : at + count]
+        reader.received(count)
+        at += count
+        while reader.next_frame() is not None:
+            pass
+        if then == "rest":
+            reader.rest()
+        elif then == "shrink":
+            reader.shrink()
 
 
 def test_a_large_frame_is_not_followed_by_another_in_one_window() -> None:
     """While a large frame arrives, the window ends where it ends: the next one need not be moved."""
     reader = FrameReader()
     size = SMALL_WINDOW + 30_000
-    feed(reader, frame_prefix(size) + bytes(1000))
+    feed(reader, frame_prefix(size) + bytes(40_000))
     assert reader.next_frame() is None
-    assert len(reader.window()) == size - 1000
+    assert len(reader.window()) == size - 40_000
 
 
 def test_the_buffer_is_used_again() -> None:

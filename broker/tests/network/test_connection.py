@@ -2,128 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from broker.context import CloseConnection, FirstPhase, Peer
-from broker.handlers import Handler
+from broker.context import CloseConnection, FirstPhase
 from broker.network.connection import (
-    BUFFER_KEPT_SECONDS,
     ENDED_SECONDS,
     FRAME_GRACE_SECONDS,
     MAX_QUEUED,
     WRITE_STALL_SECONDS,
-    Connection,
-    Surroundings,
 )
-from broker.network.watch import LOOK_SECONDS, SLOT_SECONDS, Ending, Watch
-from broker.observe.turns import Turns
-from broker.request_memory import RequestMemory
+from broker.network.watch import LOOK_SECONDS, SLOT_SECONDS, Ending
 from broker.testing.transports import MemoryTransport
-from kproto.connection import AT_ONCE, ReceivedRequest
-from kproto.framing import SMALL_WINDOW, BufferPool, frame_prefix
+from broker.tests.network.served import (
+    IDLE_SECONDS,
+    Script,
+    after,
+    connected,
+    connection_on,
+    ended_after,
+    replies,
+    request,
+    settle,
+)
+from kproto.connection import AT_ONCE
+from kproto.framing import frame_prefix
 from kproto.messages.api_versions import ApiVersion, ApiVersionsResponse
-from storage.seams.logging import RateLimitedLogger, get_logger
-from storage.seams.offload import InlineOffload
-
-IDLE_SECONDS = 600
-
-
-def request(number: int, api_key: int = 18, version: int = 0) -> bytes:
-    """An ApiVersions v0 request with `number` as its correlation id."""
-    body = api_key.to_bytes(2, "big") + version.to_bytes(2, "big") + number.to_bytes(4, "big") + b"\xff\xff"
-    return frame_prefix(len(body)) + body
-
-
-def replies(transport: MemoryTransport) -> list[int]:
-    """Correlation ids of the replies sent so far, in order."""
-    data, found = bytes(transport.sent_bytes), []
-    while len(data) >= 8:
-        size = int.from_bytes(data[:4], "big")
-        found.append(int.from_bytes(data[4:8], "big"))
-        data = data[4 + size :]
-    return found
-
-
-class Script:
-    """A dispatcher whose answers the test writes: correlation id -> reply, coroutine function or exception."""
-
-    def __init__(self, **answers: Any) -> None:
-        self.answers = {int(key[1:]): answer for key, answer in answers.items()}
-        self.begun: list[int] = []
-        self.eager = True
-
-    def begin(self, received: ReceivedRequest, peer: Peer) -> tuple[Handler, Any]:
-        self.begun.append(received.correlation_id)
-        answer = self.answers.get(received.correlation_id, ApiVersionsResponse())
-        if isinstance(answer, Exception):
-            raise answer
-        if callable(answer):
-            answer = answer()
-        return Handler(len, len, self.eager), answer
-
-    async def finish(self, received: ReceivedRequest, found: Handler, waiting: Any) -> Any:
-        return await waiting
-
-
-def connection_on(
-    transport: MemoryTransport, script: Any, memory: RequestMemory | None = None, max_frame: int = 1000
-) -> tuple[Connection, Watch[Connection]]:
-    """A connection that is not served yet, and what says when it is looked at."""
-    config = SimpleNamespace(socket_request_max_bytes=max_frame, connections_max_idle_ms=IDLE_SECONDS * 1000)
-    services: Any = SimpleNamespace(
-        config=config, request_memory=memory or RequestMemory(-1), offload=InlineOffload(), turns=Turns()
-    )
-    watch: Watch[Connection] = Watch(trio.current_time())
-    log = RateLimitedLogger(get_logger("connections"), trio.current_time)
-    around = Surroundings(watch, BufferPool(), log)
-    return Connection(transport, Peer("192.0.2.1", 50_000), services, script, around), watch
-
-
-@asynccontextmanager
-async def connected(
-    script: Script, memory: RequestMemory | None = None, max_frame: int = 1000, **options: Any
-) -> AsyncIterator[tuple[MemoryTransport, Connection]]:
-    """A connection being served and watched; at the end the peer leaves and the connection must end too."""
-    transport = MemoryTransport(**options)
-    connection, watch = connection_on(transport, script, memory, max_frame)
-
-    async def look() -> None:
-        while True:
-            await trio.sleep_until(watch.next_turn(trio.current_time()))
-            for overdue, ending in watch.turn(trio.current_time()):
-                overdue.close(ending)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(connection.serve)
-        nursery.start_soon(look)
-        await trio.testing.wait_all_tasks_blocked()
-        yield transport, connection
-        transport.end()
-        await trio.testing.wait_all_tasks_blocked()
-        assert transport.closed
-        assert len(watch) == 0
-        nursery.cancel_scope.cancel()
-
-
-async def settle() -> None:
-    await trio.testing.wait_all_tasks_blocked()
-
-
-def after(event: trio.Event) -> Callable[[], Any]:
-    """An answer that waits for `event`."""
-
-    async def wait() -> ApiVersionsResponse:
-        await event.wait()
-        return ApiVersionsResponse()
-
-    return wait
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:
@@ -245,116 +152,6 @@ async def test_a_peer_that_sends_without_reading_replies_is_slowed_down() -> Non
         await settle()
         assert len(script.begun) == MAX_QUEUED
         later.set()
-
-
-LARGE = 200_000
-
-
-def large_request(number: int) -> bytes:
-    """ApiVersions v0 in a frame of LARGE bytes: those behind its last field are passed over."""
-    small = request(number)[4:]
-    return frame_prefix(LARGE - 4) + small + bytes(LARGE - 4 - len(small))
-
-
-async def test_large_requests_wait_for_memory() -> None:
-    """C10: what is taken is bounded; a connection that finds nothing left does not read, and goes on when there is
-    room."""
-    memory = RequestMemory(LARGE)
-    script = Script()
-    async with connected(script, memory, LARGE) as (first, _), connected(script, memory, LARGE) as (second, _):
-        first.deliver(large_request(1)[:1000])
-        await settle()
-        assert memory.taken == LARGE
-        second.deliver(large_request(2))
-        await settle()
-        assert (memory.taken, memory.waiting, script.begun) == (LARGE, 1, [])
-        first.deliver(large_request(1)[1000:])
-        await settle()
-        assert sorted(script.begun) == [1, 2]
-        assert (memory.taken, memory.waiting) == (0, 0)
-
-
-async def test_small_requests_do_not_wait_for_memory() -> None:
-    """A heartbeat passes while bulk waits."""
-    memory = RequestMemory(LARGE)
-    await memory.take(LARGE)
-    async with connected(Script(), memory, LARGE) as (transport, _):
-        transport.deliver(request(1))
-        await settle()
-        assert replies(transport) == [1]
-
-
-async def test_a_peer_that_leaves_gives_its_memory_back() -> None:
-    """Half a large request, and one that still waits for memory, hold nothing once their connections are gone."""
-    memory = RequestMemory(LARGE)
-    async with connected(Script(), memory, LARGE) as (holder, _):
-        holder.deliver(large_request(1)[:1000])
-        await settle()
-        async with connected(Script(), memory, LARGE) as (waiter, connection):
-            waiter.deliver(large_request(2)[:1000])
-            await settle()
-            assert memory.waiting == 1
-            connection.close(Ending.STOPPED)
-            await settle()
-            assert (memory.taken, memory.waiting) == (LARGE, 0)
-    assert memory.taken == 0
-
-
-async def test_waiting_for_memory_is_not_the_peers_fault(autojump_clock: trio.testing.MockClock) -> None:
-    """A request that may not be read yet does not count as one that fails to arrive."""
-    memory = RequestMemory(LARGE)
-    await memory.take(LARGE)
-    async with connected(Script(), memory, LARGE) as (transport, _):
-        transport.deliver(large_request(1))
-        await trio.sleep(IDLE_SECONDS - 1)
-        assert not transport.closed
-        memory.give_back(LARGE)
-        await settle()
-        assert replies(transport) == [1]
-
-
-def buffered(connection: Connection) -> int:
-    return connection.statistics().buffer_bytes
-
-
-async def test_a_connection_that_waits_for_its_peer_holds_no_buffer() -> None:
-    """C13: between requests nothing is held; within one, what has arrived of it."""
-    async with connected(Script()) as (transport, connection):
-        assert buffered(connection) == 0
-        transport.deliver(request(1) + request(2)[:9])
-        await settle()
-        assert buffered(connection) == 9
-        transport.deliver(request(2)[9:])
-        await settle()
-        assert (buffered(connection), replies(transport)) == (0, [1, 2])
-        assert connection._current is None, "the last request's records lie in a buffer"
-
-
-async def test_a_still_connection_does_not_keep_a_grown_buffer(autojump_clock: trio.testing.MockClock) -> None:
-    """What large requests needed is given back after BUFFER_KEPT_SECONDS without any."""
-    async with connected(Script(), max_frame=LARGE) as (transport, connection):
-        transport.deliver(large_request(1))
-        await settle()
-        assert buffered(connection) > LARGE // 2
-        await trio.sleep(BUFFER_KEPT_SECONDS + 2 * LOOK_SECONDS)
-        assert buffered(connection) == 0
-        transport.deliver(large_request(2))
-        await settle()
-        assert replies(transport) == [1, 2]
-
-
-async def test_a_slow_sender_holds_what_it_has_sent(autojump_clock: trio.testing.MockClock) -> None:
-    """Many peers that stop in the midst of a request hold no window each."""
-    async with connected(Script(), max_frame=SMALL_WINDOW) as (transport, connection):
-        transport.deliver(frame_prefix(60_000) + bytes(5_000))
-        await trio.sleep(BUFFER_KEPT_SECONDS + LOOK_SECONDS + 1)
-        assert buffered(connection) == 5_004
-
-
-async def ended_after(transport: MemoryTransport, begun: float) -> float:
-    """How long after `begun` the connection ended."""
-    await transport.has_closed.wait()
-    return trio.current_time() - begun
 
 
 @pytest.mark.parametrize("deliveries", [[], [request(1)], [request(1)[:7], request(1)[7:] + request(2)]])

@@ -28,7 +28,8 @@ max.request.partition.size.limit: Most partitions in one answer to DescribeTopic
 num.io.threads: Threads that work on requests.
 num.network.threads: Threads that read requests and write answers.
 producer.purgatory.purge.interval.requests: After how many Produce requests finished waiters are cleared.
-queued.max.request.bytes: Bytes of large requests held in memory before reading stops; -1 stands for 1 GiB.
+queued.max.request.bytes: Bytes of large requests, and of replies not read, held in memory before reading stops; -1
+ stands for 1 GiB.
 queued.max.requests: Requests waiting for a thread before reading stops.
 request.timeout.ms: How long the broker waits for an answer to a request of its own.
 socket.connection.setup.timeout.max.ms: Longest wait for a connection that the broker opens, after repeated failures.
