@@ -14,12 +14,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-import trio
-
 from broker.fetching.look import SLICE, Asked, Look
 from broker.fetching.purgatory import Purgatory, PurgatoryStatistics
 from broker.fetching.sessions import (
-    INITIAL_EPOCH,
     MAX_MISSING,
     NO_SESSION,
     FetchSession,
@@ -27,6 +24,7 @@ from broker.fetching.sessions import (
     SessionStatistics,
 )
 from kproto.errors import ErrorCode, KafkaError
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.partitions import Partitions
@@ -66,14 +64,15 @@ class Fetches:
     async def begin_large(self, asked: Asked) -> Look:
         """The same in slices, between which others get their turn; the look is `ready`."""
         session, full = self._session(asked)
+        slices = Slices()
         try:
             wanted, forgotten = iter(asked.wanted), iter(asked.forgotten)
             while some := list(islice(wanted, SLICE)):
                 session.want(some)
-                await trio.lowlevel.checkpoint()
+                await slices.give_way()
             while keys := list(islice(forgotten, SLICE)):
                 session.forget(keys)
-                await trio.lowlevel.checkpoint()
+                await slices.give_way()
         finally:
             look = self._look(session, full, asked)  # what was taken over is counted, also if this ends here
         await look.later()
@@ -98,7 +97,7 @@ class Fetches:
 
     def _look(self, session: FetchSession, full: bool, asked: Asked) -> Look:
         """The look at a session that has been told all the request says."""
-        if session.kept or asked.session_epoch == INITIAL_EPOCH:
+        if session.lasting:
             self.sessions.settle(session)
             full = full or not session.kept
         return Look(session, full, asked, self._partitions, self._store)

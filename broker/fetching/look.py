@@ -23,9 +23,9 @@ A missing partition is no reason: it is answered with its error when the others 
 for a deleted topic does not ask all the time. What was missing stays missing until the answer, also if it is created
 meanwhile.
 
-**Very many partitions.** Up to `LARGE` are looked at in one piece. More are looked at in slices of `SLICE`, between
-which others get their turn; in an incremental answer the look ends when `max_bytes` are used up, and what has not been
-looked at stays restless.
+**Very many partitions.** Up to `LARGE` are looked at in one piece. More are looked at `SLICE` at a time, and others get
+their turn in between; in an incremental answer the look ends when `max_bytes` are used up, and what has not been looked
+at stays restless.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import trio
-
 from broker.fetching.sessions import GONE, NO_SESSION, FetchSession, TopicKey, Wanted
 from broker.partitions import Partition, Partitions
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
 from storage.engine import AbortedTransaction, FetchedRecords, Read
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from storage.engine import LogStore
@@ -149,11 +148,12 @@ class Look:
         """Look, waiting for the disk if need be, and giving way where there is much to look at."""
         due = self.session.due()
         self._start()
+        slices = Slices()
         for begin in range(0, max(1, len(due)), SLICE if len(due) > LARGE else LARGE):
             if begin:
                 if not self.full and self._given and self._left == 0:
                     break  # what is left is restless still
-                await trio.lowlevel.checkpoint()
+                await slices.give_way()
             first = len(self.found)
             reads = self._ask(due[begin : begin + SLICE] if len(due) > LARGE else due)
             results = self._store.read_now(reads, self._left, not self._given)
@@ -188,9 +188,14 @@ class Look:
                 self.session.end_turn(wanted)
             yield wanted, missing
 
-    def _last(self) -> Sequence[tuple[Wanted, Missing]]:
+    def _last(self) -> Iterator[tuple[Wanted, Missing]]:
         """What was missing, in Kafka's order: ids that mean nothing before partitions that are not there."""
-        return sorted(self.missing.items(), key=lambda each: each[1].code != ErrorCode.UNKNOWN_TOPIC_ID)
+        missing, nothing = self.missing.items(), _MISSING[ErrorCode.UNKNOWN_TOPIC_ID]
+        if not self.asked.by_id:
+            return iter(missing)
+        return chain(
+            (each for each in missing if each[1] is nothing), (each for each in missing if each[1] is not nothing)
+        )
 
     def _tell(self, wanted: Wanted, found: FetchedRecords | Diverging) -> bool:
         """Whether an answer must list this partition (KIP-227); remembers that it does."""

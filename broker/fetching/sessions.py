@@ -61,7 +61,6 @@ GONE = -1
 """The turn of a partition that a session has forgotten."""
 
 _turn = attrgetter("turn")
-_NONE_RESTLESS: dict[Wanted, None] = {}
 
 
 class Wanted:
@@ -140,7 +139,7 @@ class Wanted:
 
 
 class FetchSession:
-    """What one client reads. With id 0 it lives for one request."""
+    """What one client reads. With id 0 it lives for one request; `lasting` if it might live longer."""
 
     __slots__ = (
         "_event",
@@ -152,13 +151,15 @@ class FetchSession:
         "id",
         "kept",
         "last_used",
+        "lasting",
         "restless",
         "waiting",
         "wanted",
     )
 
-    def __init__(self, by_id: bool, committed: bool, now: int) -> None:
+    def __init__(self, by_id: bool, committed: bool, lasting: bool, now: int) -> None:
         self.id = NO_SESSION
+        self.lasting = lasting
         self.by_id = by_id
         self.committed = committed  # the isolation level of the last request
         self.epoch = 1
@@ -167,18 +168,18 @@ class FetchSession:
         self.counted = 0  # partitions, as FetchSessions knows them
         self.waiting = 0  # requests in the purgatory
         self.wanted: dict[tuple[TopicKey, int], Wanted] = {}
-        self.restless: dict[Wanted, None] = _NONE_RESTLESS  # of a session that is kept
+        self.restless: dict[Wanted, None] = {}  # if `lasting`
         self._turn = 0
         self._event: trio.Event | None = None
 
     def want(self, partitions: Iterable[Wanted]) -> None:
         """Add partitions, or update those known."""
-        wanted, kept = self.wanted, self.kept
+        wanted, lasting = self.wanted, self.lasting
         for newer in partitions:
             known = wanted.setdefault((newer.topic, newer.partition), newer)
             if known is not newer:
                 known.update(newer)
-            if kept:
+            if lasting:
                 self.restless[known] = None
                 if known is newer:
                     self.end_turn(newer)  # the newest comes last
@@ -195,21 +196,12 @@ class FetchSession:
     def read_at(self, committed: bool) -> None:
         """The isolation level has changed: each partition may have news."""
         self.committed = committed
-        if self.kept:
+        if self.lasting:
             self.restless = dict.fromkeys(self.wanted.values())
-
-    def keep(self, session_id: int) -> None:
-        """From now on the session is kept under this id, and all its partitions are restless."""
-        self.id = session_id
-        self.kept = True
-        self.restless = dict.fromkeys(self.wanted.values())
-        for turn, wanted in enumerate(self.restless):
-            wanted.turn = turn
-        self._turn = len(self.restless)
 
     def due(self) -> list[Wanted]:
         """The partitions to look at, in their turn: the restless ones, or all if the session lives for one request."""
-        if not self.kept:
+        if not self.lasting:
             return list(self.wanted.values())
         due = list(self.restless)
         if len(due) > 1:
@@ -223,7 +215,7 @@ class FetchSession:
 
     def stir(self, wanted: Wanted) -> None:
         """A partition has moved."""
-        if self.kept:
+        if self.lasting:
             self.restless[wanted] = None
         if self._event is not None:
             self._event.set()
@@ -279,7 +271,7 @@ class FetchSessions:
         if epoch in (INITIAL_EPOCH, FINAL_EPOCH):
             if session_id != NO_SESSION:
                 self.end(session_id)
-            return FetchSession(by_id, committed, now), True
+            return FetchSession(by_id, committed, epoch == INITIAL_EPOCH, now), True
         found = self._sessions.get(session_id)
         if found is None:
             raise KafkaError(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
@@ -298,12 +290,14 @@ class FetchSessions:
         """The session has been told what the request says: keep it if it is new, and count its partitions.
 
         A new one is kept if there is room for it, and something in it. Raises KafkaError(FETCH_SESSION_ID_NOT_FOUND) if
-        one has grown too far, and ends it.
+        one has grown too far, and ends it; or if it has been ended since `begin`.
         """
         size = len(session.wanted)
         if not session.kept:
+            if session.id != NO_SESSION:
+                raise KafkaError(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
             if size and self._make_room(size, session.last_used):
-                session.keep(self._new_id())
+                session.id, session.kept = self._new_id(), True
                 self._sessions[session.id] = session
                 session.counted = size
                 self._partitions += size

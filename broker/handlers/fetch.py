@@ -21,8 +21,6 @@ from collections.abc import Awaitable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import trio
-
 from broker.context import FirstPhase
 from broker.fetching.look import LARGE, SLICE, Asked, Diverging, Found, Look, Missing
 from broker.fetching.sessions import TopicKey, Wanted
@@ -38,6 +36,7 @@ from kproto.messages.fetch import (
     SnapshotId,
 )
 from storage.engine import FetchedRecords
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -96,11 +95,10 @@ async def _begin_large(asked: Asked, fetches: Fetches) -> Awaitable[FetchRespons
 async def _finish(look: Look, fetches: Fetches) -> FetchResponse:
     """Wait until there is something to answer, and translate it, giving way where that is long."""
     await fetches.finish(look)
-    news, answer = iter(look.news()), FetchResponse()
+    news, answer, slices = iter(look.news()), FetchResponse(), Slices()
     while some := list(islice(news, SLICE)):
         _add(answer, some, look)
-        if len(some) == SLICE:
-            await trio.lowlevel.checkpoint()
+        await slices.give_way()
     answer.session_id = look.session.id
     return answer
 

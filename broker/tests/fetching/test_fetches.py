@@ -22,6 +22,7 @@ from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Batch, FetchedRecords, Read
 from storage.memory.engine import MemoryStore
+from storage.seams import slices
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
 
@@ -193,6 +194,13 @@ async def test_a_session_that_is_pushed_out_answers_who_waits_in_it(autojump_clo
         assert watchers(w, 1) == 0
 
 
+@pytest.fixture
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every slice is over as soon as it has begun, whatever the machine does in the meantime."""
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("short_slices")
 async def test_very_many_partitions_give_way() -> None:
     """A request of 20,000 partitions, known or not, is worked on in slices: others get their turns in between."""
     async with world() as w, trio.open_nursery() as nursery:
@@ -265,6 +273,7 @@ async def test_equal_entries_are_one() -> None:
         assert (store.asked, list(found)) == (1, [("t", 0)])
 
 
+@pytest.mark.usefixtures("short_slices")
 async def test_a_request_that_ends_half_way_is_counted() -> None:
     """The connection closes while a large request is taken over by its session: what it holds is known all the same."""
     async with world() as w:

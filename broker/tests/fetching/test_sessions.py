@@ -18,7 +18,7 @@ def begin(
     session, _ = sessions.begin(id, epoch, False, False, now)
     session.want(Wanted("t", partition, 0, 1000) for partition in wanted)
     session.forget(("t", partition) for partition in forget)
-    if session.kept or epoch == 0:
+    if session.lasting:
         sessions.settle(session)
     return session
 
@@ -54,9 +54,21 @@ def test_idle_sessions_make_room_for_partitions_too() -> None:
     assert sessions.statistics() == SessionStatistics(sessions=2, partitions=5, evictions=1)
 
 
+def test_a_session_that_was_ended_meanwhile_is_not_kept_again() -> None:
+    """A large request is taken over in slices, and another connection may end its session in between."""
+    sessions = FetchSessions(SeededEntropy(1), 10)
+    session = begin(sessions, 1)
+    again, _ = sessions.begin(session.id, 1, False, False, 0)
+    begin(sessions, id=session.id, epoch=-1)
+    with pytest.raises(KafkaError) as refused:
+        sessions.settle(again)
+    assert refused.value.code is ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+    sessions.check()
+
+
 def test_a_partition_named_twice_is_one() -> None:
     """The last word counts, the first place."""
-    session = FetchSession(by_id=False, committed=False, now=0)
+    session = FetchSession(by_id=False, committed=False, lasting=True, now=0)
     session.want([Wanted("t", 0, 5, 10), Wanted("t", 1, 0, 10), Wanted("t", 0, 7, 20)])
     assert [(each.partition, each.fetch_offset, each.max_bytes) for each in session.due()] == [(0, 7, 20), (1, 0, 10)]
 
