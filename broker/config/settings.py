@@ -67,6 +67,7 @@ class BrokerConfig:
     log_dirs: tuple[str, ...]
     metadata_log_dir: str | None
     ottla_ack_fsync: bool
+    ottla_group_state_max_bytes: int
     log_flush_interval_messages: int
     log_flush_interval_ms: int
     log_flush_offset_checkpoint_interval_ms: int

@@ -10,10 +10,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from broker.config.keys.definition import ConfigKey, ConfigType, Effect, Update, one_of, one_of_any_case
+from broker.config.keys.definition import ConfigKey, ConfigType, Effect, Update, at_least, one_of, one_of_any_case
 
 KEYS: Final = (
     ConfigKey("ottla.ack.fsync", ConfigType.BOOLEAN, "true", None, Update.CLUSTER_WIDE, Effect.ACTS),
+    ConfigKey(
+        "ottla.group.state.max.bytes",
+        ConfigType.LONG,
+        str(512 << 20),
+        at_least(1 << 20),
+        Update.READ_ONLY,
+        Effect.ACTS,
+    ),
     ConfigKey(
         "ottla.log.format",
         ConfigType.STRING,

@@ -6,7 +6,9 @@
 | `machine` | one shard: the fold of one partition of `__consumer_offsets` |
 | `group`, `decision` | what every kind of group has; what each needs to decide: drafts, deadlines, callers |
 | `classic/` | the classic protocol: join, sync, beat, leave, silence; a group, its members, its states |
-| `offsets` | committed offsets and when they may be forgotten |
+| `memory` | what groups take, and the budget that they share |
+| `forgetting` | what is too old, or of a topic that is gone |
+| `offsets` | committed offsets |
 | `records` | both in Kafka's records |
 | `settings` | what operators may set, and caps |
 """

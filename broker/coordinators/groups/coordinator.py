@@ -19,6 +19,7 @@ Kafka: GroupCoordinatorService.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -28,6 +29,7 @@ from broker.config.topics import log_config
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.machine import GroupsMachine
+from broker.coordinators.groups.memory import Budget
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
 from broker.coordinators.groups.records import GroupRecord, text_size
 from broker.coordinators.groups.settings import GroupSettings
@@ -65,6 +67,19 @@ AT_ONCE: Final = 500
 """Offsets or members that one decision changes: so many records take a few milliseconds to encode and replay."""
 
 
+@dataclass(frozen=True, slots=True)
+class GroupStatistics:
+    """All groups of a broker at a glance."""
+
+    shards: ShardsStatistics
+    state_bytes: int
+    """Memory that the groups take, as `memory.py` counts it."""
+    state_max_bytes: int
+    """What they may take: `ottla.group.state.max.bytes`."""
+    refused: int
+    """How often something was refused for that, since the start."""
+
+
 class GroupCoordinator:
     """All groups of this broker. Call `start` once, in a nursery that lives as long as the broker.
 
@@ -85,6 +100,7 @@ class GroupCoordinator:
         self._cluster = cluster
         self._config = config
         self._settings = GroupSettings.of(config)
+        self._budget = Budget(self._settings.max_state, self._held)
         self._clock = clock
         self._entropy = entropy
         self._nursery: trio.Nursery | None = None
@@ -100,9 +116,12 @@ class GroupCoordinator:
         """Make `__consumer_offsets` if it does not exist (FindCoordinator)."""
         await self._cluster.ensure_internal_topic(CONSUMER_OFFSETS)
 
-    def statistics(self) -> ShardsStatistics:
-        """The shards at a glance."""
-        return self.shards.statistics()
+    def statistics(self) -> GroupStatistics:
+        """The groups at a glance."""
+        return GroupStatistics(self.shards.statistics(), self._budget.held, self._budget.limit, self._budget.refused)
+
+    def _held(self) -> int:
+        return sum(machine.account.bytes for machine in self.shards.machines())
 
     def _topic(self) -> ShardedTopic | None:
         topic: Topic | None = self._cluster.image.topics.get(CONSUMER_OFFSETS)
@@ -115,7 +134,7 @@ class GroupCoordinator:
         return Runtime(
             log,
             self._store,
-            lambda: GroupsMachine(self._settings, self._entropy),
+            lambda: GroupsMachine(self._settings, self._entropy, self._budget),
             self._clock,
             on_loaded=self._forget_missing_topics,
         )

@@ -30,6 +30,8 @@ class Group(Protocol):
     """The state of one group."""
 
     group_id: str
+    held: int
+    """Bytes of memory, without its offsets: the part of the machine's account that is the group's."""
 
     @property
     def kind(self) -> str:
@@ -62,6 +64,10 @@ class Group(Protocol):
 
     def listed(self) -> ListedGroup:
         """The group as ListGroups shows it."""
+        ...
+
+    def release(self) -> None:
+        """The group is gone: give back what it has in the machine's account."""
         ...
 
     def tombstones(self) -> Sequence[GroupRecord]:

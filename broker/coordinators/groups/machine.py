@@ -36,12 +36,14 @@ from broker.coordinators.groups.decision import (
 )
 from broker.coordinators.groups.forgetting import ExpiryWalk, PurgeWalk, Room, forget_group
 from broker.coordinators.groups.group import Group, GroupKind
+from broker.coordinators.groups.memory import GROUP_BYTES, Budget, Held
 from broker.coordinators.groups.offsets import (
     CommittedOffset,
     CommittedOffsets,
     OffsetToCommit,
     commit_record,
     forget_record,
+    growth,
 )
 from broker.coordinators.groups.records import (
     GroupMetadataRecord,
@@ -49,6 +51,7 @@ from broker.coordinators.groups.records import (
     OffsetCommitRecord,
     decode_group_record,
     encode_group_record,
+    text_size,
 )
 from broker.coordinators.groups.settings import GroupSettings
 from broker.coordinators.machine import Decision, Promise
@@ -71,12 +74,15 @@ PURGE_TIMER = TimerName(Timer.PURGE)
 class GroupsMachine:
     """The state of one shard and the decisions on it."""
 
-    def __init__(self, settings: GroupSettings, entropy: Entropy) -> None:
+    def __init__(self, settings: GroupSettings, entropy: Entropy, budget: Budget | None = None) -> None:
+        """`budget` is shared by all machines of a broker; a machine has one of its own if it is alone."""
+        self.account = Held()
+        self._budget = budget or Budget(settings.max_state, lambda: self.account.bytes)
         self._settings = settings
         self._groups: dict[str, Group] = {}
-        self._offsets = CommittedOffsets()
+        self._offsets = CommittedOffsets(self.account)
         self._deadlines: Deadlines[TimerName] = Deadlines()
-        self._classic = ClassicProtocol(settings, entropy, self._deadlines)
+        self._classic = ClassicProtocol(settings, entropy, self._deadlines, self._budget)
         self._kinds: Mapping[str, GroupKind[Any]] = {CLASSIC: self._classic}
         self._deleted_topics: dict[tuple[str, Uuid], None] = {}
         self._expiry: ExpiryWalk | None = None
@@ -94,7 +100,7 @@ class GroupsMachine:
         draft = Draft(now, promise, volatile=True)
         group = self._classic_group(request.group_id)
         if group is None:
-            group = self._groups[request.group_id] = ClassicGroup(request.group_id, now.wall)
+            group = self._groups[request.group_id] = ClassicGroup(request.group_id, now.wall, self.account)
             draft.write(GroupMetadataRecord(request.group_id, group.created_value()))
             self._schedule_expiry(now)
         self._classic.join(group, request, caller, draft)
@@ -121,6 +127,8 @@ class GroupsMachine:
                 return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
             if len(self._groups) >= settings.max_groups:
                 return ErrorCode.POLICY_VIOLATION
+            if not self._classic.has_room_for_group(request, caller):
+                return ErrorCode.GROUP_MAX_SIZE_REACHED
         elif not isinstance(group, ClassicGroup):
             return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
         return ErrorCode.NONE
@@ -186,11 +194,18 @@ class GroupsMachine:
             self._kinds[group.kind].heard_of(group, member.member_id, now)
         draft = Draft(now, promise)
         codes = []
+        known = self._offsets.of(group_id)
+        grows = 0 if group is not None else GROUP_BYTES + text_size(group_id)
         last: dict[tuple[str, int], OffsetToCommit] = {}
         for commit in commits:
             if _utf16_length(commit.metadata) > self._settings.offset_metadata_max:
                 codes.append(ErrorCode.OFFSET_METADATA_TOO_LARGE)
+                continue
+            more = growth(known.get(TopicPartition(commit.topic, commit.partition)), commit.metadata)
+            if more > 0 and not self._budget.allows(grows + more):
+                codes.append(ErrorCode.INVALID_COMMIT_OFFSET_SIZE)
             else:
+                grows += more
                 codes.append(ErrorCode.NONE)
                 last[commit.topic, commit.partition] = commit
         draft.records += [commit_record(group_id, commit, now.wall, retention) for commit in last.values()]
@@ -298,7 +313,9 @@ class GroupsMachine:
             case OffsetCommitRecord():
                 if record.value is not None and record.group_id not in self._groups:
                     # A group that only stores offsets is not written down by itself.
-                    self._groups[record.group_id] = ClassicGroup(record.group_id, record.value.commit_timestamp)
+                    self._groups[record.group_id] = ClassicGroup(
+                        record.group_id, record.value.commit_timestamp, self.account
+                    )
                 self._offsets.replay(record)
             case GroupMetadataRecord():
                 self._replay_classic(record)
@@ -307,11 +324,12 @@ class GroupsMachine:
         group = self._classic_group(record.group_id)
         if record.value is not None:
             if group is None:
-                group = ClassicGroup(record.group_id, record.value.current_state_timestamp)
+                group = ClassicGroup(record.group_id, record.value.current_state_timestamp, self.account)
                 self._groups[record.group_id] = group
             group.replay(record.value)
         elif group is not None:
             del self._groups[record.group_id]
+            group.release()
             self._classic.cancel_all(group)
 
     def loaded(self, now: Instant) -> Iterator[None]:
@@ -392,6 +410,8 @@ class GroupsMachine:
     def check(self) -> None:
         """What the state promises."""
         self._deadlines.check()
+        held = self._offsets.held + sum(group.held for group in self._groups.values())
+        assert held == self.account.bytes, "the account is what the state takes"
         self._offsets.check()
         for group_id, group in self._groups.items():
             assert group.group_id == group_id

@@ -26,7 +26,8 @@ from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping
 from struct import Struct
 from typing import Final, NamedTuple
 
-from broker.coordinators.groups.records import OffsetCommitRecord
+from broker.coordinators.groups.memory import OFFSET_BYTES, Held
+from broker.coordinators.groups.records import OffsetCommitRecord, text_size
 from kproto.formats.consumer_offsets import OffsetCommitValue
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
 
@@ -172,7 +173,8 @@ class _Items(ItemsView[TopicPartition, CommittedOffset]):
 class CommittedOffsets:
     """The offsets of all groups of a shard. Changed by `replay` alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Held) -> None:
+        self._account = account
         self._groups: dict[str, dict[int, bytes]] = {}
         self._topics: dict[int, CommittedTopic] = {}
         self._by_name: dict[str, tuple[CommittedTopic, ...]] = {}
@@ -191,7 +193,9 @@ class CommittedOffsets:
                 self._unused -= not mine.groups
                 mine.groups[record.group_id] = mine.groups.get(record.group_id, 0) + 1
                 mine.partitions = max(mine.partitions, (record.partition & _PARTITION_BITS) + 1)
-            entries[key] = _packed(value)
+            known = entries.get(key)
+            entry = entries[key] = _packed(value)
+            self._account.bytes += _held(entry) - (0 if known is None else _held(known))
         for topic in self._by_name.get(record.topic, ()):
             if topic is not mine:
                 self._forget(record.group_id, topic, record.partition)
@@ -210,8 +214,10 @@ class CommittedOffsets:
 
     def _forget(self, group_id: str, topic: CommittedTopic, partition: int) -> None:
         entries = self._groups.get(group_id)
-        if entries is None or entries.pop(topic.key(partition), None) is None:
+        entry = None if entries is None else entries.pop(topic.key(partition), None)
+        if entries is None or entry is None:
             return
+        self._account.bytes -= _held(entry)
         if not entries:
             del self._groups[group_id]
         topic.groups[group_id] -= 1
@@ -250,6 +256,11 @@ class CommittedOffsets:
                 self._by_name[topic.name] = (*self._by_name.get(topic.name, ()), topic)
             self._unused = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory, added up: what the account has of them."""
+        return sum(_held(entry) for entries in self._groups.values() for entry in entries.values())
+
     def check(self) -> None:
         """No group is kept for nothing, a partition has one offset, and topics know their groups."""
         assert all(self._groups.values())
@@ -263,6 +274,17 @@ class CommittedOffsets:
         assert counts == {number: topic.groups for number, topic in self._topics.items()}
         assert self._unused == sum(not topic.groups for topic in self._topics.values())
         assert sorted(self._topics) == sorted(topic.number for each in self._by_name.values() for topic in each)
+
+
+def growth(known: CommittedOffset | None, metadata: str) -> int:
+    """Bytes of memory that a commit takes more than what was committed before."""
+    if known is None:
+        return OFFSET_BYTES + text_size(metadata)
+    return text_size(metadata) - text_size(known.metadata)
+
+
+def _held(entry: bytes) -> int:
+    return OFFSET_BYTES + max(0, len(entry) - _PLAIN.size - _EXPIRY.size)
 
 
 def _packed(value: OffsetCommitValue) -> bytes:

@@ -31,6 +31,8 @@ class GroupSettings:
     max_pending_members: int = 10_000
     """Ids given out in one group and not used yet. Kafka knows no cap; one more is refused with
     GROUP_MAX_SIZE_REACHED."""
+    max_state: int = 512 << 20
+    """Bytes of memory that all groups of the broker may take (`memory.py`): ottla.group.state.max.bytes."""
     max_group_metadata: int = 12 << 20
     """Bytes that the members of one group may take with their ids and all the protocols that they offer; one more is
     refused like a group that is full. So a generation fits into a record, whatever it chooses, with room for what the
@@ -50,6 +52,7 @@ class GroupSettings:
             max_session_timeout=config.group_max_session_timeout_ms,
             initial_rebalance_delay=config.group_initial_rebalance_delay_ms,
             max_size=config.group_max_size,
+            max_state=config.ottla_group_state_max_bytes,
             offset_metadata_max=config.offset_metadata_max_bytes,
             offsets_retention=config.offsets_retention_minutes * 60_000,
             offsets_retention_check_interval=config.offsets_retention_check_interval_ms,

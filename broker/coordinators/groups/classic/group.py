@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from broker.coordinators.groups.classic.states import GroupEvent, GroupState, next_state
 from broker.coordinators.groups.group import OffsetAge
+from broker.coordinators.groups.memory import GROUP_BYTES, MEMBER_BYTES, PENDING_BYTES, Held
 from broker.coordinators.groups.records import GroupMetadataRecord, GroupRecord, member_size, text_size
 from broker.coordinators.machine import Promise
 from kproto.errors import ErrorCode, ProtocolError, Truncated
@@ -121,11 +122,14 @@ class ClassicGroup:
     """One group. See the module's page for what is of the log and what is of the living."""
 
     __slots__ = (
+        "_account",
         "generation",
         "group_id",
+        "held",
         "initial",
         "leader",
         "members",
+        "members_held",
         "members_size",
         "offers",
         "pending_join",
@@ -137,8 +141,12 @@ class ClassicGroup:
         "static",
     )
 
-    def __init__(self, group_id: str, state_timestamp: int) -> None:
+    def __init__(self, group_id: str, state_timestamp: int, account: Held) -> None:
         self.group_id = group_id
+        self._account = account
+        self.held = 0  # bytes of memory, counted in the machine's account
+        self.members_held = 0  # those of them that members take
+        self._hold(GROUP_BYTES + text_size(group_id))
         self.state = GroupState.EMPTY
         self.state_timestamp = state_timestamp  # wall milliseconds; -1 if the log does not say
         self.generation = 0
@@ -363,6 +371,7 @@ class ClassicGroup:
         self.protocol_type = value.protocol_type or None
         self.protocol_name = value.protocol
         self.leader = value.leader
+        self._hold_for_members(-self.members_held)
         known = self.members
         self.members = {entry.member_id: _remember(known.get(entry.member_id), entry, value) for entry in value.members}
         self.offers.clear()
@@ -387,7 +396,7 @@ class ClassicGroup:
             self.leader = member.member_id
         self.members[member.member_id] = member
         self._count(member, 1)
-        self.pending_join.pop(member.member_id, None)
+        self._take_back(member.member_id)
 
     def remove(self, member_id: str) -> ClassicMember | None:
         """A client leaves, member or not yet. A leader is succeeded by the longest-serving member."""
@@ -398,7 +407,7 @@ class ClassicGroup:
                 del self.static[member.instance_id]
         if self.leader == member_id:
             self.leader = next(iter(self.members), None)
-        self.pending_join.pop(member_id, None)
+        self._take_back(member_id)
         self.pending_sync.pop(member_id, None)
         return member
 
@@ -410,11 +419,40 @@ class ClassicGroup:
 
     def _count(self, member: ClassicMember, sign: int) -> None:
         """Keep account of who offers what, so that a join need not look at every member."""
-        self.members_size += sign * member.size
+        size = member.size
+        self.members_size += sign * size
+        self._hold_for_members(sign * (MEMBER_BYTES + size + len(member.assignment)))
         for name, _ in member.protocols:
             self.offers[name] += sign
             if not self.offers[name]:
                 del self.offers[name]
+
+    def _hold_for_members(self, growth: int) -> None:
+        self.members_held += growth
+        self._hold(growth)
+
+    def _hold(self, growth: int) -> None:
+        self.held += growth
+        self._account.bytes += growth
+
+    def give_out(self, member_id: str) -> None:
+        """A client will come back with this id (KIP-394)."""
+        self.pending_join[member_id] = None
+        self._hold(PENDING_BYTES + text_size(member_id))
+
+    def _take_back(self, member_id: str) -> None:
+        if member_id in self.pending_join:
+            del self.pending_join[member_id]
+            self._hold(-PENDING_BYTES - text_size(member_id))
+
+    def drop_assignment(self, member: ClassicMember) -> None:
+        """Another one will come with the next generation."""
+        self._hold_for_members(-len(member.assignment))
+        member.assignment = b""
+
+    def release(self) -> None:
+        """The group is gone, and takes no memory."""
+        self._hold(-self.held)
 
     def rename(self, member: ClassicMember, new_id: str) -> None:
         """The same static member comes back under a new id: everything but its name stays (KIP-345)."""
@@ -473,6 +511,10 @@ class ClassicGroup:
         assert self.pending_sync.keys() <= self.members.keys()
         offers = Counter(name for member in self.members.values() for name, _ in member.protocols)
         assert offers == self.offers and sum(m.size for m in self.members.values()) == self.members_size
+        members = sum(MEMBER_BYTES + m.size + len(m.assignment) for m in self.members.values())
+        pending = sum(PENDING_BYTES + text_size(member_id) for member_id in self.pending_join)
+        assert self.members_held == members, "what members take is counted"
+        assert self.held == GROUP_BYTES + text_size(self.group_id) + members + pending, "and so is all else"
         assert self._candidates() or not self.members, "members have a protocol in common"
         joining = [m.member_id for m in self.members.values() if m.joining is not None]
         syncing = [m.member_id for m in self.members.values() if m.syncing is not None]

@@ -34,6 +34,7 @@ from broker.coordinators.deadlines import Deadlines
 from broker.coordinators.groups.classic.group import ClassicGroup, ClassicMember, InitialDelay, Protocol
 from broker.coordinators.groups.classic.states import GroupEvent, GroupState
 from broker.coordinators.groups.decision import UNKNOWN_MEMBER_ID, Caller, CommittingMember, Draft, Timer, TimerName
+from broker.coordinators.groups.memory import GROUP_BYTES, MEMBER_BYTES, Budget
 from broker.coordinators.groups.records import (
     GroupMetadataRecord,
     group_metadata_size,
@@ -63,7 +64,10 @@ ID_SUFFIX_BYTES: Final = 1 + 36
 class ClassicProtocol:
     """The decisions about one shard's classic groups. It owns their deadlines except the offsets' one."""
 
-    def __init__(self, settings: GroupSettings, entropy: Entropy, deadlines: Deadlines[TimerName]) -> None:
+    def __init__(
+        self, settings: GroupSettings, entropy: Entropy, deadlines: Deadlines[TimerName], budget: Budget
+    ) -> None:
+        self._budget = budget
         self._settings = settings
         self._entropy = entropy
         self._deadlines = deadlines
@@ -110,8 +114,10 @@ class ClassicProtocol:
                 room = member is not None or len(group.members) < limit
             case _:
                 room = True
-        held = group.members_size - (member.size if member is not None else 0)
-        return room and held + _size_offered(request, caller) <= self._settings.max_group_metadata
+        size = _size_offered(request, caller)
+        growth = size - (member.size if member is not None else 0)
+        room = room and group.members_size + growth <= self._settings.max_group_metadata
+        return room and self._budget.allows(growth if member is not None else growth + MEMBER_BYTES)
 
     def _join_new(
         self,
@@ -132,9 +138,14 @@ class ClassicProtocol:
         elif len(group.pending_join) >= self._settings.max_pending_members:
             draft.reply(_join_refusal(ErrorCode.GROUP_MAX_SIZE_REACHED, UNKNOWN_MEMBER_ID))
         else:
-            group.pending_join[member_id] = None
+            group.give_out(member_id)
             self._set(Timer.SESSION, group, draft.now, request.session_timeout_ms, member_id)
             draft.reply(_join_refusal(ErrorCode.MEMBER_ID_REQUIRED, member_id))
+
+    def has_room_for_group(self, request: JoinGroupRequest, caller: Caller) -> bool:
+        """Whether the budget has room for a group with this member."""
+        size = GROUP_BYTES + text_size(request.group_id) + MEMBER_BYTES + _size_offered(request, caller)
+        return self._budget.allows(size)
 
     def has_room_for_id(self, request: JoinGroupRequest, caller: Caller) -> bool:
         """False if the id that this member would be given did not fit into an answer. Asked before a group is made for
@@ -272,7 +283,7 @@ class ClassicProtocol:
         """Begin to gather members. Those that wait for an assignment that will not come are asked to join again."""
         if group.state is GroupState.COMPLETING_REBALANCE:
             for member in group.members.values():
-                member.assignment = b""
+                group.drop_assignment(member)
                 if member.syncing is not None:
                     draft.answer(member.syncing, SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
                     member.syncing = None
@@ -389,7 +400,9 @@ class ClassicProtocol:
         """Write the generation down and give each waiting member its share; nothing if the leader forgot it."""
         assignments = {member_id: assignments.get(member_id, b"") for member_id in group.members}
         value = group.metadata_value(assignments)
+        growth = sum(map(len, assignments.values())) - sum(len(each.assignment) for each in group.members.values())
         too_large = group_metadata_size(group.group_id, value) > self._settings.max_record
+        too_large = too_large or not self._budget.allows(growth)
         for member in group.members.values():
             if member.syncing is None:
                 continue

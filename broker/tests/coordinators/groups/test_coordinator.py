@@ -22,7 +22,7 @@ from broker.tests.handlers.group_requests import (
 )
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.heartbeat import HeartbeatRequest
-from kproto.messages.join_group import JoinGroupResponse
+from kproto.messages.join_group import JoinGroupRequestProtocol, JoinGroupResponse
 from kproto.messages.list_groups import ListGroupsRequest
 from storage.memory.engine import MemoryLog, MemoryStore
 from storage.seams.clock import SystemClock
@@ -44,6 +44,26 @@ async def test_groups_and_offsets_outlive_the_broker() -> None:
         assert (await w.ask(beat, 4)).error_code == ErrorCode.NONE
         assert {each.group_id for each in (await w.ask(ListGroupsRequest(), 5)).groups} == {"g", "other"}
         assert [each.offset for each in (await committed_by(w, "other")).values()] == [5]
+
+
+async def test_all_shards_share_one_budget_which_a_setting_bounds() -> None:
+    """ottla.group.state.max.bytes counts what the shards hold together, also after a start; statistics show it."""
+    store = MemoryStore(SystemClock(), SeededEntropy(1))
+    settings = {"ottla.group.state.max.bytes": str(1 << 20)}
+    async with world(groups=True, store=store, settings=settings) as w:
+        await with_coordinator(w)
+        heavy = [JoinGroupRequestProtocol(name="range", metadata=b"x" * 400_000)]
+        codes = []
+        for group in ("one", "another", "a third"):
+            request = join_request(group=group)
+            request.protocols = heavy
+            codes.append((await w.services.groups.join(request, CALLER)).error_code)
+        assert codes == [ErrorCode.NONE, ErrorCode.NONE, ErrorCode.GROUP_MAX_SIZE_REACHED]
+        found = w.services.groups.statistics()
+        assert 800_000 < found.state_bytes < found.state_max_bytes == 1 << 20
+        assert found.refused == 1
+    async with world(groups=True, store=store, settings=settings) as w:
+        assert 0 < w.services.groups.statistics().state_bytes < 10_000, "generations without assignments are volatile"
 
 
 async def test_only_shards_that_hold_something_are_loaded_at_the_start() -> None:

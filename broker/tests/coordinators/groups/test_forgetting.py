@@ -33,8 +33,8 @@ def batches(shard: Shard) -> list[int]:
 
 @pytest.mark.parametrize("how", ["purge", "expiry", "deletion"])
 def test_offsets_of_a_group_with_a_long_id_go_in_batches_that_can_be_written(how: str) -> None:
-    """1,500 of a group with an id of 30 KB are 45 MB of tombstones: one batch of them was refused, and asked for again
-    for ever, with the whole shard."""
+    """G13: 1,500 of a group with an id of 30 KB are 45 MB of tombstones: one batch of them was refused, and asked for
+    again forever, with the whole shard."""
     group = "g" * 30_000
     shard = Shard()
     shard.commit({("t", number): 1 for number in range(300)}, group=group)
