@@ -56,6 +56,7 @@ from storage.seams.slices import Slices
 FETCH = 1
 MAX_QUEUED = 64
 READS_BEFORE_YIELD = 8
+"""Reads that are answered before other tasks run; they run sooner when a slice is used up (slices.py)."""
 FRAME_GRACE_SECONDS = 30
 FRAME_BYTES_PER_SECOND = 64 * 1024
 WRITE_STALL_SECONDS = 60
@@ -121,6 +122,7 @@ class Connection:
         self._writer_runs = False
         self._sending = False
         self._handling = False
+        self._slices = Slices()  # of the reader
         self._resting = False  # the next look may be far away
         self._moved = trio.current_time()  # when bytes came or went
         self._sent_before = 0  # what `look` saw last
@@ -251,6 +253,7 @@ class Connection:
                     share.take_back()
                 else:
                     await transport.wait_readable()
+                self._slices.begin()
                 continue
             self._moved = now = trio.current_time()
             if self._resting:
@@ -268,6 +271,7 @@ class Connection:
             if reads == READS_BEFORE_YIELD:
                 reads = 0
                 await trio.lowlevel.checkpoint()
+                self._slices.begin()
         self._ended_at = now
         protocol.rest()
         await self._drained()
@@ -305,6 +309,10 @@ class Connection:
         out: list[Any] = []
         size = 0
         while (request := protocol.next_request()) is not None:
+            if self._slices.used_up:
+                await self._send(out)
+                out = []
+                await self._slices.give_way()
             self.requests += 1
             self._current = request
             if request.undecoded:

@@ -27,6 +27,7 @@ from kproto.framing import BufferPool
 from kproto.headers import write_request_header
 from kproto.messages import request_type
 from kproto.messages.find_coordinator import FindCoordinatorRequest
+from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
 from kproto.schema.compile import encode
 from kproto.schema.declare import Request
 from storage.seams.logging import RateLimitedLogger, get_logger
@@ -91,3 +92,20 @@ def test_a_long_list_holds_up_no_other_client(api_key: int) -> None:
 
     trio.run(ask)
     assert not found, f"milliseconds, of {1000 * LONGEST_SECONDS} at most"
+
+
+def test_many_small_requests_hold_up_no_other_client() -> None:
+    """A connection that sends thousands of them at once gives way between them."""
+    data = framed(MetadataRequest(topics=[MetadataRequestTopic(name="t")]), 8)
+
+    async def ask() -> None:
+        async with world(offload=ThreadOffload()) as w:
+            await answer(w, data)
+            trio.lowlevel.add_instrument(w.services.turns)
+            await trio.lowlevel.checkpoint()
+            await answer(w, data * 3000)
+            await trio.lowlevel.checkpoint()
+            trio.lowlevel.remove_instrument(w.services.turns)
+            assert w.services.turns.statistics().too_long == 0
+
+    trio.run(ask)
