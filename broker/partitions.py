@@ -13,18 +13,25 @@ they look and watch again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
 
 from broker.config.topics import log_config
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
 from storage.engine import LogSpec, LogStore, PartitionLog
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterChange, ClusterCoordinator, Topic
     from storage.log_config import LogConfig
+
+
+AT_ONCE: Final = 2000
+"""Hosted partitions up to which a change of settings is obeyed by all of them when it is answered."""
 
 
 class Watcher(Protocol):
@@ -77,6 +84,8 @@ class Partitions:
         self._config = config
         self._hosted: dict[tuple[str, int], Partition] = {}
         self._log_configs: dict[str, LogConfig] = {}
+        self._to_configure: dict[str, None] = {}
+        self._configuring = trio.Event()
         cluster.subscribe(self._follow)
 
     def get(self, topic: str, index: int) -> Partition | None:
@@ -129,21 +138,46 @@ class Partitions:
                     partition.wake()
         for topic in change.altered:
             self._log_configs.pop(topic.name, None)
-            self._configure(topic)
+            self._configure({topic.name: None})
 
     def reconfigure(self, config: BrokerConfig) -> None:
         """The broker's settings have changed, and with them the defaults of topics."""
         self._config = config
         self._log_configs.clear()
-        for name in {name: None for name, _ in self._hosted}:
-            topic = self._cluster.image.topics.get(name)
-            if topic is not None:
-                self._configure(topic)
+        self._configure({name: None for name, _ in self._hosted})
 
-    def _configure(self, topic: Topic) -> None:
-        config = self.log_config(topic)
-        for index in range(topic.partition_count):
-            partition = self._hosted.get((topic.name, index))
-            if partition is not None:
-                partition.config = config
-                partition.log.configure(config)
+    def _configure(self, topics: Mapping[str, None]) -> None:
+        """Give the logs of topics their settings: now, or soon if there are many, as Kafka does."""
+        self._to_configure.update(topics)
+        if len(self._hosted) > AT_ONCE:
+            self._configuring.set()
+            return
+        while self._to_configure:
+            for partition in self._next_to_configure():
+                self._configure_one(partition)
+
+    async def run(self) -> None:
+        """Give logs their settings, where there are too many to do that at once."""
+        while True:
+            await self._configuring.wait()
+            self._configuring = trio.Event()
+            slices = Slices()
+            while self._to_configure:
+                async for partition in slices.over(self._next_to_configure()):
+                    self._configure_one(partition)
+
+    def _next_to_configure(self) -> Iterator[Partition]:
+        """The hosted partitions of a topic, which is taken off the list."""
+        name = next(iter(self._to_configure))
+        del self._to_configure[name]
+        topic: Topic | None = self._cluster.image.topics.get(name)
+        for index in range(0 if topic is None else topic.partition_count):
+            if (partition := self._hosted.get((name, index))) is not None:
+                yield partition
+
+    def _configure_one(self, partition: Partition) -> None:
+        topic: Topic | None = self._cluster.image.topics.get(partition.topic)
+        if topic is not None and partition.alive:
+            config = self.log_config(topic)
+            partition.config = config
+            partition.log.configure(config)

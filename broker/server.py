@@ -173,6 +173,7 @@ async def _start_services(
     partitions = Partitions(store, cluster, config)
     store.configure(store_settings(config))
     background.start_soon(store.maintain, partitions.specs)
+    background.start_soon(partitions.run)
     groups = GroupCoordinator(store=store, cluster=cluster, config=config, clock=clock, entropy=entropy)
     await groups.start(background)
     services = Services(

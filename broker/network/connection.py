@@ -309,10 +309,7 @@ class Connection:
         out: list[Any] = []
         size = 0
         while (request := protocol.next_request()) is not None:
-            if self._slices.used_up:
-                await self._send(out)
-                out = []
-                await self._slices.give_way()
+            await self._slices.give_way()
             self.requests += 1
             self._current = request
             if request.undecoded:

@@ -120,7 +120,11 @@ async def world(
         )
 
         def follow(change: ClusterChange) -> None:
-            services.config = cluster.config
+            if change.broker_configs_changed:
+                services.config = cluster.config
+                services.partitions.reconfigure(cluster.config)
+
+        nursery.start_soon(services.partitions.run)
 
         cluster.subscribe(follow)
         if groups:

@@ -187,7 +187,7 @@ class LocalStore:
     async def delete_logs(self, specs: Sequence[LogSpec]) -> None:
         volume, data = self.volume, self.data
         doomed = []
-        for spec in specs:
+        async for spec in Slices().over(specs):
             log = self.catalog.remove(spec)
             if log is not None:
                 log.delete()

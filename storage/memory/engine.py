@@ -436,11 +436,11 @@ class MemoryStore:
         return {(log.spec.topic, log.spec.partition) for log in self._logs.values() if log.exists}
 
     async def create_logs(self, specs: Sequence[LogSpec]) -> None:
-        for spec in specs:
+        async for spec in Slices().over(specs):
             self.log(spec).exists = True
 
     async def delete_logs(self, specs: Sequence[LogSpec]) -> None:
-        for spec in specs:
+        async for spec in Slices().over(specs):
             log = self._logs.pop((spec.topic, spec.topic_id, spec.partition), None)
             if log is not None:
                 log.delete()

@@ -38,11 +38,6 @@ class Slices:
         """A slice begins now: for a task that has been waiting."""
         self._ends = time.perf_counter() + SLICE_SECONDS
 
-    @property
-    def used_up(self) -> bool:
-        """Whether the slice is over: for loops that would rather not await each time."""
-        return time.perf_counter() >= self._ends
-
     async def give_way(self) -> None:
         """Let others run, if this slice is over. A checkpoint only then."""
         if time.perf_counter() >= self._ends:

@@ -28,6 +28,7 @@ from broker.coordinators.cluster.image import ClusterImage, Topic
 from kproto.errors import KafkaError
 from storage.engine import LogSpec, LogStore
 from storage.seams.logging import get_logger
+from storage.seams.slices import Sliced, Slices
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
@@ -83,11 +84,11 @@ class TopicLogs:
 
     async def make(self, topics: Sequence[Topic], partitions: Sequence[range]) -> None:
         """Make the logs of these partitions of these topics. A failure is logged: the first append makes up for it."""
+        image = self._image()
         specs = [
             spec
-            for topic, wanted in zip(topics, partitions, strict=True)
-            if topic.topic_id in self._image().topics_by_id  # else it was deleted meanwhile
-            for spec in self._specs(topic, wanted)
+            async for spec in self._specs(zip(topics, partitions, strict=True))
+            if spec.topic_id in image.topics_by_id  # else it was deleted meanwhile
         ]
         if specs:
             try:
@@ -98,7 +99,7 @@ class TopicLogs:
 
     async def remove(self, topics: Sequence[Topic]) -> None:
         """Remove all logs of topics that were. A failure is logged: the next start makes up for it."""
-        specs = [spec for topic in topics for spec in self._specs(topic, topic.partitions)]
+        specs = [spec async for spec in self._specs((topic, topic.partitions) for topic in topics)]
         if specs:
             try:
                 await self._store.delete_logs(specs)
@@ -123,9 +124,16 @@ class TopicLogs:
                     names.add(topic.name)
                 await self.remove(left_over)
 
-    def _specs(self, topic: Topic, partitions: range) -> list[LogSpec]:
-        config = log_config(topic.configs, self._config(), internal=topic.internal)
-        return [LogSpec(topic.name, topic.topic_id, partition, config, topic.internal) for partition in partitions]
+    def _specs(self, topics: Iterable[tuple[Topic, range]]) -> Sliced[LogSpec]:
+        """The logs of these partitions of these topics, giving way between them."""
+
+        def each() -> Iterator[LogSpec]:
+            for topic, partitions in topics:
+                config = log_config(topic.configs, self._config(), internal=topic.internal)
+                for partition in partitions:
+                    yield LogSpec(topic.name, topic.topic_id, partition, config, topic.internal)
+
+        return Slices().over(each())
 
 
 class Names:

@@ -201,6 +201,57 @@ async def test_looking_at_each_leaves_out_only_what_is_given_up() -> None:
         )
 
 
+async def test_many_decisions_are_answered_in_order() -> None:
+    """Each in the shard of its key; one whose shard is given up is refused, and the others are not."""
+    async with hosted() as host:
+        host.shards.give_up(1)
+        replies = await host.shards.decide_many(
+            [(KEYS[0], add(1)), (KEYS[1], add(2)), (KEYS[2], add(3)), (KEYS[0], add(4))]
+        )
+        refused = replies.pop(1)
+        assert isinstance(refused, KafkaError) and refused.code is ErrorCode.NOT_COORDINATOR
+        assert replies == [1, 3, 5]
+
+
+async def test_many_keys_are_looked_at_once_each() -> None:
+    """Equal keys get one look. What is not coordinated here has its error."""
+    async with hosted() as host:
+        await host.shards.decide(KEYS[0], add(1))
+        host.shards.give_up(1)
+        looks: list[str] = []
+
+        def look(machine: Sum, key: str) -> int:
+            looks.append(key)
+            return machine.total
+
+        found = await host.shards.look_at_many([KEYS[0], KEYS[1], KEYS[0], KEYS[2]], look)
+        refused = found.pop(KEYS[1])
+        assert isinstance(refused, KafkaError) and refused.code is ErrorCode.NOT_COORDINATOR
+        assert found == {KEYS[0]: 1, KEYS[2]: 0}
+        assert looks == [KEYS[0], KEYS[2]]
+
+
+async def test_what_was_seen_and_then_lost_is_not_told() -> None:
+    """A look at what is not durable yet is answered when it is, or with the error that it gets instead."""
+    async with hosted() as host:
+        await host.shards.decide(KEYS[0], add(1))
+        host.log(0).hold()
+        found: dict[str, int | KafkaError] = {}
+
+        async def look() -> None:
+            found.update(await host.shards.look_at_many([KEYS[0]], lambda machine, key: machine.total))
+
+        async with trio.open_nursery() as clients:
+            clients.start_soon(fails, ErrorCode.NOT_COORDINATOR, lambda: host.shards.decide(KEYS[0], add(2)))
+            await trio.testing.wait_all_tasks_blocked()
+            clients.start_soon(look)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not found
+            host.shards.give_up(0)
+        refused = found[KEYS[0]]
+        assert isinstance(refused, KafkaError) and refused.code is ErrorCode.NOT_COORDINATOR
+
+
 async def test_statistics_are_a_value() -> None:
     """What is open, what has been decided, who waits; looking changes nothing."""
     async with hosted() as host:
