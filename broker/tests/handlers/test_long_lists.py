@@ -66,7 +66,7 @@ async def answer(w: World, data: bytes) -> int:
 
 @pytest.mark.parametrize("api_key", [key for key in HANDLERS if key != PRODUCE])
 def test_a_long_list_holds_up_no_other_client(api_key: int) -> None:
-    """C14: not for longer than 20 ms of the processor's time, whether the elements are equal or all different.
+    """C15: not for longer than 20 ms of the processor's time, whether the elements are equal or all different.
 
     Produce is not tried here: its first phase takes its partitions in one go, so that it keeps its place in the order.
     """
