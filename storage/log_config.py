@@ -18,7 +18,8 @@ What an engine does with each:
 * **flushing**: `ack_fsync` says that an append counts as durable only after the disk said so (docs/invariants.md);
   with False it is durable once the operating system has it. `flush_messages` and `flush_ms` bound, besides, what
   appends that no producer waits for may lose: 1 makes every append wait.
-* **admission** happens above the engine (the produce handler): `max_message_bytes`, `compression_type`,
+* **admission** happens above the engine (the produce handler): `max_message_bytes`,
+  `max_decompressed_message_bytes`, `compression_type`,
   `message_timestamp_type` and its two bounds, `min_insync_replicas`.
 """
 
@@ -63,6 +64,7 @@ class LogConfig:
     flush_ms: int = NEVER
 
     max_message_bytes: int = 1_048_588
+    max_decompressed_message_bytes: int = 2_147_483_639
     compression_type: CompressionType = "producer"
     compression_gzip_level: int = -1
     compression_lz4_level: int = 9

@@ -78,6 +78,8 @@ class BrokerConfig:
     num_partitions: int
     default_replication_factor: int
     message_max_bytes: int
+    max_decompressed_message_bytes: int
+    ottla_validate_records: str
     compression_type: str
     compression_gzip_level: int
     compression_lz4_level: int

@@ -90,6 +90,7 @@ def _defaults(config: BrokerConfig) -> dict[str, Any]:
         "flush_messages": config.log_flush_interval_messages,
         "flush_ms": config.log_flush_interval_ms,
         "max_message_bytes": config.message_max_bytes,
+        "max_decompressed_message_bytes": config.max_decompressed_message_bytes,
         "compression_type": config.compression_type,
         "compression_gzip_level": config.compression_gzip_level,
         "compression_lz4_level": config.compression_lz4_level,

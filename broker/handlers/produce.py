@@ -10,8 +10,10 @@ acks=1 answers after the append, and when `flush.messages` is reached, as acks=-
 acks=0 is never answered (an error then closes the connection, as in Kafka: the producer has no other way to learn).
 The first phase judges and appends every partition before the connection looks at the next request, so the order of a
 connection's requests is the order in the log; what is left to wait for is the disk. A well-formed uncompressed batch
-is judged by its header and CRC. One that must be opened is opened at once if that is little work, else in a thread,
-and the connection waits with it.
+is judged by its header and CRC, and by its records if these are few; `ottla.validate.records` says whether by its
+records always, or never. What a request makes the broker open and walk through is done at once as far as `AT_ONCE`
+goes, for all its batches together; the rest in threads of the lane for that, piece by piece, and the connection waits
+with it.
 
 Departs from Kafka: refusals carry a precise code where Kafka says -1 (see kproto/batches/validate.py). A transactional
 id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take for final. Promises kept here: P1-P4 in
@@ -21,13 +23,23 @@ docs/invariants.md.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from broker.context import CloseConnection, FirstPhase
-from kproto.batches.compression import DecompressedTooLarge
-from kproto.batches.validate import NotOneBatch, RecordsRefused, check_produced_batch, conform, conforms
+from kproto.batches.header import HEADER_SIZE
+from kproto.batches.record_walk import BoundExceeded, Bounds, plainly_sound
+from kproto.batches.records import DEFAULT_MAX_OUTPUT
+from kproto.batches.validate import (
+    SMALL_BATCH,
+    NotOneBatch,
+    RecordsRefused,
+    check_produced_batch,
+    conform,
+    conforms,
+)
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -39,6 +51,7 @@ from kproto.messages.produce import (
     TopicProduceResponse,
 )
 from storage.engine import Batch
+from storage.seams.offload import Lane
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -55,24 +68,24 @@ WITHOUT_LOG_START = frozenset({
 })  # fmt: skip
 """Refusals by a partition's log that do not say where the log starts (ReplicaManager.appendRecordsToLeader)."""
 
-INLINE_OUTPUT = 256 * 1024
-"""Records that decompress to no more than this are opened in the event loop."""
+AT_ONCE_BYTES, AT_ONCE_ITEMS = 256 * 1024, 4096
+"""What one request may have decompressed, and how many records and headers walked through, in the event loop: some
+milliseconds."""
 
-OUTPUT_FACTOR = 16
-MAX_OUTPUT = 64 * 1024 * 1024
-"""Records may decompress to 16 times max.message.bytes, and to this at most: what a batch may cost us in memory."""
+WALKED = {"none": 0, "small": SMALL_BATCH, "all": Bounds().items}
+"""`ottla.validate.records`: batches of up to so many records have each of them looked at."""
 
 
 class Entry:
     """One partition of the request on its way: judged, appended, answered."""
 
-    __slots__ = ("append", "batch", "heavy", "part", "partition", "problem")
+    __slots__ = ("append", "batch", "part", "partition", "problem", "to_walk")
 
     def __init__(self, part: PartitionProduceData, partition: Partition | None) -> None:
         self.part = part
         self.partition = partition
         self.batch: Batch | None = None
-        self.heavy = False  # must be opened, and that takes a thread
+        self.to_walk = False  # each record is to be looked at, whatever the topic says
         self.append: Append | None = None
         self.problem: KafkaError | None = None
 
@@ -84,12 +97,17 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     if request.acks not in ACKS:
         return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS, ctx.api_version)
     now = ctx.clock.wall_millis()
+    walked = WALKED[ctx.config.ottla_validate_records]
+    to_open: list[Entry] = []
     plan = [
-        (topic, [judge(part, find(topic, part, ctx), ctx, now) for part in topic.partition_data])
+        (topic, [judge(part, find(topic, part, ctx), ctx, now, walked, to_open) for part in topic.partition_data])
         for topic in request.topic_data
     ]
-    if any(entry.heavy for _, entries in plan for entry in entries):
-        return FirstPhase(open_then_append(request, plan, ctx, now))
+    if to_open:
+        at_once = Bounds(AT_ONCE_BYTES, AT_ONCE_ITEMS)
+        heavy = [entry for entry in to_open if not opened(entry, now, at_once)]
+        if heavy:
+            return FirstPhase(open_then_append(request, plan, heavy, ctx, now))
     return append(request, plan)
 
 
@@ -128,50 +146,72 @@ def find(topic: TopicProduceData, part: PartitionProduceData, ctx: RequestContex
     return found
 
 
-def judge(part: PartitionProduceData, found: Partition | KafkaError, ctx: RequestContext, now: int) -> Entry:
-    """Check the batch, and bring it into the form its topic wants if that is little work."""
+def judge(
+    part: PartitionProduceData, found: Partition | KafkaError, ctx: RequestContext, now: int, walked: int,
+    to_open: list[Entry],
+) -> Entry:  # fmt: skip
+    """Check the batch by its header and checksum, and a few plain records; add it to `to_open` if there is more to do.
+
+    Batches of up to `walked` records have each of them looked at.
+    """
     if isinstance(found, KafkaError):
         entry = Entry(part, None)
         entry.problem = found
         return entry
     entry = Entry(part, found)
+    rules = found.config
     try:
         records: Any = part.records
-        header = check_produced_batch(records, found.config, api_version=ctx.api_version)
-        size = header.size
-        data = records if size == len(records) else records[:size]
-        if not conforms(header, found.config, now):
-            try:
-                header, data = conform(header, data, found.config, now, max_output=INLINE_OUTPUT)
-            except DecompressedTooLarge:
-                entry.heavy = True
-        entry.batch = Batch(header, data if type(data) is memoryview else memoryview(data))
+        header = check_produced_batch(records, rules, api_version=ctx.api_version)
     except KafkaError as error:
         entry.problem = error
+        return entry
+    size = header.size
+    data = records if size == len(records) else records[:size]
+    entry.batch = Batch(header, data if type(data) is memoryview else memoryview(data))
+    fits, count = conforms(header, rules, now), header.record_count
+    if count <= walked and not (fits and count <= SMALL_BATCH and plainly_sound(header, data, HEADER_SIZE)):
+        entry.to_walk = True
+        to_open.append(entry)
+    elif not fits:
+        to_open.append(entry)
     return entry
 
 
+def opened(entry: Entry, now: int, at_once: Bounds) -> bool:
+    """Bring a batch into the form its topic wants, if what is left of `at_once` reaches for that."""
+    assert entry.partition is not None and entry.batch is not None
+    header, data = entry.batch
+    try:
+        header, made = conform(header, data, entry.partition.config, now, look_inside=entry.to_walk, bounds=at_once)
+        entry.batch = Batch(header, memoryview(made))
+    except BoundExceeded:
+        return False
+    except KafkaError as error:
+        entry.problem = error
+    return True
+
+
 async def open_then_append(
-    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext, now: int
-) -> Any:
+    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], heavy: list[Entry], ctx: RequestContext,
+    now: int,
+) -> Any:  # fmt: skip
     """Open the heavy batches in a thread, then append as usual."""
-    for _, entries in plan:
-        for entry in entries:
-            if not entry.heavy:
-                continue
-            assert entry.partition is not None and entry.batch is not None
-            rules = entry.partition.config
-            max_output = min(max(OUTPUT_FACTOR * rules.max_message_bytes, INLINE_OUTPUT), MAX_OUTPUT)
-            try:
-                header, data = await ctx.offload.run(_conform, entry.batch, rules, now, max_output)
-                entry.batch = Batch(header, memoryview(data))
-            except KafkaError as error:
-                entry.problem = error
+    for entry in heavy:
+        assert entry.partition is not None and entry.batch is not None
+        rules, batch = entry.partition.config, entry.batch
+        opening = partial(
+            conform, batch.header, batch.data, rules, now,
+            look_inside=entry.to_walk,
+            bounds=Bounds(DEFAULT_MAX_OUTPUT) if rules.compact else Bounds(),  # a cleaner has to hold all of a batch
+            pause=ctx.offload.give_way,
+        )  # fmt: skip
+        try:
+            header, data = await ctx.offload.run(opening, lane=Lane.BATCHES)
+            entry.batch = Batch(header, memoryview(data))
+        except KafkaError as error:
+            entry.problem = error
     return append(request, plan)
-
-
-def _conform(batch: Batch, rules: Any, now: int, max_output: int) -> Any:
-    return conform(batch.header, batch.data, rules, now, max_output=max_output)
 
 
 def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]]) -> Any:

@@ -50,6 +50,7 @@ __all__ = [
     "MAGIC_OFFSET",
     "TRANSACTIONAL",
     "BatchHeader",
+    "assemble",
     "compute_crc",
     "has_valid_crc",
     "header_at",
@@ -192,6 +193,16 @@ def header_at(buf: ReadableBuffer, pos: int = 0) -> BatchHeader:
     Raises ``struct.error`` when fewer than 61 bytes are left.
     """
     return _new_tuple(BatchHeader, _unpack_header(buf, pos))
+
+
+def assemble(header: BatchHeader, payload: ReadableBuffer) -> bytearray:
+    """Header and payload as one buffer, with the length and the CRC that belong to them."""
+    size = HEADER_SIZE + len(payload)
+    batch = bytearray(size)
+    HEADER.pack_into(batch, 0, *header._replace(batch_length=size - LOG_OVERHEAD, crc=0))
+    batch[HEADER_SIZE:] = payload
+    _pack_uint32(batch, CRC_OFFSET, compute_crc(batch, 0, size))
+    return batch
 
 
 def _refusal(header: BatchHeader) -> KafkaError:

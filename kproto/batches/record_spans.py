@@ -15,16 +15,11 @@ from typing import Final, NamedTuple
 from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.compression import Codec, compress
 from kproto.batches.header import (
-    ATTRIBUTES_OFFSET,
     CODEC_MASK,
-    CRC_OFFSET,
     DELETE_HORIZON,
-    HEADER,
-    HEADER_SIZE,
     LOG_APPEND_TIME,
-    LOG_OVERHEAD,
     BatchHeader,
-    compute_crc,
+    assemble,
 )
 from kproto.batches.records import decompressed_records
 from kproto.errors import ErrorCode, KafkaError
@@ -220,7 +215,7 @@ def batch_of_spans(
         attributes |= DELETE_HORIZON
     if attributes & CODEC_MASK and kept:
         payload = compress(Codec(attributes & CODEC_MASK), payload)
-    return _assemble(
+    return assemble(
         header._replace(
             attributes=attributes,
             base_timestamp=base_timestamp,
@@ -233,7 +228,7 @@ def batch_of_spans(
 
 def emptied_batch(header: BatchHeader) -> bytearray:
     """The batch of ``header`` without any record: kept for its last offset and its producer's last sequence."""
-    return _assemble(
+    return assemble(
         header._replace(
             attributes=header.attributes & ~(CODEC_MASK | DELETE_HORIZON), base_timestamp=NO_TIMESTAMP, record_count=0
         ),
@@ -243,7 +238,7 @@ def emptied_batch(header: BatchHeader) -> bytearray:
 
 def place_holder(header: BatchHeader) -> bytearray:
     """A batch without records, producer or time, at the offsets of ``header``: where nothing else is left."""
-    return _assemble(
+    return assemble(
         header._replace(
             attributes=0,
             base_timestamp=NO_TIMESTAMP,
@@ -255,15 +250,6 @@ def place_holder(header: BatchHeader) -> bytearray:
         ),
         b"",
     )
-
-
-def _assemble(header: BatchHeader, payload: ReadableBuffer) -> bytearray:
-    size = HEADER_SIZE + len(payload)
-    batch = bytearray(size)
-    HEADER.pack_into(batch, 0, *header._replace(batch_length=size - LOG_OVERHEAD, crc=0))
-    batch[HEADER_SIZE:] = payload
-    batch[CRC_OFFSET:ATTRIBUTES_OFFSET] = compute_crc(batch, 0, size).to_bytes(4, "big")
-    return batch
 
 
 def _zigzag(data: bytes, pos: int) -> tuple[int, int]:

@@ -25,7 +25,7 @@ first, bit 7 saying that another byte follows: five bytes at most for 32 bits, t
 **Looking inside is done as if the bytes were hostile**, because they may be: a producer chooses them and nobody has
 looked since. Whatever does not fit raises ``KafkaError(INVALID_RECORD)``: an overlong varint, a length that leads
 outside its record, a negative count, a record whose parts do not add up to its length, bytes left over at the end.
-Memory is bounded by ``max_output`` for the decompressed records.
+Records come out of their codec piece by piece, and what is in memory is the record that is being read.
 
 Header keys are text. Bytes that are not UTF-8 survive a round trip all the same (``surrogateescape``), for a cleaner
 must not change them.
@@ -40,53 +40,44 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from kproto.batches.buffers import ReadableBuffer
-from kproto.batches.compression import Codec, compress, decompress
-from kproto.batches.crc32c import crc32c
+from kproto.batches.compression import Codec, compress
+from kproto.batches.decompression import cut, decompress, pieces
 from kproto.batches.header import (
-    ATTRIBUTES_OFFSET,
     CODEC_MASK,
     CONTROL,
-    CRC_OFFSET,
     DELETE_HORIZON,
-    HEADER,
     HEADER_SIZE,
     LOG_APPEND_TIME,
-    LOG_OVERHEAD,
     TRANSACTIONAL,
     BatchHeader,
+    assemble,
     read_header,
 )
+from kproto.batches.record_walk import VARINT, Bounds, Source, invalid, read_varint, wrap_int64
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP
 
 __all__ = [
     "DEFAULT_MAX_OUTPUT",
-    "MIN_RECORD_SIZE",
     "ControlRecordType",
     "EndTxnMarker",
     "Header",
     "RecordData",
-    "RecordSummary",
     "build_batch",
     "build_control_batch",
     "build_end_txn_marker",
     "control_record_type",
-    "count_records",
     "decompressed_records",
     "iter_records",
     "parse_records",
     "read_end_txn_marker",
-    "recompress",
-    "renumber",
-    "summarise_records",
+    "record_pieces",
 ]
 
 Header = tuple[str, bytes | None]
 
 DEFAULT_MAX_OUTPUT: Final = 128 * 1024 * 1024
 """Bytes that one batch's records may come to when they are decompressed, where the caller names no other bound."""
-
-_pack_uint32 = Struct(">I").pack_into
 
 
 class RecordData(NamedTuple):
@@ -120,11 +111,6 @@ def _varint(number: int) -> bytes:
 
 
 _MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
-
-
-def _wrap_int64(number: int) -> int:
-    """Deltas of timestamps are taken modulo 2^64, on both ways, as Java's arithmetic does."""
-    return (number + 2**63) % 2**64 - 2**63
 
 
 _NULL = _varint(-1)
@@ -185,7 +171,7 @@ def build_batch(
         count += 1
         time_delta = timestamp - base_timestamp
         if not _MIN_INT64 <= time_delta <= _MAX_INT64:
-            time_delta = _wrap_int64(time_delta)
+            time_delta = wrap_int64(time_delta)
         front = b"\0" + _varint(time_delta) + _varint(delta) + (_NULL if key is None else _varint(len(key)) + key)
         back = _encode_headers(headers) if headers else _NO_HEADERS
         if value is None:
@@ -223,105 +209,63 @@ def build_batch(
     payload: ReadableBuffer = b"".join(parts)
     if compression != Codec.NONE and count:
         payload = compress(compression, payload, level)
-    return _assemble(header, payload)
-
-
-def _assemble(header: BatchHeader, payload: ReadableBuffer) -> bytearray:
-    """Header and payload as one buffer, with the length and the CRC that belong to them."""
-    size = HEADER_SIZE + len(payload)
-    batch = bytearray(size)
-    HEADER.pack_into(batch, 0, *header._replace(batch_length=size - LOG_OVERHEAD, crc=0))
-    batch[HEADER_SIZE:] = payload
-    _pack_uint32(batch, CRC_OFFSET, crc32c(memoryview(batch)[ATTRIBUTES_OFFSET:]))
-    return batch
-
-
-def recompress(
-    batch: ReadableBuffer, codec: int, *, level: int | None = None, max_output: int = DEFAULT_MAX_OUTPUT
-) -> bytearray:
-    """The same batch under another codec: offsets, timestamps, headers, producer fields and flags stay as they are.
-
-    The records' bytes are not parsed; they are taken out of one codec and put into another.
-    Raises what :func:`~kproto.batches.compression.decompress` raises.
-    """
-    header = read_header(batch)
-    records = decompressed_records(header, batch, max_output)
-    payload = compress(codec, records, level) if header.record_count else records
-    return _assemble(header._replace(attributes=header.attributes & ~CODEC_MASK | Codec(codec)), payload)
-
-
-def renumber(batch: ReadableBuffer) -> bytearray:
-    """The same records, not compressed, with offsets that count up from the first one; for a batch whose do not.
-
-    Raises what :func:`iter_records` raises.
-    """
-    header = read_header(batch)
-    return build_batch(
-        iter_records(batch),
-        base_offset=header.base_offset,
-        producer_id=header.producer_id,
-        producer_epoch=header.producer_epoch,
-        base_sequence=header.base_sequence,
-        transactional=header.is_transactional,
-        leader_epoch=header.partition_leader_epoch,
-        log_append_time=header.log_append_time,
-    )
+    return assemble(header, payload)
 
 
 # --- looking inside -------------------------------------------------------------------------------------------------
 
 
-def decompressed_records(
-    header: BatchHeader, batch: ReadableBuffer, max_output: int = DEFAULT_MAX_OUTPUT
-) -> memoryview:
-    """The bytes of all records behind ``header``, freed of their codec. ``batch`` begins at the header.
+def record_pieces(header: BatchHeader, batch: ReadableBuffer) -> Iterator[bytes]:
+    """The bytes of all records behind ``header``, freed of their codec, a piece at a time. ``batch`` begins at the
+    header.
 
-    Raises ``KafkaError``: INVALID_RECORD for undecodable data, MESSAGE_TOO_LARGE above ``max_output`` bytes,
-    UNSUPPORTED_COMPRESSION_TYPE, and CORRUPT_MESSAGE when ``batch`` is shorter than its header says.
+    Raises ``KafkaError``: CORRUPT_MESSAGE when ``batch`` is shorter than its header says; and as
+    :func:`~kproto.batches.decompression.pieces` does.
     """
-    if len(batch) < header.size:
-        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"{len(batch)} bytes of a batch of {header.size}")
-    payload = memoryview(batch)[HEADER_SIZE : header.size]
+    payload = _payload(header, batch)
     codec = header.attributes & CODEC_MASK
     # A cleaner may have left a batch without records; such a one has no compressed stream either.
+    if codec == Codec.NONE or (not payload and not header.record_count):
+        return cut(payload)
+    return pieces(codec, payload)
+
+
+def decompressed_records(
+    header: BatchHeader, batch: ReadableBuffer, max_output: int = DEFAULT_MAX_OUTPUT
+) -> ReadableBuffer:
+    """The same in one piece, for a caller who needs all of it.
+
+    Raises ``KafkaError`` as :func:`record_pieces` does, and MESSAGE_TOO_LARGE above ``max_output`` bytes.
+    """
+    payload = _payload(header, batch)
+    codec = header.attributes & CODEC_MASK
     if codec == Codec.NONE or (not payload and not header.record_count):
         return payload
     return decompress(codec, payload, max_output)
 
 
-def iter_records(batch: ReadableBuffer, *, max_output: int = DEFAULT_MAX_OUTPUT) -> Iterator[RecordData]:
+def _payload(header: BatchHeader, batch: ReadableBuffer) -> memoryview:
+    if len(batch) < header.size:
+        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"{len(batch)} bytes of a batch of {header.size}")
+    return memoryview(batch)[HEADER_SIZE : header.size]
+
+
+def iter_records(batch: ReadableBuffer) -> Iterator[RecordData]:
     """The records of the batch at the start of ``batch``, in order, with absolute offsets and timestamps.
 
     Keys, values and header values are ``bytes`` of their own. The CRC is not checked here
-    (:func:`~kproto.batches.header.has_valid_crc` does).
-    Raises ``KafkaError`` as :func:`decompressed_records` and :func:`parse_records` do.
+    (:func:`~kproto.batches.header.has_valid_crc` does). Memory is that of the largest record.
+    Raises ``KafkaError`` as :func:`record_pieces` and :func:`parse_records` do.
     """
     header = read_header(batch)
-    return parse_records(header, decompressed_records(header, batch, max_output))
+    return parse_records(header, record_pieces(header, batch))
 
 
-def _invalid(reason: str) -> KafkaError:
-    return KafkaError(ErrorCode.INVALID_RECORD, reason)
-
-
-def _read_varint(data: bytes | memoryview, pos: int, end: int, bits: int = 32) -> tuple[int, int]:
-    """A zigzag varint of at most ``bits`` bits inside ``data[pos:end]``, and the position behind it."""
-    if pos < end and (number := data[pos]) < 0x80:
-        return (number >> 1) ^ -(number & 1), pos + 1
-    number = shift = 0
-    while True:
-        if pos >= end:
-            raise _invalid("a varint leads outside its record")
-        byte = data[pos]
-        pos += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-        shift += 7
-        if shift >= bits:
-            raise _invalid(f"a varint takes more than {-(-bits // 7)} bytes")
-    if number >> bits:
-        raise _invalid(f"a varint has more than {bits} bits")
+def _read_number(data: bytes | memoryview, pos: int, end: int, bits: int = 32) -> tuple[int, int]:
+    """A zigzag varint of at most ``bits`` bits that ends before ``end``, and the position behind it."""
+    number, pos = read_varint(data, pos, bits)
+    if pos > end:
+        raise invalid("a varint leads outside its record")
     return (number >> 1) ^ -(number & 1), pos
 
 
@@ -331,167 +275,79 @@ def _read_sized(data: bytes, pos: int, end: int) -> tuple[bytes | None, int]:
         size = (size >> 1) ^ -(size & 1)
         pos += 1
     else:
-        size, pos = _read_varint(data, pos, end)
+        size, pos = _read_number(data, pos, end)
     if size < 0:
         return None, pos
     stop = pos + size
     if stop > end:
-        raise _invalid("a key, value or header leads outside its record")
+        raise invalid("a key, value or header leads outside its record")
     return data[pos:stop], stop
 
 
 def _read_headers(data: bytes, pos: int, end: int) -> tuple[tuple[Header, ...], int]:
-    count, pos = _read_varint(data, pos, end)
+    count, pos = _read_number(data, pos, end)
     # A header takes two bytes at the least, so the count cannot be taken further than the bytes go.
     if count < 0 or 2 * count > end - pos:
-        raise _invalid(f"{count} headers in {end - pos} bytes")
+        raise invalid(f"{count} headers in {end - pos} bytes")
     headers = []
     for _ in range(count):
         name, pos = _read_sized(data, pos, end)
         if name is None:
-            raise _invalid("a header without a key")
+            raise invalid("a header without a key")
         value, pos = _read_sized(data, pos, end)
         headers.append((name.decode("utf-8", "surrogateescape"), value))
     return tuple(headers), pos
 
 
-def parse_records(header: BatchHeader, records: ReadableBuffer) -> Iterator[RecordData]:
-    """The records in ``records``, the decompressed bytes behind ``header``.
+def parse_records(header: BatchHeader, records: Iterable[bytes]) -> Iterator[RecordData]:
+    """The records in ``records``, the decompressed bytes behind ``header`` in pieces.
 
-    Raises ``KafkaError(INVALID_RECORD)`` where the bytes do not fit the format or the header's count.
+    Raises ``KafkaError(INVALID_RECORD)`` where the bytes do not fit the format or the header's count,
+    MESSAGE_TOO_LARGE beyond what :class:`~kproto.batches.record_walk.Bounds` allow.
     """
-    data = bytes(records)
-    end_of_data = len(data)
-    pos = 0
+    if header.record_count < 0:
+        raise invalid(f"a record count of {header.record_count}")
+    source = Source(records, Bounds())
     base_offset, base_timestamp = header.base_offset, header.base_timestamp
     # A generator of many records: the named tuple is made without its Python-level constructor.
     new_record = tuple.__new__
     append_time = header.max_timestamp if header.attributes & LOG_APPEND_TIME else None
-    if header.record_count < 0:
-        raise _invalid(f"a record count of {header.record_count}")
-    for _ in range(header.record_count):
-        size, pos = _read_varint(data, pos, end_of_data)
-        end = pos + size
-        if size < 0 or end > end_of_data:
-            raise _invalid("a record leads outside its batch")
-        pos += 1  # the attributes byte, which means nothing yet
-        timestamp, pos = _read_varint(data, pos, end, 64)
-        delta, pos = _read_varint(data, pos, end)
-        key, pos = _read_sized(data, pos, end)
-        value, pos = _read_sized(data, pos, end)
-        headers: tuple[Header, ...] = ()
-        if pos < end and data[pos] == 0:
-            pos += 1
-        else:
-            headers, pos = _read_headers(data, pos, end)
-        if pos != end:
-            raise _invalid(f"a record of {size} bytes has {end - pos} left over")
-        timestamp = base_timestamp + timestamp if append_time is None else append_time
-        if not _MIN_INT64 <= timestamp <= _MAX_INT64:
-            timestamp = _wrap_int64(timestamp)
-        yield new_record(RecordData, (base_offset + delta, timestamp, key, value, headers))
-    if pos != end_of_data:
-        raise _invalid(f"{end_of_data - pos} bytes behind the last record")
-
-
-def count_records(records: ReadableBuffer, limit: int) -> int:
-    """How many record frames lie in ``records``, by their lengths alone; stops with ``limit + 1`` when there are more.
-
-    The cheapest walk there is: a record's inside is not looked at.
-    Raises ``KafkaError(INVALID_RECORD)`` when a frame leads outside or is shorter than a record can be.
-    """
-    data = memoryview(records)
-    end_of_data = len(data)
-    pos = count = 0
-    while pos < end_of_data and count <= limit:
-        # Lengths of one and two bytes, that is, records below 8 KiB, are spelled out.
-        zigzag = data[pos]
-        pos += 1
-        if zigzag >= 0x80:
-            if pos < end_of_data and (byte := data[pos]) < 0x80:
-                zigzag = zigzag & 0x7F | byte << 7
+    data = bytes(source.take())
+    pos, end_of_data = 0, len(data)
+    try:
+        for _ in range(header.record_count):
+            if end_of_data - pos < VARINT:
+                data = bytes(source.join(data[pos:], VARINT))
+                pos, end_of_data = 0, len(data)
+            size, pos = _read_number(data, pos, end_of_data)
+            if size < 0:
+                raise invalid(f"a record of {size} bytes")
+            end = pos + size
+            if end > end_of_data:
+                data = bytes(source.join(data[pos:], size))
+                pos, end, end_of_data = 0, size, len(data)
+                if end > end_of_data:
+                    raise invalid("a record leads outside its batch")
+            pos += 1  # the attributes byte, which means nothing yet
+            timestamp, pos = _read_number(data, pos, end, 64)
+            delta, pos = _read_number(data, pos, end)
+            key, pos = _read_sized(data, pos, end)
+            value, pos = _read_sized(data, pos, end)
+            headers: tuple[Header, ...] = ()
+            if pos < end and data[pos] == 0:
                 pos += 1
             else:
-                size, pos = _read_varint(data, pos - 1, end_of_data)
-                zigzag = size << 1 if size >= 0 else 1
-        # Odd means negative.
-        if zigzag & 1 or zigzag < 2 * MIN_RECORD_SIZE:
-            raise _invalid("a record is shorter than a record can be")
-        pos += zigzag >> 1
-        count += 1
-    if pos > end_of_data:
-        raise _invalid("a record leads outside its batch")
-    return count
-
-
-MIN_RECORD_SIZE: Final = 6
-"""Bytes of the smallest record, its length aside: attributes, two deltas, two lengths and the header count."""
-
-
-class RecordSummary(NamedTuple):
-    """What a walk over all records of a batch found."""
-
-    min_timestamp: int
-    """Of the records that have a timestamp; -1 if none has."""
-    max_timestamp: int
-    """-1 if there is none above."""
-    keyless: bool
-    """Some record has no key."""
-    offsets_count_up: bool
-    """Offset deltas are 0, 1, 2 and so on."""
-
-
-def summarise_records(header: BatchHeader, records: ReadableBuffer) -> RecordSummary:
-    """Walk over the decompressed ``records`` of ``header`` like :func:`parse_records`, without making anything of them.
-
-    Raises ``KafkaError(INVALID_RECORD)`` in the same cases.
-    """
-    data = bytes(records)
-    end_of_data = len(data)
-    base_timestamp = header.base_timestamp
-    append_time = header.max_timestamp if header.attributes & LOG_APPEND_TIME else None
-    min_timestamp = _MAX_INT64
-    max_timestamp = NO_TIMESTAMP
-    keyless = False
-    offsets_count_up = True
-    pos = 0
-    if header.record_count < 0:
-        raise _invalid(f"a record count of {header.record_count}")
-    for index in range(header.record_count):
-        size, pos = _read_varint(data, pos, end_of_data)
-        end = pos + size
-        if size < 0 or end > end_of_data:
-            raise _invalid("a record leads outside its batch")
-        timestamp, pos = _read_varint(data, pos + 1, end, 64)
-        delta, pos = _read_varint(data, pos, end)
-        if delta != index:
-            offsets_count_up = False
-        size, pos = _read_varint(data, pos, end)
-        if size < 0:
-            keyless = True
-        else:
-            pos += size
-        size, pos = _read_varint(data, pos, end)
-        if size > 0:
-            pos += size
-        if pos == end - 1 and data[pos] == 0:
-            pos += 1
-        else:
-            _, pos = _read_headers(data, pos, end)
-        if pos != end:
-            raise _invalid(f"{end - pos} bytes are left over in a record")
-        timestamp = base_timestamp + timestamp if append_time is None else append_time
-        if not _MIN_INT64 <= timestamp <= _MAX_INT64:
-            timestamp = _wrap_int64(timestamp)
-        if timestamp > max_timestamp:
-            max_timestamp = timestamp
-        if timestamp < min_timestamp and timestamp != NO_TIMESTAMP:
-            min_timestamp = timestamp
-    if pos != end_of_data:
-        raise _invalid(f"{end_of_data - pos} bytes behind the last record")
-    if min_timestamp == _MAX_INT64:
-        min_timestamp = NO_TIMESTAMP
-    return RecordSummary(min_timestamp, max_timestamp, keyless, offsets_count_up)
+                headers, pos = _read_headers(data, pos, end)
+            if pos != end:
+                raise invalid(f"a record of {size} bytes has {end - pos} left over")
+            timestamp = base_timestamp + timestamp if append_time is None else append_time
+            if not _MIN_INT64 <= timestamp <= _MAX_INT64:
+                timestamp = wrap_int64(timestamp)
+            yield new_record(RecordData, (base_offset + delta, timestamp, key, value, headers))
+    except IndexError:
+        raise invalid("a record leads outside its batch") from None
+    if pos != end_of_data or source.take():
+        raise invalid("there are bytes behind the last record")
 
 
 # --- control records ------------------------------------------------------------------------------------------------
@@ -574,12 +430,12 @@ def control_record_type(key: bytes | None) -> int:
     Raises ``KafkaError(INVALID_RECORD)`` for a key that is too short or of a negative version.
     """
     if key is None or len(key) < _control_key.size:
-        raise _invalid("the key of a control record takes four bytes")
+        raise invalid("the key of a control record takes four bytes")
     version: int
     number: int
     version, number = _control_key.unpack_from(key)
     if version < 0:
-        raise _invalid(f"the key of a control record has version {version}")
+        raise invalid(f"the key of a control record has version {version}")
     return _control_types.get(number, number)
 
 
@@ -592,8 +448,8 @@ def read_end_txn_marker(record: RecordData) -> EndTxnMarker | None:
     if kind not in (ControlRecordType.ABORT, ControlRecordType.COMMIT):
         return None
     if record.value is None or len(record.value) < _end_txn_value.size:
-        raise _invalid("the value of a transaction marker takes six bytes")
+        raise invalid("the value of a transaction marker takes six bytes")
     version, coordinator_epoch = _end_txn_value.unpack_from(record.value)
     if version < 0:
-        raise _invalid(f"the value of a transaction marker has version {version}")
+        raise invalid(f"the value of a transaction marker has version {version}")
     return EndTxnMarker(kind == ControlRecordType.COMMIT, coordinator_epoch)

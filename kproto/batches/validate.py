@@ -25,37 +25,46 @@ more than segment.bytes                                                RECORD_LI
 =====================================================================  ==============================================
 
 Whatever else the topic's settings demand is the business of :func:`conform`; :func:`conforms` tells whether there is
-anything to do, so that a plain uncompressed batch is never opened. Looking inside happens when
+anything to do, so that a plain uncompressed batch is never opened unless the caller asks for that (``look_inside``).
+Looking inside happens when
 
-* the batch is compressed: the data must decode, within a bound, to as many record frames as the header says
-  (INVALID_RECORD (*));
+* the batch is compressed: the data must decode to as many record frames as the header says, none of them longer than
+  ``max.decompressed.message.bytes`` (INVALID_RECORD (*));
 * the topic is compacted: every record needs a key (INVALID_RECORD, with a line per record);
 * timestamps are in doubt: the header's largest is too far ahead or contradicts the first one, or the topic bounds the
-  past. Then each record is looked at (INVALID_TIMESTAMP, with a line per record), and a header that says something
-  else than its records is put right, as Kafka does for every batch;
-* ``compression.type`` names a codec that the batch does not have: it is recompressed. One that was not compressed is
-  looked at record by record before, and offsets in it that do not count up are put right.
+  past. Then each record is looked at (INVALID_TIMESTAMP, with a line per record);
+* ``compression.type`` names a codec that the batch does not have: it is recompressed;
+* the caller asks for it.
+
+In all of these but the first each record is walked through, and one that cannot be read is INVALID_RECORD, without a
+line of its own, as in Kafka. A header that says something else of time than its records is put right, and so are
+offsets that do not count up in a batch that came uncompressed: Kafka does the former for every batch, the latter where
+it compresses, and else stores what no consumer reads well and no cleaner can clean. In a compressed batch such offsets
+are INVALID_RECORD (*).
 
 LogAppendTime is stamped into the header in place.
 
-(*) Kafka answers UNKNOWN_SERVER_ERROR to undecodable data and to unknown codecs. Clients take that for a passing
-failure and send the same again; the code that names the fault stops them.
+(*) Kafka answers UNKNOWN_SERVER_ERROR to undecodable data, unknown codecs, offsets in a compressed batch that do not
+count up and the varint of a length that is too long. Clients take that for a passing failure and send the same again;
+the code that names the fault stops them.
 
-Departures: trailing bytes behind gzip or lz4 data are refused (Kafka ignores them); null records are refused (Kafka
-Kafka never answers); record errors are listed up to :data:`MAX_RECORD_ERRORS`, and no more than there is room for
-records in the batch as it came.
+Departures: null records are refused (Kafka never answers); a batch that has to be opened may hold as much as
+:class:`~kproto.batches.record_walk.Bounds` say (MESSAGE_TOO_LARGE); record errors are listed up to
+:data:`MAX_RECORD_ERRORS`, and no more than there is room for records in the batch as it came.
 
 Sources: ``ProduceRequest.validateRecords``, ``ByteBufferLogInputStream``, ``UnifiedLog.analyzeAndValidateRecords``,
 ``LogValidator``; KIP-467 (record errors), KIP-110 (zstd), KIP-937 (timestamp bounds). Each row was asked of a running
 broker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, NoReturn, Protocol
 
 from kproto.batches.buffers import ReadableBuffer, WritableBuffer
 from kproto.batches.compression import Codec, codec_named
 from kproto.batches.crc32c import crc32c
+from kproto.batches.decompression import PIECE
+from kproto.batches.decompression import pieces as unpacked
 from kproto.batches.header import (
     ATTRIBUTES_OFFSET,
     CODEC_MASK,
@@ -71,29 +80,28 @@ from kproto.batches.header import (
     read_header,
 )
 from kproto.batches.legacy import MIN_ENTRY_LENGTH, UP_TO_MAGIC, legacy_magic
-from kproto.batches.records import (
-    DEFAULT_MAX_OUTPUT,
+from kproto.batches.record_walk import (
+    MAX_DECOMPRESSED_MESSAGE_BYTES,
     MIN_RECORD_SIZE,
+    Bounds,
     RecordSummary,
-    count_records,
-    decompressed_records,
-    parse_records,
-    recompress,
-    renumber,
-    summarise_records,
+    Source,
+    count_frames,
+    summarise,
+    walk,
 )
+from kproto.batches.repacking import Repacking, renumbered
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_PRODUCER_EPOCH, NO_TIMESTAMP
 
 __all__ = [
     "MAX_RECORD_ERRORS",
+    "SMALL_BATCH",
     "BatchRules",
     "NotOneBatch",
     "RecordError",
     "RecordsRefused",
-    "check_compressed_payload",
     "check_produced_batch",
-    "check_records_walk",
     "conform",
     "conforms",
     "split_batches",
@@ -101,6 +109,9 @@ __all__ = [
 
 MAX_RECORD_ERRORS: Final = 1000
 """A batch can hold more bad records than a reply should list."""
+
+SMALL_BATCH: Final = 4
+"""Records of a batch up to which a walk over them costs next to nothing."""
 
 NO_BOUND: Final = 2**63 - 1
 
@@ -112,6 +123,8 @@ class BatchRules(Protocol):
 
     @property
     def max_message_bytes(self) -> int: ...
+    @property
+    def max_decompressed_message_bytes(self) -> int: ...
     @property
     def segment_bytes(self) -> int: ...
     @property
@@ -313,46 +326,94 @@ def conform(
     rules: BatchRules,
     now: int,
     *,
-    max_output: int = DEFAULT_MAX_OUTPUT,
+    look_inside: bool = False,
+    bounds: Bounds | None = None,
+    pause: Callable[[], None] | None = None,
 ) -> tuple[BatchHeader, WritableBuffer]:
     """Make a batch that :func:`check_produced_batch` passed fit its topic; return it with its new header.
 
     ``batch`` is changed in place where that suffices, and is then what comes back, cut to the batch's size; a change
-    of codec makes a new one. Fit for a worker thread: it touches nothing but its arguments. Decompressed records take
-    up to ``max_output`` bytes of memory.
+    of codec or of offsets makes a new one. It is not changed before all of it has been looked at, so after
+    :class:`~kproto.batches.record_walk.BoundExceeded` the same can be tried with wider bounds. ``look_inside`` asks for
+    a walk over all records where nothing else does. ``pause`` is called again and again while that goes on.
+
+    Fit for a worker thread: it touches nothing but its arguments. Its memory is some pieces of 64 KiB, what
+    :mod:`kproto.batches.decompression` says of decoders, and a new batch.
 
     Raises ``KafkaError``: INVALID_RECORD or INVALID_TIMESTAMP (as :class:`RecordsRefused` where it is about single
-    records), MESSAGE_TOO_LARGE when the records decompress to more than ``max_output`` or recompression made the batch
-    too large, RECORD_LIST_TOO_LARGE likewise.
+    records), MESSAGE_TOO_LARGE when there is more to do than ``bounds`` allow or recompression made the batch too
+    large, RECORD_LIST_TOO_LARGE likewise.
     """
+    bounds = bounds or Bounds()
     if len(batch) > header.size:
         batch = memoryview(batch)[: header.size]
     codec = _codec_for(header, rules)
-    packing = codec != Codec.NONE and header.compression == Codec.NONE
+    compressed = header.attributes & CODEC_MASK != 0
+    packing = codec != Codec.NONE and not compressed
     doubt = not rules.log_append_time and (packing or _timestamps_in_doubt(header, rules, now))
-    if rules.compact or doubt or packing:
-        records = decompressed_records(header, batch, max_output)
-        summary = check_records_walk(header, records, rules, now)
-        right = summary.max_timestamp == header.max_timestamp and not header.log_append_time
-        if not right and not rules.log_append_time:
-            patch_create_time(batch, 0, summary.max_timestamp)
-        if packing and not summary.offsets_count_up:
-            batch = renumber(batch)
-    elif header.attributes & CODEC_MASK:
-        check_compressed_payload(header, batch, max_output)
-    if codec != header.compression:
-        batch = recompress(batch, codec, level=_level_for(codec, rules), max_output=max_output)
-        if len(batch) > rules.max_message_bytes:
-            raise _too_large(len(batch), rules)
-        if len(batch) > rules.segment_bytes:
-            raise _longer_than_segment(len(batch), rules)
+    repacking = None
+    if compressed or look_inside or rules.compact or doubt or packing:
+        pieces = _pieces(header, batch)
+        if compressed and codec != header.compression:
+            repacking = Repacking(header, codec, _level_for(codec, rules), rules.max_message_bytes)
+            pieces = repacking.passing(pieces)
+        largest = rules.max_decompressed_message_bytes if compressed else MAX_DECOMPRESSED_MESSAGE_BYTES
+        source = Source(pieces, bounds, pause)
+        if look_inside or rules.compact or doubt or packing:
+            summary = summarise(header, source, largest)
+            _check_summary(header, batch, summary, rules, now, pause)
+            batch = _put_right(header, batch, summary, rules, repacking)
+        else:
+            count_frames(header, source, largest)
+            if repacking is not None:
+                batch = _fitting(repacking, rules)
+    if packing:
+        header = read_header(batch)
+        repacking = Repacking(header, codec, _level_for(codec, rules), rules.max_message_bytes)
+        for _ in repacking.passing(_pieces(header, batch)):
+            if pause is not None:
+                pause()
+        batch = _fitting(repacking, rules)
     if rules.log_append_time:
         patch_log_append_time(batch, 0, now)
     return read_header(batch), batch
 
 
-def _codec_for(header: BatchHeader, rules: BatchRules) -> int:
-    return header.compression if rules.compression_type == "producer" else codec_named(rules.compression_type)
+def _pieces(header: BatchHeader, batch: ReadableBuffer) -> Iterator[bytes | memoryview]:
+    """The records of a batch, piece by piece."""
+    payload = memoryview(batch)[HEADER_SIZE : header.size]
+    codec = header.attributes & CODEC_MASK
+    if codec == Codec.NONE and (len(payload) <= PIECE or header.record_count <= SMALL_BATCH):
+        # A view of few large records is not copied: next to nothing of it is looked at.
+        return iter((bytes(payload) if len(payload) <= PIECE else payload,))
+    return unpacked(codec, payload)
+
+
+def _put_right(
+    header: BatchHeader, batch: WritableBuffer, summary: RecordSummary, rules: BatchRules, repacking: Repacking | None
+) -> WritableBuffer:
+    """What the header says of time, and offsets that do not count up, after the records."""
+    if repacking is not None:
+        batch = _fitting(repacking, rules)
+    right = summary.max_timestamp == header.max_timestamp and not header.log_append_time
+    if not right and not rules.log_append_time:
+        patch_create_time(batch, 0, summary.max_timestamp)
+    if not summary.offsets_count_up:
+        batch = renumbered(read_header(batch), memoryview(batch)[HEADER_SIZE:])
+    return batch
+
+
+def _fitting(repacking: Repacking, rules: BatchRules) -> bytearray:
+    made = repacking.finish()
+    if made is None:
+        raise _too_large(repacking.size, rules)
+    if len(made) > rules.segment_bytes:
+        raise _longer_than_segment(len(made), rules)
+    return made
+
+
+def _codec_for(header: BatchHeader, rules: BatchRules) -> Codec:
+    return Codec(header.compression) if rules.compression_type == "producer" else codec_named(rules.compression_type)
 
 
 def _level_for(codec: int, rules: BatchRules) -> int | None:
@@ -365,57 +426,39 @@ def _level_for(codec: int, rules: BatchRules) -> int | None:
     return None if codec == Codec.GZIP and level == -1 else level
 
 
-def check_compressed_payload(header: BatchHeader, batch: ReadableBuffer, max_output: int) -> None:
-    """Decompress the records and count their frames, by lengths alone; nothing is kept.
-
-    Raises ``KafkaError``: INVALID_RECORD when the data does not decode or the count is not the header's,
-    MESSAGE_TOO_LARGE above ``max_output`` bytes.
-    """
-    records = decompressed_records(header, batch, max_output)
-    _check_count(header, count_records(records, header.record_count))
-
-
-def _check_count(header: BatchHeader, found: int) -> None:
-    if found != header.record_count:
-        more = "more" if found > header.record_count else f"{found}"
-        raise _invalid(f"the header announces {header.record_count} records, and there are {more}")
-
-
-def check_records_walk(
-    header: BatchHeader, records: ReadableBuffer, rules: BatchRules | None = None, now: int = 0
-) -> RecordSummary:
-    """Look at every record in ``records``, the decompressed bytes behind ``header``; return what was found.
-
-    With ``rules``: keys on a compacted topic, and timestamps unless the broker stamps them. Offsets inside a compressed
-    batch must count up from 0, as Kafka checks; in an uncompressed one Kafka does not look at them.
-
-    Raises ``KafkaError(INVALID_RECORD)`` for broken bytes or a wrong count and :class:`RecordsRefused` for records that
-    break a rule of the topic.
-    """
-    summary = summarise_records(header, records)
+def _check_summary(
+    header: BatchHeader,
+    batch: ReadableBuffer,
+    summary: RecordSummary,
+    rules: BatchRules,
+    now: int,
+    pause: Callable[[], None] | None,
+) -> None:
+    """Keys on a compacted topic, and timestamps unless the broker stamps them; offsets of a compressed batch, which
+    must count up from 0 (those of another are put right)."""
     if header.attributes & CODEC_MASK and not summary.offsets_count_up:
         raise _invalid("offsets inside a compressed batch do not count up from 0")
-    if rules is None:
-        return summary
-    errors: list[RecordError] = []
-    code = ErrorCode.INVALID_RECORD
-    keys_needed = rules.compact
     earliest, latest = _timestamp_bounds(rules, now)
     early = summary.min_timestamp < earliest and summary.min_timestamp != NO_TIMESTAMP
-    if (keys_needed and summary.keyless) or early or summary.max_timestamp > latest:
-        # Only now is it worth taking the records apart.
-        for index, record in enumerate(parse_records(header, records)):
-            if keys_needed and record.key is None:
+    if not ((rules.compact and summary.keyless) or early or summary.max_timestamp > latest):
+        return
+    # Only now is it worth finding out which ones.
+    errors: list[RecordError] = []
+    code = ErrorCode.INVALID_RECORD
+    for page in walk(header, Source(_pieces(header, batch), Bounds(), pause)):
+        keyless = set(page.keyless) if rules.compact else ()
+        for index, timestamp in enumerate(page.timestamps(header), page.number):
+            if index in keyless:
                 errors.append(RecordError(index, "a record of a compacted topic needs a key"))
-            elif record.timestamp != NO_TIMESTAMP and not earliest <= record.timestamp <= latest:
-                errors.append(RecordError(index, f"timestamp {record.timestamp} is not within [{earliest}, {latest}]"))
+            elif timestamp != NO_TIMESTAMP and not earliest <= timestamp <= latest:
+                errors.append(RecordError(index, f"timestamp {timestamp} is not within [{earliest}, {latest}]"))
                 code = ErrorCode.INVALID_TIMESTAMP
-            if len(errors) == MAX_RECORD_ERRORS:
-                break
+        if len(errors) >= MAX_RECORD_ERRORS:
+            del errors[MAX_RECORD_ERRORS:]
+            break
     if errors:
         what = "timestamps out of range" if code == ErrorCode.INVALID_TIMESTAMP else "missing keys"
         raise RecordsRefused(code, f"records were refused for {what}", errors)
-    return summary
 
 
 def _timestamp_bounds(rules: BatchRules, now: int) -> tuple[int, int]:

@@ -7,8 +7,14 @@ One rule decides what happens when the task that waits is cancelled:
 * work that only **looks** may be abandoned (`abandonable=True`): the task goes on at once, the thread ends in its own
   time and its result is thrown away. Such work must own, or keep alive, everything it touches.
 
-At most `threads` run at once; who comes later waits its turn in order, so a thousand cold readers take neither a
-thousand threads nor all of the disk. A hop costs 60 to 100 microseconds: it is for what takes longer or may block.
+**Lanes.** Work of a lane waits for work of its own lane only. A batch that takes seconds to unpack is given up to
+`Lane.BATCHES`, and the sync that somebody's acks=all waits for goes past it in `Lane.DISK`. In each lane a number of
+threads run at once; later work waits its turn in order, so a thousand cold readers take neither a thousand threads nor
+all of the disk. A hop costs 60 to 100 microseconds: it is for what takes longer or may block.
+
+Work that computes in Python holds the interpreter's lock, and would give it up only every five milliseconds, each time
+that the event loop comes back from a system call. Such work calls `give_way` often: a short sleep, in which the loop
+takes the lock.
 
 `InlineOffload` is the simulated twin. It runs the work in the event loop, after a moment in which other tasks run, as
 they would meanwhile: no threads, so the same seed gives the same run.
@@ -17,8 +23,10 @@ they would meanwhile: no threads, so the same seed gives the same run.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Protocol, TypeVar, TypeVarTuple
+import time
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Final, Protocol, TypeVar, TypeVarTuple
 
 import trio
 
@@ -26,11 +34,30 @@ Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
 
+GIVE_WAY_SECONDS: Final = 50e-6
+
+
+class Lane(Enum):
+    """What shares threads."""
+
+    DISK = "disk"
+    """What waits for the disk: syncs, cold reads, look-ups, recovery."""
+    BATCHES = "batches"
+    """What computes for long on behalf of one client: batches that unpack to much, or hold very many records."""
+
+
+THREADS: Final = {Lane.DISK: 8, Lane.BATCHES: 2}
+
+
 class Offload(Protocol):
     """Where blocking work goes."""
 
     async def run(
-        self, work: Callable[[*Arguments], Result], *arguments: *Arguments, abandonable: bool = False
+        self,
+        work: Callable[[*Arguments], Result],
+        *arguments: *Arguments,
+        abandonable: bool = False,
+        lane: Lane = Lane.DISK,
     ) -> Result:
         """Call `work(*arguments)` outside the event loop and return, or raise, what it does.
 
@@ -38,19 +65,30 @@ class Offload(Protocol):
         """
         ...
 
+    def give_way(self) -> None:
+        """For work that computes: let the event loop have the interpreter for a moment."""
+        ...
+
 
 class ThreadOffload:
-    """Real threads, reused, at most `threads` at once."""
+    """Real threads, reused; as many of each lane at once as `threads` says."""
 
-    def __init__(self, threads: int = 8) -> None:
-        self._limiter = trio.CapacityLimiter(threads)
+    def __init__(self, threads: Mapping[Lane, int] = THREADS) -> None:
+        self._limiters = {lane: trio.CapacityLimiter(threads[lane]) for lane in Lane}
 
     async def run(
-        self, work: Callable[[*Arguments], Result], *arguments: *Arguments, abandonable: bool = False
+        self,
+        work: Callable[[*Arguments], Result],
+        *arguments: *Arguments,
+        abandonable: bool = False,
+        lane: Lane = Lane.DISK,
     ) -> Result:
         return await trio.to_thread.run_sync(
-            functools.partial(work, *arguments), abandon_on_cancel=abandonable, limiter=self._limiter
+            functools.partial(work, *arguments), abandon_on_cancel=abandonable, limiter=self._limiters[lane]
         )
+
+    def give_way(self) -> None:
+        time.sleep(GIVE_WAY_SECONDS)
 
 
 class InlineOffload:
@@ -63,7 +101,11 @@ class InlineOffload:
         self._delay = delay
 
     async def run(
-        self, work: Callable[[*Arguments], Result], *arguments: *Arguments, abandonable: bool = False
+        self,
+        work: Callable[[*Arguments], Result],
+        *arguments: *Arguments,
+        abandonable: bool = False,
+        lane: Lane = Lane.DISK,
     ) -> Result:
         await trio.lowlevel.checkpoint()
         if self._delay is not None:
@@ -71,3 +113,6 @@ class InlineOffload:
             with trio.CancelScope(shield=not abandonable):
                 await trio.sleep(self._delay())
         return work(*arguments)
+
+    def give_way(self) -> None:
+        """Nobody is waiting beside the calling task."""

@@ -105,7 +105,7 @@ KEYS: Final = (
     ConfigKey("log.roll.ms", LONG, None, None, CLUSTER_WIDE, ACTS),
     ConfigKey("log.segment.bytes", INT, "1073741824", at_least(1_048_576), CLUSTER_WIDE, ACTS),
     ConfigKey("log.segment.delete.delay.ms", LONG, "60000", at_least(0), CLUSTER_WIDE, ACTS),
-    ConfigKey("max.decompressed.message.bytes", INT, "2147483639", between(1, 2_147_483_639), CLUSTER_WIDE, LATER),
+    ConfigKey("max.decompressed.message.bytes", INT, "2147483639", between(1, 2_147_483_639), CLUSTER_WIDE, ACTS),
     ConfigKey("message.max.bytes", INT, "1048588", at_least(0), CLUSTER_WIDE, ACTS),
     ConfigKey("min.insync.replicas", INT, "1", at_least(1), CLUSTER_WIDE, LATER),
     ConfigKey("num.partitions", INT, "1", at_least(1), READ_ONLY, ACTS),

@@ -4,6 +4,10 @@
 survive a power cut. False: the operating system has them, they survive the end of this process only, which is what
 Apache Kafka promises with one replica. It can be set for a topic, the cluster, a broker. What coordinators write
 (offsets, topics) is always synced.
+
+`ottla.validate.records` says of which batches each record is looked at before they are stored, so that one that no
+consumer could read is refused: of small ones, where that costs next to nothing and the mistake of a hand-written client
+shows; of all, as Apache Kafka does; of none. What a topic asks for is looked at in any case.
 """
 
 from __future__ import annotations
@@ -39,4 +43,12 @@ KEYS: Final = (
         Effect.ACTS,
     ),
     ConfigKey("ottla.storage", ConfigType.STRING, "local", one_of("local", "memory"), Update.READ_ONLY, Effect.ACTS),
+    ConfigKey(
+        "ottla.validate.records",
+        ConfigType.STRING,
+        "small",
+        one_of("small", "all", "none"),
+        Update.CLUSTER_WIDE,
+        Effect.ACTS,
+    ),
 )

@@ -55,7 +55,7 @@ KEYS: Final = (
     ConfigKey("local.retention.bytes", LONG, "-2", at_least(-2), CLUSTER_WIDE),
     ConfigKey("local.retention.ms", LONG, "-2", at_least(-2), CLUSTER_WIDE),
     ConfigKey("max.compaction.lag.ms", LONG, "9223372036854775807", at_least(1), CLUSTER_WIDE, ACTS),
-    ConfigKey("max.decompressed.message.bytes", INT, "2147483639", between(1, 2_147_483_639), CLUSTER_WIDE, LATER),
+    ConfigKey("max.decompressed.message.bytes", INT, "2147483639", between(1, 2_147_483_639), CLUSTER_WIDE, ACTS),
     ConfigKey("max.message.bytes", INT, "1048588", at_least(0), CLUSTER_WIDE, ACTS),
     ConfigKey("message.timestamp.after.max.ms", LONG, "3600000", at_least(0), CLUSTER_WIDE, ACTS),
     ConfigKey("message.timestamp.before.max.ms", LONG, "9223372036854775807", at_least(0), CLUSTER_WIDE, ACTS),

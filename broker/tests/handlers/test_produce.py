@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from broker.context import CloseConnection
 from broker.coordinators.cluster import NewTopic
 from broker.handlers import produce as handler
 from broker.testing.contexts import World, versions_of, world
-from kproto.batches.compression import Codec
-from kproto.batches.header import compute_crc
+from kproto.batches.compression import Codec, compress
+from kproto.batches.header import HEADER_SIZE, assemble, compute_crc, read_header
 from kproto.batches.records import RecordData, build_batch, iter_records
 from kproto.errors import ErrorCode
 from kproto.messages.delete_records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
@@ -25,6 +26,7 @@ from kproto.messages.produce import (
     TopicProduceData,
 )
 from storage.memory.engine import MemoryAppend
+from storage.seams.offload import Arguments, InlineOffload, Lane, Result
 
 NOW = 1_700_000_000_000
 
@@ -298,3 +300,116 @@ async def test_a_refusal_says_where_the_log_starts_if_the_log_was_asked(version:
             assert (ErrorCode(answer.error_code), answer.log_start_offset) == (code, start)
         nowhere = await produced(w, good, version, partition=7)
         assert (ErrorCode(nowhere.error_code), nowhere.log_start_offset) == (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1)
+
+
+def broken(count: int, *, codec: int = 0) -> bytearray:
+    """A batch whose header and checksum are right, and whose last record has a header count beyond the batch."""
+    data = batch(count)
+    records = bytes(data[HEADER_SIZE:-1]) + b"\x7e"
+    return assemble(read_header(data)._replace(attributes=codec), compress(codec, records))
+
+
+@pytest.mark.parametrize(
+    ("setting", "refused"),
+    [
+        ("small", {(1, 0), (4, 0), (1, 1), (4, 1)}),
+        ("all", {(1, 0), (4, 0), (5, 0), (500, 0), (1, 1), (4, 1), (5, 1), (500, 1)}),
+        ("none", set()),
+    ],
+)
+async def test_a_record_that_nobody_could_read_is_refused(setting: str, refused: set[tuple[int, int]]) -> None:
+    """ottla.validate.records: of small batches, of all, of none; compressed or not, with Kafka's INVALID_RECORD."""
+    async with world({"ottla.validate.records": setting}) as w:
+        await create(w)
+        found = set()
+        for count in (1, 4, 5, 500):
+            for codec in (Codec.NONE, Codec.GZIP):
+                assert (await produced(w, batch(count, compression=codec))).error_code == 0, "what is sound is taken"
+                answer = await produced(w, broken(count, codec=codec))
+                if answer.error_code:
+                    assert ErrorCode(answer.error_code) is ErrorCode.INVALID_RECORD
+                    assert (answer.record_errors, answer.log_start_offset) == ([], 0)
+                    found.add((count, int(codec)))
+        assert found == refused
+
+
+async def test_what_a_topic_needs_is_looked_at_whatever_is_set() -> None:
+    """A compacted topic reads every record, and refuses what it could not clean."""
+    async with world({"ottla.validate.records": "none"}) as w:
+        await create(w, cleanup_policy="compact")
+        for count in (1, 500):
+            assert (await produced(w, batch(count))).error_code == 0
+            assert ErrorCode((await produced(w, broken(count))).error_code) is ErrorCode.INVALID_RECORD
+
+
+class _Counting(InlineOffload):
+    """Notes which lane each piece of work asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lanes: list[Lane] = []
+
+    async def run(
+        self,
+        work: Callable[[*Arguments], Result],
+        *arguments: *Arguments,
+        abandonable: bool = False,
+        lane: Lane = Lane.DISK,
+    ) -> Result:
+        self.lanes.append(lane)
+        return await super().run(work, *arguments, abandonable=abandonable, lane=lane)
+
+
+@pytest.mark.parametrize(
+    ("records", "heavy"),
+    [
+        (batch(3000, compression=Codec.ZSTD), True),
+        (batch(1000, compression=Codec.ZSTD), False),
+        (build_batch([RecordData(0, NOW, b"k", None, ())] * 5000), True),
+        (build_batch([RecordData(0, NOW, b"k", None, ())] * 4000), False),
+        (build_batch([RecordData(0, NOW, b"k", None, (("h", None),) * 5000)]), True),
+    ],
+    ids=["much output", "little output", "many records", "fewer records", "many headers"],
+)
+async def test_long_work_has_a_lane_of_its_own(records: bytearray, heavy: bool) -> None:
+    """What would hold the loop for more than some milliseconds is done elsewhere, and not where the disk is waited
+    for."""
+    async with world() as w:
+        await create(w, cleanup_policy="compact")
+        w.services.offload = offload = _Counting()
+        assert (await produced(w, records)).error_code == 0
+        assert offload.lanes == ([Lane.BATCHES] if heavy else [])
+
+
+async def test_the_batches_of_a_request_share_what_is_done_at_once() -> None:
+    """Many batches, each of them little work: what goes beyond the bound for the request goes elsewhere."""
+    async with world() as w:
+        await create(w, partitions=10, cleanup_policy="compact")
+        w.services.offload = offload = _Counting()
+        one = build_batch([RecordData(0, NOW, b"k", None, ())] * 1000)
+        data = [PartitionProduceData(index=index, records=bytearray(one)) for index in range(10)]
+        asked = ProduceRequest(acks=1, timeout_ms=1000, topic_data=[TopicProduceData(name="t", partition_data=data)])
+        reply = await w.ask(asked, 9)
+        assert [part.error_code for part in reply.responses[0].partition_responses] == [0] * 10
+        assert offload.lanes == [Lane.BATCHES] * 6
+
+
+@pytest.mark.parametrize("codec", [Codec.GZIP, Codec.SNAPPY, Codec.LZ4, Codec.ZSTD])
+async def test_what_comes_to_much_is_taken(codec: Codec) -> None:
+    """60,000 log lines in one batch, 20 MB of them: max.message.bytes bounds what is sent, not what it stands for."""
+    line = b" ".join([b"2026-10-13 12:00:00 INFO", b"a line of a log that says much the same as the one before " * 5])
+    lines = [RecordData(0, NOW + number, None, line, ()) for number in range(60_000)]
+    async with world() as w:
+        await create(w, max_message_bytes="3000000")
+        assert (await produced(w, build_batch(lines, compression=codec))).error_code == 0
+
+
+async def test_a_topic_may_bound_each_record() -> None:
+    """max.decompressed.message.bytes, of the broker and of the topic."""
+    data = build_batch([RecordData(0, NOW, None, bytes(2000), ())], compression=Codec.GZIP)
+    async with world({"max.decompressed.message.bytes": "1000"}) as w:
+        await create(w)
+        await create(w, "wide", max_decompressed_message_bytes="3000")
+        answer = await produced(w, bytearray(data))
+        assert (ErrorCode(answer.error_code), answer.log_start_offset) == (ErrorCode.INVALID_RECORD, 0)
+        assert (await produced(w, bytearray(data), topic="wide")).error_code == 0

@@ -5,8 +5,7 @@ records. With bit 7 clear what follows are records, well-formed or not, and the 
 codec: all are taken or all refused with the same code, and what is stored has the same records. With it set, what
 follows is taken for compressed data of the codec that the settings' compression.type names, behind a header in order.
 
-To the records of an uncompressed batch Kafka, and this broker, look only where the topic asks for it; so the verdict on
-that one is compared only on a compacted topic.
+Every batch is walked through, as with `ottla.validate.records=all`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from struct import pack_into
 
 from kproto.batches.compression import Codec, compress
 from kproto.batches.header import CRC_OFFSET, HEADER, HEADER_SIZE, LOG_OVERHEAD, BatchHeader, compute_crc
+from kproto.batches.record_walk import Bounds
 from kproto.batches.records import iter_records
 from kproto.batches.validate import check_produced_batch, conform
 from kproto.errors import ErrorCode, KafkaError
@@ -35,11 +35,10 @@ def fuzz_compressed_batches(data: bytes) -> None:
     if data[1] & 0x80:
         check_batch(batch_of(payload, 1 + data[0] % 4, count), rules, transactional=False)
         return
-    codecs = list(Codec) if rules.compact else [codec for codec in Codec if codec != Codec.NONE]
+    codecs = list(Codec)
     verdicts = [verdict(batch_of(compressed(codec, payload), codec, count), rules) for codec in codecs]
-    if rules.compact and verdicts[0] != verdicts[1]:
-        # Only inside compressed batches do offsets have to count up (Kafka does not look at them elsewhere), and
-        # that is
+    if verdicts[0] != verdicts[1]:
+        # Only inside compressed batches do offsets have to count up; in an uncompressed one they are put right. That is
         # looked at before a topic's rules are.
         assert verdicts[1] is ErrorCode.INVALID_RECORD
         assert [record.offset for record in iter_records(batch_of(payload, 0, count))] != list(range(count))
@@ -64,11 +63,11 @@ def verdict(batch: bytes, rules: Rules) -> Verdict:
     """The code that the batch is refused with, or the records that are stored, or what is wrong with those."""
     try:
         header = check_produced_batch(batch, rules)
-        made, stored = conform(header, bytearray(batch), rules, NOW, max_output=MAX_OUTPUT)
+        made, stored = conform(header, bytearray(batch), rules, NOW, look_inside=True, bounds=Bounds(MAX_OUTPUT))
     except KafkaError as error:
         return error.code
     try:
-        return [made.record_count, made.max_timestamp, *iter_records(bytes(stored), max_output=MAX_OUTPUT)]
+        return [made.record_count, made.max_timestamp, *iter_records(bytes(stored))]
     except KafkaError as error:
         return [made.record_count, error.code]
 

@@ -8,7 +8,8 @@ bit 3 the CRC.
   proportion to the input and to the bound on decompressed records.
 - A batch that both let pass has a header in order, a true CRC, and is let pass again unchanged (nothing is left to do).
 - Wherever its records can be read, there are as many as the header says. In a batch that had to be opened they can.
-- The three walks over records (by frames, by summary, record by record) agree on what they accept and on what it is.
+- The three walks over records (by frames, by summary, record by record) agree on what they accept and on what it is, in
+  pieces of whatever size. What is sound at a glance is so under the walk.
 - Taken apart and built anew, the records are the same.
 """
 
@@ -22,15 +23,21 @@ from typing import Any, Final
 
 from kproto.batches.compression import Codec
 from kproto.batches.header import CRC_OFFSET, HEADER_SIZE, LOG_OVERHEAD, BatchHeader, compute_crc, has_valid_crc
+from kproto.batches.record_walk import (
+    MAX_DECOMPRESSED_MESSAGE_BYTES,
+    Bounds,
+    RecordSummary,
+    Source,
+    count_frames,
+    plainly_sound,
+    summarise,
+)
 from kproto.batches.records import (
     RecordData,
-    RecordSummary,
     build_batch,
-    count_records,
     decompressed_records,
     iter_records,
     parse_records,
-    summarise_records,
 )
 from kproto.batches.validate import BatchRules, check_produced_batch, conform, conforms, split_batches
 from kproto.errors import ErrorCode, KafkaError
@@ -58,6 +65,7 @@ class Rules:
     """A topic's settings."""
 
     max_message_bytes: int = 64 * 1024
+    max_decompressed_message_bytes: int = MAX_DECOMPRESSED_MESSAGE_BYTES
     segment_bytes: int = 48 * 1024
     compact: bool = False
     log_append_time: bool = False
@@ -123,7 +131,7 @@ def check_batch(records: bytes, rules: BatchRules, transactional: bool) -> tuple
     try:
         # Decompressed, copied and compressed again; each record that is looked at costs no more than its own size.
         made, stored = measured(
-            lambda: conform(header, bytearray(records), rules, NOW, max_output=MAX_OUTPUT),
+            lambda: conform(header, bytearray(records), rules, NOW, bounds=Bounds(MAX_OUTPUT)),
             len(records) + MAX_OUTPUT, bytes_per_byte=24, beside=4 << 20,
         )  # fmt: skip
     except KafkaError as error:
@@ -136,11 +144,26 @@ def check_batch(records: bytes, rules: BatchRules, transactional: bool) -> tuple
         assert bytes(stored) == records[: header.size]
     # A batch that claims LogAppendTime is judged by the time it claims and stored as CreateTime, as Kafka does both.
     if not header.log_append_time:
-        again, unchanged = conform(made, bytearray(stored), rules, NOW, max_output=MAX_OUTPUT)
+        again, unchanged = conform(made, bytearray(stored), rules, NOW, bounds=Bounds(MAX_OUTPUT))
         assert again == made and unchanged == stored
+        looked_into(made, bytes(stored), rules)
     assert split_batches(bytes(stored) * 2) == [(made, 0), (made, made.size)]
     check_records(made, bytes(stored), opened=not as_is and rules.compact)
     return made, bytes(stored)
+
+
+def looked_into(header: BatchHeader, batch: bytes, rules: BatchRules) -> None:
+    """A batch that is walked through is refused, or its records can be read and count up; a glance is not mistaken."""
+    try:
+        made, stored = conform(header, bytearray(batch), rules, NOW, look_inside=True, bounds=Bounds(MAX_OUTPUT))
+    except KafkaError as error:
+        assert error.code in REFUSALS
+        assert header.compression or not plainly_sound(header, batch, HEADER_SIZE)
+        return
+    offsets = [record.offset for record in iter_records(bytes(stored))]
+    assert offsets == list(range(made.record_count)) and has_valid_crc(made, stored)
+    if not header.compression and plainly_sound(header, batch, HEADER_SIZE):
+        assert bytes(stored) == batch, "what is sound at a glance needs no change"
 
 
 def walk_all_ways(header: BatchHeader, batch: bytes) -> None:
@@ -150,22 +173,35 @@ def walk_all_ways(header: BatchHeader, batch: bytes) -> None:
     except KafkaError as error:
         assert error.code in REFUSALS
         return
-    parsed = summary = counted = None
+    if header.record_count > Bounds().items:
+        return  # refused as too many, whatever follows
+    parsed = summary = None
+    counted = False
+    steps = (1 + header.crc % 99, 1 << 20)  # in pieces of some size, and in one
+
+    def source(step: int) -> Source:
+        return Source((bytes(records[at : at + step]) for at in range(0, len(records), step)), Bounds())
+
     try:
-        parsed = list(parse_records(header, records))
+        parsed = list(parse_records(header, (bytes(records[at : at + 7]) for at in range(0, len(records), 7))))
     except KafkaError as error:
-        assert error.code is ErrorCode.INVALID_RECORD
+        assert error.code in REFUSALS
     try:
-        summary = summarise_records(header, records)
+        for step in steps:
+            summary = None
+            summary = summarise(header, source(step))
     except KafkaError as error:
-        assert error.code is ErrorCode.INVALID_RECORD
+        assert error.code in REFUSALS
     try:
-        counted = count_records(records, header.record_count)
+        for step in steps:
+            counted = False
+            count_frames(header, source(step))
+            counted = True
     except KafkaError as error:
-        assert error.code is ErrorCode.INVALID_RECORD
+        assert error.code in REFUSALS
     assert (parsed is None) is (summary is None), "the summary and the records disagree on what is well-formed"
     if parsed is not None and summary is not None:
-        assert counted == header.record_count == len(parsed)
+        assert counted and header.record_count == len(parsed)
         assert summary == summarised(parsed, header)
 
 
@@ -185,7 +221,7 @@ def summarised(records: list[RecordData], header: BatchHeader) -> RecordSummary:
 def check_records(header: BatchHeader, batch: bytes, *, opened: bool) -> None:
     """The records of a batch that was let pass: as many as announced, and the same when they are built anew."""
     try:
-        records = list(iter_records(batch, max_output=MAX_OUTPUT))
+        records = list(iter_records(batch))
     except KafkaError as error:
         assert not opened and error.code in (ErrorCode.INVALID_RECORD, ErrorCode.MESSAGE_TOO_LARGE)
         return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from kproto.batches import compression, records, validate
+from kproto.batches import decompression, record_walk, validate
+from kproto.batches.compression import Codec
 from kproto.connection import ServerConnection
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from kproto.framing import FrameReader
@@ -124,26 +126,26 @@ def test_an_unchecked_crc_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_walks_that_disagree_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A walk that calls every record well-formed."""
-    summary = records.RecordSummary(-1, -1, False, True)
-    monkeypatch.setattr(record_batches, "summarise_records", lambda header, data: summary)
+    summary = record_walk.RecordSummary(-1, -1, False, True)
+    monkeypatch.setattr(record_batches, "summarise", lambda header, source: summary)
     assert finds_something(record_batches, record_batches.fuzz_record_batches)
 
 
 def test_an_output_above_the_bound_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A decompressor that allows itself ten times as much."""
-    honest = compression.decompress
+    honest = decompression.decompress
     monkeypatch.setattr(decompressors, "decompress", lambda codec, data, bound: honest(codec, data, 10 * bound + 10))
     assert finds_something(decompressors, decompressors.fuzz_decompressors)
 
 
 def test_a_codec_with_rules_of_its_own_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is packed with lz4 is refused."""
-    honest = compression.decompress
+    honest = decompression.pieces
 
-    def partial(codec: int, data: Any, bound: int) -> memoryview:
-        if codec == compression.Codec.LZ4:
+    def partial(codec: int, data: Any) -> Iterator[bytes]:
+        if codec == Codec.LZ4:
             raise KafkaError(ErrorCode.INVALID_RECORD)
-        return honest(codec, data, bound)
+        return honest(codec, data)
 
-    monkeypatch.setattr(records, "decompress", partial)
+    monkeypatch.setattr(validate, "unpacked", partial)
     assert finds_something(compressed_batches, compressed_batches.fuzz_compressed_batches)

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from storage.seams.offload import InlineOffload, Offload, ThreadOffload
+from storage.seams.offload import InlineOffload, Lane, Offload, ThreadOffload
 
 both = pytest.mark.parametrize("make", [ThreadOffload, InlineOffload, lambda: InlineOffload(lambda: 0.001)])
 
@@ -116,8 +116,24 @@ async def test_no_more_threads_than_allowed() -> None:
         with lock:
             running -= 1
 
-    offload = ThreadOffload(threads=2)
+    offload = ThreadOffload({Lane.DISK: 2, Lane.BATCHES: 1})
     async with trio.open_nursery() as nursery:
         for _ in range(6):
             nursery.start_soon(offload.run, work)
     assert most == 2
+
+
+async def test_a_lane_does_not_wait_for_another() -> None:
+    """While every thread for batches is busy for as long as it likes, work for the disk is done."""
+    offload = ThreadOffload({Lane.DISK: 1, Lane.BATCHES: 2})
+    release = threading.Event()
+
+    async def busy() -> None:
+        await offload.run(release.wait, lane=Lane.BATCHES)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(busy)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await offload.run(divmod, 17, 5) == (3, 2)
+        release.set()

@@ -52,7 +52,7 @@ log.roll.jitter.ms: Most milliseconds by which a segment's age is shortened at r
 log.roll.ms: Age in milliseconds at which a new segment is begun.
 log.segment.bytes: Size at which a new segment is begun.
 log.segment.delete.delay.ms: How long a removed segment's files stay, for readers that are in the middle of them.
-max.decompressed.message.bytes: Most bytes that the records of one compressed batch may take when decompressed.
+max.decompressed.message.bytes: Most bytes that a single record of a compressed batch may take when decompressed.
 message.max.bytes: Largest batch of records, compressed, that is accepted.
 min.insync.replicas: Replicas that must have an append with acks=all, or it is refused.
 num.partitions: Partitions of a topic that is created without saying how many.

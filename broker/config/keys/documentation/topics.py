@@ -23,7 +23,7 @@ leader.replication.throttled.replicas: Replicas whose copying is throttled on le
 local.retention.bytes: Bytes of a tiered partition that stay on the local disk; -2 follows retention.bytes.
 local.retention.ms: How long tiered segments stay on the local disk; -2 follows retention.ms.
 max.compaction.lag.ms: After this time a record becomes due for compaction, however little else is.
-max.decompressed.message.bytes: Most bytes that the records of one compressed batch may take when decompressed.
+max.decompressed.message.bytes: Most bytes that a single record of a compressed batch may take when decompressed.
 max.message.bytes: Largest batch of records, compressed, that is accepted.
 message.timestamp.after.max.ms: How far a record's timestamp may lie ahead of the broker's clock.
 message.timestamp.before.max.ms: How far a record's timestamp may lie behind the broker's clock.

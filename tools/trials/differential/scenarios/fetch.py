@@ -43,7 +43,8 @@ def what_was_produced(stage: Stage) -> None:
     """Batches come back as they were sent, but for offset and leader epoch."""
     topic, producer = stage.topic("t"), new_producer(stage)
     for codec in range(5):
-        stage.arrange(produce(topic, batch(3, compression=codec)))
+        # What gzip makes of the same bytes differs between builds of zlib, unless it only wraps them.
+        stage.arrange(produce(topic, batch(3, compression=codec, level=0 if codec == 1 else None)))
     stage.arrange(produce(topic, batch(2, producer_id=producer, producer_epoch=1, base_sequence=0)))
     stage.arrange(produce(topic, batch(1, leader_epoch=7)))
     stage.arrange(produce(topic, build_batch([record(None, None)])))

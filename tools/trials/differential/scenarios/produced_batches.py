@@ -7,6 +7,8 @@ from struct import pack
 from kproto.batches.compression import compress
 from kproto.batches.records import build_batch, build_end_txn_marker
 from kproto.messages.produce import ProduceRequest
+from kproto.primitives import varint
+from kproto.testing.dialects import DEPARTURES, REFUSED, TAKEN
 from tools.trials.differential.requests import A_TIME, batch, list_offsets, patched, produce, record, with_payload
 from tools.trials.differential.scenario import scenario
 from tools.trials.differential.stage import Stage
@@ -130,6 +132,93 @@ def records(stage: Stage) -> None:
         for codec, called in ((1, "gzip"), (4, "zstd")):
             cases[f"{name}, {called}"] = with_payload(bytes(compress(codec, payload)), codec=codec, count=count)
     tried(stage, cases)
+
+
+@scenario(ProduceRequest, since=12)
+def fields_of_records(stage: Stage) -> None:
+    """One field of a record wrong at a time, in a batch as it is and compressed."""
+
+    def one(
+        attributes: bytes = b"\0", time: bytes = b"\0", offset: bytes = b"\0", key: bytes = varint(3) + b"key",
+        value: bytes = varint(5) + b"value", headers: bytes = b"\0", behind: bytes = b"",
+    ) -> bytes:  # fmt: skip
+        body = attributes + time + offset + key + value + headers + behind
+        return varint(len(body)) + body
+
+    long_zero = b"\x80" * 4 + b"\0"
+    of_one = {
+        "fine": one(),
+        "attributes": one(b"\xff"),
+        "a time of ten bytes": one(time=b"\x80" * 9 + b"\0"),
+        "a time of eleven bytes": one(time=b"\x80" * 10 + b"\0"),
+        "offset 1": one(offset=varint(1)),
+        "offset -1": one(offset=varint(-1)),
+        "an offset of five bytes": one(offset=long_zero),
+        "an offset of six bytes": one(offset=b"\x80" + long_zero),
+        "no key": one(key=varint(-1)),
+        "a key of -5": one(key=varint(-5)),
+        "a key beyond the record": one(key=varint(60) + b"key"),
+        "a key of 2 GiB": one(key=varint(2**31 - 1)),
+        "a value of -5": one(value=varint(-5)),
+        "a value beyond the record": one(value=varint(60) + b"value"),
+        "a value of 2 GiB": one(value=varint(2**31 - 1)),
+        "-1 headers": one(headers=varint(-1)),
+        "a header that is not there": one(headers=varint(1)),
+        "a million headers": one(headers=varint(1_000_000)),
+        "2 billion headers": one(headers=varint(2**31 - 1)),
+        "a header without key": one(headers=varint(1) + varint(-1) + varint(-1)),
+        "a header's key beyond the record": one(headers=varint(1) + varint(50) + b"k" + varint(-1)),
+        "a header's value beyond the record": one(headers=varint(1) + varint(1) + b"k" + varint(50)),
+        "a header's value of -3": one(headers=varint(1) + varint(1) + b"k" + varint(-3)),
+        "a header's key that is no text": one(headers=varint(1) + varint(2) + b"\xff\xfe" + varint(-1)),
+        "more headers than said": one(headers=varint(1) + (varint(1) + b"k" + varint(-1)) * 2),
+        "a byte behind it": one(behind=b"\0"),
+        "a length of five bytes": b"".join((bytes((one()[0] | 0x80,)), b"\x80\x80\x80\0", one()[1:])),
+        "length zero": b"\0",
+        "five zeros": varint(5) + bytes(5),
+        "six zeros": varint(6) + bytes(6),
+    }
+    of_two = {
+        "offsets 0, 0": one() + one(),
+        "offsets 0, 2": one() + one(offset=varint(2)),
+        "offsets 1, 0": one(offset=varint(1)) + one(),
+        "the second broken": one() + b"\xff\xff",
+        "the second cut off": (one() + one(offset=varint(1)))[:-1],
+    }
+    cases: dict[str, object] = {}
+    for name, payload in {**of_one, **of_two}.items():
+        count = 2 if name in of_two else 1
+        cases[name] = with_payload(payload, count=count)
+        cases[f"{name}, gzip"] = with_payload(bytes(compress(1, payload)), codec=1, count=count)
+    tried(stage, cases)
+
+
+@scenario(ProduceRequest, since=13)
+def dialects(stage: Stage) -> None:
+    """Compressed data of every kind: what a decoder may and may not be given."""
+    tried(stage, {
+        f"{codec.name.lower()}, {name}": with_payload(payload, codec=codec, count=2)
+        for table in (TAKEN, REFUSED, DEPARTURES)
+        for codec, named in table.items()
+        for name, payload in named.items()
+    })  # fmt: skip
+
+
+@scenario(ProduceRequest, since=13)
+def long_records(stage: Stage) -> None:
+    """max.decompressed.message.bytes bounds each record of a compressed batch."""
+    for short, configs in {
+        "t": {}, "compacted": {"cleanup_policy": "compact"}, "packing": {"compression_type": "gzip"},
+        "unpacking": {"compression_type": "uncompressed"},
+    }.items():  # fmt: skip
+        topic = stage.topic(short, max_decompressed_message_bytes="1000", **configs)
+        for codec, called in enumerate(("none", "gzip", "snappy", "lz4", "zstd")):
+            for size in (985, 986, 987, 2000):
+                stage.ask(
+                    f"{short}: {called}, {size}", produce(topic, build_batch([record(bytes(size))], compression=codec))
+                )
+            many = build_batch([record(bytes(100))] * 20, compression=codec)
+            stage.ask(f"{short}: {called}, many", produce(topic, many))
 
 
 @scenario(ProduceRequest)

@@ -1,0 +1,1 @@
+"""What tests of this layer and of those above share. Not in the wheel."""
