@@ -33,11 +33,11 @@ class GroupSettings:
     GROUP_MAX_SIZE_REACHED."""
     max_state: int = 512 << 20
     """Bytes of memory that all groups of the broker may take (`memory.py`): ottla.group.state.max.bytes."""
-    max_group_metadata: int = 12 << 20
+    max_group_metadata: int = 5 << 20
     """Bytes that the members of one group may take with their ids and all the protocols that they offer; one more is
     refused like a group that is full. So a generation fits into a record, whatever it chooses, with room for what the
     leader assigns."""
-    max_record: int = 16 << 20
+    max_record: int = 6 << 20
     """A group's record. Kafka stops at the topic's max.message.bytes, 1 MiB, with the same UNKNOWN_SERVER_ERROR."""
     expiry_batch: int = 200
     """Tombstones that one decision writes; the rest follows in the next."""
