@@ -40,18 +40,18 @@ class Catalog:
 
     def look_up(self, spec: LogSpec) -> LocalLog | None:
         """The partition of `spec`, for tasks that go through `known` by and by: None if its log is gone meanwhile, or
-        on its way out, or another topic's of the same name is there, which an opening by the old id would set aside."""
+        another topic's of the same name is there, which an opening by the old id would set aside."""
         log = self._logs.get((spec.topic, spec.topic_id, spec.partition))
         if log is not None:
             return log
-        volume, key = self._parts.volume, (spec.topic, spec.partition)
-        if volume.reshaping.locked() or key not in volume.data.present:
+        data, key = self._parts.volume.data, (spec.topic, spec.partition)
+        if key not in data.present or data.belongs_to_another(key, spec.topic_id):
             return None
-        return None if volume.data.belongs_to_another(key, spec.topic_id) else self.log(spec)
+        return self.log(spec)
 
-    def remove(self, spec: LogSpec) -> LocalLog | None:
-        """Take a partition out of the catalog; None if it has not been asked for."""
-        return self._logs.pop((spec.topic, spec.topic_id, spec.partition), None)
+    def remove(self, spec: LogSpec) -> None:
+        """Take a partition out of the catalog, if it has been asked for."""
+        self._logs.pop((spec.topic, spec.topic_id, spec.partition), None)
 
     def is_open(self, spec: LogSpec) -> bool:
         """Whether the partition's log is open."""

@@ -185,13 +185,21 @@ class LocalStore:
             raise volume.health.refused(error) from error
 
     async def delete_logs(self, specs: Sequence[LogSpec]) -> None:
+        try:
+            async for spec in Slices().over(specs):
+                # It stays in the catalog, deleted, until its directory has another name: so no task opens it again.
+                log = self.catalog.log(spec)
+                log.delete()
+                self.cleaner.forget(log)
+            await self._delete_directories(specs)
+        finally:
+            for spec in specs:
+                self.catalog.remove(spec)
+
+    async def _delete_directories(self, specs: Sequence[LogSpec]) -> None:
         volume, data = self.volume, self.data
         doomed = []
         async for spec in Slices().over(specs):
-            log = self.catalog.remove(spec)
-            if log is not None:
-                log.delete()
-                self.cleaner.forget(log)
             key = spec.topic, spec.partition
             if key in data.present and not data.belongs_to_another(key, spec.topic_id):
                 doomed.append((key, data.name_aside(key, "delete")))

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from kproto.errors import ErrorCode
+from storage.seams import slices
 from storage.store_settings import StoreSettings
 from storage.testing.disks.faulty import FaultyDisk
 from storage.testing.lab import refused
@@ -95,6 +96,21 @@ async def test_a_topic_may_be_deleted_and_made_again_meanwhile(place: Place) -> 
         await store.expiry.apply(lambda: [old, new])
         assert len(store.catalog) == logs - 1
         assert not (place.path / "t-0").exists()
+
+
+async def test_no_log_is_opened_while_it_is_being_deleted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleting many logs gives way, and retention may come to them: what it opened then would stay open for good."""
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0)
+    specs = [spec("t", number) for number in range(20)]
+    async with place.open() as store, trio.open_nursery() as nursery:
+        for each in specs:
+            await append(store.log(each), batch(b"x"))
+        nursery.start_soon(store.delete_logs, specs)
+        for _ in range(30):
+            store.schedule.expiry.clear()  # so that each is looked at
+            await store.expiry.apply(lambda: specs)
+    assert len(store.catalog) == 0
+    assert not list(place.path.glob("t-*[0-9]"))
 
 
 async def test_a_compacted_log_keeps_everything(place: Place) -> None:
