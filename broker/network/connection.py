@@ -57,6 +57,9 @@ FETCH = 1
 MAX_QUEUED = 64
 READS_BEFORE_YIELD = 8
 """Reads that are answered before other tasks run; they run sooner when a slice is used up (slices.py)."""
+REQUESTS_BEFORE_YIELD = 16
+"""Requests that are answered before other tasks run: a slice is short for one peer, but a thousand peers may each have
+sent a hundred requests, and another client waits for one round of all of them."""
 FRAME_GRACE_SECONDS = 30
 FRAME_BYTES_PER_SECOND = 64 * 1024
 WRITE_STALL_SECONDS = 60
@@ -308,8 +311,14 @@ class Connection:
         protocol, dispatcher = self._protocol, self._dispatcher
         out: list[Any] = []
         size = 0
+        turn_ends = self.requests + REQUESTS_BEFORE_YIELD
         while (request := protocol.next_request()) is not None:
             await self._slices.give_way()
+            if self.requests == turn_ends:
+                turn_ends += REQUESTS_BEFORE_YIELD
+                await self._send(out)
+                out, size = [], 0
+                await trio.lowlevel.checkpoint()
             self.requests += 1
             self._current = request
             if request.undecoded:

@@ -13,6 +13,7 @@ from broker.network.connection import (
     ENDED_SECONDS,
     FRAME_GRACE_SECONDS,
     MAX_QUEUED,
+    REQUESTS_BEFORE_YIELD,
     WRITE_STALL_SECONDS,
 )
 from broker.network.watch import LOOK_SECONDS, SLOT_SECONDS, Ending
@@ -235,6 +236,22 @@ async def test_a_peer_that_does_not_read(autojump_clock: trio.testing.MockClock)
         taken = await ended_after(transport, trio.current_time())
         assert WRITE_STALL_SECONDS < taken < WRITE_STALL_SECONDS + 3 * LOOK_SECONDS
         assert connection.ending is Ending.NOT_READING
+
+
+async def test_many_requests_at_once_leave_turns_to_others() -> None:
+    """Another client's request does not wait for all that one peer has sent."""
+    script = Script()
+    async with connected(script) as (busy, _), connected(script) as (other, _):
+
+        def first() -> ApiVersionsResponse:
+            other.deliver(request(1_000))
+            return ApiVersionsResponse()
+
+        script.answers[0] = first
+        busy.deliver(b"".join(request(number) for number in range(10 * REQUESTS_BEFORE_YIELD)))
+        await settle()
+        assert script.begun.index(1_000) <= 2 * REQUESTS_BEFORE_YIELD
+        assert replies(busy) == list(range(10 * REQUESTS_BEFORE_YIELD))
 
 
 async def test_what_was_sent_before_the_end_is_answered() -> None:
