@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from broker.security.operations import GROUP_OPERATIONS
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_groups import DescribedGroup, DescribeGroupsRequest, DescribeGroupsResponse
 from storage.seams.slices import Slices
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from broker.context import RequestContext
 
 FIRST_WITH_NOT_FOUND: Final = 6
-
-READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS = 3, 6, 8, 10, 11
-ALL_OPERATIONS: Final = 1 << READ | 1 << DELETE | 1 << DESCRIBE | 1 << DESCRIBE_CONFIGS | 1 << ALTER_CONFIGS
-"""One bit per AclOperation that makes sense for a group."""
 
 
 async def handle(request: DescribeGroupsRequest, ctx: RequestContext) -> DescribeGroupsResponse:
@@ -35,7 +32,7 @@ async def handle(request: DescribeGroupsRequest, ctx: RequestContext) -> Describ
     async for group_id, group in slices.over(found.items()):
         answer = answers[group_id] = _answer(group_id, group, ctx.api_version)
         if request.include_authorized_operations and answer.error_code == ErrorCode.NONE:
-            answer.authorized_operations = ALL_OPERATIONS
+            answer.authorized_operations = GROUP_OPERATIONS
     return DescribeGroupsResponse(groups=[answers[group_id] async for group_id in slices.over(request.groups)])
 
 

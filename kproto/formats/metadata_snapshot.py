@@ -159,16 +159,6 @@ def read_snapshot(data: bytes) -> Snapshot:
     return Snapshot(last_timestamp, Quorum(kraft_version, voters), batches)
 
 
-def header_timestamp(data: bytes) -> int | None:
-    """The time in a snapshot's header, told by the beginning of its file; None if there is no header to be read."""
-    try:
-        batch = _batch_at(memoryview(data), 0)
-        kind, value = next(_control_records(batch, 0))
-        return _last_timestamp(value) if kind == ControlRecordType.SNAPSHOT_HEADER else None
-    except (DamagedSnapshot, StopIteration):
-        return None
-
-
 def _batch_at(view: memoryview, position: int) -> memoryview:
     """The batch that begins there, its CRC checked. Raises DamagedSnapshot."""
     if len(view) - position < HEADER_SIZE:

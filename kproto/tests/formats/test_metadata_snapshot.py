@@ -17,7 +17,6 @@ from kproto.formats.metadata_snapshot import (
     DamagedSnapshot,
     Quorum,
     SnapshotId,
-    header_timestamp,
     read_snapshot,
     snapshot_named,
     write_snapshot,
@@ -99,14 +98,6 @@ def test_records_without_a_header_are_no_snapshot() -> None:
     footer = build_control_batch(ControlRecordType.SNAPSHOT_FOOTER, b"\0\0\0", timestamp=1)
     with pytest.raises(DamagedSnapshot, match="does not begin with a header"):
         read_snapshot(bytes(footer))
-
-
-def test_the_time_is_told_by_the_beginning() -> None:
-    """Retention asks for it and reads no more."""
-    data = snapshot(b"value")
-    assert header_timestamp(data[:200]) == 7
-    assert header_timestamp(data[:20]) is None
-    assert header_timestamp(b"") is None
 
 
 def test_names() -> None:
