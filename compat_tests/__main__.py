@@ -1,4 +1,4 @@
-"""`python -m compat_tests`: the scenarios with every client, and the page that tells how it went.
+"""`python -m compat_tests`: the scenarios with every client, and the page of their results.
 
     python -m compat_tests prepare [CLIENT ...]      fetch and build what clients outside Python need, into .compat/
     python -m compat_tests run [pytest's words ...]  all clients on one broker; prints the matrix
@@ -6,7 +6,7 @@
                                                      Kafka; writes the matrix of both as Markdown
     python -m compat_tests page FILE --from JSON ... the same page from what --outcomes wrote in earlier runs
 
-The scenarios themselves are pytest's: `pytest compat_tests` runs them, with the options that README.md tells.
+The scenarios themselves are pytest's: `pytest compat_tests` runs them, with the options that README.md lists.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from compat_tests import matrix
 from compat_tests.clients import CLIENTS, TOOLS, client
 
 HERE = Path(__file__).parent
-EVERYBODY = (*CLIENTS, TOOLS)
+CLIENTS_AND_TOOLS = (*CLIENTS, TOOLS)
 
 
 def prepare(names: Sequence[str]) -> int:
     """Let each client that can be prepared fetch and build what it needs; the exit status says whether all could."""
     status = 0
-    for name in names or EVERYBODY:
+    for name in names or CLIENTS_AND_TOOLS:
         try:
             work = getattr(importlib.import_module(f"compat_tests.clients.{name}.adapter"), "prepare", None)
             if work is not None:
@@ -73,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m compat_tests", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     preparing = commands.add_parser("prepare", help="fetch and build what clients outside Python need")
-    preparing.add_argument("clients", nargs="*", choices=[*EVERYBODY, []])
+    preparing.add_argument("clients", nargs="*", choices=[*CLIENTS_AND_TOOLS, []])
     commands.add_parser("run", help="all clients on one broker; further words go to pytest", add_help=False)
     writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
     writing.add_argument("file", type=Path)

@@ -42,7 +42,7 @@ class Broker(ABC):
 
 
 class RunningBroker(Broker):
-    """Somebody else's."""
+    """A broker that runs already; it is neither started nor stopped here."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -83,7 +83,7 @@ class LaunchedBroker(Broker):
             time.sleep(0.02)
 
     def accepts(self) -> bool:
-        """Whether somebody listens on the port."""
+        """Whether a process listens on the port."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
@@ -146,7 +146,7 @@ class Kafka(LaunchedBroker):
 
 
 def free_port() -> int:
-    """A port that nobody listens on, nor on the next one; below those that outgoing connections take."""
+    """A port without a listener, and so is the next one; below those that outgoing connections take."""
     while True:
         port = random.randrange(20_000, 32_000, 2)
         with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:

@@ -1,4 +1,4 @@
-"""The suite's options, fixtures and report; README.md tells how to use them.
+"""The suite's options, fixtures and report; README.md says how to use them.
 
 A scenario is a test function that asks for `session` (one broker for all scenarios) or `owned` (a broker that it may
 kill). It runs once for each client. `@needs(...)` names what only some clients can do.
@@ -192,7 +192,7 @@ def drivers() -> Iterator[Drivers]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _leftovers() -> Iterator[None]:
-    """What the client libraries leave open is found here, not in the midst of somebody else's test."""
+    """What the client libraries leave open is found here, not in the midst of another test."""
     yield
     gc.collect()
 

@@ -126,21 +126,21 @@ are variants, such as single codecs, that the client cannot. **?**: not run here
 
 def numbers(runs: Sequence[Run]) -> str:
     """A table of the clients, their versions, and how many runs came to what on each broker."""
-    everybody = unique(outcome.client for run in runs for outcome in run.outcomes)
+    clients = unique(outcome.client for run in runs for outcome in run.outcomes)
     heads = "".join(f" {run.broker}: yes | - | ? | no |" for run in runs)
     lines = ["## Clients", "", f"| client | version |{heads}", "| --- | --- |" + " ---: |" * (4 * len(runs))]
-    for client in everybody:
+    for client in clients:
         version = next((run.versions[client] for run in runs if run.versions.get(client)), "")
         counts = "".join(f" {count} |" for run in runs for count in run.counts(client).values())
         lines.append(f"| {client} | {version} |{counts}")
-    totals = [sum(run.counts(client)[result] for client in everybody) for run in runs for result in RESULTS]
+    totals = [sum(run.counts(client)[result] for client in clients) for run in runs for result in RESULTS]
     lines.append("| all | |" + "".join(f" {total} |" for total in totals))
     return "\n".join([*lines, ""])
 
 
 def markdown(runs: Sequence[Run]) -> str:
     """A table for each theme, a column for each client, then the reasons why some cells are empty."""
-    everybody = unique(outcome.client for run in runs for outcome in run.outcomes)
+    all_clients = unique(outcome.client for run in runs for outcome in run.outcomes)
     themes = unique(outcome.theme for run in runs for outcome in run.outcomes)
     cells = [run.cells() for run in runs]
     lines: list[str] = []
@@ -151,7 +151,7 @@ def markdown(runs: Sequence[Run]) -> str:
                 if outcome.theme == theme:
                     promises.setdefault(outcome.scenario, outcome.promise)
         present = {outcome.client for run in runs for outcome in run.outcomes if outcome.theme == theme}
-        clients = [name for name in everybody if name in present]
+        clients = [name for name in all_clients if name in present]
         lines += [f"## {theme}", "", "| | " + " | ".join(clients) + " |", "| --- |" + " --- |" * len(clients)]
         for scenario, promise in promises.items():
             columns = [entry([found.get((scenario, client)) for found in cells]) for client in clients]
@@ -164,7 +164,7 @@ def markdown(runs: Sequence[Run]) -> str:
             for outcome in run.outcomes
             if outcome.client == client and outcome.result in ("gap", "skip") and outcome.reason
         )
-        for client in everybody
+        for client in all_clients
     }
     if any(reasons.values()):
         lines += ["## Reasons", ""]

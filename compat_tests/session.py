@@ -66,11 +66,11 @@ class Session:
         return self.broker
 
     def name(self, kind: str = "topic") -> str:
-        """A name that nobody has used."""
+        """An unused name."""
         return f"{self._scenario}-{kind}-{uuid.uuid4().hex[:12]}"
 
     def topic(self, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
-        """A new topic, there for everybody to see."""
+        """A new topic, which all clients can see."""
         name = self.name()
         admin = self._topic_maker.admin(self.bootstrap)
         try:
@@ -85,7 +85,7 @@ class Session:
         return TopicPartition(self.topic(1, configs), 0)
 
     def group(self) -> str:
-        """A group's name that nobody has used."""
+        """An unused name of a group."""
         return self.name("group")
 
     def producer(self, **settings: Any) -> Producer:

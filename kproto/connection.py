@@ -1,7 +1,7 @@
 """The protocol without the network: bytes in, messages out, and the other way round.
 
 A `ServerConnection` is fed what a socket received and gives requests; a reply goes in and comes out as buffers to send.
-A `ClientConnection` is the same thing seen from the other end. Neither knows sockets, tasks or time; whoever owns the
+A `ClientConnection` is the same thing seen from the other end. Neither knows sockets, tasks or time; the owner of the
 connection does the I/O:
 
     connection = ServerConnection(served_versions)
@@ -13,7 +13,7 @@ connection does the I/O:
 
 Any ProtocolError means that the peer broke the wire: nothing after it can be trusted, and the connection is to be
 closed. Kafka does the same for an API key or a version that it does not serve; the one exception is ApiVersions, where
-a client of the future must be told what we speak (KIP-511): such a request is given out with `message` None.
+a client of the future must learn what we speak (KIP-511): such a request is given out with `message` None.
 
 Bytes behind the last field of a request are passed over, because Kafka does so and clients rely on it without knowing:
 librdkafka 2.16 asks for all topics (Metadata v13) with three bytes too many.

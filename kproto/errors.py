@@ -12,7 +12,7 @@ A third kind, a broken promise of our own, is an ``assert`` and never a polite c
 :class:`ErrorCode` is the complete table of the release. Codes, names and the retriable flag are facts of the
 protocol that clients act on: a client repeats a request after a retriable code and gives up after any other, so the
 choice between two similar codes is a choice of behaviour. The sentences are ours; they are what a broker says in an
-``error_message`` field when nobody has something more precise to say.
+``error_message`` field when there is nothing more precise to say.
 """
 
 from enum import IntEnum
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class ProtocolError(Exception):
-    """The peer broke the wire format; whoever owns the connection closes it, and only it."""
+    """The peer broke the wire format; the owner of the connection closes it, and only it."""
 
 
 class Truncated(ProtocolError):
@@ -50,7 +50,7 @@ class FrameTooLarge(ProtocolError):
 
 
 class UnsupportedVersion(ProtocolError):
-    """An API key that nobody knows, or a version of it that is outside the served range."""
+    """An unknown API key, or a version of a known one outside the served range."""
 
 
 class ErrorCode(IntEnum):

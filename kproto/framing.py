@@ -199,7 +199,7 @@ class FrameReader:
         return self._view[start + 4 : frame_end]
 
     def detach(self) -> None:
-        """Leave the frames given out so far to whoever holds them, and go on in a new buffer."""
+        """Leave the frames given out so far to their holders, and go on in a new buffer."""
         self._move_to_front(SMALL_WINDOW, replace=True)
 
     def _replace(self, size: int) -> None:

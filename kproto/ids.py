@@ -1,4 +1,4 @@
-"""The vocabulary everybody shares: what an offset, an epoch, a topic id is called and how it is written down.
+"""The vocabulary of all packages: what an offset, an epoch, a topic id is called and how it is written down.
 
 Numbers stay plain ``int``: the aliases say what a parameter means to a reader and cost nothing on the hot path. Topic
 ids and all other UUIDs are 16 raw bytes in network order, exactly as they travel; :func:`format_uuid` gives the 22

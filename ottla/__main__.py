@@ -4,7 +4,7 @@ Everything but the forwarding is done by the package `tools`. That package and t
 the source tree but beneath `ottla/_packages` in an installed wheel, so this module first puts the folder that holds
 them in front of the process's import path. In front, because the folder the user stands in, PYTHONPATH and
 site-packages may all have packages named `broker`, `storage` or `tools`, and ours must be the ones that are found.
-That hides theirs from nobody: the command's process is its own.
+That hides theirs from no other process: the command's process is its own.
 
 The file also runs as a script (`python -P .../ottla/__main__.py serve`), which is how `ottla.Broker` starts it: then
 nothing needs to find the name `ottla` on a path that the user's project has a say in. So it imports nothing of ours

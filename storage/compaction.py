@@ -32,7 +32,7 @@ that finds nothing of its transaction.
 
 **Batches that are left empty** go, save two kinds, of which the header stays: the last one of a producer that is still
 known, since its sequence number is in there and the producer may send it again; and the last one below `upto`, so that
-the cleaned part tells by itself up to where it reaches.
+the cleaned part shows by itself up to where it reaches.
 
 Sources: org.apache.kafka.storage.internals.log.{LogCleanerManager.grabFilthiestCompactedLog, LogToClean, Cleaner,
 CleanedTransactionMetadata}, org.apache.kafka.common.record.MemoryRecords.filterTo; KIP-58, KIP-354, KIP-534.

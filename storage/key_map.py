@@ -1,6 +1,6 @@
 """The newest record of each key, in little memory: what compaction knows while it goes through a log. Pure.
 
-Records have numbers, in the order of the log. A table of fixed size with open addressing tells for each key the number
+Records have numbers, in the order of the log. A table of fixed size with open addressing has for each key the number
 of its newest record. A slot takes 20 bytes; a Python dict would take 130 for the same.
 
 ======  =====  ==============================================================================
@@ -12,7 +12,7 @@ slot    bytes
 
 Two keys with the same hash would count as one, and the older one's record would be lost. With 128 bits that is not
 going to happen by chance: among a thousand million keys with probability 10^-21. Kafka uses MD5 here, for which two
-keys of one hash can be made on purpose; for BLAKE2b nobody knows how.
+keys of one hash can be made on purpose; for BLAKE2b no way is known.
 
 Where a slot is taken by another key, the next one tried lies a power of two further on, which of them the hash says;
 the number of slots is odd, so every slot is reached. The table never fills to the last slot.

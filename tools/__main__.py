@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tools.verbs import Verb, run
 
 VERBS: dict[str, Verb] = {
-    "serve": Verb("tools.commands.serve:main", "run a broker until it is told to stop"),
+    "serve": Verb("tools.commands.serve:main", "run a broker until it is stopped"),
     "upgrade-features": Verb("tools.commands.upgrade_features:main", "raise the levels of a cluster's features"),
     "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes"),
     "dump-log": Verb("tools.commands.dump_log:main", "print any file of a data directory"),

@@ -45,7 +45,7 @@ class Client:
     def version(self) -> str:
         """The version of it that is here; nothing when it is not."""
         try:
-            # A library's warnings are its own; where reports are only gathered nobody has imported it yet.
+            # A library's warnings are its own; where reports are only gathered it has not been imported yet.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return str(import_module(f"{__name__}.{self.folder}.adapter").version())

@@ -44,7 +44,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Stored:
-    """An acknowledgement: where the record is. With acks=0 nobody knows, and `offset` is -1 or a guess."""
+    """An acknowledgement: where the record is. With acks=0 that is unknown, and `offset` is -1 or a guess."""
 
     partition: int
     offset: int
@@ -119,7 +119,7 @@ class Committed(NamedTuple):
 
 @dataclass(frozen=True)
 class Config:
-    """One setting of a topic or broker. `default`: nobody set it for this resource."""
+    """One setting of a topic or broker. `default`: it is not set for this resource."""
 
     value: str | None
     default: bool
@@ -129,7 +129,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a group, as an admin client is told."""
+    """A member of a group, as an admin client sees it."""
 
     member_id: str
     client_id: str
@@ -139,7 +139,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """A group, as an admin client is told; `state` in Kafka's words, in lower case without underscores."""
+    """A group, as an admin client sees it; `state` in Kafka's words, in lower case without underscores."""
 
     state: str
     members: tuple[Member, ...]

@@ -89,7 +89,7 @@ def test_groups_are_listed(session: Session) -> None:
 
 @needs("groups", "describe_groups")
 def test_a_group_is_described(session: Session) -> None:
-    """A group's state, assignor, members and their partitions are told"""
+    """A group is described with its state, assignor, members and their partitions"""
     topic, group = session.topic(2), session.group()
     everything = {TopicPartition(topic, 0), TopicPartition(topic, 1)}
     consumer = session.member(group, [topic])
@@ -136,8 +136,8 @@ def test_an_unknown_group_is_not_deleted(session: Session) -> None:
 
 
 @needs("groups", "commit", "group_offsets")
-def test_a_groups_offsets_are_told(session: Session) -> None:
-    """All that a group has committed is told, to others too"""
+def test_a_groups_offsets_are_listed(session: Session) -> None:
+    """All that a group has committed is listed, for others too"""
     topic = session.topic()
     group = left_group(session, topic)
     found = session.admin.group_offsets(group)
@@ -171,7 +171,7 @@ def test_a_groups_offsets_are_forgotten(session: Session) -> None:
 
 
 @needs("describe_configs")
-def test_a_topics_configs_are_told(session: Session) -> None:
+def test_a_topics_configs_are_described(session: Session) -> None:
     """A topic's settings are all there, with Kafka's names and defaults"""
     configs = session.admin.describe_configs("topic", session.topic())
     assert {name: configs[name].value for name in configs.keys() & TOPIC_DEFAULTS.keys()} == TOPIC_DEFAULTS
@@ -181,7 +181,7 @@ def test_a_topics_configs_are_told(session: Session) -> None:
 
 
 @needs("describe_configs", "config_errors", "error_codes")
-def test_an_unknown_topics_configs_are_not_told(session: Session) -> None:
+def test_an_unknown_topics_configs_are_refused(session: Session) -> None:
     """The settings of a topic that does not exist are refused"""
     with pytest.raises(Refused) as refused:
         session.admin.describe_configs("topic", session.name())
@@ -189,8 +189,8 @@ def test_an_unknown_topics_configs_are_not_told(session: Session) -> None:
 
 
 @needs("describe_configs", "describe_cluster")
-def test_a_brokers_configs_are_told(session: Session) -> None:
-    """A broker's settings are told, those of its listeners as read-only"""
+def test_a_brokers_configs_are_described(session: Session) -> None:
+    """A broker's settings are described, those of its listeners as read-only"""
     node = session.admin.cluster().nodes[0][0]
     configs = session.admin.describe_configs("broker", str(node))
     assert configs["node.id"].value == str(node) and configs["node.id"].read_only

@@ -11,7 +11,7 @@ from compat_tests.clients.kafka_tools.adapter import Tools
 
 
 def name(kind: str = "topic") -> str:
-    """A name that nobody has used."""
+    """An unused name."""
     return f"command-line-{kind}-{uuid.uuid4().hex[:12]}"
 
 
@@ -128,8 +128,8 @@ def test_all_configs_are_described(tools: Tools) -> None:
     assert re.search(r"segment\.bytes=1073741824 .*DEFAULT_CONFIG:log\.segment\.bytes=1073741824", described)
 
 
-def test_offsets_are_told(tools: Tools) -> None:
-    """kafka-get-offsets tells the first, the next and the largest timestamp's offset"""
+def test_offsets_are_listed(tools: Tools) -> None:
+    """kafka-get-offsets prints the first, the next and the largest timestamp's offset"""
     topic = filled(tools, "one", "two", "three")
     for time, offset in (("-1", "3"), ("-2", "0"), ("-3", "[012]")):
         said = tools.run("kafka-get-offsets", "--topic", topic, "--time", time)
@@ -148,7 +148,7 @@ def test_records_are_deleted(tools: Tools, tmp_path: Path) -> None:
 
 
 def test_log_directories_are_described(tools: Tools) -> None:
-    """kafka-log-dirs tells the sizes of partitions"""
+    """kafka-log-dirs prints the sizes of partitions"""
     topic = filled(tools, "some text")
     said = tools.run("kafka-log-dirs", "--describe", "--topic-list", topic)
     described = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
@@ -157,7 +157,7 @@ def test_log_directories_are_described(tools: Tools) -> None:
     assert [(each["partition"], 60 < each["size"] < 100) for each in folder["partitions"]] == [(f"{topic}-0", True)]
 
 
-def test_api_versions_are_told(tools: Tools) -> None:
+def test_api_versions_are_listed(tools: Tools) -> None:
     """kafka-broker-api-versions finds versions that it can use for producing, fetching and groups"""
     said = tools.run("kafka-broker-api-versions")
     for api in ("Produce(0)", "Fetch(1)", "Metadata(3)", "JoinGroup(11)", "CreateTopics(19)"):

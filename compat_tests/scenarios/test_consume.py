@@ -82,7 +82,7 @@ def test_from_a_time_within_a_batch(session: Session, codec: str) -> None:
 
 @needs("watermarks")
 def test_first_and_next_offset(session: Session) -> None:
-    """The offsets of the first and the next record are told, of an empty partition too"""
+    """The offsets of the first and the next record are returned, of an empty partition too"""
     full, empty = filled(session), session.partition()
     consumer = session.consumer()
     assert consumer.beginning_offsets([full, empty]) == {full: 0, empty: 0}

@@ -219,7 +219,7 @@ def test_a_pattern_finds_topics(session: Session) -> None:
     consumer.subscribe_pattern(f"{prefix}-.*")
     assert values(read(consumer, 1)) == [b"a"]
     producer.produce(f"{prefix}-b", [Record(b"b")])
-    # Whoever rebalances eagerly without having committed may read the first record again.
+    # A client that rebalances eagerly without having committed may read the first record again.
     eventually(lambda: b"b" in values(consumer.poll(0.2)), "the record of the later topic")
 
 

@@ -1,4 +1,4 @@
-"""Housekeeping: what a broker does by itself, on one that is told to do it often."""
+"""Housekeeping: what a broker does by itself, on one that is set to do it often."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ CODECS = [pytest.param(codec, marks=needs(codec)) for codec in ("gzip", "snappy"
 
 @pytest.fixture
 def size_of(session: Session, others: Others) -> Callable[[str], int]:
-    """Tells how many bytes of the broker's disk a topic of one partition takes, if some client here can ask for it."""
+    """Returns how many bytes of the broker's disk a topic of one partition takes, if a client here can ask for it."""
     able = [each for each in (session, *others("log_sizes")) if "log_sizes" not in each.cannot]
     if not able:
         pytest.skip("no client here asks for the sizes of logs")
@@ -282,7 +282,7 @@ def test_a_compacted_topic_wants_keys(session: Session) -> None:
 
 
 @needs("stored_offsets")
-def test_a_topic_is_written_by_whoever_comes(session: Session) -> None:
+def test_a_topic_is_written_by_one_producer_after_another(session: Session) -> None:
     """A new producer goes on where the last one stopped"""
     topic = session.topic()
     for number in range(3):

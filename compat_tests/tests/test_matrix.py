@@ -35,7 +35,7 @@ def test_runs_are_counted() -> None:
 
 
 def test_brokers_that_agree_share_an_entry() -> None:
-    """Where both brokers say the same it is said once, and a gap's reason is told once."""
+    """Where both brokers say the same it is said once, and a gap's reason is given once."""
     runs = [
         Run("Ottla", [outcome("one", "a", "pass"), outcome("two", "a", "gap", "it cannot")]),
         Run("Kafka", [outcome("one", "a", "FAIL"), outcome("two", "a", "gap", "it cannot")]),

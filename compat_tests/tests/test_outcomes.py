@@ -18,7 +18,8 @@ SCENARIOS = ROOT / "compat_tests" / "scenarios"
 def test_all_outcomes_are_gathered(split: list[str], tmp_path: Path) -> None:
     """Two modules' outcomes come from two processes, and stand in the order of the sources."""
     # What kcat cannot do starts no broker.
-    chosen = ["--client", "kcat", "-k", "old_records_go or too_many_records_go or unknown_group or configs_are_told"]
+    named = "old_records_go or too_many_records_go or unknown_group or configs_are_described"
+    chosen = ["--client", "kcat", "-k", named]
     modules = [str(SCENARIOS / f"test_{name}.py") for name in ("housekeeping", "administration")]
     words = ["-q", "-p", "no:cacheprovider", "--outcomes", str(tmp_path / "run.json"), *chosen, *split, *modules]
     done = subprocess.run(
@@ -28,8 +29,8 @@ def test_all_outcomes_are_gathered(split: list[str], tmp_path: Path) -> None:
     found = [(outcome.scenario, outcome.result) for outcome in Run.load(tmp_path / "run.json").outcomes]
     assert found == [
         ("an unknown group is not deleted", "gap"),
-        ("a topics configs are told", "gap"),
-        ("a brokers configs are told", "gap"),
+        ("a topics configs are described", "gap"),
+        ("a brokers configs are described", "gap"),
         ("old records go", "gap"),
         ("too many records go", "gap"),
     ]

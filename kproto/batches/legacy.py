@@ -8,10 +8,10 @@ A message set is a row of entries, each with an offset and a size of its own in 
     magic    int8       0, or 1 with a timestamp
     ...
 
-The magic byte stands at position 16 of an entry, where a record batch v2 has its own: that is what tells the three
-apart. Kafka 4 neither writes nor accepts magic 0 and 1 (KIP-724): Produce answers INVALID_RECORD, and the request
-versions that could carry nothing else are gone. Logs written by a broker before 4.0 may still hold them; whoever
-reads one finds out here.
+The magic byte stands at position 16 of an entry, where a record batch v2 has its own: it distinguishes the three.
+Kafka 4 neither writes nor accepts magic 0 and 1 (KIP-724): Produce answers INVALID_RECORD, and the request versions
+that could carry nothing else are gone. Logs written by a broker before 4.0 may still hold them; a reader of such a log
+finds out here.
 """
 
 from typing import Final

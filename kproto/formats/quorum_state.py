@@ -1,6 +1,6 @@
 """`quorum-state`: who leads the quorum of a log, and in which epoch, as Kafka's controllers note it for themselves.
 
-One line of JSON, in one of two versions, told by `data_version`. Version 0 belongs to quorums whose voters are named in
+One line of JSON, in one of two versions (`data_version`). Version 0 belongs to quorums whose voters are named in
 their configuration (`kraft.version` 0), version 1 to those that know them from their log (1, KIP-853):
 
     {"clusterId":"","leaderId":1,"leaderEpoch":2,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],
@@ -21,7 +21,7 @@ from kproto.errors import ProtocolError
 from kproto.ids import ZERO_UUID, Uuid, format_uuid, parse_uuid
 
 NAME: Final = "quorum-state"
-NOBODY: Final = -1
+NO_VOTE: Final = -1
 NEWEST_VERSION: Final = 1
 
 
@@ -31,7 +31,7 @@ class QuorumState(NamedTuple):
     version: int
     leader_id: int
     leader_epoch: int
-    voted_id: int = NOBODY
+    voted_id: int = NO_VOTE
     voted_directory_id: Uuid = ZERO_UUID
     voters: tuple[int, ...] = ()
     """Of version 0 only."""

@@ -53,6 +53,6 @@ def encode_record(key: Record, value: Record | None, version: int | None = None)
 def decode_record(key: Readable, value: Readable | None) -> tuple[Record, Record | None]:
     """The record behind two byte strings; no value means a tombstone. Raises ProtocolError.
 
-    A kind or version that nobody here knows is :class:`~kproto.errors.UnsupportedVersion`.
+    An unknown kind or version is :class:`~kproto.errors.UnsupportedVersion`.
     """
     return decode_coordinator_record(KINDS, key, value)

@@ -4,7 +4,7 @@ from kproto.schema.declare import Array, Bool, Int8, Int16, Int32, Request, Resp
 
 
 class ConsumerGroupDescribeRequest(Request, api=69, versions="0-1", flexible="0+"):
-    """Describe groups of the consumer protocol (KIP-848). v1 tells classic members from new ones (KIP-1099)."""
+    """Describe groups of the consumer protocol (KIP-848). v1 distinguishes classic members (KIP-1099)."""
 
     group_ids: Array[String] = field("0+")
     include_authorized_operations: Bool = field("0+")

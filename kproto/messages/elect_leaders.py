@@ -9,7 +9,7 @@ class TopicPartitions(Struct):
 
 
 class ElectLeadersRequest(Request, api=43, versions="0-2", flexible="2+"):
-    """Start elections of partition leaders. v1 tells preferred from unclean elections (KIP-460)."""
+    """Start elections of partition leaders. v1 distinguishes preferred and unclean elections (KIP-460)."""
 
     election_type: Int8 = field("1+")
     topic_partitions: Array[TopicPartitions] | None = field("0+")

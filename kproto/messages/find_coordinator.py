@@ -7,7 +7,7 @@ class FindCoordinatorRequest(Request, api=10, versions="0-6", flexible="3+"):
     """Find the broker that coordinates a group (key type 0), a transaction (1) or a share partition (2, v6,
     KIP-932).
 
-    v4 asks for many keys at once (KIP-699), v5 tells clients that they may abort (KIP-890).
+    v4 asks for many keys at once (KIP-699), v5 hints that clients may abort (KIP-890).
     """
 
     key: String = field("0-3")

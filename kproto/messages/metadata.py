@@ -11,8 +11,8 @@ class MetadataRequestTopic(Struct):
 class MetadataRequest(Request, api=3, versions="0-13", flexible="9+"):
     """Describe brokers and topics: where partitions live and who leads them.
 
-    v1 tells null (all topics) from empty (none), v4 may forbid auto-creation, v7 adds leader epochs, v8 authorized
-    operations (KIP-430), v10 topic ids, v12 asks by topic id alone (KIP-516).
+    v1 distinguishes null (all topics) and empty (none), v4 may forbid auto-creation, v7 adds leader epochs, v8
+    authorized operations (KIP-430), v10 topic ids, v12 asks by topic id alone (KIP-516).
     """
 
     topics: Array[MetadataRequestTopic] | None = field("0+", nullable="1+")

@@ -9,7 +9,7 @@ class SyncGroupRequestAssignment(Struct):
 
 
 class SyncGroupRequest(Request, api=14, versions="0-5", flexible="4+"):
-    """Receive one's assignment; the leader of the group brings everybody's.
+    """Receive one's assignment; the leader of the group brings those of all members.
 
     v3 knows static members (KIP-345), v5 names protocol type and name so that both sides can check them (KIP-559).
     """

@@ -211,7 +211,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """What ``field(...)`` was told, kept as it was written until somebody asks."""
+    """What ``field(...)`` was given, kept as it was written until it is needed."""
 
     versions: str
     nullable: str | None
@@ -310,7 +310,7 @@ class Message(Struct):
     max_version: ClassVar[int] = -1
     flexible_version: ClassVar[int] = NEVER
     latest_version_unstable: ClassVar[bool] = False
-    """The newest version is still being worked on; Kafka serves it only when told to."""
+    """The newest version is still being worked on; Kafka serves it only on request (`unstable.api.versions.enable`)."""
 
     def __init_subclass__(
         cls,

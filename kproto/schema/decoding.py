@@ -1,6 +1,6 @@
 """The generator of decoders, and the functions that generated decoders call when they leave the fast path.
 
-Why the generated code looks the way it does is told in :mod:`kproto.schema.compile`.
+Why the generated code looks the way it does: :mod:`kproto.schema.compile`.
 """
 
 from struct import Struct as Layout

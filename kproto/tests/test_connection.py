@@ -82,7 +82,7 @@ def test_what_is_not_served_ends_the_connection(head: str) -> None:
         server.next_request()
 
 
-def test_a_client_of_the_future_is_told_what_we_speak() -> None:
+def test_a_client_of_the_future_learns_what_we_speak() -> None:
     """KIP-511: an unknown version of ApiVersions comes out without a message and is answered in version 0."""
     server, client = ServerConnection(SERVED), ClientConnection()
     feed(server, framed(bytes.fromhex("0012006300000000ffff") + b"whatever it brings"))
@@ -105,7 +105,7 @@ def test_records_are_not_copied_on_the_way_in() -> None:
     assert isinstance(records, memoryview) and not records.readonly and len(records) == 1000
 
 
-def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:
+def test_a_reply_without_a_request_ends_the_connection() -> None:
     """The client's end pairs replies with requests, and believes nothing else."""
     client = ClientConnection()
     feed(client, framed(b"\0\0\0\x07\0\0"))

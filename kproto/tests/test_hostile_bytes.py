@@ -24,7 +24,7 @@ BYTES_PER_ELEMENT = 576
 
 
 def peak_of(cls: type[Message], version: int, body: bytes, budget: int = DEFAULT_ELEMENT_BUDGET) -> int:
-    """The most memory that decoding held at any moment, in bytes; the outcome is nobody's business here."""
+    """The most memory that decoding held at any moment, in bytes; its outcome does not matter here."""
     tracemalloc.start()
     try:
         decode(cls, version, body, budget=budget)
@@ -38,7 +38,7 @@ def peak_of(cls: type[Message], version: int, body: bytes, budget: int = DEFAULT
 
 @pytest.mark.parametrize("count", [1, 1000, 0x7FFF_FFFF])
 def test_a_count_without_elements_allocates_nothing(count: int) -> None:
-    """Two billion topics in five bytes are believed by nobody."""
+    """Two billion topics in five bytes are not believed."""
     bodies: list[tuple[type[Message], int, bytes]] = [
         (MetadataRequest, 1, count.to_bytes(4, "big")),
         (MetadataRequest, 9, uvarint(count + 1)),

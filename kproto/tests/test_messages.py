@@ -141,7 +141,7 @@ def test_the_releases_versions_are_declared() -> None:
 
 
 def test_an_unknown_key_has_a_name_but_no_request() -> None:
-    """Logs can speak of an API that nobody knows."""
+    """Logs can speak of an unknown API."""
     assert api_name(4711) == "Unknown(4711)"
     with pytest.raises(KeyError):
         request_type(4711)

@@ -1,4 +1,4 @@
-"""An array that many messages share is encoded once, and no byte tells."""
+"""An array that many messages share is encoded once, and the bytes are the same."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The command and `ottla.Broker` in a project whose own packages are called `broker`, `storage`, `tools` and `kproto`.
 
-Those are names that people give to their packages, and whoever stands in such a project, or has it on PYTHONPATH, must
-get the broker all the same, and their own packages unharmed. The decoys here end the process that imports them.
+Those are names that people give to their packages. A user in such a project's folder, or with it on PYTHONPATH, must
+get the broker all the same, and find the packages unharmed. The decoys here end the process that imports them.
 """
 
 from __future__ import annotations

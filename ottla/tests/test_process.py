@@ -35,7 +35,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process is there, dead ones that nobody has waited for yet excepted."""
+    """Whether the process is there; a dead one that was not waited for yet is not."""
     return psutil.pid_exists(pid) and bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 

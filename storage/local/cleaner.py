@@ -2,7 +2,7 @@
 
 `storage/compaction.py` says which logs are due and which records survive; `rewriting.py` makes new segments, in a
 process of its own (`storage/seams/apart.py`); `swapping.py` puts them in place of the old ones. This module decides
-when, keeps everybody else out of the way meanwhile, and tells the open log.
+when, keeps all others out of the way meanwhile, and informs the open log.
 
 **A round**: every compacted log is looked at; those that are due are cleaned, the dirtiest first; then again, until
 none is due; then the cleaner rests for `log.cleaner.backoff.ms`. A log that was not due is not looked at again before
@@ -162,7 +162,7 @@ class Cleaner:
     async def _prepared(self, cleanings: list[tuple[LocalLog, Verdict]]) -> list[tuple[LocalLog, Verdict]]:
         """Sync what is going to be cleaned, and have the recovery points on disk say so. Returns those that are ready.
 
-        Where a cleaned segment ends cannot be told from lost bytes by its batches. Below the recovery point nothing is
+        Its batches do not distinguish the end of a cleaned segment from lost bytes. Below the recovery point nothing is
         taken for lost, so that has to be on the disk first (L19).
         """
         ready = []

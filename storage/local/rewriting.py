@@ -1,9 +1,9 @@
 """Rewriting segments of a compacted log: the part of a cleaning that takes time. Synchronous, and alone with itself.
 
-A `Rewriter` is made from a `Job`, which is plain data, and a disk. It touches nothing but the closed segments it is
-told of, which never change, and files that end in `.cleaned`; so it can do its work in a thread or in another process
-while the log is written and read. Which records survive is told by `storage/compaction.py`; what this adds is reading,
-writing and indexes.
+A `Rewriter` is made from a `Job`, which is plain data, and a disk. It touches nothing but the closed segments that the
+job names, which never change, and files that end in `.cleaned`; so it can do its work in a thread or in another process
+while the log is written and read. Which records survive is decided by `storage/compaction.py`; what this adds is
+reading, writing and indexes.
 
 One segment comes out of each group of neighbours. It is written beside them, synced with its indexes, and left for its
 owner to put in place (`swapping.py`). Where all batches of a single segment survive, nothing is written at all.

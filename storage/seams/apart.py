@@ -47,7 +47,7 @@ _START: Final = (
 
 
 class ProcessDied(Exception):
-    """The other process ended before it answered: somebody killed it, or it ran out of memory."""
+    """The other process ended before it answered: it was killed, or it ran out of memory."""
 
 
 class State(Protocol[There]):

@@ -54,7 +54,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that moves only when told to; wall and monotonic time move together unless `jump` tears them apart."""
+    """A clock that only `advance` and `jump` move; `jump` alone tears wall and monotonic time apart."""
 
     def __init__(self, wall: int = 1_700_000_000_000, monotonic: int = 0) -> None:
         self._wall = wall

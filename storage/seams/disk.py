@@ -9,11 +9,11 @@ Three rules decide the shape.
 survives only after `Disk.sync_directory` of the directory that holds it. Nothing is durable by accident, and a test
 disk can forget whatever was not asked for.
 
-*A descriptor lives as long as somebody holds its `File`.* A fetch reply under way keeps its file open although the log
-has rolled, closed or been deleted meanwhile; when the last holder lets go, the descriptor is closed. Nobody counts.
+*A descriptor lives as long as its `File` is held.* A fetch reply under way keeps its file open although the log
+has rolled, closed or been deleted meanwhile; when the last holder lets go, the descriptor is closed, without a count.
 
 *Reading without waiting is a question of its own.* `File.read_now` returns bytes that are in memory already, else None,
-so that the event loop never waits for a platter. Linux answers it with `preadv(RWF_NOWAIT)`. Where nobody can answer
+so that the event loop never waits for a platter. Linux answers it with `preadv(RWF_NOWAIT)`. Where no system call can
 (`Disk.tells_residency` is False) it returns None and the caller takes a thread.
 
 Not every platform has every call. `Features` names the differences once; `SystemDisk` asks the platform what it has,
@@ -46,7 +46,7 @@ PASSING_ERRORS: Final = frozenset(
 
 
 class InUse(Exception):
-    """Somebody else holds the lock: another process, or another holder in this one."""
+    """The lock is held already: by another process, or by another holder in this one."""
 
 
 class Space(NamedTuple):
@@ -76,7 +76,7 @@ class File(Protocol):
         ...
 
     def read_now(self, position: int, length: int) -> bytes | None:
-        """As `read`, if that takes no waiting; None where it would, or where nobody can tell."""
+        """As `read`, if that takes no waiting; None where it would, or where that is unknown."""
         ...
 
     def write(self, position: int, data: ReadableBuffer) -> None:
@@ -91,7 +91,7 @@ class File(Protocol):
 
     def datasync(self) -> None:
         """Return when the bytes and the size of this file survive a power cut. An OSError here is final: what was
-        dirty may be gone from memory and disk alike, and asking again would be told a lie."""
+        dirty may be gone from memory and disk alike, and a second call would succeed wrongly."""
         ...
 
     def fileno(self) -> int | None:
@@ -189,7 +189,7 @@ class Features:
     vectored_io: bool
     """pwritev (Linux, BSD, macOS 11). Without: one write per buffer."""
     read_without_waiting: bool
-    """preadv with RWF_NOWAIT (Linux). Without: nobody can tell what is in memory."""
+    """preadv with RWF_NOWAIT (Linux). Without it, what is in memory is unknown."""
     datasync: bool
     """fdatasync. Without: fsync (or macOS' F_FULLFSYNC, the only call there that reaches the platter)."""
     directory_sync: bool

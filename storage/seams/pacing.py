@@ -3,8 +3,8 @@
     pace = Pace(50e6)
     ... pace.spend(len(data)) after each piece of work
 
-`spend` returns when so many bytes are due at the rate given. What was not used is not saved up: after a pause nobody
-gets a burst. In the event loop nobody may wait like this; there the rate has to be infinite.
+`spend` returns when so many bytes are due at the rate given. What was not used is not saved up: a pause is followed by
+no burst. The event loop must not wait like this; there the rate has to be infinite.
 """
 
 from __future__ import annotations

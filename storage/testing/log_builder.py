@@ -98,7 +98,7 @@ class ScriptedProducer:
         return as_batch(self._sent[-1 - back])
 
     def bump(self) -> ScriptedProducer:
-        """The next epoch, which starts its sequences anew."""
+        """The next epoch, whose sequences start at 0."""
         self.epoch += 1
         self.sequence = 0
         return self

@@ -415,7 +415,7 @@ def _belongs(batch: Placed, transaction: Transaction) -> bool:
     )
 
 
-# -- producers, told by what they have written -------------------------------------------------------------------------
+# -- producers, derived from what they have written --------------------------------------------------------------------
 
 
 def known_producers(history: Iterable[Placed]) -> list[int]:
@@ -424,7 +424,7 @@ def known_producers(history: Iterable[Placed]) -> list[int]:
 
 
 def _counts(batch: Placed) -> bool:
-    """A control batch that has lost its record tells nothing."""
+    """A control batch that has lost its record does not count."""
     return batch.producer_id >= 0 and (batch.marker is not None or not batch.header.is_control)
 
 

@@ -46,7 +46,7 @@ ROUND_SECONDS = 61
 """Long enough for a round of upkeep."""
 
 COUNTED: Counter[str] = Counter()
-"""Steps by their names, lives, questions: for whoever wants to know how much was tried."""
+"""Steps by their names, lives, questions: how much was tried."""
 
 KEYS = st.sampled_from([b"a", b"b", b"c", b"d", None])
 RECORDS = st.lists(
@@ -355,8 +355,8 @@ class LogMachine(RuleBasedStateMachine):
         assert log.last_stable_offset == model.stable, f"stable is {log.last_stable_offset} instead of {model.stable}"
         assert log.leader_epoch == 0
         assert log.end_of_epoch(0) == EpochEnd(0, end)
-        told = log.statistics()
-        assert (told.log_start_offset, told.log_end_offset, told.last_stable_offset) == (start, end, model.stable)
+        shown = log.statistics()
+        assert (shown.log_start_offset, shown.log_end_offset, shown.last_stable_offset) == (start, end, model.stable)
         await self._look_at_content(log)
         await self._look_at_offsets(log)
         await self._look_at_times(log)
@@ -572,9 +572,9 @@ class LocalMachine(LogMachine):
         if not paths:
             return
         if suffix == ".snapshot" and not self.model.complete:
-            return  # of producers whose batches are gone nothing else tells
+            return  # nothing else knows of producers whose batches are gone
         if suffix == ".txnindex" and (how == "remove" or not self.model.complete):
-            return  # one that is not there cannot be told from one that never was
+            return  # one that is gone looks like one that never was
         path = paths[which % len(paths)]
         data = self.disk.read_file(path) or b""
         chance = random.Random(number)

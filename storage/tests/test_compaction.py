@@ -79,7 +79,7 @@ def test_young_records_are_left_alone() -> None:
     assert judged([100, 50], newest={0: 300}, min_compaction_lag_ms=300).due
 
 
-def test_no_record_waits_for_ever() -> None:
+def test_no_record_waits_forever() -> None:
     """After `max.compaction.lag.ms` a log is due whatever the share, and it is known when that will be."""
     assert judged([1000, 10, 50], 10, oldest={1: 200}, max_compaction_lag_ms=199).due
     assert judged([1000, 10, 50], 10, oldest={1: 200}, max_compaction_lag_ms=200) == Verdict(
@@ -345,7 +345,7 @@ def test_the_marker_of_a_producer_known_by_it_alone_keeps_its_header() -> None:
 
 
 def test_an_abort_that_no_list_knows_of_keeps_its_marker() -> None:
-    """Without it, records that pass for committed here would be committed for everybody."""
+    """Without it, records that pass for committed here would be committed for all readers."""
     log, _ = aborted_log()
     left = compacted(log, aborted=[])
     assert read_header(left[-3]).is_control
@@ -354,7 +354,7 @@ def test_an_abort_that_no_list_knows_of_keeps_its_marker() -> None:
 
 
 def test_other_control_records_stay() -> None:
-    """What they are for, nobody here knows."""
+    """What they are for is not known here."""
     control = as_batch(build_control_batch(ControlRecordType.LEADER_CHANGE, b"\0\0", timestamp=EPOCH_MS))
     log = in_log([control, keyed((b"a", b"1"))])
     assert compacted(log, now=EPOCH_MS + (1 << 40)) == log

@@ -53,7 +53,7 @@ class Life:
         self.aborted: list[CompletedTransaction] = []
         self.dead: set[int] = set()  # offsets that a cleaning may not leave
         self.tombstones_known: dict[int, int] = {}  # offset -> when it may go
-        self.doomed: set[int] = set()  # of open transactions that are going to be aborted: nobody knows yet
+        self.doomed: set[int] = set()  # of open transactions that are going to be aborted: the log does not know yet
 
     def append(self, made: list[bytes], pairs: list[tuple[bytes | None, bytes | None]]) -> None:
         self.batches += made

@@ -67,7 +67,7 @@ class Log:
         return caught.value.code
 
 
-def test_batches_of_nobody_are_not_remembered() -> None:
+def test_batches_without_a_producer_are_not_remembered() -> None:
     """A producer without an id is neither checked nor counted."""
     log, plain = Log(), batch(b"x").header
     for _ in range(3):
@@ -255,7 +255,7 @@ def test_a_marker_in_the_same_append() -> None:
 
 
 def test_the_end_of_a_transaction() -> None:
-    """A marker tells which offsets it ends, and where stable data ended right after it."""
+    """A marker shows which offsets it ends, and where stable data ended right after it."""
     log = Log()
     log.append(header(1, transactional=True))
     log.append(header(2, transactional=True))

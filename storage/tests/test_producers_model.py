@@ -1,4 +1,4 @@
-"""`storage/producers.py` against a model that keeps the whole log and works everything out from it anew.
+"""`storage/producers.py` against a model that keeps the whole log and derives everything from it each time.
 
 The model has no state but a list of what was appended and when. Each verdict is derived from that list by the rules as
 one would say them to a person, so a mistake in how the real thing keeps its few numbers shows as a difference.

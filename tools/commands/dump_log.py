@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
                     if lines.is_wrong(line):
                         status = max(status, 1)
                     print(json.dumps(line, ensure_ascii=False) if options.json else text.rendered(line))
-        except BrokenPipeError:  # whoever read has seen enough
+        except BrokenPipeError:  # the reader has seen enough
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (the interpreter flushes it at its end)
             return status
         except (OSError, ValueError) as error:

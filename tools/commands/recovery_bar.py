@@ -1,4 +1,4 @@
-"""A bar on the terminal while logs are recovered: for whoever started a broker by hand and waits for it.
+"""A bar on the terminal while logs are recovered: for a person who started a broker by hand and waits for it.
 
     recovering logs [##########..............]  412/1000 logs, 4.1 GB, 1250 MB/s, 5 s left
 

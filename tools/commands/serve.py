@@ -1,4 +1,4 @@
-"""`ottla serve`: run a broker in this process until it is told to stop.
+"""`ottla serve`: run a broker in this process until it is stopped.
 
 What other programs can rely on:
 
@@ -126,7 +126,7 @@ class Announcement:
             raise FileNotFoundError(f"the folder of the ready file {ready_file} does not exist")
 
     def make(self, host: str, port: int) -> None:
-        """Tell everybody who waits that the broker answers at `host` and `port`."""
+        """Announce to all who wait that the broker answers at `host` and `port`."""
         line = f"ready [{host}]:{port}\n" if ":" in host else f"ready {host}:{port}\n"
         if self._file is not None:
             # Written beside its place and moved there, so that a reader finds the whole line or no file.

@@ -23,7 +23,7 @@ OFFSETS: Final = {
     checkpoints.RECOVERY_POINTS: "every log will be read through from its beginning",
     checkpoints.LOG_STARTS: "without it, deleted records would come back, so the broker does not start",
     checkpoints.HIGH_WATERMARKS: "Kafka takes every high watermark for 0 and moves it up again",
-    checkpoints.CLEANER_OFFSETS: "compaction begins anew",
+    checkpoints.CLEANER_OFFSETS: "compaction starts over",
 }
 
 
@@ -51,7 +51,7 @@ class DirectoryCheck:
                 yield from self._top(entry)
         if not (self.directory / checkpoints.META_PROPERTIES).exists():
             path = self.directory / checkpoints.META_PROPERTIES
-            yield Finding(path, "it is missing: nobody can tell whose directory this is, and no broker starts on it")
+            yield Finding(path, "it is missing: whose directory this is cannot be known, and no broker starts on it")
         yield from self._strangers(partitions)
         self._topics = read_topics(self.directory)
         ids: dict[str, tuple[Path, bytes]] = {}
@@ -88,7 +88,7 @@ class DirectoryCheck:
                 if line["type"] in ("hole", "unreadable") or line.get("crc_valid") is False:
                     yield Finding(path, f"it is damaged: {line.get('reason', 'the CRC of a batch is wrong')}")
         elif named is not None:
-            yield Finding(path, "its place is in a partition's directory; here nobody reads it")
+            yield Finding(path, "its place is in a partition's directory; here it is not read")
         elif not path.name.endswith(".tmp"):
             yield Finding(path, "nothing of a data directory is called so; it is left alone", note=True)
 
@@ -113,7 +113,7 @@ class DirectoryCheck:
             return
         if self._topics is not None:
             if name.topic not in self._topics.ids:
-                yield Finding(path, f"the cluster has no topic {name.topic}: nobody reads this", note=True)
+                yield Finding(path, f"the cluster has no topic {name.topic}: this is not read", note=True)
             return
         first, expected = ids.setdefault(name.topic, (path, check.topic_id))
         if check.topic_id != expected:
@@ -155,7 +155,7 @@ class DirectoryCheck:
         )
 
     def read_checkpoints(self) -> None:
-        """Know what `known` tells, without checking anything but one partition."""
+        """Read what `known` returns, without checking anything but one partition."""
         for name in OFFSETS:
             path = self.directory / name
             if path.exists():
@@ -180,7 +180,7 @@ _ON_THEIR_WAY: Final = {
 
 
 def lock_holder(directory: Path) -> int | None:
-    """The process that runs on a data directory, by the lock it holds; None if none does, or if nobody can tell.
+    """The process that runs on a data directory, by the lock it holds; None if none does, or if that is unknown.
 
     The lock is asked after and not taken: a broker that starts just now must find it free.
     """

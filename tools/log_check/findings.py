@@ -22,14 +22,14 @@ class Finding(NamedTuple):
 
 
 Findings: TypeAlias = Generator[Finding, None, Result]
-"""Findings one by one, and in the end a value for whoever asked."""
+"""Findings one by one, and in the end a value for the caller."""
 
 
 class Known(NamedTuple):
-    """What is said elsewhere about a log; None where nobody says anything."""
+    """What is said elsewhere about a log; None where nothing is said."""
 
     clean: bool = False
-    """The last stop was a clean one, and nobody has started since."""
+    """The last stop was a clean one, and no broker has started since."""
     running: bool = False
     """A broker is at work in the directory."""
     recovery_point: int | None = None

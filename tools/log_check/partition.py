@@ -14,7 +14,7 @@ from tools.log_check.findings import Finding, Findings, Known, plural
 from tools.log_check.quorum import quorum_findings
 from tools.log_check.segments import LogScan, SegmentFiles
 from tools.log_check.witnesses import (
-    ANEW,
+    REBUILT,
     EpochWitness,
     OffsetIndexWitness,
     Replay,
@@ -91,7 +91,7 @@ class PartitionCheck:
             left = "removed segment" if ".deleted" in named.state else "compaction that did not get to its end"
             yield Finding(path, f"it is left of a {left}; the next start, or time, removes it", note=True)
         else:
-            yield Finding(path, "its place is above the partitions' directories; here nobody reads it")
+            yield Finding(path, "its place is above the partitions' directories; here it is not read")
 
     def _orphans(self, files: dict[Kind, list[int]]) -> Iterator[Finding]:
         segments = files.get(Kind.SEGMENT, [])
@@ -114,7 +114,7 @@ class PartitionCheck:
         found = partition_metadata.decode(path.read_bytes())
         self.topic_id = found
         if found is None:
-            yield Finding(path, "it is unreadable; the next opening of the log writes it anew")
+            yield Finding(path, "it is unreadable; the next opening of the log writes it again")
         elif self._known.topic_id not in (None, found, ZERO_UUID):
             assert self._known.topic_id is not None
             topic = self._name.topic if self._name is not None else ""
@@ -160,11 +160,11 @@ class PartitionCheck:
         path = self.directory / leader_epochs.NAME
         if leader_epochs.NAME not in names:
             if has_segments:
-                yield Finding(path, f"there is none; {ANEW}", note=True)
+                yield Finding(path, f"there is none; {REBUILT}", note=True)
             return None
         epochs = leader_epochs.decode(path.read_bytes())
         if epochs is None:
-            yield Finding(path, f"it is unreadable: no whole file of this kind, or its epochs do not grow; {ANEW}")
+            yield Finding(path, f"it is unreadable: no whole file of this kind, or its epochs do not grow; {REBUILT}")
             return None
         # At work, a broker may have moved the start on since that was read.
         return EpochWitness(path, epochs, None if self._known.running else self._known.log_start)
@@ -183,7 +183,7 @@ class PartitionCheck:
             if index.name in names:
                 witnesses.append(kind(index, index.read_bytes(), base))
             elif size and not (newest and not self._known.clean):
-                yield Finding(index, f"it is missing; {ANEW}", note=not self._known.clean)
+                yield Finding(index, f"it is missing; {REBUILT}", note=not self._known.clean)
         aborted = self.directory / file_name(base, ".txnindex")
         data = aborted.read_bytes() if aborted.name in names else None
         return SegmentFiles(path, base, size, witnesses, TransactionIndexWitness(aborted, data, base))

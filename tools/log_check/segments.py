@@ -80,13 +80,13 @@ class LogScan:
         self.end = self._segments[0].base_offset if self._segments else 0
         for number, segment in enumerate(self._segments):
             yield from self._between(segment, first=number == 0)
-            told = 0
+            found = 0
             for finding in self._segment(segment):
-                told += finding.path == segment.path
-                if finding.path != segment.path or told <= MOST_PER_SEGMENT:
+                found += finding.path == segment.path
+                if finding.path != segment.path or found <= MOST_PER_SEGMENT:
                     yield finding
-            if told > MOST_PER_SEGMENT:
-                yield Finding(segment.path, f"there is more of that, {told - MOST_PER_SEGMENT} times")
+            if found > MOST_PER_SEGMENT:
+                yield Finding(segment.path, f"there is more of that, {found - MOST_PER_SEGMENT} times")
             last = number == len(self._segments) - 1
             if self._blind or self._doubt is not None or (last and self._known.running):
                 continue

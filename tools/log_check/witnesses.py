@@ -1,9 +1,9 @@
 """Files that claim something about a log's batches, each held against the batches as they go by.
 
-A witness is told of every batch of its segment, in order, and at the end where the log stands. It says the first thing
-that is not so and is silent afterwards: one garbled index is one finding, not a thousand. What it says about an index
-or a snapshot is never about records: these files are made anew from the batches (FORMAT.md, L6), and the sentences say
-so.
+A witness sees every batch of its segment, in order, and at the end where the log stands. It reports the first thing
+that is not so and is silent afterwards: one garbled index is one finding, not a thousand. What it reports about an
+index or a snapshot is never about records: these files are rebuilt from the batches (FORMAT.md, L6), and the sentences
+say so.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from storage.producers import CompletedTransaction, LogProducers, ProducerState
 from tools.log_check.findings import Finding
 from tools.log_files.lines import preallocated
 
-ANEW: Final = "it is made anew from the batches when the log is next used"
+REBUILT: Final = "it is rebuilt from the batches when the log is next used"
 
 
 class Ends(NamedTuple):
@@ -46,7 +46,7 @@ class Witness(Protocol):
 
 
 class OffsetIndexWitness:
-    """`.index`: each entry names a batch by its last offset and tells where it begins."""
+    """`.index`: each entry names a batch by its last offset, and where it begins."""
 
     def __init__(self, path: Path, data: bytes, base_offset: int) -> None:
         self._path = path
@@ -92,11 +92,11 @@ class OffsetIndexWitness:
             yield self._finding(ends.ahead_is_fine and indexed >= ends.position)
 
     def _finding(self, note: bool = False) -> Finding:
-        return Finding(self._path, f"{self._complaint}; {ANEW}", note)
+        return Finding(self._path, f"{self._complaint}; {REBUILT}", note)
 
 
 class TimeIndexWitness:
-    """`.timeindex`: each entry tells the largest timestamp so far, and the last offset of the first batch with it."""
+    """`.timeindex`: each entry has the largest timestamp so far, and the last offset of the first batch with it."""
 
     def __init__(self, path: Path, data: bytes, base_offset: int) -> None:
         self._path = path
@@ -146,7 +146,7 @@ class TimeIndexWitness:
             yield self._finding(ends.ahead_is_fine and self._base + relative >= ends.offset)
 
     def _finding(self, note: bool = False) -> Finding:
-        return Finding(self._path, f"{self._complaint}; {ANEW}", note)
+        return Finding(self._path, f"{self._complaint}; {REBUILT}", note)
 
 
 class TransactionIndexWitness:
@@ -199,7 +199,7 @@ class TransactionIndexWitness:
 
     def finish(self, ends: Ends) -> Iterator[Finding]:
         if self._complaint:
-            yield Finding(self._path, f"{self._complaint}; {ANEW}")
+            yield Finding(self._path, f"{self._complaint}; {REBUILT}")
         elif self._complaint is None and self._entries:
             offset = min(self._entries)
             yield Finding(
@@ -216,7 +216,7 @@ class SnapshotWitness:
         self._path = path
         self._offset = offset
         self._complaint: str | None = None
-        self._told = False
+        self._reported = False
         self.states = producer_snapshot.decode(data)
         self._wanted: dict[int, ProducerState] = {}
         if self.states is None:
@@ -228,7 +228,7 @@ class SnapshotWitness:
             if state.last_offset >= offset:
                 self._complaint = (
                     f"it names a batch of producer {state.producer_id} that ends with offset {state.last_offset}, "
-                    f"but a snapshot of this name tells of what lies before {offset}"
+                    f"but a snapshot of this name is of what lies before {offset}"
                 )
             elif state.last_offset >= 0:
                 self._wanted[state.last_offset] = state
@@ -238,7 +238,7 @@ class SnapshotWitness:
         if state is None or self._complaint is not None:
             return
         if header.producer_id < 0 and not header.record_count:
-            return  # compaction has left nothing of this segment but a place holder, which tells nothing of producers
+            return  # compaction has left nothing of this segment but a place holder, which names no producer
         says = (state.producer_id, state.producer_epoch, state.last_sequence)
         last_sequence = header.last_sequence
         # An epoch that ended without data leaves the batch of the one before, and a marker its own newer epoch.
@@ -249,11 +249,11 @@ class SnapshotWitness:
                 f"{header.producer_epoch}, up to sequence {last_sequence}"
             )
             yield Finding(self._path, self._complaint)
-            self._told = True
+            self._reported = True
 
     def finish(self, ends: Ends) -> Iterator[Finding]:
         if self._complaint is not None:
-            if not self._told:
+            if not self._reported:
                 yield Finding(self._path, self._complaint)
         elif self._offset > ends.offset:
             yield Finding(
@@ -286,7 +286,7 @@ class EpochWitness:
                 f"it has {known} for offset {header.base_offset}, the batch there is of epoch "
                 f"{header.partition_leader_epoch}"
             )
-            yield Finding(self._path, f"{self._complaint}; remove it, and {ANEW}")
+            yield Finding(self._path, f"{self._complaint}; remove it, and {REBUILT}")
 
     def finish(self, ends: Ends) -> Iterator[Finding]:
         if self._entries and self._complaint is None and self._entries[-1].start_offset > ends.offset:

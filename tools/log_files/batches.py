@@ -1,6 +1,6 @@
 """Walking through the batches of a file, sound or not.
 
-A file of batches has nothing between them, so each tells where the next one begins. Where there is no batch, the walk
+A file of batches has nothing between them, so each shows where the next one begins. Where there is no batch, the walk
 says so once and goes on with the next place where one checks out: what lies behind damage is found too.
 """
 

@@ -88,7 +88,7 @@ def _wholeness(path: Path) -> Iterator[Line]:
 
 
 def is_wrong(line: Line) -> bool:
-    """Whether a line tells that something is not as it should be."""
+    """Whether a line reports that something is not as it should be."""
     return line["type"] in ("hole", "unreadable", "wrong") or line.get("crc_valid") is False or "unreadable" in line
 
 

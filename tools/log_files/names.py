@@ -1,4 +1,4 @@
-"""What a file of a data directory is, told by its name.
+"""What a file of a data directory is, by its name.
 
 ======================================  ==========================================  =================================
 name                                    kind                                        decoded by
@@ -42,7 +42,7 @@ _DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249}?)-(\d{1,10})(?:\.[0-9a-f]{32}-(
 
 
 class Kind(Enum):
-    """Kinds of files; the value is what a reader is told."""
+    """Kinds of files; the value is what a reader sees."""
 
     SEGMENT = "segment"
     METADATA_SNAPSHOT = "metadata snapshot"

@@ -149,7 +149,7 @@ def test_bytes_that_are_no_request_close_the_connection(broker: ottla.Broker, da
     assert closes(broker, data)
 
 
-def test_any_garbage_closes_or_waits_and_harms_nobody(broker: ottla.Broker) -> None:
+def test_any_garbage_closes_or_waits_and_does_no_harm(broker: ottla.Broker) -> None:
     """Three hundred connections of random bytes; the fixture then asks for service."""
     dice = random.Random(7)
     for _ in range(300):
@@ -217,7 +217,7 @@ def test_a_bad_batch_is_refused_with_its_code(broker: ottla.Broker, records: Any
 
 
 def test_a_bad_batch_with_acks_0_closes_the_connection(broker: ottla.Broker) -> None:
-    """The producer reads no replies: closing is how Kafka tells it."""
+    """The producer reads no replies: closing is how Kafka reports it."""
     with WireClient(broker.port) as client:
         client.socket.sendall(client.encode(produce(changed(16, b"\3"), acks=0), 9, expect_reply=False))
         assert client.socket.recv(1) == b""
@@ -240,7 +240,7 @@ def test_unknown_topics_partitions_and_acks(broker: ottla.Broker) -> None:
             reply = client.call(produce(good_batch(), **fields), 9)
             return ErrorCode(reply.responses[0].partition_responses[0].error_code)
 
-        assert error(topic="nobody") is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        assert error(topic="unknown") is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert error(partition=7) is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert error(partition=-1) is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert error(acks=2) is ErrorCode.INVALID_REQUIRED_ACKS
@@ -270,7 +270,7 @@ def test_fetches_that_make_no_sense(broker: ottla.Broker) -> None:
         def code(**fields: Any) -> ErrorCode:
             return ErrorCode(fetch(**fields).responses[0].partitions[0].error_code)
 
-        assert code(topic="nobody") is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        assert code(topic="unknown") is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert code(partition=9) is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert code(offset=1 << 60) is ErrorCode.OFFSET_OUT_OF_RANGE
         assert code(offset=-5) is ErrorCode.OFFSET_OUT_OF_RANGE
@@ -282,14 +282,14 @@ def test_fetches_that_make_no_sense(broker: ottla.Broker) -> None:
 def test_unknown_groups_and_members(broker: ottla.Broker) -> None:
     """A heartbeat or a commit from nowhere changes nothing."""
     with WireClient(broker.port) as client:
-        beat = HeartbeatRequest(group_id="nobody", generation_id=3, member_id="ghost")
+        beat = HeartbeatRequest(group_id="unknown", generation_id=3, member_id="ghost")
         assert ErrorCode(client.call(beat, 4).error_code) in (
             ErrorCode.UNKNOWN_MEMBER_ID,
             ErrorCode.NOT_COORDINATOR,
         )
         part = OffsetCommitRequestPartition(partition_index=0, committed_offset=1)
         commit = OffsetCommitRequest(
-            group_id="nobody",
+            group_id="unknown",
             generation_id_or_member_epoch=3,
             member_id="ghost",
             topics=[OffsetCommitRequestTopic(name=TOPIC, partitions=[part])],

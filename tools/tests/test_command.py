@@ -104,7 +104,7 @@ def test_the_ready_file_is_true_while_it_exists(calls: dict[str, object], tmp_pa
 def test_a_ready_file_in_no_folder_stops_the_start(
     calls: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is found before the broker runs, and told in a sentence."""
+    """It is found before the broker runs, and reported in a sentence."""
     assert main(["serve", "--ready-file", str(tmp_path / "missing" / "ready")]) == 2
     assert "does not exist" in capsys.readouterr().err
     assert "config" not in calls

@@ -18,8 +18,8 @@ DRAWERS = {"util", "utils", "utility", "utilities", "helper", "helpers", "manage
 PATH_DRAWERS = {*DRAWERS, "common"}
 LONGEST_FILE = 700
 
-# Folders of a machine, and hosts of registries: neither means anything to whoever reads this elsewhere. Kafka's own
-# defaults under the temporary folder are facts about Kafka.
+# Folders of a machine, and hosts of registries: neither means anything to a reader elsewhere. Kafka's own defaults
+# under the temporary folder are facts about Kafka.
 ELSEWHERE = re.compile(
     r"(?<![\w.])/(?:(?:work|root|farm|Users/\w+|home/\w+)/|tmp/(?!kafka-|kraft-))|"
     r"\b(?:pypi\.org|pythonhosted\.org|registry\.npmjs|crates\.io|repo1?\.maven)\b"

@@ -8,7 +8,7 @@ _ADMIN = "AIOKafkaAdminClient has no such call"
 CANNOT = {
     "null_headers": "its record builder takes headers of (str, bytes) only",
     "null_key_and_value": "AIOKafkaProducer.send wants a key or a value",
-    "commit_metadata": "AIOKafkaConsumer.committed tells the offset only",
+    "commit_metadata": "AIOKafkaConsumer.committed returns the offset only",
     "cooperative": "it has no cooperative assignor",
     "no_auto_creation": "it has no such setting",
     "default_partitions": "NewTopic wants a number of partitions",

@@ -77,7 +77,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        # A client that fails to connect logs and also tells the loop; the scenario hears it from the call itself.
+        # A client that fails to connect logs and also calls the loop's handler; the scenario's own call reports it too.
         self._loop.set_exception_handler(lambda loop, context: None)
         self._thread = threading.Thread(target=self._loop.run_forever, name="aiokafka", daemon=True)
         self._thread.start()
@@ -187,7 +187,7 @@ class AiokafkaProducer(Producer):
 
 
 def settle(done: asyncio.Future[Any], outcome: concurrent.futures.Future[Any]) -> None:
-    """Hand a finished future of the loop on to whoever waits outside."""
+    """Hand a finished future of the loop on to the thread that waits outside."""
     if done.cancelled():
         outcome.set_exception(Failed("cancelled"))
     elif error := done.exception():
@@ -241,8 +241,8 @@ class AiokafkaConsumer(Consumer):
 
     def poll(self, within: float) -> list[Received]:
         async def poll_bounded() -> Any:
-            # While its group rebalances `getmany` waits for the end of that, however long it was told to wait. It must
-            # not be cancelled: it would count as polling forever. So the next poll goes on with it.
+            # While its group rebalances `getmany` waits for the end of that, whatever its time-out. It must not be
+            # cancelled: it would count as polling forever. So the next poll goes on with it.
             if self._polling is None:
                 self._polling = asyncio.ensure_future(self._client.getmany(timeout_ms=int(within * 1000)))
             done, _ = await asyncio.wait({self._polling}, timeout=within + 0.2)

@@ -71,7 +71,7 @@ def here(partition: Theirs) -> TopicPartition:
 
 
 class ConfluentProducer(Producer):
-    """Producer; a callback for each record tells what became of it."""
+    """Producer; a callback for each record reports its outcome."""
 
     def __init__(self, bootstrap: str, settings: ProducerSettings) -> None:
         self._client = confluent_kafka.Producer(

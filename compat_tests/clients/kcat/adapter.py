@@ -1,6 +1,6 @@
 """kcat as a scenario's client.
 
-Records go to its standard input between delimiters that nobody would use, in one process for each run of records that
+Records go to its standard input between delimiters that no record contains, in one process for each run of records that
 agree in partition, headers and kind; `-vv` makes it say where they were stored. Consumers print each record with the
 lengths of its parts in front, so that any bytes come through.
 """
@@ -144,7 +144,7 @@ class KcatProducer(Producer):
 
 
 def likeness(record: Record) -> object:
-    """What one process is told for all of its records: the form of its input, the partition, the headers."""
+    """What one process is given for all of its records: the form of its input, the partition, the headers."""
     return record.key is None, record.value is None, record.partition, record.headers
 
 

@@ -45,7 +45,7 @@ def test_a_tombstone_has_a_key_and_no_value() -> None:
     assert consumer_offsets.decode_record(key, None) == (GroupMetadataKey(group="g"), None)
 
 
-def test_a_value_is_written_in_the_newest_version_unless_told_otherwise() -> None:
+def test_a_value_is_written_in_the_newest_version_by_default() -> None:
     """The first two bytes say which."""
     key = TransactionLogKey(transactional_id="x")
     _, newest = transaction_state.encode_record(key, TransactionLogValue(producer_id=7))
@@ -77,7 +77,7 @@ def test_every_kind_of_coordinator_record_comes_back(seed: int) -> None:
                 assert topic.decode_record(*encoded) == (key, value)
 
 
-def test_unknown_kinds_and_versions_are_told_apart_from_garbage() -> None:
+def test_unknown_kinds_and_versions_are_distinguished_from_garbage() -> None:
     """A loader may pass over the record of a newer broker; it must not pass over a damaged one."""
     key, value = consumer_offsets.encode_record(GroupMetadataKey(group="g"), GroupMetadataValue(), version=3)
     assert value is not None
@@ -116,7 +116,7 @@ def test_every_kind_of_metadata_record_comes_back(seed: int) -> None:
             assert cluster_metadata.decode_record(cluster_metadata.encode_record(record, version)) == record
 
 
-def test_metadata_frames_that_nobody_knows() -> None:
+def test_unknown_metadata_frames() -> None:
     """A frame, a kind, a version from the future; bytes too few and too many."""
     for newer in ("02 02 00 02 74", "01 63 00", "01 02 63", "01 80 80 80 80 08 00"):
         with pytest.raises(UnsupportedVersion):

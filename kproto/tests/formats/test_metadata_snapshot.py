@@ -68,7 +68,7 @@ def test_any_missing_end_is_noticed() -> None:
 
 
 def test_any_flipped_byte_is_noticed() -> None:
-    """The leader epochs of the batches apart, which no checksum covers and nobody reads."""
+    """Except in the leader epochs of the batches, which no checksum covers and no code reads."""
     data = snapshot(b"value")
     free = set()
     position = 0

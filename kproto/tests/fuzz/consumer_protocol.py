@@ -29,7 +29,7 @@ from kproto.tests.fuzz.bounds import measured
 
 
 def fuzz_consumer_protocol(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) < 3:
         return
     if data[0] & 1:

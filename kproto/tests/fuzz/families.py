@@ -7,7 +7,7 @@ starting from. Beside the modules lie
     corpus/frames.corpus         inputs that, together with the seeds, reach every branch that fuzzing has reached
     regressions/frames/<name>    one input that was a finding once, named after it; never minimised away
 
-A corpus is one file because its inputs are small, many and of interest to nobody one by one: each is a big-endian
+A corpus is one file because its inputs are small, many and of no interest one by one: each is a big-endian
 uint32 length and so many bytes, the short ones first. `trials fuzz` reads and writes both; the default suite only
 reads.
 """

@@ -21,7 +21,7 @@ DETACHING, COARSE = 1, 2
 
 
 def fuzz_frames(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) < 2:
         return
     flags, count = data[0], data[1]

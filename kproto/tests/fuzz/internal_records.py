@@ -50,7 +50,7 @@ BARE: Final[list[type[Message]]] = [
 
 
 def fuzz_internal_records(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) < 3:
         return
     kind, rest = data[0] % 6, data[1:]

@@ -33,7 +33,7 @@ SERVED = {key: (request_type(key).min_version, request_type(key).max_version) fo
 
 
 def fuzz_requests(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     received = None
     refused = False
     try:

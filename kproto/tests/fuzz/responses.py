@@ -23,7 +23,7 @@ from kproto.tests.fuzz.requests import SERVED, accepted_by_dump, check_round_tri
 
 
 def fuzz_responses(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) < 4:
         return
     key, version = int.from_bytes(data[:2], "big"), int.from_bytes(data[2:4], "big")

@@ -120,7 +120,7 @@ def test_tagged_fields() -> None:
 
 
 def test_a_value_of_default_is_not_sent_as_a_tagged_field() -> None:
-    """Not even if somebody set it."""
+    """Not even if it was set explicitly."""
     leader = LeaderIdAndEpoch(leader_id=-1, leader_epoch=-1)
     partition = PartitionProduceResponse(current_leader=leader)
     given = ProduceResponse(responses=[TopicProduceResponse(partition_responses=[partition])])
@@ -324,7 +324,7 @@ def test_null_is_refused_where_the_version_does_not_know_it() -> None:
 
 
 def test_an_undeclared_version_is_the_callers_mistake() -> None:
-    """ValueError on both sides: whoever takes a version from the wire checks it first."""
+    """ValueError on both sides: code that takes a version from the wire checks it first."""
     for version in (-1, 2, 14):
         with pytest.raises(ValueError, match="ProduceRequest has no version"):
             encode(produce(), version)

@@ -111,7 +111,7 @@ class BlobsConformance(Bench):
             assert await blobs.read(NOTE) == b"ours"
 
     async def test_a_log_that_does_not_exist_has_none(self) -> None:
-        """It can be asked, and is told nothing; it cannot be given one."""
+        """Asked for one, it has none; it cannot be given one."""
         async with self.lab() as lab:
             blobs = lab.store.blobs(spec("nothing"))
             assert await blobs.stored() == []
@@ -132,7 +132,7 @@ class BlobsConformance(Bench):
             assert await lab.store.blobs(again).stored() == []
             assert await lab.store.blobs(again).read(NOTE) is None
 
-    async def test_an_empty_log_goes_on_in_the_epoch_that_it_is_told(self) -> None:
+    async def test_an_empty_log_goes_on_in_the_epoch_that_it_is_given(self) -> None:
         """All its records are in a snapshot, and none is left to say the epoch; an older one changes nothing."""
         async with self.lab() as lab:
             await log_with_records(lab)

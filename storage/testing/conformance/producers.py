@@ -16,7 +16,7 @@ MAX_SEQUENCE = 2**31 - 1
 
 
 class ProducerConformance(Bench):
-    """Idempotent producers: nothing twice, nothing missing, nobody from the past."""
+    """Idempotent producers: nothing twice, nothing missing, no producer from the past."""
 
     async def test_a_repetition_gets_the_offset_of_the_original(self) -> None:
         """A batch sent again is answered as the first time, and not written again."""
@@ -139,10 +139,10 @@ class ProducerConformance(Bench):
                 log.begin_append([producer.batch(b"a gap", sequence=5)])
 
     async def test_producers_are_shown(self) -> None:
-        """DescribeProducers tells id, epoch, last sequence, last timestamp, coordinator epoch, open transaction."""
+        """DescribeProducers has id, epoch, last sequence, last timestamp, coordinator epoch, open transaction."""
         async with self.lab() as lab:
             log, plain, transactional = lab.log(), ScriptedProducer(1, epoch=2), ScriptedProducer(2)
-            await lab.append(log, batch(b"nobody's"))
+            await lab.append(log, batch(b"no producer's"))
             await lab.append(log, plain.batch(b"a", b"b"))
             await lab.append(log, transactional.batch(b"c", transactional=True))
             assert sorted(log.producers()) == [(1, 2, 1, EPOCH_MS, -1, -1), (2, 0, 0, EPOCH_MS, -1, 3)]
@@ -231,7 +231,7 @@ class TransactionConformance(Bench):
             assert [header.is_control for header, _ in whole_batches(await lab.whole(log))] == [False, True]
 
     async def test_a_marker_without_a_transaction(self) -> None:
-        """A coordinator that repeats itself, or that marks a partition nobody wrote to, does no harm."""
+        """A coordinator that repeats itself, or that marks a partition without writes, does no harm."""
         async with self.lab() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             await lab.append(log, producer.marker(commit=False))
@@ -302,7 +302,7 @@ class TransactionConformance(Bench):
                 log.begin_append([as_batch(unnumbered(epoch=1))])
             assert (log.last_stable_offset, log.log_end_offset) == (0, 3)
 
-    async def test_control_batches_of_nobody(self) -> None:
+    async def test_control_batches_without_a_producer(self) -> None:
         """A control batch without a producer is a batch like any other: it ends nothing."""
         async with self.lab() as lab:
             log, producer = lab.log(), ScriptedProducer(1)

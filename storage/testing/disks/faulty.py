@@ -1,12 +1,12 @@
-"""A disk that counts what it is asked and fails when told to: for tests of what an engine does about it.
+"""A disk that counts its operations and fails on request: for tests of what an engine does about it.
 
     disk = FaultyDisk(SystemDisk())
     disk.fail("datasync", errno.EIO, path=".log", times=1)
     ...
     assert disk.calls["datasync"] == 3
 
-Operations are named as in `storage/seams/disk.py`; `times=None` fails for ever, until `heal`. A write that fails may
-have written a part: `short` bytes of it arrive first. With `cold` set nothing is in memory until somebody has waited
+Operations are named as in `storage/seams/disk.py`; `times=None` fails forever, until `heal`. A write that fails may
+have written a part: `short` bytes of it arrive first. With `cold` set nothing is in memory until a reader has waited
 for it.
 """
 
@@ -63,7 +63,7 @@ class FaultyDisk:
         return None
 
     def check(self, operation: str, path: str) -> None:
-        """Count an operation and raise what it was told to. Raises OSError."""
+        """Count an operation and raise the fault planned for it. Raises OSError."""
         fault = self.note(operation, path)
         if fault is not None:
             raise OSError(fault.code, "injected fault", path)

@@ -17,8 +17,8 @@ included: the hardest cut for who relies on something that happens to be there.
 Syncing a file does not make its name durable, nor a directory's own name its parent's; renaming does not make the bytes
 durable. That is stricter than most file systems, and what the manual promises.
 
-With `stop_after`, the disk fails for good after so many operations, by PowerCut, which nobody catches: the moment at
-which the power goes. Every operation is instant and everything read is in memory, so simulations need no threads.
+With `stop_after`, the disk fails for good after so many operations, by PowerCut, which no engine catches: the moment
+at which the power goes. Every operation is instant and everything read is in memory, so simulations need no threads.
 """
 
 from __future__ import annotations

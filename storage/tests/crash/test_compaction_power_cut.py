@@ -1,7 +1,7 @@
 """The power goes while a log is compacted: of every key, the newest acknowledged value is there, or a newer one.
 
 A script writes a few keys over and over and compacts, on a simulated disk that stops at one of its operations and keeps
-of what was not synced what its seed says. What starts then is read, compared with what the script had been told, and
+of what was not synced what its seed says. What starts then is read, compared with what the script was answered, and
 goes on until the power goes again.
 """
 
@@ -30,7 +30,7 @@ HORIZON = 5_000
 SETTINGS: dict[str, Any] = {"compact": True, "delete": False, "segment_bytes": 500, "index_interval_bytes": 100}
 
 
-class Told:
+class Answered:
     """What the script knows."""
 
     def __init__(self) -> None:
@@ -45,24 +45,24 @@ def open_store(disk: SimulatedDisk, seed: int, clock: VirtualClock) -> LocalStor
     return LocalStore("/data", node_id=1, disk=disk, clock=clock, entropy=SeededEntropy(seed), offload=InlineOffload())
 
 
-async def live(store: LocalStore, told: Told, chance: random.Random, clock: VirtualClock) -> None:
+async def live(store: LocalStore, answered: Answered, chance: random.Random, clock: VirtualClock) -> None:
     """Appends, most of them waited for; cleanings; upkeep."""
     log = log_of(store, **SETTINGS, delete_retention_ms=HORIZON, file_delete_delay_ms=0,
                  min_cleanable_dirty_ratio=0.1)  # fmt: skip
     producer = ScriptedProducer(chance.randrange(1, 1 << 40))
     for _ in range(60):
         key = b"key %d" % chance.randrange(5)
-        told.sequence += 1
-        value = None if chance.random() < 0.1 else b"%d:" % told.sequence + b"x" * chance.randrange(150)
+        answered.sequence += 1
+        value = None if chance.random() < 0.1 else b"%d:" % answered.sequence + b"x" * chance.randrange(150)
         made = produced(producer, (key, value)) if chance.random() < 0.3 else keyed((key, value))
-        told.sent[log.log_end_offset] = key, value  # the power may go when it has been written, and not yet answered
+        answered.sent[log.log_end_offset] = key, value  # the power may go when it is written, and not yet answered
         done = log.begin_append([made])
         if chance.random() < 0.7:
             await done.wait_durable()
-            for offset, (sent_key, _) in told.sent.items():
+            for offset, (sent_key, _) in answered.sent.items():
                 if offset <= done.base_offset:
-                    told.durable[sent_key] = max(offset, told.durable.get(sent_key, -1))
-            told.end = max(told.end, done.base_offset + 1)
+                    answered.durable[sent_key] = max(offset, answered.durable.get(sent_key, -1))
+            answered.end = max(answered.end, done.base_offset + 1)
         if chance.random() < 0.15:
             clock.advance(chance.randrange(2 * HORIZON))
             await store.cleaner.clean_due()
@@ -73,25 +73,27 @@ async def live(store: LocalStore, told: Told, chance: random.Random, clock: Virt
             await store.volume.write_recovery_points()
 
 
-async def check(store: LocalStore, told: Told, clock: VirtualClock, seed: int) -> None:
+async def check(store: LocalStore, answered: Answered, clock: VirtualClock, seed: int) -> None:
     """Compare."""
     log = log_of(store, **SETTINGS)
-    assert told.end <= log.log_end_offset
+    assert answered.end <= log.log_end_offset
     found = contents(await batches_of(store, log))
     offsets = [offset for offset, _, _ in found]
     # What was not acknowledged and is not there is lost, though there may be a place for it.
-    told.sent = {offset: sent for offset, sent in told.sent.items() if offset < told.end or offset in offsets}
+    answered.sent = {
+        offset: sent for offset, sent in answered.sent.items() if offset < answered.end or offset in offsets
+    }
     assert offsets == sorted(set(offsets)), f"seed {seed}"
     newest: dict[bytes | None, int] = {}
     for offset, key, value in found:
-        assert told.sent[offset] == (key, value), f"seed {seed}: offset {offset}"
+        assert answered.sent[offset] == (key, value), f"seed {seed}: offset {offset}"
         newest[key] = offset
-    for key, offset in told.durable.items():
-        last = max(at for at, (sent_key, _) in told.sent.items() if sent_key == key)
+    for key, offset in answered.durable.items():
+        last = max(at for at, (sent_key, _) in answered.sent.items() if sent_key == key)
         if newest.get(key, -1) < offset:
-            assert told.sent[last][1] is None, f"seed {seed}: {key!r} is lost"
+            assert answered.sent[last][1] is None, f"seed {seed}: {key!r} is lost"
             assert key not in newest, f"seed {seed}: an old value of {key!r} has come back"
-    told.durable = {key: at for key, at in told.durable.items() if key in newest}
+    answered.durable = {key: at for key, at in answered.durable.items() if key in newest}
 
 
 async def batches_of(store: LocalStore, log: LocalLog) -> list[bytes]:
@@ -110,7 +112,7 @@ async def batches_of(store: LocalStore, log: LocalLog) -> list[bytes]:
 
 async def lose_power_again_and_again(seed: int, reorder: bool) -> int:
     """Rounds of life and power cuts. Returns how many cleanings were completed."""
-    chance, clock, told, disk = random.Random(seed), VirtualClock(EPOCH_MS), Told(), SimulatedDisk()
+    chance, clock, answered, disk = random.Random(seed), VirtualClock(EPOCH_MS), Answered(), SimulatedDisk()
     cleanings = 0
     for number in range(ROUNDS):
         for patience in (chance.randrange(1, 25), None) if number else (None,):
@@ -122,10 +124,10 @@ async def lose_power_again_and_again(seed: int, reorder: bool) -> int:
             disk = disk.after_power_cut(chance, reorder=reorder)
         disk.stop_after = None
         if number:
-            await check(store, told, clock, seed)
+            await check(store, answered, clock, seed)
         disk.operations, disk.stop_after = 0, chance.randrange(20, 600)
         with until_the_power_goes():
-            await live(store, told, chance, clock)
+            await live(store, answered, chance, clock)
             if chance.random() < 0.5:
                 await store.close()
         cleanings += len(store.data.clean_offsets)

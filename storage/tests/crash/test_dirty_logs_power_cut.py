@@ -70,11 +70,11 @@ async def test_the_list_never_changes_what_is_found(seed: int) -> None:
             twins[1].remove(f"/data/{dirty_logs.NAME}")
             visited_less += twins[0].file_size(f"/data/{dirty_logs.NAME}") is not None
             with_list, without = [await contents(twin) for twin in twins]
-            told = f"operation {moment}, seed {seed}"
-            assert with_list == without, told
+            case = f"operation {moment}, seed {seed}"
+            assert with_list == without, case
             for partition, end in durable.items():
                 # A disk may have the beginning of a segment and not the end of the one before it: that is for a person.
-                assert with_list[partition] == "offline" or len(with_list[partition]) >= end, told
+                assert with_list[partition] == "offline" or len(with_list[partition]) >= end, case
     assert visited_less > 20
 
 

@@ -1,4 +1,4 @@
-"""A writer that is killed loses nothing that it was told was appended."""
+"""A writer that is killed loses nothing whose append was acknowledged."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The power goes at any moment: what was acknowledged as durable is there afterwards, at its offset, once.
 
 A script of two logs' life runs on a simulated disk, which stops at one of its operations and keeps of what was not
-synced what its seed says. The store that starts then is checked against what the script had been told, goes on with the
+synced what its seed says. The store that starts then is checked against what the script was answered, goes on with the
 script, and loses power again.
 """
 
@@ -23,7 +23,7 @@ from storage.tests.local.local_lab import log_of, read_all
 ROUNDS = 4
 
 
-class Told:
+class Answered:
     """What the script knows of one log."""
 
     def __init__(self) -> None:
@@ -40,12 +40,13 @@ def open_store(disk: SimulatedDisk, seed: int) -> LocalStore:
     )
 
 
-async def live(store: LocalStore, told: list[Told], chance: random.Random) -> None:
+async def live(store: LocalStore, answered: list[Answered], chance: random.Random) -> None:
     """Appends of all kinds, deletions, closes of idle logs, checkpoints; until the power goes or the script ends."""
-    producers = [ScriptedProducer(chance.randrange(1 << 40)) for _ in told]
+    producers = [ScriptedProducer(chance.randrange(1 << 40)) for _ in answered]
     for number in range(40):
-        partition = chance.randrange(len(told))
-        log, known = log_of(store, partition=partition, segment_bytes=600, index_interval_bytes=100), told[partition]
+        partition = chance.randrange(len(answered))
+        log = log_of(store, partition=partition, segment_bytes=600, index_interval_bytes=100)
+        known = answered[partition]
         value = b"%d.%d:" % (chance.randrange(1 << 60), number) + b"x" * chance.randrange(300)
         known.sent.add(value)
         made = producers[partition].batch(value) if chance.random() < 0.5 else batch(value)
@@ -63,10 +64,10 @@ async def live(store: LocalStore, told: list[Told], chance: random.Random) -> No
             await store.removal.remove_due(float("inf"))
 
 
-async def check(store: LocalStore, told: list[Told], seed: int) -> int:
+async def check(store: LocalStore, answered: list[Answered], seed: int) -> int:
     """Compare; returns how many partitions are offline."""
     offline = 0
-    for partition, known in enumerate(told):
+    for partition, known in enumerate(answered):
         log = log_of(store, partition=partition)
         try:
             end = log.log_end_offset
@@ -89,7 +90,7 @@ async def check(store: LocalStore, told: list[Told], seed: int) -> int:
 async def lose_power_again_and_again(seed: int, reorder: bool) -> int:
     """Rounds of life and power cuts; returns how many partitions went offline in the end."""
     chance = random.Random(seed)
-    told = [Told(), Told()]
+    answered = [Answered(), Answered()]
     disk = SimulatedDisk()
     for round_number in range(ROUNDS):
         # A start that is cut short, then one that is not.
@@ -101,12 +102,12 @@ async def lose_power_again_and_again(seed: int, reorder: bool) -> int:
                 break
             disk = disk.after_power_cut(chance, reorder=reorder)
         disk.stop_after = None
-        offline = await check(store, told, seed)
+        offline = await check(store, answered, seed)
         if offline:
             return offline
         disk.operations, disk.stop_after = 0, chance.randrange(5, 160)
         with until_the_power_goes():
-            await live(store, told, chance)
+            await live(store, answered, chance)
             if chance.random() < 0.5:
                 await store.close()
         disk = disk.after_power_cut(chance, reorder=reorder)
@@ -135,17 +136,17 @@ async def test_the_simulation_sees_a_sync_that_is_missing() -> None:
 
     lost = 0
     for seed in range(20):
-        chance, told, disk = random.Random(seed), [Told()], LyingDisk()
+        chance, answered, disk = random.Random(seed), [Answered()], LyingDisk()
         store = open_store(disk, seed)
         await store.open()
         disk.operations, disk.stop_after = 0, chance.randrange(5, 160)
         with until_the_power_goes():
-            await live(store, told, chance)
+            await live(store, answered, chance)
         found = disk.after_power_cut(chance)
         try:
             store = open_store(found, seed)
             await store.open()
-            lost += await check(store, told, seed)
+            lost += await check(store, answered, seed)
         except AssertionError:
             lost += 1
     assert lost > 0
@@ -155,9 +156,9 @@ async def test_the_same_seed_is_the_same_life() -> None:
     """A seed that fails can be played again."""
     traces = []
     for _ in range(2):
-        chance, told, disk = random.Random(5), [Told(), Told()], SimulatedDisk()
+        chance, answered, disk = random.Random(5), [Answered(), Answered()], SimulatedDisk()
         store = open_store(disk, 5)
         await store.open()
-        await live(store, told, chance)
-        traces.append((disk.operations, [sorted(known.sent) for known in told], store.log(spec()).log_end_offset))
+        await live(store, answered, chance)
+        traces.append((disk.operations, [sorted(known.sent) for known in answered], store.log(spec()).log_end_offset))
     assert traces[0] == traces[1]

@@ -5,9 +5,9 @@ segments, idempotent and transactional ones among them, timestamps that grow. Th
 3 opens the log as after a clean stop, else it is recovered; bit 4 chooses the second segment's file.
 
 Whatever the file holds, the log opens, every record is read from every offset, and a search by time finds what it
-found before. For a look-up that reports a damaged index, what the engine does is done: the index is made anew, and the
+found before. For a look-up that reports a damaged index, what the engine does is done: the index is rebuilt, and the
 second look-up must answer. Producers, transactions and epochs are the same as before where the file cannot be taken for
-a whole one; a well-formed file that tells other things (there is no checksum in an epochs file, or the fuzzer put it
+a whole one; a well-formed file that says other things (there is no checksum in an epochs file, or the fuzzer put it
 right) is believed, and must do no harm but that.
 """
 
@@ -62,7 +62,7 @@ def pristine() -> tuple[dict[str, bytes], int]:
 
 
 def fuzz_log_caches(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if not data:
         return
     flags, content = data[0], data[1:]
@@ -125,7 +125,7 @@ def answers(log: Log) -> list[Any]:
 
 
 def repaired(log: Log, look_up: Callable[[], T]) -> T:
-    """The answer of a look-up; indexes that it finds damaged are made anew, each once."""
+    """The answer of a look-up; indexes that it finds damaged are rebuilt, each once."""
     for _ in range(2 * len(log.segments)):
         try:
             return look_up()

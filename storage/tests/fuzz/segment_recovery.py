@@ -3,7 +3,7 @@
 Input: a byte of flags, a byte r, a byte s, then the bytes of a log. Recovery begins at offset r below which all was
 synced (bit 0 of the flags: there is no recovery point). With bit 1 the log has two segments, cut at a share of s/256
 of its bytes, the second one with the offset of the first batch header found there. With bit 2, every batch that is
-there as far as its length tells gets a true checksum, so that mutations get behind it.
+there as far as its length says gets a true checksum, so that mutations get behind it.
 
 - Only what the engine expects escapes: Damaged (or Corrupt, a DamagedIndex, which it reports as the same). Then no
   `.log` file has changed, and trying again ends the same.
@@ -67,7 +67,7 @@ def without_warnings() -> Iterator[None]:
 
 
 def fuzz_segment_recovery(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) >= 3:
         with without_warnings():
             check_recovery(data)

@@ -37,7 +37,7 @@ CHECKSUM_RIGHT: Final = 0x80
 
 
 def fuzz_small_files(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if not data:
         return
     content = data[1:]
@@ -122,7 +122,7 @@ def check_index(content: bytes, kind: Callable[..., Any], layout: Struct, *, by:
     try:
         count, last, *answers = measured(look_up, len(content), bytes_per_byte=256, beside=256 * 1024)
     except DamagedIndex:
-        return  # the caller makes it anew
+        return  # the caller rebuilds it
     assert 0 <= count <= len(entries) and (last is None) is (count == 0)
     grows = all(later[0] > earlier[0] and later[1] > earlier[1] for earlier, later in pairwise(entries))
     for asked, found in answers:

@@ -163,7 +163,7 @@ async def test_indexes_of_the_new_segments(place: Place) -> None:
             assert hit.offset == expected
 
 
-async def test_what_somebody_reads_stays_until_he_has_read_it(place: Place) -> None:
+async def test_what_is_being_read_stays_until_it_has_been_read(place: Place) -> None:
     """A slice of an old segment is good after the exchange, and after its file is gone."""
     async with place.open() as store:
         log = log_of(store, **{**SETTINGS, "file_delete_delay_ms": 0})
@@ -188,7 +188,7 @@ async def test_old_segments_let_go_of_their_files(place: Place) -> None:
 
 
 async def test_tombstones_go_in_their_time(place: Place) -> None:
-    """What was deleted is told for `delete.retention.ms`, then it is as if it had never been."""
+    """A deletion is kept for `delete.retention.ms`, then it is as if the key had never been."""
     async with place.open() as store:
         log = log_of(store, **SETTINGS, delete_retention_ms=HOUR)
         await append(log, keyed((b"gone", b"x" * 300)))
@@ -393,7 +393,7 @@ async def test_appends_and_reads_go_on(place: Place) -> None:
 
 
 async def test_the_cleaner_runs_by_itself(place: Place, autojump_clock: trio.testing.MockClock) -> None:
-    """As part of the upkeep, unless it is switched off; it looks at logs that nobody has asked for as well."""
+    """As part of the upkeep, unless it is switched off; it looks at unused logs as well."""
     async with place.open() as store:
         await fill(log_of(store, **SETTINGS))
     settings = CleanerSettings(enable=False, backoff_ms=5000)
@@ -408,7 +408,7 @@ async def test_the_cleaner_runs_by_itself(place: Place, autojump_clock: trio.tes
 
 
 async def test_a_log_with_one_segment_is_not_even_opened(place: Place) -> None:
-    """Looking at thousands of logs that nobody uses must cost nothing."""
+    """Looking at thousands of unused logs must cost nothing."""
     async with place.open() as store:
         await fill(log_of(store, **SETTINGS), 1)
     async with place.open() as store:

@@ -35,7 +35,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def test_a_file_that_is_opened_again_counts_once() -> None:
-    """Whoever gave up a file by itself and opens it anew is not two."""
+    """A holder that gave up its file and opens it again is not two."""
     descriptors, first, second = Descriptors(1), Held(), Held(needed=True)
     for holder in (first, second, second, first, second):
         descriptors.opened(holder)

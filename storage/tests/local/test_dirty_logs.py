@@ -85,7 +85,7 @@ def test_a_list_is_read_as_it_was_written() -> None:
 
 
 def test_a_list_is_whole_or_none() -> None:
-    """Cut anywhere but between lines, or with any byte changed, it is no list, or what is missing could be told."""
+    """Cut anywhere but between lines, or with any byte changed, it is no list, or what is missing is known."""
     keys = {("orders", number) for number in range(5)}
     data = encode(keys, 77)
     lines = {len(part) for part in (data[: at + 1] for at in range(len(data)) if data[at] == 10)}
@@ -103,7 +103,7 @@ def test_a_list_is_whole_or_none() -> None:
 
 
 async def test_a_start_after_a_crash_visits_what_has_grown(place: Place) -> None:
-    """L17: one listing of the directory and one of each log on the list; the others when somebody wants them."""
+    """L17: one listing of the directory and one of each log on the list; the others at their first use."""
     left = await killed(place)
     assert listed(left) == {("orders", partition) for partition in BUSY}
     disk = FaultyDisk(HurriedDisk())
@@ -145,7 +145,7 @@ def naming_nothing(place: Place) -> None:
 
 
 def naming_the_wrong_ones(place: Place) -> None:
-    list_of(place).write_bytes(encode({("orders", 0), ("nobody", 5)}, checksum(place)))
+    list_of(place).write_bytes(encode({("orders", 0), ("unknown", 5)}, checksum(place)))
 
 
 def of_other_recovery_points(place: Place) -> None:
@@ -208,7 +208,7 @@ async def test_recovery_may_be_cut_short(place: Place) -> None:
 
 
 async def test_progress_is_shown_while_logs_are_recovered(place: Place, autojump_clock: trio.testing.MockClock) -> None:
-    """How many logs are done of how many, and how many bytes were checked; the end is told, however it ends."""
+    """How many logs are done of how many, and how many bytes were checked; the end is reported, however it ends."""
     left = await killed(place)
     shown: list[Recovered | None] = []
 
@@ -302,7 +302,7 @@ async def test_a_full_disk_costs_the_list_and_nothing_else(place: Place) -> None
 
 
 async def test_a_stop_is_clean_when_every_log_has_been_verified(place: Place) -> None:
-    """L9: what nobody has opened since the crash is held against its recovery point before the mark is made."""
+    """L9: a log not opened since the crash is held against its recovery point before the mark is made."""
     left = await killed(place)
     async with left.open() as store:
         assert len(store.loader.unverified) == len(QUIET)
@@ -369,20 +369,20 @@ trio.run(main)
 
 
 def write_until_killed(place: Place, acknowledged: int) -> list[list[str]]:
-    """Kill the writer when it has told of so many appends; all that it told of, partition and value each."""
+    """Kill the writer when it has reported so many appends; all that it reported, partition and value each."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(place.path)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(acknowledged)]
+        reported = [process.stdout.readline() for _ in range(acknowledged)]
         process.send_signal(signal.SIGKILL)
-        told += process.stdout.readlines()
-    return [line.split() for line in told if line.endswith("\n")]
+        reported += process.stdout.readlines()
+    return [line.split() for line in reported if line.endswith("\n")]
 
 
 @pytest.mark.parametrize("acknowledged", [1, 49, 53, 220])
 async def test_a_killed_process_loses_nothing(place: Place, acknowledged: int) -> None:
-    """SIGKILL between two appends or within one: every append that was told of is there, with the list and without."""
+    """SIGKILL between two appends or within one: every reported append is there, with the list and without."""
     lines = write_until_killed(place, acknowledged)
     for name in ("with", "without"):
         left = place.as_killed(name)

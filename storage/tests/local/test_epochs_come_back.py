@@ -8,7 +8,7 @@ from storage.testing.log_builder import batch
 from storage.tests.local.local_lab import Place, append, log_of
 
 
-async def test_a_deleted_epoch_file_is_made_anew(tmp_path: Path) -> None:
+async def test_a_deleted_epoch_file_is_rebuilt(tmp_path: Path) -> None:
     """It was read from the batches, and not written down again: with each start all of the log was looked through."""
     place = Place(tmp_path / "data")
     async with place.open() as store:

@@ -1,8 +1,8 @@
 """One operation of the disk fails, each in turn: nothing that was acknowledged is lost, and nothing breaks for good.
 
 A scripted life of two logs is played again and again. The first time its operations are counted; then operation 1, 2, 3
-… fails, once with "no space left", once with "input/output error". Whatever the script is told by exceptions, it goes
-on as a broker would. Afterwards a sound disk opens the directory: after the stop, and as a kill would have left it.
+… fails, once with "no space left", once with "input/output error". Whatever exceptions the script gets, it goes on as a
+broker would. Afterwards a sound disk opens the directory: after the stop, and as a kill would have left it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class FailingDisk(FaultyDisk):
 
 
 class Life:
-    """What the script has been told."""
+    """What the script was answered."""
 
     def __init__(self) -> None:
         self.acknowledged: dict[int, list[tuple[int, bytes]]] = {0: [], 1: []}
@@ -90,20 +90,20 @@ async def live(place: Place, disk: FaultyDisk, life: Life) -> None:
         await store.close()
 
 
-async def check(place: Place, life: Life, told: str) -> None:
+async def check(place: Place, life: Life, case: str) -> None:
     """Everything acknowledged is there, at its place, once; and the logs take more."""
     async with place.open(HurriedDisk()) as store:
         for partition, acknowledged in life.acknowledged.items():
             log = store.log(spec("orders", partition))
-            assert life.starts[partition] <= log.log_start_offset <= life.asked_starts[partition], told
+            assert life.starts[partition] <= log.log_start_offset <= life.asked_starts[partition], case
             found = values(await read_all(store, log)) if log.log_end_offset else []
             for offset, value in acknowledged:
                 if offset >= life.asked_starts[partition]:
-                    assert found.count(value) == 1, f"{told}: offset {offset} is missing or there twice"
-            assert set(found) <= life.attempted[partition], told
+                    assert found.count(value) == 1, f"{case}: offset {offset} is missing or there twice"
+            assert set(found) <= life.attempted[partition], case
             done = log.begin_append([batch(b"more")])
             await done.wait_durable()
-            assert done.base_offset >= max([offset for offset, _ in acknowledged], default=-1) + 1, told
+            assert done.base_offset >= max([offset for offset, _ in acknowledged], default=-1) + 1, case
 
 
 @pytest.mark.parametrize("lasting", [1, 4])
@@ -117,6 +117,6 @@ async def test_every_fault(tmp_path: Path, code: int, lasting: int, autojump_clo
         place, life = Place(tmp_path / f"data{number}"), Life()
         disk = FailingDisk(number, code, lasting)
         await live(place, disk, life)
-        told = f"operation {number} of {counting.count}: {disk.trace[-1]}"
-        await check(place.as_killed(f"killed{number}"), life, told)
-        await check(place, life, told)
+        case = f"operation {number} of {counting.count}: {disk.trace[-1]}"
+        await check(place.as_killed(f"killed{number}"), life, case)
+        await check(place, life, case)

@@ -158,6 +158,6 @@ def test_meta_properties() -> None:
     ],
 )
 def test_meta_properties_that_cannot_be_read(text: bytes, reason: str) -> None:
-    """The reason is told."""
+    """The error names the reason."""
     with pytest.raises(checkpoints.Unreadable, match=reason):
         checkpoints.decode_meta_properties(text)

@@ -29,7 +29,7 @@ def slow() -> InlineOffload:
     return InlineOffload(lambda: 0.01)
 
 
-async def test_one_sync_answers_everybody(place: Place, autojump_clock: trio.testing.MockClock) -> None:
+async def test_one_sync_answers_all_waiting_appends(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """A hundred appends at once wait for one sync; those that come during it share the next one."""
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store:
@@ -109,7 +109,7 @@ async def test_a_roll_syncs_both_segments(place: Place) -> None:
 
 
 async def test_an_abort_is_durable_with_its_index(place: Place) -> None:
-    """Who is told that an abort marker is durable can rely on readers leaving the aborted batches out."""
+    """Once an abort marker is durable, readers leave the aborted batches out, whatever happens."""
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log, producer = log_of(store), ScriptedProducer(7)
@@ -132,7 +132,7 @@ async def test_a_duplicate_waits_for_the_original(place: Place, autojump_clock: 
         assert disk.calls["datasync"] == 1
 
 
-async def test_without_ack_fsync_nobody_waits(place: Place) -> None:
+async def test_without_ack_fsync_no_append_waits(place: Place) -> None:
     """`ack.fsync=false`: an append is durable once the operating system has it."""
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
@@ -167,7 +167,7 @@ async def test_flush_messages(place: Place) -> None:
 
 
 async def test_flush_ms(place: Place, autojump_clock: trio.testing.MockClock) -> None:
-    """`flush.ms=500`: what nobody waits for is synced half a second later at the latest."""
+    """`flush.ms=500`: an append that no caller waits for is synced half a second later at the latest."""
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store, trio.open_nursery() as nursery:
         nursery.start_soon(store.maintain)
@@ -224,7 +224,7 @@ async def test_upkeep_shortens_recovery(place: Place, autojump_clock: trio.testi
 async def test_a_cancelled_waiter_does_not_take_others_with_it(
     place: Place, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Whoever runs the round for all may be cancelled at any moment: the others still get their answer."""
+    """The task that runs the round for all may be cancelled at any moment: the others still get their answer."""
     async with place.open(offload=slow()) as store:
         log = log_of(store)
         first, second = log.begin_append([batch(b"x")]), log.begin_append([batch(b"y")])
@@ -268,7 +268,7 @@ async def test_a_failed_sync_is_final(place: Place, operation: str) -> None:
         await append(log_of(store, "fine"), batch(b"again"))
 
 
-async def test_a_failed_sync_fails_everybody_in_its_round(place: Place, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_failed_sync_fails_its_whole_round(place: Place, autojump_clock: trio.testing.MockClock) -> None:
     """All who wait for that log learn it, not only the one that ran the round."""
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store:

@@ -111,7 +111,7 @@ async def test_after_kafka_was_killed(place: Place) -> None:
     assert place.file(".txnindex", "tx").read_bytes() == TRANSACTIONS
 
 
-async def test_the_transaction_index_is_made_anew(place: Place) -> None:
+async def test_the_transaction_index_is_rebuilt(place: Place) -> None:
     """Cut or garbled, it is rebuilt from the markers, byte for byte, after any kind of stop."""
     for damage in (TRANSACTIONS[:40], b"garbage" * 34):
         place.file(".txnindex", "tx").write_bytes(damage)

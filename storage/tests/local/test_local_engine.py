@@ -43,7 +43,7 @@ async def test_a_cluster_id_is_made_once(place: Place) -> None:
 
 
 async def test_a_directory_in_use(place: Place) -> None:
-    """A second holder, in this process or another, is told in one sentence; afterwards the directory is free again."""
+    """A second holder, in this process or another, gets one sentence; afterwards the directory is free again."""
     async with place.open():
         with pytest.raises(StoreError, match="in use by another process"):
             await place.store().open()
@@ -73,7 +73,7 @@ async def test_a_directory_of_another_node(place: Place) -> None:
 
 
 async def test_logs_without_an_identity_are_not_adopted(place: Place) -> None:
-    """A directory with logs whose meta.properties has gone is somebody's; guessing whose would be worse than asking."""
+    """A directory with logs and no meta.properties belongs to a cluster; to guess which one is worse than to ask."""
     (place.path / "orders-0").mkdir(parents=True)
     with pytest.raises(StoreError, match=r"holds logs \(orders-0\) but no meta.properties"):
         await place.store().open()
@@ -148,7 +148,7 @@ async def test_the_files_of_a_log(place: Place) -> None:
 
 
 async def test_a_clean_start_visits_no_log(place: Place) -> None:
-    """However many logs there are: one listing, three checkpoints, no log is looked at until somebody asks."""
+    """However many logs there are: one listing, three checkpoints, no log is looked at before its first use."""
     async with place.open() as store:
         await store.create_logs([spec("many", partition) for partition in range(100)])
         await append(log_of(store, "many", 5), batch(b"x"))
@@ -193,7 +193,7 @@ async def test_a_deleted_log_is_gone_from_the_disk(place: Place) -> None:
 
 @pytest.mark.parametrize("how", ["deleted", "set aside", "removed by hand"])
 async def test_a_new_log_owes_nothing_to_an_old_one(place: Place, how: str) -> None:
-    """A log made anew under an old name is not measured by the old one's recovery point or start, whatever happens."""
+    """A new log under an old name is not measured by the old one's recovery point or start, whatever happens."""
     async with place.open() as store:
         log = log_of(store)
         await append(log, *batches(10))
@@ -242,7 +242,7 @@ async def test_nothing_is_set_aside_while_a_checkpoint_is_written(place: Place) 
 
 
 async def test_idle_logs_are_closed(place: Place, autojump_clock: trio.testing.MockClock) -> None:
-    """A log that nobody uses for two minutes holds no memory; the next use finds it as it was."""
+    """A log that is not used for two minutes holds no memory; the next use finds it as it was."""
     async with place.open() as store, trio.open_nursery() as nursery:
         nursery.start_soon(store.maintain)
         log = log_of(store)
@@ -294,7 +294,7 @@ async def test_a_full_disk(place: Place, short: int, together: int) -> None:
 
 
 async def test_a_write_that_cannot_be_taken_back(place: Place) -> None:
-    """Then the log stops, so that nobody ever reads half a batch; the next start cuts it off."""
+    """Then the log stops, so that half a batch is never read; the next start cuts it off."""
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk) as store:
         log = log_of(store)
@@ -457,7 +457,7 @@ async def test_what_is_not_in_memory_is_read_in_a_thread(place: Place) -> None:
         assert store.read_now(reads, 1 << 20) is not None
 
 
-async def test_where_nobody_can_tell_the_tail_is_hot(place: Place) -> None:
+async def test_where_residency_is_unknown_the_tail_is_hot(place: Place) -> None:
     """Without RWF_NOWAIT what was written a moment ago is answered at once, older data in a thread."""
     disk = SystemDisk(Features.portable())
     async with place.open(disk) as store:

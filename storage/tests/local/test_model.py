@@ -120,7 +120,7 @@ class Twins:
         """Between a stop and a start something happens to a cache."""
         memory, _ = self.logs
         if suffix == ".snapshot" and memory.log_start_offset > 0:
-            return  # of producers whose batches were deleted nothing else tells
+            return  # nothing else knows of producers whose batches were deleted
         if suffix == ".txnindex" and data and len(data) % 34 == 0:
             return  # that might be one
         await self.local.close()

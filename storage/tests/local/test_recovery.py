@@ -1,4 +1,4 @@
-"""After an unclean stop: what was promised is there, what is torn is cut, what is damaged is left alone and told."""
+"""After an unclean stop: what was promised is there, what is torn is cut, what is damaged is left and reported."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ async def test_indexes_are_caches(place: Place, clean: bool, suffix: str, damage
 
 
 async def test_an_index_from_another_time(place: Place) -> None:
-    """An index that tells of batches that are elsewhere is found out by the batches."""
+    """An index whose batches are elsewhere is found out by the batches."""
     async with place.open() as store:
         log = log_of(store, index_interval_bytes=200)
         for part in batches(100):
@@ -378,7 +378,7 @@ async def test_the_start_of_the_log_survives(place: Place) -> None:
                 await read_all(store, log, start=24)
 
 
-async def test_leader_epochs_are_made_anew(place: Place) -> None:
+async def test_leader_epochs_are_rebuilt(place: Place) -> None:
     """Missing or torn, the epochs are read from the batches."""
     killed = await filled(place)
     for damage in (None, b"", b"0\n1\n"):
@@ -391,7 +391,7 @@ async def test_leader_epochs_are_made_anew(place: Place) -> None:
 
 
 async def test_an_interrupted_deletion_is_finished(place: Place) -> None:
-    """Directories and files that are marked as deleted go; what nobody knows stays."""
+    """Directories and files that are marked as deleted go; unknown ones stay."""
     killed = await filled(place)
     doomed = killed.path / f"orders-1.{'0' * 32}-delete"
     doomed.mkdir()

@@ -33,7 +33,7 @@ class SmallDisk(SystemDisk):
 
 async def test_records_can_be_deleted_on_a_full_disk(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     """The checkpoint that this takes uses the reserve. Producers are refused from then on, coordinators are not; when
-    there is room again everybody is welcome, without a restart."""
+    there is room again producers are served too, without a restart."""
     place, small = Place(tmp_path / "data"), SmallDisk()
     disk = FaultyDisk(small)
     async with place.open(disk) as store, trio.open_nursery() as nursery:
@@ -147,7 +147,7 @@ def open_files() -> list[str]:
 
 
 async def test_a_start_on_a_full_disk_serves(tmp_path: Path) -> None:
-    """Recovery makes indexes anew, which a full disk has no room for: they stay in memory, and the log is read."""
+    """Recovery rebuilds indexes, which a full disk has no room for: they stay in memory, and the log is read."""
     place = Place(tmp_path / "data")
     async with place.open() as store:
         log = log_of(store, index_interval_bytes=100)

@@ -125,7 +125,7 @@ async def test_a_compacted_log_keeps_everything(place: Place) -> None:
 
 
 async def test_damaged_time_indexes_delete_nothing_early(place: Place) -> None:
-    """What expires is told by records: a zeroed or foreign time index changes nothing."""
+    """Records decide what expires: a zeroed or foreign time index changes nothing."""
     for damage in (bytes(12), bytes(120), b"", b"\0" * 7 + b"\1" + b"\0" * 4):
         async with place.open() as store:
             log = log_of(store, "fresh", segment_bytes=400, retention_ms=DAY)
@@ -159,7 +159,7 @@ async def test_records_without_timestamps(place: Place) -> None:
         assert log.log_start_offset == 1
 
 
-async def test_logs_that_nobody_has_asked_for(place: Place) -> None:
+async def test_logs_that_were_not_used(place: Place) -> None:
     """With the broker's list of logs, those expire too that were not touched since the start; each is asked once."""
     async with place.open() as store:
         for partition in range(3):
@@ -171,7 +171,7 @@ async def test_logs_that_nobody_has_asked_for(place: Place) -> None:
             assert log_of(store, partition=partition).log_start_offset == 1
 
 
-async def test_logs_that_nobody_uses_are_not_kept_open(place: Place) -> None:
+async def test_unused_logs_are_not_kept_open(place: Place) -> None:
     """Retention opens a log for as long as it looks at it, and one without segments not at all."""
     async with place.open() as store:
         await store.create_logs([spec("empty", partition) for partition in range(20)])

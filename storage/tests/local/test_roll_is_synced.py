@@ -1,4 +1,4 @@
-"""A segment that is written no more is synced soon, whoever waits for it: found by power cuts between two segments."""
+"""A segment that is written no more is synced soon, waited for or not: found by power cuts between two segments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_roll_is_synced_at_once(tmp_path: Path, autojump_clock: trio.tes
             log.begin_append([part])
         await trio.sleep(1)
         assert log.opened is not None
-        assert (len(log.opened.segments), log.opened.synced_end) == (1, 0), "nobody has waited for it"
+        assert (len(log.opened.segments), log.opened.synced_end) == (1, 0), "no caller has waited for it"
         log.begin_append(batches(1, size=200))
         await trio.sleep(1)
         assert (len(log.opened.segments), log.opened.synced_end) == (2, 4)

@@ -117,7 +117,7 @@ async def test_a_log_in_both_places_is_read_where_it_is_named(places: TwoPlaces)
 
 
 async def test_a_log_elsewhere_and_a_new_data_directory_stop_the_start(places: TwoPlaces) -> None:
-    """The topics that it tells of would be empty; the data directory is another one."""
+    """The topics that it lists would be empty; the data directory is another one."""
     await places.fill()
     shutil.move(places.here.path, places.here.path.with_name("moved"))
     assert "holds the log cluster-0, but the data directory" in await places.refusal()

@@ -59,7 +59,7 @@ async def test_a_full_store_is_read_and_recovers() -> None:
 
 
 async def test_deleting_a_log_gives_its_memory_back() -> None:
-    """Also when somebody still holds what was read from it."""
+    """Also when a reader still holds what was read from it."""
     store = make_store(max_bytes=100_000)
     log = store.log(spec())
     fill(log)
@@ -111,7 +111,7 @@ def test_a_busy_log_is_read_in_large_pieces() -> None:
 
 
 def test_reads_copy_nothing() -> None:
-    """Two reads of the same records are views of the same memory, which nobody can write to."""
+    """Two reads of the same records are read-only views of the same memory."""
     store = make_store()
     log = store.log(spec())
     log.begin_append(batches(3))
@@ -147,7 +147,7 @@ def test_idle_producers_are_forgotten() -> None:
 
 
 def test_the_wall_clock_may_jump() -> None:
-    """A wall clock set forward by a year makes nobody forget a producer that is at work."""
+    """A wall clock set forward by a year does not make a log forget a producer that is at work."""
     clock = VirtualClock()
     log, producer = make_store(clock=clock).log(spec()), ScriptedProducer(1)
     log.begin_append([producer.batch()])

@@ -34,7 +34,7 @@ class Counter:
         raise error
 
     def spin(self) -> None:
-        """Work that takes for ever, unless it is stopped."""
+        """Work that takes forever, unless it is stopped."""
         self._stopped.wait()
 
     def stop(self) -> None:
@@ -88,7 +88,7 @@ async def test_exceptions_come_back(apart: Callable[[], Apart]) -> None:
             raise AssertionError("nothing was made")
 
 
-async def test_an_exception_that_does_not_survive_the_journey_is_told_in_words() -> None:
+async def test_an_exception_that_does_not_survive_the_journey_is_described_in_words() -> None:
     """With its name and its text."""
     async with processes().state(Counter, 1) as counter:
         with pytest.raises(RuntimeError, match="Awkward: 1 and 2"):
@@ -102,7 +102,7 @@ def raise_awkward(counter: Counter) -> None:
 
 @pytest.mark.parametrize("apart", [threads, processes])
 async def test_work_can_be_called_off(apart: Callable[[], Apart]) -> None:
-    """Cancelling whoever waits for it ends it soon, wherever it is."""
+    """Cancelling the waiting task ends it soon, wherever it is."""
     with trio.fail_after(20):
         async with apart().state(Counter, 1) as counter:
             await counter.run(Counter.add, 1)

@@ -49,7 +49,7 @@ def test_bytes_at_positions(disk: SystemDisk, tmp_path: Path) -> None:
 
 
 def test_when_a_file_was_written(disk: SystemDisk, tmp_path: Path) -> None:
-    """Told in milliseconds, and set when a file takes the place of another."""
+    """Given in milliseconds, and set when a file takes the place of another."""
     disk.write_file(f"{tmp_path}/file", b"x")
     assert disk.modified_millis(f"{tmp_path}/file") > 1_700_000_000_000
     disk.set_modified_millis(f"{tmp_path}/file", 1_234_567)
@@ -144,7 +144,7 @@ def test_a_lock(disk: SystemDisk, tmp_path: Path) -> None:
     disk.lock(path).release()
 
 
-def test_a_file_lives_as_long_as_somebody_holds_it(tmp_path: Path) -> None:
+def test_a_file_lives_as_long_as_it_is_held(tmp_path: Path) -> None:
     """A file that was removed can be read through what is held of it; the last holder's going closes it."""
     disk = SystemDisk()
     file = disk.open(f"{tmp_path}/file", create=True)

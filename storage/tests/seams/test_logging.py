@@ -1,4 +1,4 @@
-"""Log lines: whole, unforgeable, cheap where nobody wants them."""
+"""Log lines: whole, unforgeable, cheap where they are not wanted."""
 
 from __future__ import annotations
 

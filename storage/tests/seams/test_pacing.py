@@ -41,7 +41,7 @@ def test_a_rate_is_kept(time: Time) -> None:
 
 
 def test_a_pause_is_not_made_up_for(time: Time) -> None:
-    """Nobody gets a burst after having done nothing."""
+    """There is no burst after idle time."""
     pace = Pace(1000)
     pace.spend(100)
     time.now += 60
@@ -49,7 +49,7 @@ def test_a_pause_is_not_made_up_for(time: Time) -> None:
     assert time.slept[-1] == pytest.approx(0.5)
 
 
-def test_without_a_limit_nobody_waits(time: Time) -> None:
+def test_without_a_limit_there_is_no_wait(time: Time) -> None:
     """Kafka's default is the largest double."""
     for rate in (float("inf"), 1.7976931348623157e308):
         Pace(rate).spend(1 << 60)

@@ -31,7 +31,7 @@ DIES = 1
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Thousands of kills need not be told of."""
+    """Thousands of kills need not be logged."""
     lines = process_lines()
     levels = lines.levels()
     lines.set_levels({"root": "error"})

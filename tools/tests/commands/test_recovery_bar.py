@@ -18,8 +18,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_a_bar_and_nobody_else_does() -> None:
-    """A pipe or a file gets lines of the log, and so does who asked for JSON."""
+def test_only_a_terminal_gets_a_bar() -> None:
+    """A pipe or a file gets lines of the log, and so does a terminal with JSON."""
     assert isinstance(recovery_progress("auto", Terminal()), RecoveryBar)
     assert isinstance(recovery_progress("text", Terminal()), RecoveryBar)
     assert isinstance(recovery_progress("json", Terminal()), LoggedProgress)

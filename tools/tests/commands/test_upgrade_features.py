@@ -89,7 +89,7 @@ def test_a_release_is_as_far_as_levels_are_raised() -> None:
 
 
 def test_a_broker_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    """Port 1 is nobody's."""
+    """No process listens on port 1."""
     assert main(["--bootstrap-server", "127.0.0.1:1"]) == 1
     assert capsys.readouterr().err.startswith("ottla upgrade-features: the broker at 127.0.0.1:1 does not answer: ")
 

@@ -1,4 +1,4 @@
-"""`ottla check-log`: a sound directory gives no finding, and each kind of damage is found and told in a sentence."""
+"""`ottla check-log`: a sound directory gives no finding, and each kind of damage is described in a sentence."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_sound_directory(data: Path, check: Callable[..., Checked]) -> None:
 
 
 def test_the_summary_counts(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """For people there is a last line that tells how much was looked at."""
+    """For people there is a last line that says how much was looked at."""
     assert main([str(data / "orders-0")]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(r"1 log, \d+ segments, 66 batches, 97 records, [\d,]+ bytes: nothing wrong", last), last
@@ -315,7 +315,7 @@ def test_an_index_entry_that_points_nowhere(data: Path, check: Callable[..., Che
     index = segments(data)[0].with_suffix(".index")
     position = struct.unpack_from(">i", index.read_bytes(), 12)[0]
     patch(index, 12, struct.pack(">i", position + 1))
-    check(data).finds(index, f"points to byte {position + 1}, where no batch begins; it is made anew")
+    check(data).finds(index, f"points to byte {position + 1}, where no batch begins; it is rebuilt")
 
 
 def test_an_index_entry_with_another_offset(data: Path, check: Callable[..., Checked]) -> None:
@@ -355,7 +355,7 @@ def test_a_missing_index(data: Path, check: Callable[..., Checked]) -> None:
     """A clean stop leaves them all."""
     index = segments(data)[0].with_suffix(".timeindex")
     index.unlink()
-    check(data).finds(index, "it is missing; it is made anew")
+    check(data).finds(index, "it is missing; it is rebuilt")
 
 
 def test_a_time_index_that_is_not_monotone(data: Path, check: Callable[..., Checked]) -> None:
@@ -427,7 +427,7 @@ def test_a_snapshot_that_is_wrong_about_a_batch(data: Path, check: Callable[...,
     check(data).finds(path, "up to sequence 12345; it is of producer 100")
     states[-1] = states[-1]._replace(last_offset=90)
     path.write_bytes(producer_snapshot.encode(states))
-    check(data).finds(path, "that ends with offset 90, but a snapshot of this name tells of what lies before")
+    check(data).finds(path, "that ends with offset 90, but a snapshot of this name is of what lies before")
 
 
 def test_a_snapshot_beyond_the_end(data: Path, check: Callable[..., Checked]) -> None:

@@ -285,7 +285,7 @@ def test_damage_is_shown_and_passed_over(sound: Path, tmp_path: Path, dump: Call
 
 
 def test_indexes_held_against_their_segment(sound: Path, tmp_path: Path, dump: Callable[..., list[Line]]) -> None:
-    """With --index-check an index that is wrong about the segment beside it is told so."""
+    """With --index-check an index that is wrong about the segment beside it is reported."""
     data = shutil.copytree(sound, tmp_path / "data")
     index = first_segment(data).with_suffix(".index")
     content = bytearray(index.read_bytes())

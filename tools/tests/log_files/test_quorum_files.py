@@ -98,7 +98,7 @@ def test_a_snapshot_that_is_cut_between_batches(folder: Path, capsys: pytest.Cap
     ],
 )
 def test_what_does_not_fit(folder: Path, capsys: pytest.CaptureFixture[str], name: str, data: bytes, said: str) -> None:
-    """Beyond the log, of another epoch, with records that nobody knows; or no such file at all."""
+    """Beyond the log, of another epoch, with unknown records; or no such file at all."""
     (folder / name).write_bytes(data)
     [sentence], _ = findings(folder, capsys)
 

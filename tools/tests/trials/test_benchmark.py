@@ -29,7 +29,7 @@ def test_promises_relative_to_kafka(capsys: pytest.CaptureFixture[str]) -> None:
     assert "MISSED" in capsys.readouterr().out
 
 
-def test_promises_relative_to_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+def test_promises_relative_to_no_other_broker(capsys: pytest.CaptureFixture[str]) -> None:
     """They are held against Ottla's figure, with and without another broker beside it."""
     late = {suite.ABOVE_TRIO: {"ottla": 0.21}}
     assert report(results(**late), ("ottla",)) == 1

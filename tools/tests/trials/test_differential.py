@@ -77,13 +77,13 @@ def test_another_release_is_not_recorded_by_mistake(kafkas: Answers) -> None:
     assert foreign_versions({**kafkas, VERSIONS_LISTED: changed}) == [f"Fetch 4-{APIS[1].newest + 1}"]
 
 
-def test_the_page_tells_what_was_compared(ours: Answers, kafkas: Answers) -> None:
+def test_the_page_shows_what_was_compared(ours: Answers, kafkas: Answers) -> None:
     """Every API, every variation, every reason; docs/compared-answers.md is such a page."""
-    told = page(ours, compare(ours, kafkas, EXPLAINED))
-    assert all(f"| {key.scenario.partition('/')[0]} |" in told for key in ours)
-    assert all(each.reason in told for each in EXPLAINED)
+    text = page(ours, compare(ours, kafkas, EXPLAINED))
+    assert all(f"| {key.scenario.partition('/')[0]} |" in text for key in ours)
+    assert all(each.reason in text for each in EXPLAINED)
     kept = (Path(__file__).parents[3] / "docs" / "compared-answers.md").read_text(encoding="utf-8")
-    assert kept == told, "write it anew: python -m tools.trials compare-answers --page docs/compared-answers.md"
+    assert kept == text, "write it again: python -m tools.trials compare-answers --page docs/compared-answers.md"
 
 
 def test_every_version_of_every_api_is_compared(kafkas: Answers) -> None:

@@ -1,4 +1,4 @@
-"""`trials fuzz`: what it says where it cannot run, how it tells findings apart, which inputs it keeps."""
+"""`trials fuzz`: what it says where it cannot run, how it distinguishes findings, which inputs it keeps."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_corpus_is_thinned_out_to_the_shortest_inputs_that_take_every_branch()
 
 
 def test_every_family_has_seeds_and_a_name_of_its_own() -> None:
-    """Names are what the command is told, so no two packages may use the same."""
+    """Names are what the command is given, so no two packages may use the same."""
     found = [(package, name) for package in PACKAGES for name in families(package)]
     assert len({name for _, name in found}) == len(found) >= 14
     for package, name in found:

@@ -63,7 +63,7 @@ def test_the_same_tables_have_no_difference(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (lambda f: f["errors"].pop(), "error 136: name and retriable: Kafka has None, we have ('CONTROLLER_ID_NOT_"),
         (lambda f: f["errors"][7].update(retriable=False), "error 6:"),
@@ -100,14 +100,14 @@ def test_the_same_tables_have_no_difference(tmp_path: Path, capsys: pytest.Captu
     ],
 )
 def test_every_kind_of_difference_is_found(
-    change: Callable[[Files], object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: Callable[[Files], object], reported: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One line that names the place and both sides."""
     files = our_own()
     change(files)
     assert compared(tmp_path, files) == 1
     out = capsys.readouterr().out
-    assert told in out
+    assert reported in out
     assert out.endswith("\n1 differences\n")
 
 

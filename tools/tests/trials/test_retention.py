@@ -1,4 +1,4 @@
-"""Retention in a running broker: also logs that nobody has asked for since the start expire."""
+"""Retention in a running broker: also logs that were not used since the start expire."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def earliest(client: WireClient) -> int:
     return offset
 
 
-def test_a_log_that_nobody_asks_for_expires(tmp_path: Path) -> None:
-    """retention.ms counts from the newest record, `log.retention.check.interval.ms` says how often somebody looks."""
+def test_an_unused_log_expires(tmp_path: Path) -> None:
+    """retention.ms counts from the newest record, `log.retention.check.interval.ms` says how often that is checked."""
     config = {"log.retention.check.interval.ms": "100"}
     with ottla.Broker(data=tmp_path) as broker, WireClient(broker.port) as client:
         topic = CreatableTopic(

@@ -294,7 +294,7 @@ def test_a_folder_that_cannot_be_read_is_not_an_agreement(tmp_path: Path, capsys
 
 
 def test_the_command_counts_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A definition nobody declares, and everything we declare that the folder does not define."""
+    """A definition without a declaration, and everything we declare that the folder does not define."""
     folder_of(tmp_path, {**NOTE, "name": "Memo"})
     assert main([str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()

@@ -1,7 +1,7 @@
-"""`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if it is told how to start one.
+"""`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if a command for it is given.
 
 Two more take minutes and gigabytes, and run only when they are asked for: `trials bench partitions` and `trials bench
-recovery`, each with options of its own (--help tells them).
+recovery`, each with options of its own (--help lists them).
 """
 
 from __future__ import annotations

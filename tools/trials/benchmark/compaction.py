@@ -1,7 +1,7 @@
 """`python -m tools.trials bench-compaction`: how fast a log is compacted, and what producers feel of it.
 
 A topic is filled with uncompressed records of 1,000 bytes with 16-byte keys, in batches of sixteen, while compaction
-waits. Then compaction is let go, once with nothing else to do and once while somebody produces to another topic, one
+waits. Then compaction is let go, once with nothing else to do and once while a client produces to another topic, one
 request at a time at a steady rate, every other one with acks=all. The same load without compaction is measured before.
 
 The figures are megabytes of input per second, by the broker's own account in its log, and latencies.

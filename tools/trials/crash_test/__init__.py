@@ -1,7 +1,7 @@
 """What the log promises for the worst days, tried out: `python -m tools.trials crash-test TIER`.
 
 Each tier is one kind of accident, played over and over with the question that matters put afterwards: is everything
-there that was acknowledged, at its offset, once, and is nothing there that nobody wrote?
+there that was acknowledged, at its offset, once, and is nothing there that was never written?
 
 =============  ========================================================================================================
 `kills`        SIGKILL of a real broker under load (that is `python -m tools.trials kill-test`)
@@ -19,5 +19,5 @@ the tiers notice themselves when they are blind: power cuts that lose nothing wh
 sees fewer answers than the clients got, a disk that never became full, are violations too.
 
 What a tier needs and does not find (strace, the right to mount) is said in one sentence, and the tier is skipped.
-docs/crash-tiers.md tells what each proves, and the counts of the last full run.
+docs/crash-tiers.md says what each proves, and the counts of the last full run.
 """

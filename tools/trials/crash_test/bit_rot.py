@@ -215,25 +215,25 @@ class Judge:
         recovery_point = {"above": 0, "below": original.offsets[-1], "unread": original.offsets[BATCHES // 2]}[where]
         files = {PATH: damage.data, **(original.indexes if where == "unread" else {})}
         disk = MemoryDisk(files)
-        told = f"{damage.what}, {where} the recovery point" if where != "unread" else f"{damage.what}, {where}"
+        case = f"{damage.what}, {where} the recovery point" if where != "unread" else f"{damage.what}, {where}"
         outcome.count("cases")
         outcome.count(f"{where}: {damage.kind}")
         try:
             log = load(disk, recovery_point)
         except (recovery.Damaged, Corrupt, DamagedIndex):
             outcome.count(f"{where}: offline, untouched")
-            outcome.require(disk.read_file(PATH) == damage.data, f"{told}: offline, and its file was changed")
+            outcome.require(disk.read_file(PATH) == damage.data, f"{case}: offline, and its file was changed")
             return
         except Exception as error:
-            outcome.violate(f"{told}: the start dies of {error!r}")
+            outcome.violate(f"{case}: the start dies of {error!r}")
             return
         kept = disk.read_file(PATH) or b""
-        outcome.require(log.size == len(kept), f"{told}: serves {log.size} of {len(kept)} bytes")
-        self.judge_opened(damage, where, told, kept, recovery_point)
+        outcome.require(log.size == len(kept), f"{case}: serves {log.size} of {len(kept)} bytes")
+        self.judge_opened(damage, where, case, kept, recovery_point)
         if number % APPEND_EVERY == 0:
-            self.append_and_open_again(told, log, disk, kept)
+            self.append_and_open_again(case, log, disk, kept)
 
-    def judge_opened(self, damage: Damage, where: str, told: str, kept: bytes, recovery_point: int) -> None:
+    def judge_opened(self, damage: Damage, where: str, case: str, kept: bytes, recovery_point: int) -> None:
         """The log is served: what of it?"""
         outcome, original = self.outcome, self.original
         sound = self.sound(damage.data)
@@ -243,14 +243,14 @@ class Judge:
         first = sound.index(False)
         if kept == original.data[: original.positions[first]]:
             outcome.count(f"{where}: cut where the damage begins")
-            words = f"{told}: cut to offset {original.offsets[first]}, though {recovery_point} was synced"
+            words = f"{case}: cut to offset {original.offsets[first]}, though {recovery_point} was synced"
             outcome.require(original.offsets[first] >= recovery_point, words)
-            outcome.require(not any(sound[first:]), f"{told}: cut, though sound batches follow")
+            outcome.require(not any(sound[first:]), f"{case}: cut, though sound batches follow")
             return
         if where == "unread" and kept in (damage.data[: original.positions[number]] for number in after_middle(sound)):
             outcome.count("unread: cut behind the middle, and left to the reader's checksum before it")
             return
-        if not outcome.require(kept == damage.data, f"{told}: was changed, and not by cutting the damage off"):
+        if not outcome.require(kept == damage.data, f"{case}: was changed, and not by cutting the damage off"):
             return
         hidden = [number for number, right in enumerate(sound) if not right and self.is_not_covered(kept, number)]
         if len(hidden) == sound.count(False):
@@ -259,7 +259,7 @@ class Judge:
         outcome.count(f"{where}: served, left to the reader's checksum")
         read_from = original.offsets[first]
         outcome.require(
-            where == "unread" and read_from < recovery_point, f"{told}: served, though recovery has read it"
+            where == "unread" and read_from < recovery_point, f"{case}: served, though recovery has read it"
         )
 
     def is_not_covered(self, kept: bytes, number: int) -> bool:
@@ -271,7 +271,7 @@ class Judge:
             return False
         return found[16] == 2 and crc32c(found[ATTRIBUTES_OFFSET:]) == stored
 
-    def append_and_open_again(self, told: str, log: Log, disk: MemoryDisk, kept: bytes) -> None:
+    def append_and_open_again(self, case: str, log: Log, disk: MemoryDisk, kept: bytes) -> None:
         """The log takes more, and is the same afterwards."""
         self.outcome.count("appended to and opened again")
         end = log.end
@@ -279,11 +279,11 @@ class Judge:
         try:
             again = load(disk, end)
         except (recovery.Damaged, Corrupt, DamagedIndex) as error:
-            self.outcome.violate(f"{told}: opened once, and not again: {error}")
+            self.outcome.violate(f"{case}: opened once, and not again: {error}")
             return
         data = disk.read_file(PATH) or b""
         self.outcome.require(
-            data.startswith(kept) and again.end == end + 1, f"{told}: the second start found something else"
+            data.startswith(kept) and again.end == end + 1, f"{case}: the second start found something else"
         )
 
     async def try_in_store(self, damage: Damage, where: str) -> None:
@@ -358,13 +358,13 @@ def try_damages(plan: Plan, outcome: Outcome) -> None:
         outcome.require(outcome.counts.get(needed, 0) > 0, f"no case was '{needed}': the test is broken")
 
 
-# -- files that are made anew ------------------------------------------------------------------------------------------
+# -- files that are rebuilt --------------------------------------------------------------------------------------------
 
 KEPT_FOR_GOOD: Final = {
     checkpoints.META_PROPERTIES: "says whose directory it is: without it the start is refused",
-    checkpoints.LOG_STARTS: "what DeleteRecords was told is written nowhere else",
-    ".txnindex": "one that has vanished cannot be told from one that never was (L6)",
-    ".snapshot": "only the newest is made anew; an older one knows producers whose batches are gone (L6)",
+    checkpoints.LOG_STARTS: "what DeleteRecords asked for is written nowhere else",
+    ".txnindex": "one that has vanished looks like one that never was (L6)",
+    ".snapshot": "only the newest is rebuilt; an older one knows producers whose batches are gone (L6)",
 }
 
 
@@ -418,7 +418,7 @@ async def delete_each_file(place: Path, outcome: Outcome) -> None:
         if path.suffix == ".log" or path.name == checkpoints.LOCK:
             continue
         for clean in (True, False):
-            told = f"{path.relative_to(directory)} deleted after {'a clean' if clean else 'an unclean'} stop"
+            case = f"{path.relative_to(directory)} deleted after {'a clean' if clean else 'an unclean'} stop"
             path.unlink()
             if not clean:
                 marker.unlink(missing_ok=True)
@@ -427,15 +427,15 @@ async def delete_each_file(place: Path, outcome: Outcome) -> None:
             try:
                 found = await look_at_all(directory)
             except (StoreError, KafkaError) as error:
-                outcome.require(path.name == checkpoints.META_PROPERTIES, f"{told}: {error}")
+                outcome.require(path.name == checkpoints.META_PROPERTIES, f"{case}: {error}")
             else:
                 same = found == expected
-                outcome.require(same or path.name == checkpoints.LOG_STARTS, f"{told}: other records are read")
+                outcome.require(same or path.name == checkpoints.LOG_STARTS, f"{case}: other records are read")
                 again = path.read_bytes() if path.exists() else None
                 if again == original[path]:
-                    outcome.count("made anew, the same to the byte")
-                elif outcome.require(may_stay_away, f"{told}: {'not there' if again is None else 'different'}"):
-                    outcome.count("not made anew, as documented")
+                    outcome.count("rebuilt, the same to the byte")
+                elif outcome.require(may_stay_away, f"{case}: {'not there' if again is None else 'different'}"):
+                    outcome.count("not rebuilt, as documented")
             for each, data in original.items():
                 each.write_bytes(data)
             for each in directory.rglob("*"):

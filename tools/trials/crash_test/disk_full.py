@@ -5,8 +5,8 @@ The data directory lies on a tmpfs of its own, which only root may mount. A cycl
 1. **Fill.** Batches of 16 KiB, acks=all and acks=1, several requests in flight, to several logs, until appends are
    refused with KAFKA_STORAGE_ERROR again and again. Any other refusal is a violation.
 2. **While it is full** everything acknowledged can be read, and is what was sent; so it is all through the filling.
-3. **Free**, in turns: the records of a topic are deleted; files that are nobody's are removed; a topic is deleted. The
-   broker has to be able to do what it is asked to on a full disk, or nobody can help it.
+3. **Free**, in turns: the records of a topic are deleted; foreign files are removed; a topic is deleted. The broker
+   has to be able to do what it is asked to on a full disk, or no request can make room.
 4. **Go on.** The same process acknowledges again, within `RESUME_SECONDS`.
 
 Every fourth cycle the broker is killed while the disk is full, and has to start on it. For every fifth cycle there is
@@ -61,7 +61,7 @@ INODES: Final = 170
 INODES_BYTES: Final = 2 << 20
 """On a disk that has no more inodes: what its segments, 64 KiB each, hold by then."""
 
-DELETE_RECORDS, FOREIGN_FILES, DELETE_TOPICS = "DeleteRecords", "files that are nobody's", "DeleteTopics"
+DELETE_RECORDS, FOREIGN_FILES, DELETE_TOPICS = "DeleteRecords", "foreign files", "DeleteTopics"
 FREED_BY: Final = (DELETE_RECORDS, FOREIGN_FILES, DELETE_TOPICS)
 
 
@@ -155,7 +155,7 @@ class Cycles:
         with contextlib.redirect_stdout(said):
             check_log.main([str(self.disk / "data"), "--quiet"])
         # An index for which there was no room when its segment was closed is no harm: it says so itself.
-        findings = [line for line in said.getvalue().splitlines()[:-1] if "made anew" not in line]
+        findings = [line for line in said.getvalue().splitlines()[:-1] if "rebuilt" not in line]
         self.outcome.require(not findings, f"check-log: {findings[:3]}")
 
     def cycle(self, number: int) -> bool:
@@ -196,8 +196,7 @@ class Cycles:
         return outcome.require(self.broker.pid == pid, f"cycle {number}: the broker is another process")
 
     def occupy(self, ballast: Path) -> None:
-        """Make files that are nobody's, one large or many empty, if need be after the records of a topic have been
-        deleted."""
+        """Make foreign files, one large or many empty, if need be after the records of a topic have been deleted."""
         deadline = time.monotonic() + RESUME_SECONDS
         while True:
             try:

@@ -1,4 +1,4 @@
-"""SIGKILL: `python -m tools.trials kill-test` as one of the tiers (`tools/trials/kill_test` tells what it does)."""
+"""SIGKILL: `python -m tools.trials kill-test` as one of the tiers (`tools/trials/kill_test` says what it does)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ SHOWN = 20
 
 
 def say_nothing(words: str) -> None:
-    """Progress that nobody wants to see."""
+    """Progress that is not wanted."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ those that were sent, once, in their order, without gaps.
 
 Two things are allowed besides, and counted, where the disk has written later bytes and not earlier ones: in the mode
 `reorder`, and where the power went in the moment between the beginning of a new segment and the sync of the old one. A
-log may then be offline, since a hole in the middle cannot be told from damage (decision 16); what was promised has to
+log may then be offline, since a hole in the middle looks like damage (decision 16); what was promised has to
 be in its files, untouched. Or the end of the old segment is missing, cleanly, and the offsets have a gap there.
 
 The store that starts after a cut loses power again while it recovers, now and then, and again while it lives on.
@@ -98,7 +98,7 @@ class Acknowledged(NamedTuple):
 
 
 @dataclass
-class Told:
+class Answered:
     """What the clients of one log know."""
 
     sent: dict[bytes, int] = field(default_factory=dict)  # value -> its number
@@ -115,7 +115,7 @@ class Life:
     seed: int
     outcome: Outcome
     chance: random.Random
-    told: list[Told] = field(default_factory=lambda: [Told() for _ in range(PARTITIONS)])
+    answered: list[Answered] = field(default_factory=lambda: [Answered() for _ in range(PARTITIONS)])
     cut_at: float = 0.0
     rolled: set[int] = field(default_factory=set)
     """Logs whose last segment was begun, and the one before it not synced, when the power went."""
@@ -154,7 +154,7 @@ class Life:
 
     async def write(self, store: LocalStore, partition: int) -> None:
         """Appends, acknowledged as the broker's Produce does."""
-        chance, told = self.chance, self.told[partition]
+        chance, answered = self.chance, self.answered[partition]
         producer = ScriptedProducer(chance.randrange(1, 1 << 40))
         try:
             for _ in range(APPENDS):
@@ -162,13 +162,13 @@ class Life:
                 size = chance.randrange(1, 12)
                 words = [b"%x:" % chance.getrandbits(60) + b"x" * chance.randrange(120) for _ in range(size)]
                 for value in words:
-                    told.sent[value] = len(told.sent)
+                    answered.sent[value] = len(answered.sent)
                 acks_all = self.configuration.acks_all or chance.random() < 0.1
                 made = producer.batch(*words) if chance.random() < 0.5 else batch(*words)
                 begun = log.begin_append([made])
                 if not begun.durable and (acks_all or begun.durable_on_ack):
                     await begun.wait_durable()
-                told.acknowledged.append(Acknowledged(begun.base_offset, words, trio.current_time(), acks_all))
+                answered.acknowledged.append(Acknowledged(begun.base_offset, words, trio.current_time(), acks_all))
                 if chance.random() < 0.02:
                     await store.volume.write_recovery_points()
                 await trio.sleep(chance.random() * LONGEST_PAUSE)
@@ -190,40 +190,42 @@ class Life:
     # -- checking ------------------------------------------------------------------------------------------------------
 
     async def check(self, store: LocalStore, disk: SimulatedDisk) -> bool:
-        """Compare what is there with what was told; False if a log is offline."""
+        """Compare what is there with what was answered; False if a log is offline."""
         online = True
-        for partition, told in enumerate(self.told):
+        for partition, answered in enumerate(self.answered):
             log = self.log(store, partition)
             try:
                 found = await read_from_start(store, log)
             except KafkaError:
                 online = False
-                self.judge_offline(disk, partition, told)
+                self.judge_offline(disk, partition, answered)
                 continue
-            self.judge(partition, told, found, log.log_end_offset)
+            self.judge(partition, answered, found, log.log_end_offset)
         return online
 
-    def judge(self, partition: int, told: Told, found: list[tuple[int, bytes]], end: int) -> None:
+    def judge(self, partition: int, answered: Answered, found: list[tuple[int, bytes]], end: int) -> None:
         """One log. If a new segment has survived, empty, and not the end of the old one, the gap is at the end."""
         outcome, where = self.outcome, f"{self.where}, partition {partition}"
         offsets = [offset for offset, _ in found]
         outcome.require(offsets == sorted(set(offsets)), f"{where}: the offsets do not grow")
         gaps = {after for before, after in pairwise([-1, *offsets, end]) if after != before + 1}
-        for gap in sorted(gaps - told.gaps):
+        for gap in sorted(gaps - answered.gaps):
             outcome.count("gaps where a segment begins that was rolled but not synced")
             allowed = self.mode == "reorder" or partition in self.rolled
             outcome.require(allowed, f"{where}: the offsets have a gap before {gap}")
-        told.gaps = gaps
-        strange = [value for _, value in found if value not in told.sent]
-        outcome.require(not strange, f"{where}: {len(strange)} records that nobody sent, as {strange[:1]}")
+        answered.gaps = gaps
+        strange = [value for _, value in found if value not in answered.sent]
+        outcome.require(not strange, f"{where}: {len(strange)} records that were never sent, as {strange[:1]}")
         outcome.require(len({value for _, value in found}) == len(found), f"{where}: a record is there twice")
         there = dict(found)
-        missing = [entry for entry in told.acknowledged if not is_there(entry, there)]
+        missing = [entry for entry in answered.acknowledged if not is_there(entry, there)]
         self.judge_missing(where, missing)
-        outcome.count(f"{self.configuration.name}: acknowledged", sum(len(entry.values) for entry in told.acknowledged))
+        outcome.count(
+            f"{self.configuration.name}: acknowledged", sum(len(entry.values) for entry in answered.acknowledged)
+        )
         outcome.count(f"{self.configuration.name}: of them missing", sum(len(entry.values) for entry in missing))
-        told.acknowledged = [
-            entry._replace(promised=True) for entry in told.acknowledged if is_there(entry, there)
+        answered.acknowledged = [
+            entry._replace(promised=True) for entry in answered.acknowledged if is_there(entry, there)
         ]  # what has survived a cut is on the platter, and has to stay there
 
     def judge_missing(self, where: str, missing: list[Acknowledged]) -> None:
@@ -242,7 +244,7 @@ class Life:
             words = f"{where}: {count} acknowledged records are missing, {promise.records} may be"
             outcome.require(count <= promise.records, words)
 
-    def judge_offline(self, disk: SimulatedDisk, partition: int, told: Told) -> None:
+    def judge_offline(self, disk: SimulatedDisk, partition: int, answered: Answered) -> None:
         """A log that cannot be opened: allowed where writes were reordered, and its files have what was promised."""
         where = f"{self.where}, partition {partition}"
         if self.mode == "reorder":
@@ -254,7 +256,7 @@ class Life:
         path = f"/data/cut-{partition}"
         names = [name for name in disk.list_directory(path) if name.endswith(".log")]
         kept = b"".join(disk.read_file(f"{path}/{name}") or b"" for name in names)
-        gone = [entry for entry in told.acknowledged if entry.promised and not all(v in kept for v in entry.values)]
+        gone = [entry for entry in answered.acknowledged if entry.promised and not all(v in kept for v in entry.values)]
         self.outcome.require(not gone, f"{where}: offline, and {len(gone)} promised batches are not in its files")
 
 

@@ -6,11 +6,11 @@ Everything that takes time to load is loaded once. Then the process waits on DES
 apart, for orders, and forks for each:
 
 ========================  =============================================================================================
-`play DIRECTORY`          answered with `pid N`; the fork waits for `go`, so that somebody can attach to it, and plays
+`play DIRECTORY`          answered with `pid N`; the fork waits for `go`, so that a tracer can attach to it, and plays
 `recover DIRECTORY`       likewise: the fork opens the store and every log, and closes it
 ========================  =============================================================================================
 
-A fork says what happens to it, as a broker would say it to its clients, and nobody else keeps count: a message is on
+A fork says what happens to it, as a broker would say it to its clients, and no other process counts: a message is on
 its way before the next system call, also of a process that is killed there. When it has ended, `ended STATUS` follows.
 
 There is one thread. What a broker leaves to threads is done in the event loop, so that "the seventh fdatasync" is the
@@ -83,7 +83,7 @@ def open_store(directory: str) -> LocalStore:
 
 
 class Script:
-    """One life. `tell` reaches somebody outside before it returns."""
+    """One life. What `tell` is given is outside of the process before it returns."""
 
     def __init__(self, directory: str, tell: Callable[[str], None]) -> None:
         self._directory = directory
@@ -173,7 +173,7 @@ class Script:
             self._tell(f"ack {name} {step} {begun.base_offset}")
 
     async def _again(self, log: LocalLog, name: str, step: int, producer: ScriptedProducer) -> None:
-        """As a client does: the same batch once more. If that fails too, it begins anew."""
+        """As a client does: the same batch once more. If that fails too, it starts over."""
         try:
             begun = log.begin_append([producer.repeat()])
             self._tell(f"unknown {name} {step}")

@@ -70,7 +70,7 @@ class FileState:
 @dataclass
 class Audit:
     """The state of a data directory, followed through a trace. `all_ports` are of clients that produce with acks=all,
-    `one_ports` with acks=1; `alone_ports` of those that nobody else works beside."""
+    `one_ports` with acks=1; `alone_ports` of those that no other client works beside."""
 
     data: str
     all_ports: set[int]
@@ -205,7 +205,7 @@ class Audit:
             self.violations.append(f"{what}, and the next thing was {call} of {path}, not the sync of {directory}")
             del self._renamed[pid]
 
-    # -- what clients are told --
+    # -- what clients are answered --
 
     def _answer(self, event: Event) -> None:
         match = _PEER.search(event.path)

@@ -266,7 +266,7 @@ def play_case(case: Case, player: Player, place: Path, outcome: Outcome) -> None
 
 
 _SYNC_FAILED = re.compile(r"^(?:fdatasync\(\d+<(?P<file>[^>]*\.log)>|fsync\(\d+<(?P<dir>[^>]*-\d+)>).*= -1 E")
-_TOLD = re.compile(r'^sendto\(\d+<[^>]*>, "(?P<words>[^"]*)"')
+_SENT = re.compile(r'^sendto\(\d+<[^>]*>, "(?P<words>[^"]*)"')
 
 
 def acknowledged_after_failed_sync(trace: str) -> str | None:
@@ -275,11 +275,11 @@ def acknowledged_after_failed_sync(trace: str) -> str | None:
     for line in trace.splitlines():
         if _SYNC_FAILED.match(line):
             failed = failed or line
-        elif (told := _TOLD.match(line)) is not None:
-            if told["words"].startswith("open"):
+        elif (sent := _SENT.match(line)) is not None:
+            if sent["words"].startswith("open"):
                 failed = ""
-            elif failed and told["words"].startswith("ack"):
-                return f"{told['words']!r} after {failed}"
+            elif failed and sent["words"].startswith("ack"):
+                return f"{sent['words']!r} after {failed}"
     return None
 
 
@@ -306,7 +306,7 @@ async def compare(directory: Path, ledger: Ledger) -> list[str]:
 
 
 Found = list[tuple[int, str, int, int]]
-"""(offset, log, step, index) of each record, as its value tells."""
+"""(offset, log, step, index) of each record, as its value says."""
 
 
 async def contents(store: LocalStore, name: str, generation: int) -> tuple[Found, int]:
@@ -314,11 +314,11 @@ async def contents(store: LocalStore, name: str, generation: int) -> tuple[Found
     log = store.log(spec_of(name, generation))
     found = []
     for offset, value in await read_from_start(store, log):
-        told = re.match(rb"(\w+-\d)/(\d+)/(\d+):", value)
-        if told is None or value != value_of(told[1].decode(), int(told[2]), int(told[3])):
+        names = re.match(rb"(\w+-\d)/(\d+)/(\d+):", value)
+        if names is None or value != value_of(names[1].decode(), int(names[2]), int(names[3])):
             found.append((offset, "", -1, -1))
         else:
-            found.append((offset, told[1].decode(), int(told[2]), int(told[3])))
+            found.append((offset, names[1].decode(), int(names[2]), int(names[3])))
     return found, log.log_start_offset
 
 

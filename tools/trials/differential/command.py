@@ -67,7 +67,7 @@ def matches(scenario: Scenario, wanted: str) -> bool:
 
 
 def tell_slow(name: str, seconds: float) -> None:
-    """Name a scenario that takes its time, so that whoever waits knows what for."""
+    """Name a scenario that takes its time, for the person who waits."""
     if seconds >= SLOW_SECONDS:
         print(f"  {name}: {seconds:.0f} s", file=sys.stderr, flush=True)
 

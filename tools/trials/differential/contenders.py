@@ -1,7 +1,7 @@
 """The two brokers of a comparison, started with the same settings in empty directories of their own.
 
 The settings are those that `SETTINGS` lists, and whatever starts Apache Kafka has to give it the same: DescribeConfigs
-tells a value that was set from a default, also where both are equal.
+distinguishes a value that was set from a default, also where both are equal.
 """
 
 from __future__ import annotations

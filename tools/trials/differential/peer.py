@@ -1,7 +1,7 @@
 """One blocking connection for requests that no client would send: bytes out, one answer back, whatever it is.
 
 Being cut off is an answer, and so is silence: Kafka closes a connection whose request makes no sense, and answers
-nothing to Produce with acks=0. Both are told apart from a reply here and nowhere else.
+nothing to Produce with acks=0. Both are distinguished from a reply here and nowhere else.
 """
 
 from __future__ import annotations

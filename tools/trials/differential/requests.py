@@ -44,7 +44,7 @@ def batch(count: int = 1, **options: Any) -> bytearray:
 
 
 def patched(data: bytearray, at: int, new: bytes, *, crc: bool = True) -> bytearray:
-    """A batch with some bytes replaced, its CRC made right again unless told not to."""
+    """A batch with some bytes replaced; its CRC is made right again unless `crc` is False."""
     changed = bytearray(data)
     changed[at : at + len(new)] = new
     return with_crc(changed) if crc else changed
@@ -87,7 +87,7 @@ def produce_to(
 
 
 def fetch(topic: Topic, offset: int = 0, *, partition: int = 0, **fields: Any) -> FetchRequest:
-    """Read one partition at once. Fields of the partition and of the request are told apart by name."""
+    """Read one partition at once. Fields of the partition and of the request are distinguished by name."""
     inner = {name: fields.pop(name) for name in list(fields) if name in FetchPartition._declared}
     return fetch_from([(topic, [fetched(offset, partition=partition, **inner)])], **fields)
 
@@ -120,7 +120,7 @@ def delete_records(topic: Topic, offset: int, *, partition: int = 0) -> DeleteRe
 
 
 def new_producer(stage: Stage) -> int:
-    """A producer id that nobody used yet."""
+    """An unused producer id."""
     request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
     producer_id: int = stage.until(request, lambda reply: reply.error_code == 0).producer_id
     return producer_id

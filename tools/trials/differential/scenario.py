@@ -63,7 +63,7 @@ def perform(
 ) -> Answers:
     """Play scenarios on a broker, one after the other, in all their versions.
 
-    `progress` is told each scenario's name, and how many seconds it took.
+    `progress` is called with each scenario's name, and how many seconds it took.
     """
     answers: Answers = {}
     for each in scenarios:

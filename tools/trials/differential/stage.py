@@ -217,7 +217,7 @@ class Stage:
         self.until(request, lambda reply: not any(_error_codes(reply.topics)))
 
     def wait_until_gone(self, name: str) -> None:
-        """Until the partitions of a deleted topic are known to nobody."""
+        """Until the partitions of a deleted topic are unknown."""
         asked = ListOffsetsPartition(partition_index=0, timestamp=-1)
         request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=name, partitions=[asked])])
         self.until(request, lambda reply: list(_error_codes(reply.topics)) == [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION])

@@ -1,7 +1,7 @@
-"""Coverage-guided fuzzing of everything that reads bytes somebody else wrote.
+"""Coverage-guided fuzzing of everything that reads foreign bytes.
 
 `trials fuzz` is an outer shell around targets that live beside the code they attack, in the `tests/fuzz` folders of
-`kproto`, `storage` and `broker` (kproto/tests/fuzz/families.py tells how they are laid out). A target is a function of
+`kproto`, `storage` and `broker` (kproto/tests/fuzz/families.py says how they are laid out). A target is a function of
 bytes that knows what must hold for every input; the default suite plays the kept inputs through it, and needs nothing
 of what is here. This package makes new inputs:
 

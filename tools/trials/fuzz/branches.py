@@ -1,7 +1,7 @@
 """Which inputs of a corpus are worth keeping: the shortest that together take every branch the whole corpus takes, and
-that no seed takes, because seeds are made anew each time.
+that no seed takes, because seeds are made again each time.
 
-A branch is a pair of lines of one function that ran one after the other, told by Python's own tracing, so nothing needs
+A branch is a pair of lines of one function that ran one after the other, seen by Python's own tracing, so nothing needs
 to be installed and generated decoders count like everything else. Run as `trials.fuzz.branches PACKAGE NAME
 FOLDER...`, it replaces the family's corpus file by the best of what it and the folders hold, and prints how many inputs
 and branches that is.

@@ -137,8 +137,8 @@ def found_in(findings: Path) -> set[Path]:
 
 def last_line(finding: Path) -> str:
     """The end of a finding's explanation."""
-    told = finding.with_suffix(".txt")
-    return told.read_text(encoding="utf-8").rstrip().rpartition("\n")[2] if told.exists() else "see the file"
+    trace = finding.with_suffix(".txt")
+    return trace.read_text(encoding="utf-8").rstrip().rpartition("\n")[2] if trace.exists() else "see the file"
 
 
 def try_inputs(chosen: Sequence[Family], paths: Sequence[str]) -> int:

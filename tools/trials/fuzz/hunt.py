@@ -65,9 +65,9 @@ class Watched:
         self._findings.mkdir(parents=True, exist_ok=True)
         path = self._findings / sha256(data).hexdigest()[:12]
         path.write_bytes(data)
-        told = "".join(traceback.format_exception(error))
-        path.with_suffix(".txt").write_text(told, encoding="utf-8")
-        print(f"finding {path}\n{told}", file=sys.stderr, flush=True)
+        trace = "".join(traceback.format_exception(error))
+        path.with_suffix(".txt").write_text(trace, encoding="utf-8")
+        print(f"finding {path}\n{trace}", file=sys.stderr, flush=True)
 
 
 def place_of(error: BaseException) -> tuple[str, ...]:

@@ -75,11 +75,11 @@ class Agreement:
         files = [path for path in files if path.stat().st_size]
         if not files:
             return
-        told, complaints = kafka_dump.decoded(self._tool, topic, files)
+        decoded, complaints = kafka_dump.decoded(self._tool, topic, files)
         yield from complaints
         for path in files:
             ours = {line["offset"]: line for line in lines.of_file(path, records=True) if line["type"] == "record"}
-            theirs = told.get(str(path), [])
+            theirs = decoded.get(str(path), [])
             if len(ours) != len(theirs):
                 yield f"{path}: dump-log reads {len(ours)} records, Kafka's tool {len(theirs)}"
             for record in theirs:

@@ -1,9 +1,9 @@
 """The cluster's own log, cut by either broker: topics, settings and what only Kafka has use for outlive all of it.
 
-Kafka is told to make snapshots often and to keep little, and filled until it has cut the beginning off its metadata log
+Kafka is set to make snapshots often and to keep little, and filled until it has cut the beginning off its metadata log
 (it looks once a minute). Ottla starts on that, makes topics until it has cut the log in its turn, is killed, and Kafka
-starts on what is left. Topics, ids, partitions, settings, quotas and credentials have to be told as before, every time,
-and `check-log` must find nothing wrong.
+starts on what is left. Topics, ids, partitions, settings, quotas and credentials have to be as before, every time, and
+`check-log` must find nothing wrong.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ step                  what has to hold
 written               the writer's directory is sound by `check-log`; Kafka's tool reads every file without a complaint
                       and prints what `dump-log` prints (Ottla is killed in between, and started again)
 partitions moved      logs taken out of one broker's directory and put into the other's, under topics of the same name:
-                      every record, offset, time and transaction is told as before; looking changes no file; an
+                      every record, offset, time and transaction is as before; looking changes no file; an
                       idempotent producer goes on where it was
 directory moved       the other broker starts on the whole directory: the same, and topics, settings and committed
                       offsets as well
@@ -56,7 +56,7 @@ class Written(NamedTuple):
 
 
 class Exchange:
-    """Runs the steps. `wrong` collects what did not hold, a sentence each; `say` tells of progress."""
+    """Runs the steps. `wrong` collects what did not hold, a sentence each; `say` reports progress."""
 
     def __init__(self, commands: Commands, folder: Path, records: int, say: Callable[[str], None]) -> None:
         self.wrong: list[str] = []
@@ -93,11 +93,11 @@ class Exchange:
             stored_transactions.write(site.data, self._records // 20)
         with site.running() as port:
             producer = sequences.begin(port)
-            told = self._listing(port, contender)
-        records = sum(len(partition.records) for partition in told.partitions.values())
+            listed = self._listing(port, contender)
+        records = sum(len(partition.records) for partition in listed.partitions.values())
         self._say(f"{contender.name} has written {records:,} records that clients read")
         self._sound(f"what {contender.name} wrote", site.data)
-        return Written(site, told, producer)
+        return Written(site, listed, producer)
 
     def partitions_moved(self, written: Written, target: Contender, *, clean: bool = True) -> None:
         """Put the writer's logs into a directory of `target`'s own. Not `clean`: as if both had been killed."""
@@ -129,14 +129,14 @@ class Exchange:
         with site.running() as port:
             self._compare(how, written.listing, self._listing(port, target))
             self._report(how, sequences.go_on(port, written.producer, target.name))
-            told = self._listing(port, target)
+            listed = self._listing(port, target)
         self._sound(how, site.data)
         again = f"{how} and back under {back.name}"
         home = self._site(back, f"serves-{target.name}s-directory-again")
         home.prepare()
         home.put(site.data)
         with home.running() as port:
-            self._compare(again, told, self._listing(port, back))
+            self._compare(again, listed, self._listing(port, back))
         self._sound(again, home.data)
         killed = f"{again}, which is killed, and under {target.name}"
         with home.running(kill=True):
@@ -144,7 +144,7 @@ class Exchange:
         self._check(killed, home.data)
         site.put(home.data)
         with site.running() as port:
-            self._compare(killed, told, self._listing(port, target))
+            self._compare(killed, listed, self._listing(port, target))
         self._sound(killed, site.data)
 
     # -- their parts ---------------------------------------------------------------------------------------------------

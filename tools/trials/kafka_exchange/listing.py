@@ -111,7 +111,7 @@ def _read(port: int, topic: str, number: int, isolation: str) -> list[tuple[Any,
     from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
     consumer = Consumer({
-        "bootstrap.servers": f"127.0.0.1:{port}", "group.id": "nobody", "enable.auto.commit": False,
+        "bootstrap.servers": f"127.0.0.1:{port}", "group.id": "none", "enable.auto.commit": False,
         "enable.partition.eof": True, "isolation.level": isolation, "check.crcs": True,
     })  # fmt: skip
     try:

@@ -132,7 +132,7 @@ def _wait_until_begins_later(client: dict[str, Any], topic: str) -> None:
     """Until the first record of a topic is gone: compacted away, or expired."""
     from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-    consumer = Consumer(client | {"group.id": "nobody", "enable.auto.commit": False})
+    consumer = Consumer(client | {"group.id": "none", "enable.auto.commit": False})
     deadline = time.monotonic() + CLEANING_SECONDS
     try:
         while time.monotonic() < deadline:

@@ -1,8 +1,8 @@
 """An idempotent producer that goes on where it was after its log has moved to another broker.
 
-Numbers are kept per partition, so whoever serves the log now has to know, from the producer snapshot or from the
-batches: a batch sent again is answered with the offset it has, a gap is refused, the next one is appended. The batches
-are of today, as Kafka forgets producers by the timestamps of what they wrote.
+Numbers are kept per partition, so the broker that serves the log has to know them, from the producer snapshot or from
+the batches: a batch sent again is answered with the offset it has, a gap is refused, the next one is appended. The
+batches are of today, as Kafka forgets producers by the timestamps of what they wrote.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@
   ledger (`ledger.py`), and nothing else does: the broker has no say in what it is held to.
 * **The checker** (`checker.py`, `registers.py`, `consumption.py`, `topics.py`), pure functions over the ledger and
   over what the logs hold in the end. Every value says who wrote it, where to, and as which of its writes, with a
-  checksum (`values.py`), so a record that is lost, doubled, damaged, misplaced or made up tells which of these it is.
+  checksum (`values.py`), so a record that is lost, doubled, damaged, misplaced or made up shows which of these it is.
 
 What is promised for SIGKILL, which takes the process but leaves the operating system's cache: a record acknowledged
-with acks=1 or acks=all is at its offset for ever; idempotent producers' records are there once; each producer's
+with acks=1 or acks=all is at its offset forever; idempotent producers' records are there once; each producer's
 records keep their order; offsets are dense; the end of a log, as anybody saw it, and the offsets that a group has
 committed never go back; topics and settings stay as they were acknowledged; producer ids are given out once; and a
 producer that sends one of its last five batches again is answered with the first offset, however often the broker died

@@ -150,11 +150,11 @@ class Progress:
         self._reached: dict[TopicPartition, int] = {}
 
     def reach(self, place: TopicPartition, end: int) -> None:
-        """Somebody was given everything below `end`."""
+        """A consumer was given everything below `end`."""
         self._reached[place] = max(end, self._reached.get(place, 0))
 
     def behind(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Partitions where records are left that nobody was given, and how many of them."""
+        """Partitions where records are left that no consumer was given, and how many of them."""
         missing = {place: end - self._reached.get(place, 0) for place, end in ends.items()}
         return {place: count for place, count in missing.items() if count > 0}
 
@@ -239,7 +239,7 @@ class GroupMember(threading.Thread):
                 self._ledger.write(CommitAcknowledged(self._group, *place, part.offset, asked, answered))
 
     def _changed(self, consumer: Consumer, parts: list[CommittedPosition]) -> None:
-        """Partitions come or go; either way positions start anew."""
+        """Partitions come or go; either way positions start over."""
         self._positions.clear()
         self._committed.clear()
         self._ledger.write(PositionsTaken(self.name))

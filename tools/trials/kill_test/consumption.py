@@ -17,7 +17,7 @@ from tools.trials.kill_test.ledger import Consumed, Ledger, PositionsTaken
 
 
 def check_consumption(ledger: Ledger, logs: Mapping[TopicPartition, Records]) -> Iterator[Violation]:
-    """All violations in a ledger; partitions nobody consumed from are not asked about."""
+    """All violations in a ledger; partitions without consumers are not asked about."""
     positions: dict[tuple[str, TopicPartition], int] = {}
     seen: dict[TopicPartition, list[tuple[int, int]]] = {}
     for entry in ledger.consumption:
@@ -40,10 +40,10 @@ def check_consumption(ledger: Ledger, logs: Mapping[TopicPartition, Records]) ->
         reached = 0
         for first, end in sorted(ranges):
             if first > reached:
-                yield Violation("unseen", *place, reached, f"nobody was given {reached} to {first - 1}")
+                yield Violation("unseen", *place, reached, f"no consumer was given {reached} to {first - 1}")
             reached = max(reached, end)
         if reached < len(logs[place]):
-            yield Violation("unseen", *place, reached, f"nobody was given {reached} to {len(logs[place]) - 1}")
+            yield Violation("unseen", *place, reached, f"no consumer was given {reached} to {len(logs[place]) - 1}")
 
 
 def digest(records: Records, consumed: Consumed) -> int:

@@ -3,7 +3,7 @@
     python -m tools.trials.kill_test.load --port PORT --ledger FILE
 
 It prints `ready` when all clients have been started. A line on standard input with a number asks it to end: it goes on
-until so many records have been acknowledged (but not for ever), has every producer finish, lets the consumers come to
+until so many records have been acknowledged (but not forever), has every producer finish, lets the consumers come to
 the end of every log, and exits. When standard input ends without such a line the test is gone, and so is the load.
 """
 
@@ -66,7 +66,7 @@ class Observer(threading.Thread):
         self._next = 0
 
     def run(self) -> None:
-        """Observe until told to end."""
+        """Observe until the end is asked for."""
         while not self._until.is_set():
             try:
                 with WireClient(self._port) as client:

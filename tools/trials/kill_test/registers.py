@@ -2,11 +2,11 @@
 
 All are registers that only grow, in real time: a reading that was asked for after something raised the register must
 show at least that much. What raises it are acknowledgements, and readings themselves: what anybody has seen once is
-true for ever. A reading is an interval, from the question to the answer; its value may have been taken anywhere within,
+true forever. A reading is an interval, from the question to the answer; its value may have been taken anywhere within,
 so it is judged by what was known at its beginning and counts as known from its end.
 
-A group's commits must not go back either: its consumers go on from the committed offset, whoever they are, so an offset
-below an acknowledged one says that somebody was given an old one to start from.
+A group's commits must not go back either: any consumer of it goes on from the committed offset, so an offset below an
+acknowledged one says that a consumer was given an old one to start from.
 
 Violations: `end-went-back`, `commit-went-back` and `setting-went-back`.
 """

@@ -90,7 +90,7 @@ class WireProducer(threading.Thread, ABC):
         ledger.write(Producer(name, kind))
 
     def run(self) -> None:
-        """Until told to end, and nothing is left to be asked again."""
+        """Until the end is asked for, and nothing is left to be asked again."""
         while not self._until.is_set() or self.unfinished():
             try:
                 with WireClient(self._port, timeout=ANSWER_SECONDS) as client:
@@ -221,7 +221,7 @@ class IdempotentWireProducer(WireProducer):
             self._producer_id, self._epoch = wire.init_producer_id(client)
             self.ledger.write(ProducerIdGiven(self.name, self._producer_id, self._epoch))
             return
-        # One more id for nobody: a broker that forgets which ones it gave out shows it here.
+        # One more id, for no producer: a broker that forgets which ones it gave out shows it here.
         self.ledger.write(ProducerIdGiven(self.name, *wire.init_producer_id(client)))
         certain = max(0, WINDOW - len(self._unanswered))
         for batch in list(self._window)[len(self._window) - min(certain, len(self._window)) :]:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[4]
 
 @pytest.mark.parametrize("name", TIERS)
 def test_every_tier_has_its_function_and_its_place_on_the_page(name: str) -> None:
-    """The table names what is there, and docs/crash-tiers.md tells of it."""
+    """The table names what is there, and docs/crash-tiers.md describes it."""
     module, _, function = TIERS[name].target.partition(":")
     assert callable(getattr(importlib.import_module(module), function))
     assert f"| `{name}` |" in (ROOT / "docs/crash-tiers.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_counts_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_a_violation_is_status_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is told in a sentence, and the files stay."""
+    """It is reported in a sentence, and the files stay."""
     assert played(monkeypatch, Outcome("power-cuts", {}, ["offset 7 is missing"])) == 1
     said = capsys.readouterr().out
     assert "violation: offset 7 is missing" in said

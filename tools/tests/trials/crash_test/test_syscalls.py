@@ -45,7 +45,7 @@ def test_without_strace_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         run(Plan(1, tmp_path))
 
 
-def told(*messages: str) -> Ledger:
+def ledger_of(*messages: str) -> Ledger:
     """A ledger of these messages."""
     ledger = Ledger()
     for message in messages:
@@ -70,7 +70,7 @@ SAID = (f"ack {NAME} 2 0", f"ack {NAME} 5 3", f"refused {NAME} 8")
 )
 def test_what_the_comparison_finds(found: Found, rule: str) -> None:
     """Loss, gaps, duplicates, wrong bytes, refusals that were kept: each is named; a sound log has none."""
-    wrong = judge(NAME, found, 0, told(*SAID))
+    wrong = judge(NAME, found, 0, ledger_of(*SAID))
     assert (not wrong) if not rule else any(rule in words for words in wrong)
 
 

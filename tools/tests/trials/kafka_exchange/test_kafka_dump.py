@@ -110,7 +110,7 @@ def as_kafka_says(data: Path, changed: dict[str, Any] | None = None) -> KafkaDum
 
 
 def in_kafkas_words(line: dict[str, Any]) -> Decoded:
-    """A record of an internal topic as Kafka's tool tells of it."""
+    """A record of an internal topic as Kafka's tool prints it."""
 
     def named(value: dict[str, Any] | str | None) -> Any:
         if not isinstance(value, dict):
@@ -125,7 +125,7 @@ def in_kafkas_words(line: dict[str, Any]) -> Decoded:
 def test_records_of_internal_topics(tmp_path: Path) -> None:
     """The tool reads out what they say; what it cannot read is a complaint."""
     head = "CreateTime: 5 keySize: 24 valueSize: 51 sequence: -1 headerKeys: []"
-    lines_told = [
+    printed = [
         "Dumping logs/__consumer_offsets-3/0.log",
         "Log starting offset: 0",
         f'| offset: 0 {head} key: {{"type":"1","data":{{"group":"a key: b"}}}} payload: {{"version":"4","data":{{}}}}',
@@ -133,7 +133,7 @@ def test_records_of_internal_topics(tmp_path: Path) -> None:
         "Error at offset 2, skipping. Unknown record type",
     ]
     tool = tmp_path / "tool"
-    tool.write_text("#!/bin/sh\ncat <<'.'\n" + "\n".join(lines_told) + "\n.\n")
+    tool.write_text("#!/bin/sh\ncat <<'.'\n" + "\n".join(printed) + "\n.\n")
     tool.chmod(0o755)
     found, complaints = kafka_dump.decoded(str(tool), "__consumer_offsets", [tmp_path / "a.log"])
     assert complaints == ["Error at offset 2, skipping. Unknown record type"]
@@ -143,7 +143,7 @@ def test_records_of_internal_topics(tmp_path: Path) -> None:
 
 
 def test_agreement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One different number anywhere is told; so are gaps in a log that is not compacted."""
+    """One different number anywhere is reported; so are gaps in a log that is not compacted."""
     data = tmp_path / "data"
     write(data)
     dump = as_kafka_says(data)

@@ -67,7 +67,7 @@ def test_one_record_lost_in_the_middle(history: History, kind: str) -> None:
     assert "gap" not in rules
 
 
-def test_what_nobody_promised_may_be_lost(history: History) -> None:
+def test_what_was_not_promised_may_be_lost(history: History) -> None:
     """acks=0: records may be missing from the end without a word."""
     values = history.values(PLACE)
     lost = {make_value(NAMES["acks-0"], *PLACE, sequence) for sequence in range((TURNS - 1) * RUN, TURNS * RUN)}
@@ -116,7 +116,7 @@ def test_a_repetition_that_is_allowed(history: History, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind, promise in KINDS.items() if promise.ordered])
 def test_records_out_of_order(history: History, kind: str) -> None:
-    """Two records of a producer have changed places, and nobody had been told where they are."""
+    """Two records of a producer have changed places, and their offsets had not been acknowledged."""
     history.drop_acknowledgements(kind)
     values = history.values(PLACE)
     one, other = history.find(kind, PLACE, 7), history.find(kind, PLACE, 8)
@@ -127,7 +127,7 @@ def test_records_out_of_order(history: History, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", WIRE)
 def test_a_torn_batch(history: History, kind: str) -> None:
-    """The first records of a batch that nobody answered are there, and the others are not."""
+    """The first records of an unanswered batch are there, and the others are not."""
     history.drop_acknowledgements(kind)
     at = history.find(kind, PLACE, (TURNS - 1) * RUN + 20)
     values = history.values(PLACE)
@@ -137,10 +137,10 @@ def test_a_torn_batch(history: History, kind: str) -> None:
 
 
 def test_a_phantom(history: History) -> None:
-    """A value that looks like ours, and that nobody sent."""
+    """A value that looks like ours, and that no producer sent."""
     history.rewrite(PLACE, [*history.values(PLACE), make_value(NAMES["acks-1"], *PLACE, TURNS * RUN)])
     assert history.rules() == {"phantom"}
-    history.rewrite(PLACE, [*history.values(PLACE)[:-1], make_value("nobody", *PLACE, 0)])
+    history.rewrite(PLACE, [*history.values(PLACE)[:-1], make_value("unknown", *PLACE, 0)])
     assert history.rules() == {"phantom"}
 
 
@@ -190,7 +190,7 @@ def test_a_broker_that_forgot_a_producer(history: History, error: int, offset: i
 
 
 def test_a_producer_id_given_out_twice(history: History) -> None:
-    """After a restart ids begin anew."""
+    """After a restart ids begin again."""
     history.ledger.add(ProducerIdGiven("late", 3, 0))
     assert history.rules() == {"id-twice"}
 
@@ -234,14 +234,14 @@ def test_a_number_that_goes_back(history: History, rule: str, plant: Callable[[H
 
 
 def test_an_acknowledgement_raises_the_end_by_itself(history: History) -> None:
-    """Though nobody has looked since, a look after an acknowledgement must show the record."""
+    """Though no client has looked since, a look after an acknowledgement must show the record."""
     history.ledger.ends.clear()
     assert history.rules() == set()
     history.ledger.add(EndSeen(*PLACE, LENGTH - 1, LATE, LATE + 1))
     assert history.rules() == {"end-went-back"}
 
 
-def test_what_nobody_promised_does_not_raise_the_end(history: History) -> None:
+def test_what_was_not_promised_does_not_raise_the_end(history: History) -> None:
     """Readings alone count for acks=0: before the first one, nothing is known."""
     history.ledger.ends.clear()
     history.ledger.acknowledged.clear()
@@ -256,7 +256,7 @@ def test_a_look_that_overlaps_may_show_either(history: History) -> None:
     assert history.rules() == set()
 
 
-def test_groups_and_logs_are_told_apart(history: History) -> None:
+def test_groups_and_logs_are_distinguished(history: History) -> None:
     """One group's offset says nothing about another's, nor does one log's about another's."""
     history.ledger.add(CommittedSeen("other", *PLACE, -1, LATE, LATE + 1))
     history.ledger.add(EndSeen("third", 0, 0, LATE, LATE + 1))
@@ -278,7 +278,7 @@ def test_records_shown_beyond_the_end(history: History) -> None:
 
 
 def test_a_consumer_that_skips(history: History) -> None:
-    """Records between two that a consumer was given were given to nobody."""
+    """Records between two that a consumer was given were given to no consumer."""
     del history.ledger.consumption[5]
     assert history.rules() == {"skipped", "unseen"}
 
@@ -289,13 +289,13 @@ def test_a_consumer_that_starts_over(history: History) -> None:
     assert "rewound" in history.rules()
 
 
-def test_a_consumer_that_is_given_partitions_anew(history: History) -> None:
+def test_a_consumer_that_is_given_partitions_again(history: History) -> None:
     """After a new assignment it may begin before where it was, but nothing may be left out."""
     history.ledger.consumption[5:5] = [PositionsTaken("reader-0"), *history.ledger.consumption[2:5]]
     assert history.rules() == set()
 
 
-def test_records_that_nobody_was_given(history: History) -> None:
+def test_records_that_no_consumer_was_given(history: History) -> None:
     """The group stopped before the end."""
     last = max(at for at, entry in enumerate(history.ledger.consumption) if isinstance(entry, Consumed))
     del history.ledger.consumption[last]

@@ -44,7 +44,7 @@ def too_few_or_too_many_bytes(api: type[Request], stage: Stage) -> None:
 
 
 def unknown_tagged_fields(api: type[Request], stage: Stage) -> None:
-    """Tagged fields that nobody knows are skipped; a tag section that lies about its size is an error."""
+    """Unknown tagged fields are skipped; a tag section that lies about its size is an error."""
     request = plain_request(api)
     body = encoded(request, stage.version)
     assert body[-1] == 0, "no tagged fields so far"

@@ -28,7 +28,7 @@ def syncing(stage: Stage) -> None:
 
 @scenario(SyncGroupRequest)
 def assignments(stage: Stage) -> None:
-    """What the leader leaves out is empty; whom nobody knows is dropped."""
+    """The assignment of a member that the leader leaves out is empty; that of an unknown member is dropped."""
     cases: dict[str, dict[str, bytes]] = {
         "none": {},
         "empty": {"me": b""},

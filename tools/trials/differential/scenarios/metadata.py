@@ -40,7 +40,7 @@ def topics_by_name(stage: Stage) -> None:
 
 @scenario(MetadataRequest)
 def topics_made_on_demand(stage: Stage) -> None:
-    """A topic that nobody knows is made, unless the client says no; how soon it has leaders is not compared."""
+    """An unknown topic is made, unless the client says no; how soon it has leaders is not compared."""
     name = stage.name("auto")
     request = MetadataRequest(topics=[MetadataRequestTopic(name=name)])
     stage.ask("asked for", request)

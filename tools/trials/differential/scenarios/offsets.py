@@ -27,7 +27,7 @@ from tools.trials.differential.stage import Stage, Topic
 
 @scenario(OffsetCommitRequest)
 def groups_without_members(stage: Stage) -> None:
-    """Whoever commits without generation makes a group that consists of offsets only."""
+    """A commit without generation makes a group that consists of offsets only."""
     topic, group = stage.topic("t", 2), stage.name("g")
     stage.ask("first", commit(group, topic, 5))
     stage.ask("lower", commit(group, topic, 3, metadata="why"))

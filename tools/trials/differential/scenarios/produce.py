@@ -119,7 +119,7 @@ def destinations(stage: Stage) -> None:
 
 @scenario(ProduceRequest)
 def topics_that_stamp(stage: Stage) -> None:
-    """With LogAppendTime the broker's clock counts, and the answer tells it."""
+    """With LogAppendTime the broker's clock counts, and the answer has its time."""
     topic = stage.topic("t", message_timestamp_type="LogAppendTime")
     stage.ask("produced", produce(topic, batch(2)))
     stage.ask("a batch that says it was stamped", produce(topic, batch(2, log_append_time=True)))

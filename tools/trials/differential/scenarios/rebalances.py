@@ -1,4 +1,4 @@
-"""Two members in one group: who waits for whom, and who is told to join again."""
+"""Two members in one group: who waits for whom, and who is asked to join again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def in_state(stage: Stage, group: str, state: str) -> None:
 
 @scenario(JoinGroupRequest)
 def a_second_member(stage: Stage) -> None:
-    """The first is told to join again, then both have the generation; the leader sees both subscriptions."""
+    """The first is asked to join again, then both have the generation; the leader sees both subscriptions."""
     first = stable(stage)
     group = first.group
     other = stage.elsewhere()
