@@ -70,7 +70,7 @@ class Peer:
     listener: str = "PLAINTEXT"
     advertised: tuple[str, int] = ("127.0.0.1", 9092)
     principal: str = "User:ANONYMOUS"
-    client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions told (KIP-511)
+    client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions named them (KIP-511)
 
 
 class RequestContext:

@@ -1,7 +1,7 @@
 """The partitions this broker hosts: each a log, and who watches it.
 
 `Partitions` stands between handlers, who speak of topics, and the engine, who knows logs. A `Partition` is made when
-somebody first asks for it, so a broker with 100,000 partitions holds objects for those in use. It follows the cluster
+it is first asked for, so a broker with 100,000 partitions holds objects for those in use. It follows the cluster
 image: a deleted topic's partitions are dropped (and their watchers woken, to find out), an altered topic's logs get
 their new settings.
 
@@ -53,7 +53,7 @@ class Partition:
         self.log = log
         self.config = config
         self.internal = topic.internal  # clients may read, not write
-        self.leader_epoch = topic.leader_epoch(index)  # what Metadata tells; a log may have been written in older ones
+        self.leader_epoch = topic.leader_epoch(index)  # what Metadata says; a log may have been written in older ones
         self.alive = True
         self.watchers: dict[Watcher, None] = {}
         log.on_advance = self.wake

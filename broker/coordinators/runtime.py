@@ -2,7 +2,7 @@
 
 A machine (see `machine.py`) is pure. What is impure about a coordinator happens here, once for all of them:
 
-**Load.** The log is replayed from its start to its end into a new machine, which is then told that it is `loaded`, both
+**Load.** The log is replayed from its start to its end into a new machine, whose `loaded` is called then, both
 in slices: others are served meanwhile, however long the log is and however large a batch. A
 log whose beginning is in a snapshot is replayed from there, into the machine that `restore` has made of the snapshot.
 

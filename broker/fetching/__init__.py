@@ -6,6 +6,6 @@ the same.
 
 * `fetches.py`: one request from its session to its end; what may be asked for `statistics()`.
 * `look.py`: one question to the engine, and whether what it found is worth an answer.
-* `sessions.py`: what a client reads, what it has been told, and which partitions may have news (KIP-227).
+* `sessions.py`: what a client reads, what it was answered, and which partitions may have news (KIP-227).
 * `purgatory.py`: those who wait.
 """

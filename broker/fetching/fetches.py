@@ -96,7 +96,7 @@ class Fetches:
         return self.sessions.begin(asked.session_id, asked.session_epoch, asked.by_id, asked.committed, now)
 
     def _look(self, session: FetchSession, full: bool, asked: Asked) -> Look:
-        """The look at a session that has been told all the request says."""
+        """The look at a session that knows all the request says."""
         if session.lasting:
             self.sessions.settle(session)
             full = full or not session.kept

@@ -165,9 +165,9 @@ class Look:
         self._finish()
 
     def news(self) -> Iterator[tuple[Wanted, Found]]:
-        """What must be answered, in order: everything if the answer is full, else what the client has not been told.
+        """What must be answered, in order: everything if the answer is full, else what the client was not answered yet.
 
-        What is told is remembered, so this is to be run through once, to its end. What was missing comes last.
+        What is answered is remembered, so this is to be run through once, to its end. What was missing comes last.
         """
         found = zip(self.wanted, self.found, strict=True)
         if self.session.id == NO_SESSION:

@@ -2,7 +2,7 @@
 
 The first Fetch of a session is *full*: it lists every partition, and the answer lists every partition. Later ones are
 *incremental*: the request carries changed offsets, added and forgotten partitions; the answer carries only partitions
-that have something to say: records, an error, or a high watermark or start offset that the client has not been told.
+that have something to say: records, an error, or a high watermark or start offset that is new to the client.
 
 A session is (id, epoch). The epoch counts requests: 0 opens a session, -1 means "none, please", and an answer lost on
 the way shows as an epoch that does not follow, so that both sides start again. A session keys its partitions by topic
@@ -64,7 +64,7 @@ _turn = attrgetter("turn")
 
 
 class Wanted:
-    """One partition that a client reads, and what the last answer told about it.
+    """One partition that a client reads, and what the last answer said about it.
 
     `hosted` is the partition it was found to be, `name` what its topic id was found to mean, `turn` its place in the
     session. `watched` is True while it stands among the watchers of `hosted`, for the sake of `session`. Only then it
@@ -287,7 +287,7 @@ class FetchSessions:
         return found, False
 
     def settle(self, session: FetchSession) -> None:
-        """The session has been told what the request says: keep it if it is new, and count its partitions.
+        """The session knows what the request says: keep it if it is new, and count its partitions.
 
         A new one is kept if there is room for it, and something in it. Raises KafkaError(FETCH_SESSION_ID_NOT_FOUND) if
         one has grown too far, and ends it; or if it has been ended since `begin`.

@@ -307,7 +307,7 @@ def _answer_partition(entry: Entry) -> PartitionProduceResponse:
 
 def _log_start_offset(partition: Partition) -> int:
     """-1 for a log that has gone offline, or was deleted while the disk was waited for: an error raised here would be
-    everybody's, also of the partitions that were appended."""
+    that of the whole request, also of the partitions that were appended."""
     try:
         return partition.log.log_start_offset
     except KafkaError:

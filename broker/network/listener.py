@@ -38,7 +38,7 @@ SENDFILE_CHUNK = 8 * 1024 * 1024
 JOIN_BELOW = 64 * 1024
 _IN_MEMORY = (bytes, bytearray, memoryview)
 _PEER_ENDED: int = getattr(select, "POLLRDHUP", 0)
-"""Linux's event for "the peer will send no more", seen also behind bytes that nobody has read; else zero."""
+"""Linux's event for "the peer will send no more", seen also behind unread bytes; else zero."""
 ACCEPT_PAUSE_SECONDS = 0.1
 
 

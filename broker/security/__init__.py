@@ -1,4 +1,4 @@
-"""Who may do what. Today every client may do everything, and this room says only what *would* be needed.
+"""Which client may do what. Today every client may do everything; this package says only what *would* be needed.
 
 * `operations.py`: Kafka's operations, which of them a kind of resource supports, and the bit fields of describe
   answers (KIP-430).

@@ -1,6 +1,6 @@
 """An engine that fails and dawdles on command, around any other: to see what coordinators do then.
 
-`FaultyStore(inner)` is a LogStore. Its logs pass everything on; in addition each can be told to hold durability back
+`FaultyStore(inner)` is a LogStore. Its logs pass everything on; in addition each can be made to hold durability back
 (`hold`, `release`), to refuse the next append (`refuse_next`), to lose what is held (`lose_held`), or to be unreadable
 (`unreadable`).
 """
@@ -61,7 +61,7 @@ class Gate:
 
 
 class FaultyLog:
-    """A PartitionLog that can be told to fail."""
+    """A PartitionLog that can be made to fail."""
 
     def __init__(self, inner: PartitionLog) -> None:
         self.inner = inner
@@ -84,7 +84,7 @@ class FaultyLog:
         self.gate = None
 
     def lose_held(self) -> None:
-        """What was held never becomes durable, and its waiters are told so."""
+        """What was held never becomes durable, and its waiting callers get the error."""
         assert self.gate is not None
         self.gate.lost = True
         self.release()

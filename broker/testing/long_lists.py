@@ -80,7 +80,7 @@ def elements(element: FieldType, version: int, equal: bool, entries: int) -> lis
 
 
 def one(struct: type[Struct], version: int, number: int) -> Struct:
-    """A struct that `number` tells from others."""
+    """A struct that `number` distinguishes from others."""
     values = plain(struct, version)
     for field in fields_of(struct):
         if version in field.versions and field.type.name in ("string", "uuid", "int32", "int64"):

@@ -2,7 +2,7 @@
 
 A few kilobytes of zstd can stand for gigabytes (32,700 : 1), and honest clients come near to that: a producer of
 repetitive records, a batch of log lines. So nothing here returns "the decompressed records". :func:`pieces` is an
-iterator over them, :data:`PIECE` bytes at a time; whoever walks over records (:mod:`kproto.batches.record_walk`) takes
+iterator over them, :data:`PIECE` bytes at a time; a walk over records (:mod:`kproto.batches.record_walk`) takes
 a piece, looks at the records in it and lets it go. The memory is that of a piece and of the decoder, whatever the data
 says or stands for, and the work stops where the caller stops asking.
 

@@ -20,7 +20,7 @@ offset  bytes  field                   meaning
 
 All numbers are big-endian and signed, the CRC aside. What the broker decides, offset and leader epoch, lies in front
 of the checksummed part, so an append patches two fields in place and copies nothing. LogAppendTime is the exception:
-it changes checksummed fields, so the CRC is computed anew.
+it changes checksummed fields, so the CRC is computed again.
 
 :func:`read_header` runs once per batch of every Produce request and several times per batch of a recovery, hence the
 shape: one ``Struct.unpack_from`` straight into a named tuple, without a Python-level constructor.
@@ -221,7 +221,7 @@ def patch_base_offset(buf: WritableBuffer, pos: int, base_offset: int, leader_ep
 
 
 def patch_log_append_time(buf: WritableBuffer, pos: int, timestamp: int) -> None:
-    """Stamp the batch at ``buf[pos:]`` with the broker's time: attribute bit 3, max_timestamp, and the CRC anew.
+    """Stamp the batch at ``buf[pos:]`` with the broker's time: attribute bit 3, max_timestamp, and a new CRC.
 
     The records keep their own timestamps in their bytes; readers of a LogAppendTime batch use max_timestamp for all.
     """
@@ -230,7 +230,7 @@ def patch_log_append_time(buf: WritableBuffer, pos: int, timestamp: int) -> None
 
 
 def patch_create_time(buf: WritableBuffer, pos: int, max_timestamp: int) -> None:
-    """Correct the batch at ``buf[pos:]`` to CreateTime with this largest timestamp, and compute the CRC anew."""
+    """Correct the batch at ``buf[pos:]`` to CreateTime with this largest timestamp, and compute the CRC again."""
     (attributes,) = _unpack_int16(buf, pos + ATTRIBUTES_OFFSET)
     _patch_timestamps(buf, pos, attributes & ~LOG_APPEND_TIME, max_timestamp)
 

@@ -2,7 +2,7 @@
 
 A cleaner keeps records or drops them, it never changes one. So it does not take them apart as
 :func:`kproto.batches.records.parse_records` does: values and headers are stepped over, and what stays is copied as the
-bytes it is. Only where a batch gets a delete horizon (KIP-534) each record's timestamp delta is written anew, as the
+bytes it is. Only where a batch gets a delete horizon (KIP-534) each record's timestamp delta is rewritten, as the
 horizon takes the place of the timestamp that the deltas are relative to.
 
 The bytes are as hostile here as there: what a span claims lies inside the data, or ``KafkaError(INVALID_RECORD)`` is
@@ -53,7 +53,7 @@ class RecordKeys(NamedTuple):
 
 
 def record_keys(header: BatchHeader, batch: ReadableBuffer) -> RecordKeys:
-    """What :func:`record_spans` tells of keys, in two thirds of the time. Raises the same."""
+    """What :func:`record_spans` returns of keys, in two thirds of the time. Raises the same."""
     data = bytes(decompressed_records(header, batch))
     keys: list[bytes | None] = []
     without_value: list[int] = []

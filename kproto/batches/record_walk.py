@@ -6,7 +6,7 @@ and header values are stepped over. So the memory is that of a piece, whatever a
 
 Two walks:
 
-* :func:`walk` goes through every field of every record, and tells of each its timestamp, its offset and whether it has
+* :func:`walk` goes through every field of every record, and yields of each its timestamp, its offset and whether it has
   a key, in lists (:class:`Page`). It accepts exactly what :func:`kproto.batches.records.parse_records` accepts.
 * :func:`count_frames` goes from length to length and looks at nothing else, in a fifth of the time.
 
@@ -54,7 +54,7 @@ MIN_RECORD_SIZE: Final = 6
 MOST_ITEMS: Final = 2**24
 
 PAGE: Final = 1024
-"""Records that are told of at a time."""
+"""Records that are returned at a time."""
 
 VARINT: Final = 5
 """Bytes of a varint of 32 bits at most."""
@@ -132,9 +132,9 @@ class Source:
 
 
 class Page:
-    """What a walk tells of some records that follow one another, field by field.
+    """What a walk returns of some records that follow one another, field by field.
 
-    ``number`` is the index of the first of them in its batch. Timestamp and offset deltas are told twofold, because
+    ``number`` is the index of the first of them in its batch. Timestamp and offset deltas are there twice, because
     that is how they are coded; ``>> 1`` makes them what they are.
     """
 

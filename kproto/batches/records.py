@@ -22,8 +22,8 @@ One record, behind the header, once the codec is undone::
 A varint is zigzag-coded (0, -1, 1, -2 ... become 0, 1, 2, 3 ...), then written in groups of seven bits, the lowest
 first, bit 7 saying that another byte follows: five bytes at most for 32 bits, ten for 64.
 
-**Looking inside is done as if the bytes were hostile**, because they may be: a producer chooses them and nobody has
-looked since. Whatever does not fit raises ``KafkaError(INVALID_RECORD)``: an overlong varint, a length that leads
+**Looking inside is done as if the bytes were hostile**, because they may be: a producer chooses them, and their first
+check is here. Whatever does not fit raises ``KafkaError(INVALID_RECORD)``: an overlong varint, a length that leads
 outside its record, a negative count, a record whose parts do not add up to its length, bytes left over at the end.
 Records come out of their codec piece by piece, and what is in memory is the record that is being read.
 

@@ -24,7 +24,7 @@ more records than fit into the bytes, where these are not compressed   INVALID_R
 more than segment.bytes                                                RECORD_LIST_TOO_LARGE
 =====================================================================  ==============================================
 
-Whatever else the topic's settings demand is the business of :func:`conform`; :func:`conforms` tells whether there is
+Whatever else the topic's settings demand is the business of :func:`conform`; :func:`conforms` says whether there is
 anything to do, so that a plain uncompressed batch is never opened unless the caller asks for that (``look_inside``).
 Looking inside happens when
 

@@ -192,7 +192,7 @@ class LocalLog:
         return LocalAppend(self, base_offset, log.end - 1, False, log.unsynced_records >= config.flush_messages)
 
     def start_moved(self) -> None:
-        """Records have been deleted at the start, which readers have been told."""
+        """Records have been deleted at the start, of which readers know."""
         if self.on_advance is not None:
             self.on_advance()
 

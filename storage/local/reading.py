@@ -30,7 +30,7 @@ def answer(
 ) -> Answers:
     """Answer `reads` as `LogStore.read_now` says.
 
-    Raises WouldWait unless told to `wait`; DamagedIndex unless it is the `last_attempt`.
+    Raises WouldWait unless `wait` is set; DamagedIndex unless it is the `last_attempt`.
     """
     answers: Answers = []
     for read in reads:

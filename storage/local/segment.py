@@ -6,7 +6,7 @@ in the file, `recent` is one tuple of two arrays.
 
 **Finding an offset.** Batches appended since the log was opened are remembered (`recent`, the last thousand or so): a
 consumer that follows the end of the log, or reads on from where it was, costs one bisection. Otherwise the offset index
-tells where to start, and batch headers are read from there, a few kilobytes at most. Nothing else of a batch is read.
+says where to start, and batch headers are read from there, a few kilobytes at most. Nothing else of a batch is read.
 
 **Indexes are caches.** An entry names a batch, and the first header read must be that batch: if not, the index is
 damaged (`DamagedIndex`) and the caller has it rebuilt. A wrong index can cost time; it cannot give a wrong answer.
@@ -173,7 +173,7 @@ class Segment:
         return file
 
     def release(self) -> bool:
-        """Let go of the file; not of one with unsynced bytes, as the kernel tells this descriptor of their errors."""
+        """Let go of the file; not of one with unsynced bytes, as the kernel reports their errors on this descriptor."""
         if self.held or (self.synced_size < self.size and self._file is not None):
             return False
         self._file = None

@@ -2,13 +2,13 @@
 
 One rule decides what happens when the task that waits is cancelled:
 
-* work with an **effect** (a write, a sync, a rename) is never left alone: `run` returns only when it is over, so nobody
+* work with an **effect** (a write, a sync, a rename) is never left alone: `run` returns only when it is over: no task
   closes, deletes or appends under a thread that is still at it, and after a cancellation the state is known;
 * work that only **looks** may be abandoned (`abandonable=True`): the task goes on at once, the thread ends in its own
   time and its result is thrown away. Such work must own, or keep alive, everything it touches.
 
 **Lanes.** Work of a lane waits for work of its own lane only. A batch that takes seconds to unpack is given up to
-`Lane.BATCHES`, and the sync that somebody's acks=all waits for goes past it in `Lane.DISK`. In each lane a number of
+`Lane.BATCHES`, and the sync that an acks=all waits for goes past it in `Lane.DISK`. In each lane a number of
 threads run at once; later work waits its turn in order, so a thousand cold readers take neither a thousand threads nor
 all of the disk. A hop costs 60 to 100 microseconds: it is for what takes longer or may block.
 
@@ -115,4 +115,4 @@ class InlineOffload:
         return work(*arguments)
 
     def give_way(self) -> None:
-        """Nobody is waiting beside the calling task."""
+        """No other task waits beside the calling one."""

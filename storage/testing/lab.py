@@ -45,7 +45,7 @@ class Lab:
         await self._closing.aclose()
 
     async def reopen(self) -> None:
-        """Close the store and open it again in the same place. Logs have to be asked for anew."""
+        """Close the store and open it again in the same place. Logs have to be asked for again."""
         await self.close()
         await self.open()
 
@@ -71,7 +71,7 @@ class Lab:
     async def read(
         self, log: PartitionLog, start: int = 0, max_bytes: int = EVERYTHING, upto: int | None = None
     ) -> bytes:
-        """What one read of one log finds; up to the high watermark unless told otherwise. Raises KafkaError."""
+        """What one read of one log finds; up to the high watermark by default. Raises KafkaError."""
         [found] = await self.fetch([Read(log, start, max_bytes, log.high_watermark if upto is None else upto)])
         return content(found)
 

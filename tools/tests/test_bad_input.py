@@ -338,14 +338,14 @@ def test_what_peers_did_is_in_the_log_and_none_can_flood_it() -> None:
     with ottla.Broker() as broker:
         peers = [closes(broker, frame_prefix(3) + b"abc") for _ in range(5)]
 
-        def told() -> list[dict[str, Any]]:
+        def logged() -> list[dict[str, Any]]:
             lines = [json.loads(line) for line in broker.log.splitlines()]
             return [line for line in lines if line["event"].startswith("connection closed")]
 
         waiting, patience = threading.Event(), 500
-        while sum(1 + line.get("left_out", 0) for line in told()) < 5 and patience:
+        while sum(1 + line.get("left_out", 0) for line in logged()) < 5 and patience:
             waiting.wait(0.01)  # lines reach us through a pipe and a thread
             patience -= 1
-        assert sum(1 + line.get("left_out", 0) for line in told()) == 5
-        assert told()[0]["peer"] == peers[0]
+        assert sum(1 + line.get("left_out", 0) for line in logged()) == 5
+        assert logged()[0]["peer"] == peers[0]
         assert "Traceback" not in broker.log

@@ -1,6 +1,6 @@
 """Who may import whom: `kproto <- storage <- broker <- tools`, each layer only those to its left.
 
-`compat_tests` imports none of them: it sees the broker through a socket, like everybody else. `ottla` runs in users'
+`compat_tests` imports none of them: it sees the broker through a socket, like any client. `ottla` runs in users'
 processes, where `broker`, `storage` and `tools` are other people's names, so it imports none either; its one exception
 is the function that has just made the process the command's own.
 """
@@ -135,7 +135,7 @@ def cycles(sources: Iterable[Source]) -> list[list[str]]:
                 graph[module].add(target)
     found = []
     while graph:
-        # What imports nothing that is left can be read, and what nobody left imports is not part of a cycle.
+        # What imports nothing that is left can be read, and what no module left imports is not part of a cycle.
         imported = set().union(*graph.values())
         removable = {module for module, targets in graph.items() if not targets or module not in imported}
         if not removable:

@@ -17,7 +17,7 @@ import pytest
 
 from tools.tidy.source_tree import Source, python_sources
 
-# What a door lets in, and what everybody else does instead.
+# What a door lets in, and what all other code does instead.
 INSTEAD = {
     "time": "time is injected: ask the Clock you were given (storage/seams/clock.py), or take `now` as an argument",
     "chance": "chance is injected: ask the Entropy you were given (storage/seams/entropy.py)",
@@ -230,7 +230,7 @@ def test_the_seam_check_finds_a_planted_violation(text: str) -> None:
     ],
 )
 def test_the_seam_check_leaves_the_pure_alone(text: str) -> None:
-    """Arithmetic on names, paths and given objects is nobody's door."""
+    """Arithmetic on names, paths and given objects needs no door."""
     assert not list(seams(Source("storage/local/log.py", text)))
 
 

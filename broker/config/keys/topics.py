@@ -2,7 +2,7 @@
 
 A topic's value comes from the first of: the topic's own override, the broker's dynamic value, the cluster's dynamic
 default, the broker's file, the default. `BROKER_SYNONYM` names the broker key of the middle three; where a duration can
-be told in several units on the broker, the finest unit that is set wins (`SYNONYMS` in the package's front page).
+be given in several units on the broker, the finest unit that is set wins (`SYNONYMS` in the package's front page).
 """
 
 from __future__ import annotations

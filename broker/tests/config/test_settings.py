@@ -120,7 +120,7 @@ def test_values_are_trimmed_and_typed() -> None:
     ],
 )
 def test_the_finest_unit_of_a_duration_counts(text: str, millis: int) -> None:
-    """Milliseconds before minutes before hours; any negative time is for ever."""
+    """Milliseconds before minutes before hours; any negative time is forever."""
     assert config(text).log_retention_ms == millis
 
 
@@ -137,7 +137,7 @@ def test_broker_id_is_the_older_name_of_node_id() -> None:
 
 
 def test_any_key_can_be_asked_for() -> None:
-    """Keys without an attribute too, typed; those nobody knows are a programming error."""
+    """Keys without an attribute too, typed; unknown ones are a programming error."""
     assert config().get("log.cleaner.min.cleanable.ratio") == 0.5
     assert config().get("log.retention.ms") is None
     assert config("group.consumer.assignors=range").get("group.consumer.assignors") == ("range",)
@@ -194,7 +194,7 @@ def test_a_data_directory_on_the_command_line_is_for_everything() -> None:
 
 
 def test_a_moved_listener_forgets_what_the_file_advertises() -> None:
-    """Otherwise clients would be sent to a port where nobody listens."""
+    """Otherwise clients would be sent to a port without a listener."""
     disk = OneFile("f", COMBINED_MODE.encode())
     assert load_config("f", {}, port=19092, disk=disk).advertised_listeners == {}  # type: ignore[arg-type]
     explicit = {"advertised.listeners": "PLAINTEXT://broker.example:9092"}

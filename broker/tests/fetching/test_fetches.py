@@ -152,13 +152,13 @@ async def test_nothing_is_watched_for_those_who_have_gone(autojump_clock: trio.t
         await create(w, partitions=3)
         three = [want(index) for index in range(3)]
         fetches = Fetches(w.services.partitions, w.services.store, w.services.clock, SeededEntropy(1), 2)
-        nobody = Reader(w, fetches)
-        nobody.epoch = -1
-        await nobody.fetch(*three, wait_ms=100)
+        without_session = Reader(w, fetches)
+        without_session.epoch = -1
+        await without_session.fetch(*three, wait_ms=100)
         assert watchers(w, 3) == 0
         with trio.move_on_after(1):
-            nobody.epoch = -1
-            await nobody.fetch(*three, wait_ms=10_000)
+            without_session.epoch = -1
+            await without_session.fetch(*three, wait_ms=10_000)
         assert watchers(w, 3) == 0
         assert fetches.statistics().purgatory == (0, 0, 1)
 
@@ -343,8 +343,8 @@ async def test_no_news_is_left_out(steps: list[tuple[str, int]]) -> None:
             elif step.startswith("fetch"):
                 await fetch(max_bytes=1 if step == "fetch little" else 1 << 20)
                 for each, offset in offsets.items():
-                    told = await Reader(w, w.services.fetches).fetch(want(0, offset, each))
-                    assert known[each] == fact(told[each, 0])
+                    answered = await Reader(w, w.services.fetches).fetch(want(0, offset, each))
+                    assert known[each] == fact(answered[each, 0])
             sessions.check()
 
 

@@ -45,7 +45,7 @@ def test_partitions_are_counted_over_all_sessions() -> None:
 
 
 def test_idle_sessions_make_room_for_partitions_too() -> None:
-    """Not only for one more session: what nobody has used for two minutes goes, the longest unused first."""
+    """Not only for one more session: what was not used for two minutes goes, the longest unused first."""
     sessions = FetchSessions(SeededEntropy(1), 10, max_partitions=5)
     for now in (0, 1):
         begin(sessions, 1, 2, now=now)

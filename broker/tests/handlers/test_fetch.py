@@ -118,7 +118,7 @@ async def test_a_fetch_waits_for_an_append(autojump_clock: trio.testing.MockCloc
 
 
 async def test_a_fetch_that_finds_nothing_ends_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
-    """max_wait_ms bounds the wait; nobody is left waiting for the partition."""
+    """max_wait_ms bounds the wait; no fetch is left waiting for the partition."""
     async with world() as w:
         await create(w)
         started = trio.current_time()
@@ -129,7 +129,7 @@ async def test_a_fetch_that_finds_nothing_ends_at_its_deadline(autojump_clock: t
 
 
 async def test_a_deleted_topic_wakes_its_readers(autojump_clock: trio.testing.MockClock) -> None:
-    """Nobody waits for records of a topic that is gone."""
+    """No fetch waits for records of a topic that is gone."""
     async with world() as w, trio.open_nursery() as nursery:
         topic_id = await create(w)
         seen: list[list[ErrorCode]] = []
@@ -199,7 +199,7 @@ async def test_an_offline_partition_does_not_spoil_the_others(monkeypatch: pytes
 
 
 async def test_leader_epochs_are_compared() -> None:
-    """KIP-320: a client that knows a newer leader than we are is told so."""
+    """KIP-320: a client that knows a newer leader than we are gets an error."""
     async with world() as w:
         await create(w)
         assert codes(await w.ask(request(wanted(current_leader_epoch=0)), 12)) == [ErrorCode.NONE]
@@ -207,7 +207,7 @@ async def test_leader_epochs_are_compared() -> None:
 
 
 async def test_the_epochs_that_kafka_gave_are_those_of_metadata() -> None:
-    """A cluster log that Kafka wrote has raised them; what Metadata tells a client, no other API holds against it."""
+    """A cluster log that Kafka wrote has raised them; what Metadata answers a client, no other API holds against it."""
     store = MemoryStore(SystemClock(), SeededEntropy(1))
     async with world(store=store) as w:
         topic_id = await create(w)
@@ -215,8 +215,8 @@ async def test_the_epochs_that_kafka_gave_are_those_of_metadata() -> None:
     data = build_batch([RecordData(0, NOW, None, encode_record(change)) for change in changes])
     store.log(METADATA_LOG).begin_append([Batch(read_header(data), memoryview(data))])
     async with world(store=store) as w:
-        told = (await w.ask(MetadataRequest(topics=[MetadataRequestTopic(name="t")]), 9)).topics[0].partitions[0]
-        assert told.leader_epoch == 2
+        shown = (await w.ask(MetadataRequest(topics=[MetadataRequestTopic(name="t")]), 9)).topics[0].partitions[0]
+        assert shown.leader_epoch == 2
         expected = {2: ErrorCode.NONE, 0: ErrorCode.FENCED_LEADER_EPOCH, 3: ErrorCode.UNKNOWN_LEADER_EPOCH}
         for epoch, code in expected.items():
             assert codes(await w.ask(request(wanted(current_leader_epoch=epoch)), 12)) == [code]
@@ -270,7 +270,7 @@ async def test_an_isolation_level_that_is_none_is_refused() -> None:
 
 
 async def test_only_partitions_that_can_be_read_have_a_list_of_aborted_transactions() -> None:
-    """Null where the offset or the epoch is wrong, empty where nobody knows the partition: so does Kafka."""
+    """Null where the offset or the epoch is wrong, empty where the partition is unknown: so does Kafka."""
     async with world() as w:
         await create(w)
 
@@ -343,7 +343,7 @@ async def test_a_lagging_reader_does_not_wait(autojump_clock: trio.testing.MockC
         assert seconds == 0 and sizes(reply)[0] > 2_111_000
 
 
-async def test_an_engine_that_stopped_short_keeps_nobody_waiting(
+async def test_an_engine_that_stopped_short_keeps_no_fetch_waiting(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a file ends, a read may end; the rest is in the next one, and Kafka does not wait there either."""
@@ -440,8 +440,8 @@ async def test_the_numbers_are_those_of_the_moment_of_answering(
         if in_session:  # what a request names is looked at
             asked.topics = [FetchTopic(topic="t", partitions=[wanted(offset=4)])]
         seconds, reply = await answered_after(w, asked, 12, act)
-        told = {part.partition_index: part.log_start_offset for part in reply.responses[0].partitions}
-        assert (seconds, told) == (5, {0: 3} if in_session else {0: 3, 1: 0})
+        starts = {part.partition_index: part.log_start_offset for part in reply.responses[0].partitions}
+        assert (seconds, starts) == (5, {0: 3} if in_session else {0: 3, 1: 0})
 
 
 @pytest.mark.parametrize("version", [12, 18])
@@ -540,7 +540,7 @@ async def test_forgotten_partitions_are_not_read_any_more() -> None:
 
 
 async def test_session_errors() -> None:
-    """Unknown ids and epochs that do not follow: the client starts anew."""
+    """Unknown ids and epochs that do not follow: the client starts over."""
     async with world() as w:
         await create(w)
         first = await opened(w, wanted())
@@ -557,7 +557,7 @@ async def test_session_errors() -> None:
 
 
 async def test_an_unknown_topic_in_a_session_recovers_when_it_is_created() -> None:
-    """An error is told each time; its end is news."""
+    """An error is answered each time; its end is news."""
     async with world() as w:
         first = await opened(w, wanted())
         assert codes(first) == [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]

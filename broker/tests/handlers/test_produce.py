@@ -142,7 +142,7 @@ async def test_a_topic_that_wants_another_codec_gets_it() -> None:
 
 
 async def test_log_append_time() -> None:
-    """message.timestamp.type=LogAppendTime: the broker's clock stamps the batch and tells the producer."""
+    """message.timestamp.type=LogAppendTime: the broker's clock stamps the batch, and the answer has the time."""
     async with world() as w:
         await create(w, message_timestamp_type="LogAppendTime")
         answer = await produced(w, batch(timestamp=5))
@@ -191,7 +191,7 @@ async def test_one_bad_partition_does_not_hold_back_the_others() -> None:
 
 
 async def test_internal_topics_are_not_for_clients() -> None:
-    """Coordinators write them; a client is told the name is not valid."""
+    """Coordinators write them; a client learns that the name is not valid."""
     async with world() as w:
         await w.cluster.ensure_internal_topic("__consumer_offsets")
         answer = await produced(w, batch(), topic="__consumer_offsets")
@@ -221,7 +221,7 @@ async def test_acks_0_is_never_answered() -> None:
         await create(w)
         assert await w.ask(request(batch(), acks=0), 9) is None
         assert len(await stored(w)) == 1
-        for refused in (request(b"noise" * 20, acks=0), request(batch(), acks=0, topic="nobody")):
+        for refused in (request(b"noise" * 20, acks=0), request(batch(), acks=0, topic="unknown")):
             with pytest.raises(CloseConnection):
                 handler.handle(refused, w.context(9))
 
@@ -317,7 +317,7 @@ def broken(count: int, *, codec: int = 0) -> bytearray:
         ("none", set()),
     ],
 )
-async def test_a_record_that_nobody_could_read_is_refused(setting: str, refused: set[tuple[int, int]]) -> None:
+async def test_an_unreadable_record_is_refused(setting: str, refused: set[tuple[int, int]]) -> None:
     """ottla.validate.records: of small batches, of all, of none; compressed or not, with Kafka's INVALID_RECORD."""
     async with world({"ottla.validate.records": setting}) as w:
         await create(w)

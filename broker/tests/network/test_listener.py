@@ -89,7 +89,7 @@ async def test_everything_arrives_in_order(records: Slice, portable: bool, monke
 
 @pytest.mark.parametrize("portable", [False, True], ids=["sendfile", "portable"])
 async def test_a_slice_longer_than_its_file(records: Slice, portable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reply has begun, so the connection must end; and somebody must hear of it."""
+    """The reply has begun, so the connection must end; and the log must say so."""
     monkeypatch.setattr(listener, "PORTABLE", portable)
     records.position = 4 << 20
     async with connected() as (transport, _):
@@ -110,7 +110,7 @@ async def test_bytes_come_in_as_they_are_there() -> None:
         assert transport.receive_now(window) == 0
 
 
-async def test_closing_wakes_whoever_waits() -> None:
+async def test_closing_wakes_waiting_tasks() -> None:
     """No task waits for a socket that is no more."""
     async with connected() as (transport, _):
         with pytest.RaisesGroup(trio.ClosedResourceError):
@@ -177,7 +177,7 @@ async def test_a_peer_that_lost_its_power_is_asked_for() -> None:
 
 
 async def test_an_ipv4_peer_keeps_its_address_on_a_listener_for_all() -> None:
-    """Clients are told where they found us, and a listener on every address sees them through IPv6."""
+    """Clients get the address where they found us, and a listener on every address sees them through IPv6."""
     async with connected(host="") as (transport, _):
         assert transport.peer[0] == "127.0.0.1"
         assert transport.local[0] == "127.0.0.1"
@@ -194,7 +194,7 @@ async def test_a_port_in_use_is_one_sentence() -> None:
 
 
 class Troubled:
-    """A listening socket that has an error for whoever accepts."""
+    """A listening socket on which every accept fails."""
 
     def __init__(self, real: socket.socket, *errors: int) -> None:
         self._real = real
@@ -241,7 +241,7 @@ async def test_a_stop_while_accepting_pauses_is_a_stop(autojump_clock: trio.test
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         (("127.0.0.1", 9092), ("127.0.0.1", 9092)),
         (("::ffff:10.0.0.7", 9092, 0, 0), ("10.0.0.7", 9092)),
@@ -252,7 +252,7 @@ async def test_a_stop_while_accepting_pauses_is_a_stop(autojump_clock: trio.test
     ],
 )
 def test_an_address_to_come_back_to_says_its_zone(
-    name: tuple[Any, ...], told: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+    name: tuple[Any, ...], reported: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link-local address is one of many without its interface: no client can connect to it. An interface that is gone
     has a number left. (Real clients were tried in a network namespace with a link-local address.)"""
@@ -272,5 +272,5 @@ def test_an_address_to_come_back_to_says_its_zone(
     with Accepted(fileno=ours.detach()) as accepted, theirs:
         monkeypatch.setattr(accepted, "getpeername", lambda: ("fe80::2", 5, 0, 7), raising=False)
         transport = SocketTransport(accepted)
-        assert transport.local == told
+        assert transport.local == reported
         assert transport.peer == ("fe80::2", 5), "limits count a host once, whatever interface it comes by"

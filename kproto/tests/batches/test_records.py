@@ -175,7 +175,7 @@ def test_a_delete_horizon_takes_the_base_timestamps_place() -> None:
 
 
 def test_under_log_append_time_every_record_bears_the_batchs_time() -> None:
-    """What the producer said is still in the bytes, and nobody reads it."""
+    """What the producer said is still in the bytes, and is not read."""
     batch = build_batch(JAVA_RECORDS, log_append_time=True)
     assert {record.timestamp for record in iter_records(batch)} == {1_700_000_005_000}
 
@@ -343,7 +343,7 @@ def test_a_flipped_bit_gives_records_or_a_refusal(choose: st.DataObject) -> None
 
 
 def test_a_batch_that_is_not_all_there_is_corrupt() -> None:
-    """Its records cannot be told from its neighbour's."""
+    """Its records look like its neighbour's."""
     with pytest.raises(KafkaError) as caught:
         list(iter_records(build_batch(JAVA_RECORDS)[:-1]))
     assert caught.value.code is ErrorCode.CORRUPT_MESSAGE

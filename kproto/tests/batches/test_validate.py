@@ -203,7 +203,7 @@ def test_a_count_that_the_offsets_contradict_is_invalid(count: int, last_offset_
 
 @pytest.mark.parametrize("codec", [5, 6, 7])
 def test_an_unknown_codec_is_unsupported(codec: int) -> None:
-    """B6: Kafka answers UNKNOWN_SERVER_ERROR, which clients retry for ever."""
+    """B6: Kafka answers UNKNOWN_SERVER_ERROR, which clients retry forever."""
     assert refusal(with_fields(batch(), attributes=codec)) == "UNSUPPORTED_COMPRESSION_TYPE"
 
 
@@ -516,7 +516,7 @@ def test_offsets_that_do_not_count_up(deltas: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("name", ["gzip", "snappy", "lz4", "zstd"])
 def test_records_that_are_to_be_compressed_are_counted_first(name: str) -> None:
-    """Found by fuzzing: broken records of an uncompressed batch were packed unseen, into one that nobody accepts."""
+    """Found by fuzzing: broken records of an uncompressed batch were packed unseen, into one that no broker accepts."""
     rules = Rules(compression_type=name)
     for broken in (with_payload(b"\x02\x00\x02\x00"), with_payload(bytes(batch()[61:]), count=4)):
         with pytest.raises(KafkaError) as caught:
@@ -561,7 +561,7 @@ def test_batches_are_split_at_their_lengths() -> None:
 
 @pytest.mark.parametrize("missing", [1, 50, 100])
 def test_half_a_batch_at_the_end_is_corrupt(missing: int) -> None:
-    """Whoever may meet a torn end looks for it before."""
+    """A caller that may meet a torn end looks for it before."""
     with pytest.raises(KafkaError) as caught:
         split_batches(batch() + batch(record(bytes(100)))[:-missing])
     assert caught.value.code is ErrorCode.CORRUPT_MESSAGE

@@ -1,6 +1,6 @@
 """Compressed batches: how records are packed must not decide whether they are taken.
 
-Input: a byte of settings (as for record batches), a byte: bit 7 tells what follows, the lower bits the count of
+Input: a byte of settings (as for record batches), a byte: bit 7 says what follows, the lower bits the count of
 records. With bit 7 clear what follows are records, well-formed or not, and the same ones go into a batch of every
 codec: all are taken or all refused with the same code, and what is stored has the same records. With it set, what
 follows is taken for compressed data of the codec that the settings' compression.type names, behind a header in order.
@@ -27,7 +27,7 @@ Verdict = ErrorCode | list[object]
 
 
 def fuzz_compressed_batches(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) < 2:
         return
     rules, count, payload = rules_of(data[0]), data[1] & 0x7F, data[2:]

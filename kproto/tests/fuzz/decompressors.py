@@ -31,7 +31,7 @@ REFUSALS: Final = {
 
 
 def fuzz_decompressors(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) < 2:
         return
     codec, bound, payload = data[0] % 6, BOUNDS[data[1] % len(BOUNDS)], data[2:]

@@ -17,7 +17,7 @@ from kproto.primitives import read_uvarint, read_varint, read_varlong, uvarint, 
 
 
 def fuzz_primitives(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     view = memoryview(data)
     for bits, read, write in ((32, read_varint, varint), (64, read_varlong, varlong)):
         general = inside_record = None

@@ -10,7 +10,7 @@ bit 3 the CRC.
 - Wherever its records can be read, there are as many as the header says. In a batch that had to be opened they can.
 - The three walks over records (by frames, by summary, record by record) agree on what they accept and on what it is, in
   pieces of whatever size. What is sound at a glance is so under the walk.
-- Taken apart and built anew, the records are the same.
+- Taken apart and rebuilt, the records are the same.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def rules_of(settings: int) -> Rules:
 
 
 def fuzz_record_batches(data: bytes) -> None:
-    """The module's docstring tells the input and what is promised of it."""
+    """The module's docstring describes the input and what is promised of it."""
     if len(data) < 2:
         return
     records = repaired(bytearray(data[2:]), data[1])
@@ -219,7 +219,7 @@ def summarised(records: list[RecordData], header: BatchHeader) -> RecordSummary:
 
 
 def check_records(header: BatchHeader, batch: bytes, *, opened: bool) -> None:
-    """The records of a batch that was let pass: as many as announced, and the same when they are built anew."""
+    """The records of a batch that was let pass: as many as announced, and the same when they are rebuilt."""
     try:
         records = list(iter_records(batch))
     except KafkaError as error:

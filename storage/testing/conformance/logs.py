@@ -54,7 +54,7 @@ class AppendConformance(Bench):
             assert has_valid_crc(read_header(kept), kept)
 
     async def test_several_batches_go_in_together(self) -> None:
-        """One append of several batches tells the first and the last offset of the whole."""
+        """One append of several batches returns the first and the last offset of the whole."""
         async with self.lab() as lab:
             log = lab.log()
             await lab.append(log, batch(b"first"))
@@ -75,7 +75,7 @@ class AppendConformance(Bench):
             assert not (await lab.append(log, good.repeat())).duplicate
 
     async def test_the_order_is_fixed_when_begin_append_returns(self) -> None:
-        """E2: offsets follow the order of the calls, whoever waits first."""
+        """E2: offsets follow the order of the calls, not of the waiting."""
         async with self.lab() as lab:
             log = lab.log()
             appends = [log.begin_append([batch(value)]) for value in (b"a", b"b", b"c")]
@@ -153,7 +153,7 @@ class AppendConformance(Bench):
             assert seen == sorted(seen), "the high watermark never goes back"
 
     async def test_on_advance_is_called_when_the_start_moves(self) -> None:
-        """A reader that is told a log's start hears when it is another; what changes nothing is not announced."""
+        """A reader that knows a log's start hears when it is another; what changes nothing is not announced."""
         async with self.lab() as lab:
             log = lab.log()
             await lab.append(log, *batches(3))
@@ -170,7 +170,7 @@ class ReadConformance(Bench):
     """Reads: where they start, where they stop, what they cost."""
 
     async def test_an_empty_log(self) -> None:
-        """A log that nobody has written to can be read: it has nothing yet."""
+        """A log without any append can be read: it has nothing yet."""
         async with self.lab() as lab:
             log = lab.log()
             [found] = await lab.fetch([Read(log, 0, 1000, 0)])
@@ -248,7 +248,7 @@ class ReadConformance(Bench):
                 assert at_once is None or values(content(at_once[0])) == found
 
     async def test_the_numbers_are_those_of_the_log(self) -> None:
-        """A read tells high watermark, last stable offset and log start as they are."""
+        """A read returns high watermark, last stable offset and log start as they are."""
         async with self.lab() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             await lab.append(log, batch(b"a", b"b"))
@@ -314,7 +314,7 @@ class ReadConformance(Bench):
 
 
 class LookUpConformance(Bench):
-    """Look-ups: by time, by leader epoch; and what the log tells about itself."""
+    """Look-ups: by time, by leader epoch; and what the log reports about itself."""
 
     async def test_offset_for_time(self) -> None:
         """The first record, by offset, that is not earlier than asked for: exactly that record, in whatever codec."""
@@ -527,7 +527,7 @@ class LifeConformance(Bench):
             assert await lab.values(new) == [b"a"]
 
     async def test_a_deleted_log_takes_and_shows_nothing(self) -> None:
-        """Whoever still holds a deleted log is refused, with a code that makes clients look again."""
+        """A caller that still holds a deleted log is refused, with a code that makes clients look again."""
         async with self.lab() as lab:
             old = lab.log()
             await lab.append(old, batch(b"a"))
@@ -609,7 +609,7 @@ class DurableEngineConformance(Bench):
             assert (await lab.append(lab.log(), batch(b"d"))).base_offset == 3
 
     async def test_empty_logs_are_there_again(self) -> None:
-        """A log made by create_logs exists after a restart although nobody wrote to it."""
+        """A log made by create_logs exists after a restart although nothing was written to it."""
         async with self.lab() as lab:
             await lab.store.create_logs([spec("made", 0), spec("made", 1)])
             await lab.reopen()
@@ -633,7 +633,7 @@ class DurableEngineConformance(Bench):
         async with self.lab() as lab:
             producer = ScriptedProducer(9)
             for number in range(8):
-                await lab.append(lab.log(), producer.batch(str(number).encode()), batch(b"somebody else"))
+                await lab.append(lab.log(), producer.batch(str(number).encode()), batch(b"no producer's"))
             await lab.reopen()
             for back in range(5):
                 append = await lab.append(lab.log(), producer.repeat(back))

@@ -79,7 +79,7 @@ async def test_new_settings_count_at_once(place: Place) -> None:
 
 
 async def test_a_topic_may_be_deleted_and_made_again_meanwhile(place: Place) -> None:
-    """A round over many logs takes time, and what it was told of may be another topic's by then: that one is not
+    """A round over many logs takes time, and a log on its list may be another topic's by then: that one is not
     opened by the old id, which would set its log aside."""
     old, new = spec("t", generation=1), spec("t", generation=2)
     async with place.open() as store:

@@ -38,7 +38,7 @@ async def test_other_tasks_run_meanwhile(make: Callable[[], Offload]) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
         for _ in range(2):
-            # Who is first within one scheduling round is left to chance; after a second round everybody has been.
+            # Who is first within one scheduling round is left to chance; after a second round every task has run.
             await make().run(lambda: None)
         order.append("work done")
     assert order == ["other task", "work done"]

@@ -74,7 +74,7 @@ EXPLAINED: list[Explanation] = [
         "CreateTopics/only-tried: negative time", "topics[~hurrier]*",
         "the topic is made before its time is up; Kafka's controller finds the deadline passed already",
     ),
-    # Where Kafka loses its way, and its client waits for ever.
+    # Where Kafka loses its way, and its client waits forever.
     Explanation("Produce/lengths: null", "", "no records are INVALID_RECORD, like too few of them", kafkas=NO_ANSWER),
     Explanation(
         "JoinGroup/bad-groups-and-members: a protocol twice", "", "of two protocols of one name the first counts",
@@ -107,7 +107,7 @@ EXPLAINED: list[Explanation] = [
         "ListOffsets/special-timestamps: -3 after *", "topics[~t].partitions[0].*",
         "the largest timestamp of what is left; Kafka goes on to find a record that is deleted",
     ),
-    # What is the same to everybody who sends what makes sense.
+    # What is the same to every client that sends what makes sense.
     Explanation(
         "Produce/acknowledgements: acks 2 for a topic that is not there", "*.error_code",
         "acks that do not exist are refused before anything is looked at", 21,
@@ -188,7 +188,7 @@ EXPLAINED: list[Explanation] = [
         "there are no share groups yet, so every key is refused alike", 42, 15,
     ),
     Explanation(
-        "Metadata/topics-by-id: neither name nor id", "*error_code", "INVALID_REQUEST tells more than -1", 42, -1
+        "Metadata/topics-by-id: neither name nor id", "*error_code", "INVALID_REQUEST says more than -1", 42, -1
     ),
     Explanation(
         "DescribeTopicPartitions/topics: an empty name", "topics[]*",

@@ -44,7 +44,7 @@ log.retention.bytes: Size of a partition above which its oldest segments are rem
 log.retention.check.interval.ms: How often logs are looked through for segments to remove.
 log.retention.hours: Age in hours at which segments are removed, if neither the minutes nor the milliseconds are set.
 log.retention.minutes: Age in minutes at which segments are removed, if the milliseconds are not set.
-log.retention.ms: Age in milliseconds at which segments are removed; -1 keeps them for ever.
+log.retention.ms: Age in milliseconds at which segments are removed; -1 keeps them forever.
 log.roll.hours: Age in hours at which a new segment is begun, if the milliseconds are not set.
 log.roll.jitter.hours: Most hours by which that age is shortened at random, if the milliseconds are not set.
 log.roll.jitter.ms: Most milliseconds by which a segment's age is shortened at random, so that logs do not roll

@@ -40,7 +40,7 @@ remote.log.copy.disable: Whether no more segments go to tiered storage.
 remote.log.delete.on.disable: Whether switching tiered storage off removes what is there.
 remote.storage.enable: Whether closed segments go to tiered storage.
 retention.bytes: Size of a partition above which its oldest segments are removed; -1 sets no bound.
-retention.ms: Age at which segments are removed; -1 keeps them for ever.
+retention.ms: Age at which segments are removed; -1 keeps them forever.
 segment.bytes: Size at which a new segment is begun.
 segment.index.bytes: Size of an index at which its segment is closed.
 segment.jitter.ms: Most by which a segment's age is shortened at random, so that logs do not roll together.

@@ -30,7 +30,7 @@ def test_members_of_all_groups_share_one_budget() -> None:
 
 
 def test_assignments_count() -> None:
-    """Leaders that hand out much took 1.4 GB. Their members are told, and can try again with less."""
+    """Leaders that hand out much took 1.4 GB. Their members get an error, and can try again with less."""
     shard = Shard(max_state=20_000)
     leader, follower = (shard.join(version=3) for _ in range(2))
     ids = [leader.reply.member_id]

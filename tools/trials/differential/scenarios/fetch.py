@@ -145,7 +145,7 @@ def more_than_may_be_given(stage: Stage) -> None:
 
 @scenario(FetchRequest)
 def waiting_beside_what_is_not_there(stage: Stage) -> None:
-    """What was missing from the beginning keeps nobody from waiting, and is answered last."""
+    """What was missing from the beginning keeps no fetch from waiting, and is answered last."""
     topic, nothing = stage.topic("t", 2), unknown_topic(stage)
     end = 0
 
@@ -214,7 +214,7 @@ def changes_while_waiting(stage: Stage) -> None:
 
 @scenario(FetchRequest, since=9)
 def leader_epochs(stage: Stage) -> None:
-    """A reader that believes in another leader epoch is told so."""
+    """A reader that believes in another leader epoch gets an error."""
     topic = stage.topic("t")
     stage.arrange(produce(topic, batch(3)))
     for epoch in (-2, -1, 0, 1, 5):

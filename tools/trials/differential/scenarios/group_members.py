@@ -16,13 +16,13 @@ def syncing(stage: Stage) -> None:
     member = joined(stage, stage.name("g"))
     stage.ask("a generation below", sync(member, generation_id=member.generation - 1))
     stage.ask("a generation above", sync(member, generation_id=member.generation + 1))
-    stage.ask("another member", sync(member, member_id="somebody"))
+    stage.ask("another member", sync(member, member_id="stranger"))
     stage.ask("an empty member", sync(member, member_id=""))
     stage.ask("the leader", sync(member, {member.member_id: b"assignment"}))
     stage.ask("the leader again", sync(member, {member.member_id: b"another"}))
     stage.ask("without assignments", sync(member))
     stage.ask("a generation above, stable", sync(member, generation_id=member.generation + 1))
-    stage.ask("another member, stable", sync(member, member_id="somebody"))
+    stage.ask("another member, stable", sync(member, member_id="stranger"))
     stage.ask("described", DescribeGroupsRequest(groups=[member.group]))
 
 
@@ -32,8 +32,8 @@ def assignments(stage: Stage) -> None:
     cases: dict[str, dict[str, bytes]] = {
         "none": {},
         "empty": {"me": b""},
-        "for somebody else": {"somebody": b"x"},
-        "both": {"me": b"x", "somebody": b"y"},
+        "for another member": {"stranger": b"x"},
+        "both": {"me": b"x", "stranger": b"y"},
     }
     for name, given in cases.items():
         member = joined(stage, stage.name(name.replace(" ", "-")))
@@ -44,10 +44,10 @@ def assignments(stage: Stage) -> None:
 
 @scenario(SyncGroupRequest)
 def groups_that_are_not(stage: Stage) -> None:
-    nobody = Member(stage.name("nobody"), "somebody", 1)
-    stage.ask("unknown", sync(nobody))
-    stage.ask("an empty group", sync(nobody, group_id=""))
-    stage.ask("nothing filled in", SyncGroupRequest(group_id=nobody.group))
+    stranger = Member(stage.name("unknown"), "stranger", 1)
+    stage.ask("unknown", sync(stranger))
+    stage.ask("an empty group", sync(stranger, group_id=""))
+    stage.ask("nothing filled in", SyncGroupRequest(group_id=stranger.group))
 
 
 @scenario(SyncGroupRequest, since=5)
@@ -65,7 +65,7 @@ def protocols_named(stage: Stage) -> None:
 def static_members_syncing(stage: Stage) -> None:
     member = joined(stage, stage.name("g"), instance_id="one")
     stage.ask("an unknown instance", sync(member, group_instance_id="two"))
-    stage.ask("another member", sync(member, member_id="somebody", group_instance_id="one"))
+    stage.ask("another member", sync(member, member_id="stranger", group_instance_id="one"))
     stage.ask("without instance", sync(member, {member.member_id: b"x"}))
     stage.ask("as it is", sync(member, {member.member_id: b"x"}, group_instance_id="one"))
 
@@ -73,10 +73,10 @@ def static_members_syncing(stage: Stage) -> None:
 @scenario(HeartbeatRequest)
 def heartbeats(stage: Stage) -> None:
     group = stage.name("g")
-    nobody = Member(stage.name("nobody"), "somebody", 1)
-    stage.ask("an unknown group", beat(nobody))
-    stage.ask("an empty group", beat(nobody, group_id=""))
-    stage.ask("nothing but a group", HeartbeatRequest(group_id=nobody.group))
+    stranger = Member(stage.name("unknown"), "stranger", 1)
+    stage.ask("an unknown group", beat(stranger))
+    stage.ask("an empty group", beat(stranger, group_id=""))
+    stage.ask("nothing but a group", HeartbeatRequest(group_id=stranger.group))
     member = joined(stage, group)
     stage.ask("before sync", beat(member))
     stage.arrange(sync(member, {member.member_id: b""}))
@@ -84,7 +84,7 @@ def heartbeats(stage: Stage) -> None:
     stage.ask("a generation below", beat(member, generation_id=member.generation - 1))
     stage.ask("a generation above", beat(member, generation_id=member.generation + 1))
     stage.ask("a negative generation", beat(member, generation_id=-1))
-    stage.ask("another member", beat(member, member_id="somebody"))
+    stage.ask("another member", beat(member, member_id="stranger"))
     stage.ask("an empty member", beat(member, member_id=""))
     stage.arrange(leave(5, group, (member.member_id, None)))
     stage.ask("after leaving", beat(member))
@@ -96,17 +96,17 @@ def static_heartbeats(stage: Stage) -> None:
     stage.ask("as it is", beat(member, group_instance_id="one"))
     stage.ask("without instance", beat(member))
     stage.ask("an unknown instance", beat(member, group_instance_id="two"))
-    stage.ask("another member", beat(member, member_id="somebody", group_instance_id="one"))
+    stage.ask("another member", beat(member, member_id="stranger", group_instance_id="one"))
     stage.ask("an empty instance", beat(member, group_instance_id=""))
 
 
 @scenario(LeaveGroupRequest)
 def leaving(stage: Stage) -> None:
     version = stage.version
-    stage.ask("an unknown group", leave(version, stage.name("nobody"), ("somebody", None)))
-    stage.ask("an empty group", leave(version, "", ("somebody", None)))
+    stage.ask("an unknown group", leave(version, stage.name("unknown"), ("stranger", None)))
+    stage.ask("an empty group", leave(version, "", ("stranger", None)))
     member = stable(stage)
-    stage.ask("another member", leave(version, member.group, ("somebody", None)))
+    stage.ask("another member", leave(version, member.group, ("stranger", None)))
     stage.ask("an empty member", leave(version, member.group, ("", None)))
     stage.ask("goes", leave(version, member.group, (member.member_id, None)))
     stage.ask("goes again", leave(version, member.group, (member.member_id, None)))
@@ -119,10 +119,10 @@ def leaving(stage: Stage) -> None:
 @scenario(LeaveGroupRequest, since=3)
 def many_leave(stage: Stage) -> None:
     member = stable(stage, instance_id="one")
-    stage.ask("nobody", LeaveGroupRequest(group_id=member.group))
+    stage.ask("no members", LeaveGroupRequest(group_id=member.group))
     stage.ask("an unknown instance", leave(5, member.group, ("", "two")))
-    stage.ask("an instance with another member", leave(5, member.group, ("somebody", "one")))
-    stage.ask("two unknown ones", leave(5, member.group, ("somebody", None), ("", "two")))
+    stage.ask("an instance with another member", leave(5, member.group, ("stranger", "one")))
+    stage.ask("two unknown ones", leave(5, member.group, ("stranger", None), ("", "two")))
     stage.ask("by instance, and again", leave(5, member.group, ("", "one"), ("", "one")))
     other = stable(stage, "other", instance_id="one")
     stage.ask("by both", leave(5, other.group, (other.member_id, "one")))

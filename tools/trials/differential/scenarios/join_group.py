@@ -43,9 +43,9 @@ def joining_when_stable(stage: Stage) -> None:
 @scenario(JoinGroupRequest)
 def bad_groups_and_members(stage: Stage) -> None:
     stage.ask("an empty group", join(""))
-    stage.ask("an unknown member of an unknown group", join(stage.name("nobody"), "somebody"))
+    stage.ask("an unknown member of an unknown group", join(stage.name("unknown"), "stranger"))
     member = stable(stage)
-    stage.ask("an unknown member", join(member.group, "somebody"))
+    stage.ask("an unknown member", join(member.group, "stranger"))
     stage.ask("another protocol type", join(member.group, protocol_type="connect"))
     stage.ask("no protocol in common", join(member.group, protocols=protocols("sticky")))
     stage.ask("an empty protocol type", join(stage.name("a"), protocol_type=""))
@@ -72,8 +72,8 @@ def static_members(stage: Stage) -> None:
     first = stage.ask("in", join(group, group_instance_id="one"))
     stage.ask("again without id", join(group, group_instance_id="one"))
     stage.ask("the first id", join(group, first.member_id, group_instance_id="one"))
-    stage.ask("an id of nobody", join(group, "somebody", group_instance_id="one"))
-    stage.ask("an unknown instance with an id", join(group, "somebody", group_instance_id="two"))
+    stage.ask("an id of no member", join(group, "stranger", group_instance_id="one"))
+    stage.ask("an unknown instance with an id", join(group, "stranger", group_instance_id="two"))
     stage.ask("described", DescribeGroupsRequest(groups=[group]))
     for name, instance in {
         "empty": "",

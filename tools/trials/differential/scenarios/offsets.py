@@ -37,7 +37,7 @@ def groups_without_members(stage: Stage) -> None:
     stage.ask("beyond the end", commit(group, topic, 1 << 50))
     stage.ask("a generation", commit(group, topic, 5, generation_id_or_member_epoch=1))
     stage.ask("a generation of an unknown group", commit(stage.name("h"), topic, 5, generation_id_or_member_epoch=1))
-    stage.ask("a member", commit(group, topic, 5, member_id="somebody"))
+    stage.ask("a member", commit(group, topic, 5, member_id="stranger"))
     stage.ask("a negative generation", commit(group, topic, 5, generation_id_or_member_epoch=-2))
     stage.ask("an empty group", commit("", topic, 5))
     stage.ask("what is there", fetch_offsets(8, group, everything=True), version=8)
@@ -89,10 +89,10 @@ def members(stage: Stage) -> None:
     topic, member = stage.topic("t"), stable(stage)
     stage.ask("a member", committed_by(member, topic))
     stage.ask("an outsider", commit(member.group, topic))
-    stage.ask("an outsider with a member id", commit(member.group, topic, member_id="somebody"))
+    stage.ask("an outsider with a member id", commit(member.group, topic, member_id="stranger"))
     stage.ask("a generation below", committed_by(member, topic, generation_id_or_member_epoch=member.generation - 1))
     stage.ask("a generation above", committed_by(member, topic, generation_id_or_member_epoch=member.generation + 1))
-    stage.ask("another member", committed_by(member, topic, member_id="somebody"))
+    stage.ask("another member", committed_by(member, topic, member_id="stranger"))
     stage.ask("an empty member", committed_by(member, topic, member_id=""))
     stage.ask("no generation", committed_by(member, topic, generation_id_or_member_epoch=-1))
     fresh = joined(stage, stage.name("fresh"))
@@ -105,7 +105,7 @@ def static_members(stage: Stage) -> None:
     stage.ask("as it is", committed_by(member, topic, group_instance_id="one"))
     stage.ask("without instance", committed_by(member, topic))
     stage.ask("an unknown instance", committed_by(member, topic, group_instance_id="two"))
-    stage.ask("another member", committed_by(member, topic, member_id="somebody", group_instance_id="one"))
+    stage.ask("another member", committed_by(member, topic, member_id="stranger", group_instance_id="one"))
     stage.ask("an instance and no generation", commit(member.group, topic, group_instance_id="one"))
     stage.ask("an instance of an unknown group", commit(stage.name("h"), topic, group_instance_id="one"))
 
@@ -144,11 +144,11 @@ def what_was_committed(stage: Stage) -> None:
     stage.ask("no id", fetch_offsets(version, group, (Topic(topic.name, NO_TOPIC_ID), [0])))
     stage.ask("no topics", fetch_offsets(version, group))
     stage.ask("no partitions", fetch_offsets(version, group, (topic, [])))
-    stage.ask("an unknown group", fetch_offsets(version, stage.name("nobody"), (topic, [0, 1])))
+    stage.ask("an unknown group", fetch_offsets(version, stage.name("unknown"), (topic, [0, 1])))
     stage.ask("an empty group", fetch_offsets(version, "", (topic, [0])))
     if version >= 2:
         stage.ask("all", fetch_offsets(version, group, everything=True))
-        stage.ask("all of an unknown group", fetch_offsets(version, stage.name("nobody"), everything=True))
+        stage.ask("all of an unknown group", fetch_offsets(version, stage.name("unknown"), everything=True))
         stage.ask("all of an empty group", fetch_offsets(version, "", everything=True))
     if version >= 7:
         stage.ask("stable", fetch_offsets(version, group, (topic, [0, 1]), require_stable=True))
@@ -166,7 +166,7 @@ def many_groups(stage: Stage) -> None:
     stage.ask(
         "known, unknown, all of one",
         OffsetFetchRequest(
-            groups=[one, group_offsets(stage.name("nobody"), (topic, [0])), group_offsets(second, everything=True)]
+            groups=[one, group_offsets(stage.name("unknown"), (topic, [0])), group_offsets(second, everything=True)]
         ),
     )
     stage.ask("the same twice", OffsetFetchRequest(groups=[one, one]))
@@ -181,7 +181,7 @@ def with_member_and_epoch(stage: Stage) -> None:
     who: dict[str, dict[str, Any]] = {
         "a member": {"member_id": member.member_id, "member_epoch": member.generation},
         "another epoch": {"member_id": member.member_id, "member_epoch": 77},
-        "somebody": {"member_id": "somebody", "member_epoch": 1},
+        "a stranger": {"member_id": "stranger", "member_epoch": 1},
         "an epoch alone": {"member_epoch": 1},
         "an empty member": {"member_id": "", "member_epoch": 0},
     }
@@ -190,7 +190,7 @@ def with_member_and_epoch(stage: Stage) -> None:
         stage.ask(f"{name}, all", OffsetFetchRequest(groups=[group_offsets(member.group, everything=True, **fields)]))
         stage.ask(
             f"{name}, unknown group",
-            OffsetFetchRequest(groups=[group_offsets(stage.name("nobody"), (topic, [0]), **fields)]),
+            OffsetFetchRequest(groups=[group_offsets(stage.name("unknown"), (topic, [0]), **fields)]),
         )
 
 
