@@ -25,8 +25,8 @@ ids that never meant anything.
 most `MAX_PARTITIONS` partitions, wherever they are: one that would grow beyond that ends. Room for a new session is
 made by those that have not been used for `IDLE_MILLIS`; where there is none the client is answered without a session
 (id 0) and simply sends full requests. A session whose partitions are mostly not there would be answered again and
-again with errors that cost more than the request: beyond `MAX_MISSING` of them it ends, and its client, told
-FETCH_SESSION_ID_NOT_FOUND, sends full requests, which are as long as their answers.
+again with errors that cost more than the request: beyond `MAX_MISSING` of them it ends, and its client, which
+gets FETCH_SESSION_ID_NOT_FOUND, sends full requests, which are as long as their answers.
 """
 
 from __future__ import annotations

@@ -1,18 +1,26 @@
 """Fetch (1): read record batches.
 
-v4 isolation level, v5 log start offset, v7 sessions (KIP-227), v9 leader epochs (KIP-320), v12 flexible and diverging
-epochs (KIP-595), v13 topic ids (KIP-516), v15 replica state, v16 node endpoints, v17 and v18 fields for replicas.
-
-* First phase: find the session and look at the partitions. If that gives `min_bytes`, or a reason to answer, the reply
+- v4: isolation level.
+- v5: log start offset.
+- v7: sessions (KIP-227).
+- v9: leader epochs (KIP-320).
+- v12: flexible; diverging epochs (KIP-595).
+- v13: topic ids (KIP-516).
+- v15: replica state.
+- v16: node endpoints.
+- v17, v18: fields for replicas.
+- First phase: find the session and look at the partitions. If that gives `min_bytes`, or a reason to answer, the reply
   is ready at once and carries slices of files, not bytes. Else a coroutine waits (`broker/fetching`).
-* Records below a partition's high watermark are given to read_uncommitted readers, below its last stable offset to
-  read_committed ones, who also get the list of aborted transactions.
-* The first partition with records gives at least one whole batch, however small `max_bytes` is (KIP-74).
-* What was not there when the request came is answered last, as in Kafka, and keeps nothing from waiting.
-* This file translates, once in and once out. Promises kept here: P5-P10 in docs/invariants.md.
+- Records below a partition's high watermark are given to read_uncommitted readers, below its last stable offset to
+  read_committed ones, which also get the list of aborted transactions.
+- The first partition with records gives at least one whole batch, however small `max_bytes` is (KIP-74).
+- What was not there when the request came is answered last, as in Kafka, and keeps nothing from waiting.
+- This file translates, once in and once out.
 
 Departs from Kafka: no replica may fetch here (`replica_id` >= 0 is answered TOPIC_AUTHORIZATION_FAILED for every
 partition); engines keep the copies.
+
+Promises kept here: P5-P10 in docs/invariants.md.
 """
 
 from __future__ import annotations

@@ -1,23 +1,27 @@
 """Produce (0): append record batches to partitions.
 
-v3 batches v2, v5 log start offset, v7 zstd, v8 errors record by record (KIP-467), v9 flexible, v10 the leader in
-refusals, v13 topic ids (KIP-516).
-
-A refusal says where the log starts if Kafka's would: not one that comes before the log is asked (no such partition, not
-exactly one batch, a transactional batch without transactional id), and not those of `WITHOUT_LOG_START`.
-
-acks=1 answers after the append, and when `flush.messages` is reached, as acks=-1 does: when the bytes are durable.
-acks=0 is never answered (an error then closes the connection, as in Kafka: the producer has no other way to learn).
-The first phase judges and appends every partition before the connection looks at the next request, so the order of a
-connection's requests is the order in the log; what is left to wait for is the disk. A well-formed uncompressed batch
-is judged by its header and CRC, and by its records if these are few; `ottla.validate.records` says whether by its
-records always, or never. What a request makes the broker open and walk through is done at once as far as `AT_ONCE`
-goes, for all its batches together; the rest in threads of the lane for that, piece by piece, and the connection waits
-with it.
+- v3: record batches v2.
+- v5: log start offset.
+- v7: zstd.
+- v8: errors of single records (KIP-467).
+- v9: flexible.
+- v10: the current leader in refusals.
+- v13: topic ids (KIP-516).
+- acks=1 is answered after the append; when `flush.messages` is reached, as acks=-1: when the bytes are durable.
+- acks=0 is never answered. An error then closes the connection, as in Kafka: the producer has no other way to learn.
+- A refusal has the log's start where Kafka's has it: not if it comes before the log is asked (no such partition, not
+  exactly one batch, a transactional batch without transactional id), and not for the codes of `WITHOUT_LOG_START`.
+- The first phase judges and appends every partition before the connection looks at the next request, so the order of a
+  connection's requests is the order in the log; what is left to wait for is the disk.
+- An uncompressed batch is judged by its header and CRC, and by its records if these are few; `ottla.validate.records`
+  sets whether by its records always, or never.
+- What a request makes the broker open and walk through is done at once as far as `AT_ONCE` goes, for all its batches
+  together; the rest in threads of the lane for that, piece by piece, and the connection waits with it.
 
 Departs from Kafka: refusals carry a precise code where Kafka says -1 (see kproto/batches/validate.py). A transactional
-id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take for final. Promises kept here: P1-P4 in
-docs/invariants.md.
+id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take for final.
+
+Promises kept here: P1-P4 in docs/invariants.md.
 """
 
 from __future__ import annotations

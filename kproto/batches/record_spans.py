@@ -191,7 +191,7 @@ def batch_of_spans(
     """The batch of ``header`` with the records ``kept`` only, compressed as it was.
 
     Offsets, sequences, epochs and flags stay, and so does the last offset, whatever is left (KIP-98: the last sequence
-    is told by it). With ``delete_horizon``, which may only be given to a batch that has none, the batch gets that.
+    follows from it). With ``delete_horizon``, which may only be given to a batch that has none, the batch gets that.
     """
     kept = list(kept)
     attributes = header.attributes

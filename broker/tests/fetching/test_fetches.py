@@ -304,7 +304,7 @@ STEPS = st.tuples(
 @given(st.lists(STEPS, max_size=40))
 async def test_no_news_is_left_out(steps: list[tuple[str, int]]) -> None:
     """P10: whatever happens to topics and logs, after an incremental answer the client knows what a full one would
-    have told it, but for records that did not fit."""
+    have said, but for records that did not fit."""
     async with world() as w:
         partitions, sessions = w.services.partitions, w.services.fetches.sessions
         reader, offsets = Reader(w), dict.fromkeys("abc", 0)

@@ -495,7 +495,7 @@ async def opened(w: World, *partitions: FetchPartition) -> FetchResponse:
     return reply
 
 
-async def test_a_session_tells_only_what_is_new() -> None:
+async def test_a_session_answers_only_what_is_new() -> None:
     """The full answer lists every partition, later ones those with records or a new high watermark."""
     async with world() as w:
         await create(w, partitions=3)
