@@ -125,7 +125,7 @@ def topics_made_again_in_sessions(stage: Stage) -> None:
 
 @scenario(FetchRequest, since=7)
 def waiting_in_sessions(stage: Stage) -> None:
-    """An incremental fetch waits like any other, even if something is missing; its answer has what has moved meanwhile."""
+    """An incremental fetch waits like any other, even if something is missing, and has what has moved meanwhile."""
     from tools.trials.differential.requests import delete_records
 
     if stage.version not in IN_WHICH_TO_WAIT:
