@@ -57,7 +57,7 @@ FETCH = 1
 MAX_QUEUED = 64
 READS_BEFORE_YIELD = 8
 """Reads that are answered before other tasks run; they run sooner when a slice is used up (slices.py)."""
-REQUESTS_BEFORE_YIELD = 16
+REQUESTS_BEFORE_YIELD = 64
 """Requests that are answered before other tasks run: a slice is short for one peer, but a thousand peers may each have
 sent a hundred requests, and another client waits for one round of all of them."""
 FRAME_GRACE_SECONDS = 30
@@ -313,7 +313,8 @@ class Connection:
         size = 0
         turn_ends = self.requests + REQUESTS_BEFORE_YIELD
         while (request := protocol.next_request()) is not None:
-            await self._slices.give_way()
+            if self._slices.used_up:
+                await self._slices.give_way()
             if self.requests == turn_ends:
                 turn_ends += REQUESTS_BEFORE_YIELD
                 await self._send(out)

@@ -38,6 +38,11 @@ class Slices:
         """A slice begins now: for a task that has been waiting."""
         self._ends = time.perf_counter() + SLICE_SECONDS
 
+    @property
+    def used_up(self) -> bool:
+        """Whether the slice is over: for a loop on the hot path, which awaits nothing as long as it is not."""
+        return time.perf_counter() >= self._ends
+
     async def give_way(self) -> None:
         """Let others run, if this slice is over. A checkpoint only then."""
         if time.perf_counter() >= self._ends:
