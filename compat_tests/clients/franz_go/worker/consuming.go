@@ -239,8 +239,7 @@ func (consuming *Consuming) take(fetches kgo.Fetches) ([]Record, error) {
 		consuming.next[Partition{record.Topic, record.Partition}] = record.Offset + 1
 	}
 	for _, failed := range fetches.Errors() {
-		// A topic that is not there yet is no error to a consumer that waits for it.
-		if errors.Is(failed.Err, context.DeadlineExceeded) || errors.Is(failed.Err, kerr.UnknownTopicOrPartition) {
+		if passes(failed.Err) {
 			continue
 		}
 		if len(found) == 0 {
@@ -250,6 +249,18 @@ func (consuming *Consuming) take(fetches kgo.Fetches) ([]Record, error) {
 		break
 	}
 	return found, nil
+}
+
+// passes says whether franz-go only mentions an error and goes on by itself: the end of a poll, a topic that is not there
+// yet, and a group that cannot be joined for the moment, because its coordinator moves, loads or is not reached. Other
+// clients do not mention these at all.
+func passes(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return true
+	}
+	var session *kgo.ErrGroupSession
+	var refused *kerr.Error
+	return errors.As(err, &session) && (!errors.As(err, &refused) || refused.Retriable)
 }
 
 func (consuming *Consuming) commit(offsets []json.RawMessage) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -35,6 +36,23 @@ func TestRecordsBesideAnErrorAreKept(t *testing.T) {
 	}
 	if consuming.standing != nil {
 		t.Fatal(consuming.standing)
+	}
+}
+
+// A group that cannot be joined for the moment is no error; one that refuses its member is.
+func TestWhatPasses(t *testing.T) {
+	moved := &kgo.ErrGroupSession{Err: kerr.NotCoordinator}
+	unreachable := &kgo.ErrGroupSession{Err: errors.New("connection refused")}
+	fenced := &kgo.ErrGroupSession{Err: kerr.FencedInstanceID}
+	for _, each := range []error{context.DeadlineExceeded, kerr.UnknownTopicOrPartition, moved, unreachable} {
+		if !passes(each) {
+			t.Error(each)
+		}
+	}
+	for _, each := range []error{fenced, kerr.OffsetOutOfRange, kerr.NotCoordinator, errors.New("connection refused")} {
+		if passes(each) {
+			t.Error(each)
+		}
 	}
 }
 
