@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import confluent_kafka
@@ -163,6 +164,40 @@ def test_kcat_keeps_the_place_of_a_failed_record(tmp_path: Path, monkeypatch: py
     producer.close()
     assert outcomes[::2] == [Stored(0, 0), Stored(0, 1)]
     assert isinstance(outcomes[1], Failed)
+
+
+@pytest.mark.filterwarnings("ignore")  # kafka-python's own, when it is loaded
+def test_kafka_python_reads_a_join_that_is_finished_between_polls() -> None:
+    """The join that a poll did not wait for is what the next one waits for, once; it does not begin another."""
+    from kafka.future import Future
+
+    from compat_tests.clients.kafka_python.adapter import KafkaPythonConsumer
+
+    consumer = KafkaPythonConsumer.__new__(KafkaPythonConsumer)
+    coordinator = SimpleNamespace(_join_task=None, rejoin_needed=True)
+    read: list[tuple[bool, object]] = []
+
+    class Client:
+        """Waits for the join as kafka-python does."""
+
+        _coordinator = coordinator
+
+        def poll(self, timeout_ms: int) -> dict[str, list[object]]:
+            """Note whether it would begin another join, and what it reads of this one."""
+            task = coordinator._join_task
+            if task is not None and coordinator.rejoin_needed:
+                task.add_callback(lambda value: read.append((task.is_done, value)))
+                coordinator._join_task, coordinator.rejoin_needed = None, False
+            return {}
+
+    stand_in: Any = Client()
+    consumer._client = stand_in
+    consumer.poll(0.0)
+    coordinator._join_task = Future().success(b"assignment")
+    coordinator.rejoin_needed = False  # as the leader's assigning has it
+    consumer.poll(0.0)
+    consumer.poll(0.0)
+    assert read == [(False, b"assignment")]
 
 
 def test_franz_go_keeps_the_records_beside_an_error() -> None:

@@ -134,6 +134,26 @@ class KafkaPythonProducer(Producer):
         self._client.close(timeout=1)
 
 
+class FinishedJoin:
+    """A join's future that has its result and does not say so: kafka-python then waits for it instead of joining."""
+
+    is_done = False
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+
+    def add_callback(self, take: Callable[[Any], Any]) -> None:
+        """Call at once, if it went well."""
+        self._task.add_callback(take)
+
+    def add_errback(self, take: Callable[[Any], Any]) -> None:
+        """Call at once, if it did not."""
+        self._task.add_errback(take)
+
+    def __await__(self) -> Any:
+        return self._task.__await__()
+
+
 class KafkaPythonConsumer(Consumer):
     """KafkaConsumer."""
 
@@ -175,7 +195,7 @@ class KafkaPythonConsumer(Consumer):
             self._client.subscribe(pattern=f"^{pattern}$")
 
     def poll(self, within: float) -> list[Received]:
-        self._join_again_if_forgotten()
+        self._take_up_a_finished_join()
         with translating():
             polled = self._client.poll(timeout_ms=int(within * 1000))
         return [
@@ -192,17 +212,18 @@ class KafkaPythonConsumer(Consumer):
             for record in records
         ]
 
-    def _join_again_if_forgotten(self) -> None:
-        """kafka-python 3.0 forgets a join that began because metadata came, if a poll ends before SyncGroup's answer.
+    def _take_up_a_finished_join(self) -> None:
+        """Let this poll read what a join has brought since the last one.
 
-        Making the assignment clears the need to join, and with it the next poll's reason to take up what is assigned:
-        the member stays in its group, reading nothing, until something else makes it join. This is something else.
+        kafka-python 3.0 reads it only in a poll that waits at the moment when it comes. A join that is finished between
+        two polls is begun again, and with it the whole group's; members that are polled by turns, as scenarios do it,
+        can go on like that forever. One that began because metadata came is not even looked for (decision 37 in docs).
         """
         coordinator = self._client._coordinator
-        if coordinator is not None and not coordinator.rejoin_needed:
-            task = coordinator._join_task
-            if task is not None and task.is_done:
-                coordinator.request_rejoin()
+        task = None if coordinator is None else coordinator._join_task
+        if task is not None and task.is_done and not isinstance(task, FinishedJoin):
+            coordinator._join_task = FinishedJoin(task)
+            coordinator.rejoin_needed = True
 
     def assignment(self) -> set[TopicPartition]:
         return {here(partition) for partition in self._client.assignment()}
