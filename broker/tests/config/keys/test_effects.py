@@ -170,7 +170,8 @@ def test_a_refused_key_cannot_be_altered(key: ConfigKey, prefix: str, broker: st
 def test_a_selector_of_kafkas_chooses_the_one_replica_there_is() -> None:
     """Rack awareness moves no consumer where a partition has one replica, so the key may name Kafka's own classes."""
     for name in ("LeaderSelector", "RackAwareReplicaSelector"):
-        parse_config("", "", {"replica.selector.class": f"org.apache.kafka.common.replica.{name}"})
+        selector = f"org.apache.kafka.common.replica.{name}"
+        assert parse_config("", "", {"replica.selector.class": selector}).static["replica.selector.class"] == selector
 
 
 @pytest.mark.parametrize("name", sorted(ASSIGNORS))
