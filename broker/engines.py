@@ -20,7 +20,7 @@ from storage.progress import Progress
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
 from storage.seams.offload import Offload
-from storage.store_settings import CleanerSettings, StoreSettings
+from storage.store_settings import CleanerSettings, ProducerRules, StoreSettings
 
 LEAST_CLEANER_MEMORY: Final = 1 << 20
 """Bytes; with less, Kafka does not start."""
@@ -63,7 +63,7 @@ def _elsewhere(config: BrokerConfig) -> dict[str, str]:
 def store_settings(config: BrokerConfig) -> StoreSettings:
     """The settings in force for all logs, brought into ranges in which a cleaner can work."""
     return StoreSettings(
-        producer_expiration_ms=config.producer_id_expiration_ms,
+        producers=ProducerRules(config.producer_id_expiration_ms, config.transaction_partition_verification_enable),
         retention_check_ms=config.log_retention_check_interval_ms,
         cleaner=CleanerSettings(
             enable=config.log_cleaner_enable,

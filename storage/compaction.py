@@ -53,9 +53,9 @@ from kproto.batches.header import CONTROL, DELETE_HORIZON, TRANSACTIONAL, BatchH
 from kproto.batches.record_spans import batch_of_spans, emptied_batch, record_keys, record_spans
 from kproto.batches.records import ControlRecordType, control_record_type, iter_records
 from kproto.errors import ErrorCode, KafkaError
+from storage.aborted_transactions import CompletedTransaction
 from storage.key_map import MOST_NUMBERS, SLOT_SIZE, KeyMap
 from storage.log_config import NEVER, LogConfig
-from storage.producers import CompletedTransaction
 
 MAX_RELATIVE_OFFSET: Final = 2**31 - 1
 

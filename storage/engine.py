@@ -12,6 +12,17 @@ needs the first step only, acks=all awaits the second.
 **Conditional append** is the one consensus primitive. `expected_end` makes an append happen only if the log ends there:
 a coordinator that has been replaced finds out by failing, on any engine.
 
+**Transactions.** The first transactional batch of a producer opens its transaction in this log, a marker ends it.
+Whether a coordinator knows of the transaction has to be found out before: `start_verification` gives a guard for the
+append (`storage/verification.py`).
+
+**One step, where an engine can.** The end of a transaction is a decision, a record in the coordinator's log, and a
+marker in each log that was written to. Not one of the markers may be seen unless the decision lasts. `append_all` takes
+the markers, with `after` for the decision. An engine that `commits_together` makes them one commit: the caller appends
+the decision and at once the markers, and awaits nothing between. Any other engine keeps the order only, it waits until
+the decision is durable; what a crash has left out then, the caller appends again when it replays a decision without the
+record that says that all of it was carried out. A marker that comes again ends nothing.
+
 **Reading.** One Fetch is one question to the engine: `LogStore.read_now` answers it if that takes no waiting for a disk
 or a network, else says None, and the caller awaits `read_many`. Records come back as objects with a length: bytes, or
 a slice of a file that the connection hands to `sendfile`, or several of them. A read gives as much as fits. An engine
@@ -61,6 +72,12 @@ class LogSpec(NamedTuple):
     internal: bool = False
 
 
+class VerificationGuard:
+    """Stands for one attempt to open a transaction in a log, while the coordinator is asked; compared by identity."""
+
+    __slots__ = ()
+
+
 class WrongEnd(Exception):
     """A conditional append found the log longer (or shorter) than expected: another writer has been there."""
 
@@ -106,6 +123,15 @@ class Append(Protocol):
         lost reply.
         """
         ...
+
+
+class LogAppend(NamedTuple):
+    """One log's share of an append to several; the arguments of its `begin_append`."""
+
+    log: PartitionLog
+    batches: Sequence[Batch]
+    expected_end: int | None = None
+    transaction_version: int = 0
 
 
 @runtime_checkable
@@ -257,15 +283,41 @@ class PartitionLog(Protocol):
         """The epoch that appends are stamped with."""
         ...
 
-    def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
+    def begin_append(
+        self,
+        batches: Sequence[Batch],
+        *,
+        expected_end: int | None = None,
+        guard: VerificationGuard | None = None,
+        transaction_version: int = 0,
+    ) -> Append:
         """Fix the order of these batches, in one piece, and hand them to the engine. Nothing is awaited.
 
         The engine sets base offset and leader epoch in place; the buffers may be reused after the return. Producers'
         sequences are checked here, in log order (KIP-98): a batch already appended yields `duplicate`. Either all of
         `batches` is appended or nothing is.
 
-        Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID,
-        INVALID_TXN_STATE, KAFKA_STORAGE_ERROR; WrongEnd when the log does not end at `expected_end`.
+        A batch that opens a transaction needs the `guard` that `start_verification` has given, if the store's settings
+        say that transactions are verified. A marker of `transaction_version` 2 has an epoch above that of the
+        transaction which it ends (KIP-1228).
+
+        Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE,
+        TRANSACTION_COORDINATOR_FENCED, CONCURRENT_TRANSACTIONS, KAFKA_STORAGE_ERROR; WrongEnd when the log does not
+        end at `expected_end`.
+        """
+        ...
+
+    def start_verification(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, *, epoch_bump: bool
+    ) -> VerificationGuard | None:
+        """The guard to append a transactional batch with, once the coordinator has said that it knows of the
+        transaction; None when the producer's transaction is open in this log under this epoch, and there is nothing to
+        ask.
+
+        `base_sequence` is the batch's, -1 if it has none. `epoch_bump`: the producer has an epoch of its own for each
+        transaction (version 2), so in a log that knows nothing of it, it begins with sequence 0.
+
+        Raises KafkaError: INVALID_PRODUCER_EPOCH, CONCURRENT_TRANSACTIONS, KAFKA_STORAGE_ERROR.
         """
         ...
 
@@ -388,6 +440,27 @@ class LogStore(Protocol):
         self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
     ) -> list[FetchedRecords | KafkaError]:
         """The same, waiting where needed."""
+        ...
+
+    @property
+    def commits_together(self) -> bool:
+        """Whether appends to several logs can be one commit: then `append_all` does not wait for `after`."""
+        ...
+
+    async def append_all(
+        self, appends: Iterable[LogAppend], *, after: Append | None = None
+    ) -> list[Append | KafkaError | WrongEnd]:
+        """Append to several logs, in order; one that is refused, which the answer has in its place, harms no other.
+
+        None of it can be seen unless `after` lasts, an append of another log: with `commits_together` that is so
+        because both are one commit, else the engine waits first until `after` is durable. Gives way where there are
+        many logs. Raises KafkaError when `after` can no longer become durable; then nothing is appended.
+        """
+        ...
+
+    async def wait_durable(self, appends: Iterable[Append]) -> None:
+        """Return when all of these are durable: as `Append.wait_durable` of one after the other, but in as few syncs as
+        can be. Raises KafkaError likewise, when the others are durable or have failed as well."""
         ...
 
     def statistics(self) -> StoreStatistics:

@@ -20,23 +20,38 @@ same epoch                    a batch of exactly these sequences is in the windo
 same epoch                    the last batch ended just before                               new
 same epoch                    anything else                                                  OUT_OF_ORDER_SEQUENCE…
 not transactional             a transaction is open                                          INVALID_TXN_STATE
+transactional, not verified   no transaction is open under this epoch                        INVALID_TXN_STATE
 no sequence (-1)              only the epoch and the open transaction are compared           new or as above
 ============================  =============================================================  =====================
 
-The last row is for coordinators, which write transactional offsets without numbering them; that a *client's* batch
-with a producer id has a sequence is checked before the engine.
+A repetition is recognised before anything else is asked but the epoch. The row without a sequence is for coordinators,
+which write transactional offsets without numbering them; that a *client's* batch with a producer id has a sequence is
+checked before the engine.
 
 **Transactions.** The first transactional batch of a producer opens a transaction at its offset; a control batch (the
 marker that the transaction coordinator writes) closes it and may carry a newer epoch, which from then on fences the
 old one. Nothing from the first offset of the oldest open transaction on is *stable*: that is where readers of committed
-data stop. An aborted transaction is kept in a list of its own (`AbortedTransactions`), so that those readers can
-leave its batches out.
+data stop. An aborted transaction is kept in a list of its own (`aborted_transactions.py`), so that those readers can
+leave its batches out. No batch opens a transaction that its coordinator does not know of (`verification.py`), if
+`ProducerRules.verify` says so.
+
+==================================  ==============================================  ================================
+the marker                          what is known of its producer id                verdict
+==================================  ==============================================  ================================
+coordinator epoch older             a marker of a newer one                         TRANSACTION_COORDINATOR_FENCED
+epoch older                         a newer epoch                                   INVALID_PRODUCER_EPOCH
+version 2, same epoch               a transaction is open                           INVALID_PRODUCER_EPOCH: it is late
+anything else                       a transaction is open                           ends it
+anything else                       no transaction is open                          appended, and ends nothing
+==================================  ==============================================  ================================
+
+The last row is a coordinator that repeats itself: after a crash, it cannot know which of its markers are in the logs.
 
 **Two steps**, because an append may fail between them: `check` says what would happen and changes nothing; `apply`
 records a batch that is in the log. Recovery only applies: what is in the log was checked when it was appended.
 
-**Forgetting.** A producer unused for `expiration` milliseconds (`producer.id.expiration.ms`, a day) is as good as
-unknown, unless its transaction is open. Unused means: has appended nothing, by a clock that never jumps. Kafka
+**Forgetting.** A producer unused for `ProducerRules.expiration` milliseconds (`producer.id.expiration.ms`, a day) is as
+good as unknown, unless its transaction is open. Unused means: has appended nothing, by a clock that never jumps. Kafka
 compares the timestamps of records instead, so that mirrored old records, or a wall clock set forward, make it forget
 producers that are at work. At most `max_producers` are remembered, then those unused longest go; of those seen at the
 same moment, as all are when a log is opened, the ones that wrote earliest. Being forgotten costs a live producer
@@ -48,26 +63,25 @@ ProducerStateEntry}.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from kproto.batches.buffers import ReadableBuffer
-from kproto.batches.header import CONTROL, TRANSACTIONAL, BatchHeader
-from kproto.batches.records import EndTxnMarker, iter_records, read_end_txn_marker
+from kproto.batches.header import TRANSACTIONAL, BatchHeader
+from kproto.batches.records import EndTxnMarker
 from kproto.errors import ErrorCode, KafkaError
-from storage.engine import AbortedTransaction, OpenProducer
+from storage.aborted_transactions import CompletedTransaction
+from storage.engine import OpenProducer, VerificationGuard
+from storage.store_settings import DEFAULT_RULES, ProducerRules
+from storage.verification import Verifications
 
 WINDOW: Final = 5
 """Batches remembered per producer: the most that one may have in flight."""
 
-EXPIRATION_MS: Final = 24 * 3600 * 1000
-"""Kafka's default of `producer.id.expiration.ms`."""
-
 MAX_PRODUCERS: Final = 10_000
 """Producers remembered per log; a full window takes about 1.3 kB."""
+
 
 _SEQUENCE_MASK: Final = 0x7FFF_FFFF
 _NONE: Final = -1
@@ -81,20 +95,6 @@ class AppendedBatch(NamedTuple):
     first_offset: int
     last_offset: int
     timestamp: int
-
-
-class CompletedTransaction(NamedTuple):
-    """A transaction that its marker has ended: a line of the transaction index when `aborted`.
-
-    `last_offset` is the marker's own. `last_stable_offset` is where stable data ended right after it: no transaction
-    that completes later overlaps what lies before.
-    """
-
-    producer_id: int
-    first_offset: int
-    last_offset: int
-    aborted: bool
-    last_stable_offset: int
 
 
 class ProducerState(NamedTuple):
@@ -149,64 +149,108 @@ class LogProducers:
     Every `now` is in milliseconds of one clock that never goes back; offsets of applied batches only grow.
     """
 
-    __slots__ = ("_decided", "_open", "_producers", "expiration", "max_producers")
+    __slots__ = ("_decided", "_open", "_producers", "_verifications", "max_producers", "rules")
 
-    def __init__(self, *, expiration: int = EXPIRATION_MS, max_producers: int = MAX_PRODUCERS) -> None:
-        self.expiration = expiration
+    def __init__(self, rules: ProducerRules = DEFAULT_RULES, *, max_producers: int = MAX_PRODUCERS) -> None:
+        self.rules = rules
         self.max_producers = max_producers
         self._producers: dict[int, _Producer] = {}
         # First offset -> producer id. Transactions open in the order of their first offsets, and a dict keeps it.
         self._open: dict[int, int] = {}
         # Ended by a marker that readers may not be able to see yet.
         self._decided: list[CompletedTransaction] = []
+        self._verifications: Verifications | None = None  # few logs have any
 
     def __len__(self) -> int:
         return len(self._producers)
 
     # -- data ----------------------------------------------------------------------------------------------------------
 
-    def check(self, header: BatchHeader, now: int) -> AppendedBatch | None:
+    def check(self, header: BatchHeader, now: int, guard: VerificationGuard | None = None) -> AppendedBatch | None:
         """None: the batch may be appended. Otherwise it is a repetition of the batch returned.
 
-        Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE;
-        CONCURRENT_TRANSACTIONS when the log has as many open transactions as it can remember producers.
+        `guard` is what `start_verification` has given for it. Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER,
+        INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE; CONCURRENT_TRANSACTIONS when the log has as many open transactions as
+        it can remember producers.
         """
         producer_id = header.producer_id
         if producer_id < 0:
             return None
         producer = self._producers.get(producer_id)
+        transactional = header.attributes & TRANSACTIONAL != 0
         if producer is None or self._expired(producer, now):
-            if header.attributes & TRANSACTIONAL and len(self._open) >= self.max_producers:
-                raise KafkaError(
-                    ErrorCode.CONCURRENT_TRANSACTIONS,
-                    f"{len(self._open)} transactions are open in this partition, which is as many as it can hold",
-                )
+            if transactional:
+                self._check_opening(header, None, guard)
             return None
         sequence = header.base_sequence
         if header.producer_epoch == producer.epoch:
+            opens = transactional and producer.transaction_start < 0
             if sequence != producer.next_sequence and sequence >= 0:
                 last_sequence = header.last_sequence
                 for batch in producer.window:
                     if batch.first_sequence == sequence and batch.last_sequence == last_sequence:
                         return batch
+                if opens:
+                    self._check_opening(header, producer, guard)
                 raise KafkaError(
                     ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
                     f"producer {producer_id} sent sequence {sequence}, expected is {producer.next_sequence}",
                 )
         elif header.producer_epoch < producer.epoch:
-            raise _fenced(header, producer)
-        elif sequence > 0:
+            raise _fenced(producer_id, header.producer_epoch, producer)
+        else:
+            opens = transactional  # also if an older epoch has left one open, of which its coordinator was not asked
+        if opens:
+            self._check_opening(header, producer, guard)
+        if header.producer_epoch > producer.epoch and sequence > 0:
             raise KafkaError(
                 ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
                 f"producer {producer_id} starts epoch {header.producer_epoch} with sequence {sequence} instead of 0",
             )
-        if producer.transaction_start >= 0 and not header.attributes & TRANSACTIONAL:
+        if producer.transaction_start >= 0 and not transactional:
             raise KafkaError(
                 ErrorCode.INVALID_TXN_STATE,
                 f"producer {producer_id} sent a batch outside its transaction, open since offset "
                 f"{producer.transaction_start}",
             )
         return None
+
+    def _check_opening(self, header: BatchHeader, producer: _Producer | None, guard: VerificationGuard | None) -> None:
+        """May this batch open a transaction? Raises KafkaError."""
+        verifications = self._verifications
+        if self.rules.verify:
+            (verifications or _NO_VERIFICATIONS).check(header, guard)
+        if producer is None and len(self._open) >= self.max_producers:
+            raise KafkaError(
+                ErrorCode.CONCURRENT_TRANSACTIONS,
+                f"{len(self._open)} transactions are open in this partition, which is as many as it can hold",
+            )
+        if verifications is not None:
+            verifications.check_sequence(header, producer is not None and len(producer.window) > 0)
+
+    def start_verification(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, *, epoch_bump: bool, now: int
+    ) -> VerificationGuard | None:
+        """The guard of a batch that would open a transaction; None if that is open under this epoch.
+
+        Raises KafkaError: INVALID_PRODUCER_EPOCH, CONCURRENT_TRANSACTIONS.
+        """
+        producer = self._producers.get(producer_id)
+        if producer is not None and not self._expired(producer, now):
+            if producer_epoch < producer.epoch:
+                raise _fenced(producer_id, producer_epoch, producer)
+            if producer.transaction_start >= 0 and producer_epoch == producer.epoch:
+                return None
+        if self._verifications is None:
+            self._verifications = Verifications(self.max_producers)
+        return self._verifications.begin(producer_id, producer_epoch, base_sequence, epoch_bump, now)
+
+    def _end_verification(self, producer_id: int) -> None:
+        verifications = self._verifications
+        if verifications is not None:
+            verifications.end(producer_id)
+            if not len(verifications):
+                self._verifications = None
 
     def apply(self, header: BatchHeader, base_offset: int, now: int) -> None:
         """The batch is in the log at `base_offset`. Whatever it says is believed."""
@@ -232,13 +276,16 @@ class LogProducers:
         producer.next_sequence = (last_sequence + 1) & _SEQUENCE_MASK
         producer.last_timestamp = timestamp
         producer.seen = now
-        if header.attributes & TRANSACTIONAL and producer.transaction_start < 0:
-            producer.transaction_start = base_offset
-            self._open[base_offset] = producer_id
+        if header.attributes & TRANSACTIONAL:
+            if producer.transaction_start < 0:
+                producer.transaction_start = base_offset
+                self._open[base_offset] = producer_id
+            if self._verifications is not None:
+                self._end_verification(producer_id)
 
     # -- markers -------------------------------------------------------------------------------------------------------
 
-    def check_marker(self, header: BatchHeader, marker: EndTxnMarker, now: int) -> None:
+    def check_marker(self, header: BatchHeader, marker: EndTxnMarker, now: int, transaction_version: int = 0) -> None:
         """May this control batch be appended? One without an open transaction may: a coordinator repeats itself.
 
         Raises KafkaError: INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
@@ -246,8 +293,10 @@ class LogProducers:
         producer = self._producers.get(header.producer_id)
         if producer is None or self._expired(producer, now):
             return
-        if header.producer_epoch < producer.epoch:
-            raise _fenced(header, producer)
+        epoch = header.producer_epoch
+        late = transaction_version >= 2 and epoch == producer.epoch and producer.transaction_start >= 0
+        if late or epoch < producer.epoch:
+            raise _fenced(header.producer_id, epoch, producer)
         if marker.coordinator_epoch < producer.coordinator_epoch:
             raise KafkaError(
                 ErrorCode.TRANSACTION_COORDINATOR_FENCED,
@@ -260,6 +309,7 @@ class LogProducers:
     ) -> CompletedTransaction | None:
         """The control batch is in the log at `base_offset`. Returns the transaction it ended, if one was open."""
         producer_id = header.producer_id
+        self._end_verification(producer_id)
         producer = self._producers.get(producer_id)
         if producer is None or self._expired(producer, now):
             producer = self._add(producer_id, header.producer_epoch, now)
@@ -300,7 +350,12 @@ class LogProducers:
     # -- several batches in one append ---------------------------------------------------------------------------------
 
     def check_all(
-        self, batches: Sequence[tuple[BatchHeader, EndTxnMarker | None]], base_offset: int, now: int
+        self,
+        batches: Sequence[tuple[BatchHeader, EndTxnMarker | None]],
+        base_offset: int,
+        now: int,
+        guard: VerificationGuard | None = None,
+        transaction_version: int = 0,
     ) -> AppendedBatch | None:
         """`check` for batches appended together at `base_offset`: each is judged as if those before it were in.
 
@@ -310,11 +365,13 @@ class LogProducers:
         if len(batches) == 1:
             header, marker = batches[0]
             if marker is None:
-                return self.check(header, now)
-            self.check_marker(header, marker, now)
+                return self.check(header, now, guard)
+            self.check_marker(header, marker, now, transaction_version)
             return None
-        trial = LogProducers(expiration=self.expiration, max_producers=self.max_producers)
+        trial = LogProducers(self.rules, max_producers=self.max_producers)
         trial._open = self._open.copy()
+        if self._verifications is not None:
+            trial._verifications = self._verifications.copy()
         for header, _ in batches:
             known = self._producers.get(header.producer_id)
             if known is not None:
@@ -322,9 +379,9 @@ class LogProducers:
         repeated: list[AppendedBatch] = []
         for header, marker in batches:
             if marker is not None:
-                trial.check_marker(header, marker, now)
+                trial.check_marker(header, marker, now, transaction_version)
                 trial.apply_marker(header, marker, base_offset, now)
-            elif duplicate := trial.check(header, now):
+            elif duplicate := trial.check(header, now, guard):
                 repeated.append(duplicate)
                 continue
             else:
@@ -344,8 +401,14 @@ class LogProducers:
 
     # -- looking in, keeping, forgetting -------------------------------------------------------------------------------
 
-    def describe(self) -> list[OpenProducer]:
-        """Every remembered producer, as DescribeProducers shows it."""
+    @property
+    def has_open_transactions(self) -> bool:
+        """Whether a transaction is open."""
+        return len(self._open) > 0
+
+    def describe(self, now: int) -> list[OpenProducer]:
+        """Every producer that is not as good as unknown, as DescribeProducers shows it."""
+        self.expire(now)
         return [
             OpenProducer(
                 producer_id,
@@ -446,9 +509,9 @@ class LogProducers:
                     ),
                 )
 
-    def configure(self, expiration: int) -> None:
-        """Another `producer.id.expiration.ms`: it counts for the producers that are remembered, too."""
-        self.expiration = expiration
+    def configure(self, rules: ProducerRules) -> None:
+        """Other rules: they count for the producers that are remembered, too."""
+        self.rules = rules
 
     def expire(self, now: int) -> int:
         """Free what is remembered of expired producers; returns how many. No verdict depends on when this is done."""
@@ -475,7 +538,7 @@ class LogProducers:
                 assert earlier.last_offset < later.first_offset, "the window is in log order"
 
     def _expired(self, producer: _Producer, now: int) -> bool:
-        return producer.transaction_start < 0 and now - producer.seen >= self.expiration
+        return producer.transaction_start < 0 and now - producer.seen >= self.rules.expiration
 
     def _add(self, producer_id: int, epoch: int, now: int) -> _Producer:
         if len(self._producers) >= self.max_producers:
@@ -498,64 +561,11 @@ class LogProducers:
             del self._producers[producer_id]
 
 
-class AbortedTransactions:
-    """The aborted transactions of a log, in the order of their markers: the transaction index, in memory."""
-
-    __slots__ = ("_spans",)
-
-    def __init__(self, spans: Iterable[CompletedTransaction] = ()) -> None:
-        self._spans = list(spans)
-
-    def __len__(self) -> int:
-        return len(self._spans)
-
-    def add(self, completed: CompletedTransaction) -> None:
-        """Note an aborted transaction; its marker is behind all others."""
-        assert completed.aborted
-        assert not self._spans or self._spans[-1].last_offset < completed.last_offset
-        self._spans.append(completed)
-
-    def ending_in(self, first: int, end: int) -> list[CompletedTransaction]:
-        """Those whose markers lie in [first, end)."""
-        return self._spans[self._first_ending_at(first) : self._first_ending_at(end)]
-
-    def replace(self, first: int, end: int, spans: Sequence[CompletedTransaction]) -> None:
-        """Of those whose markers lie in [first, end), only `spans` are left: of the others no record is."""
-        self._spans[self._first_ending_at(first) : self._first_ending_at(end)] = spans
-
-    def overlapping(self, start: int, upto: int) -> list[AbortedTransaction]:
-        """Those with an offset in [start, upto), in the order of their markers."""
-        found = []
-        for index in range(self._first_ending_at(start), len(self._spans)):
-            span = self._spans[index]
-            if span.first_offset < upto:
-                found.append(AbortedTransaction(span.producer_id, span.first_offset))
-            if span.last_stable_offset >= upto:
-                break
-        return found
-
-    def drop_before(self, offset: int) -> None:
-        """Forget those that lie wholly before `offset`: the log starts there now."""
-        del self._spans[: self._first_ending_at(offset)]
-
-    def _first_ending_at(self, offset: int) -> int:
-        return bisect_left(self._spans, offset, key=attrgetter("last_offset"))
-
-
-def end_marker(header: BatchHeader, data: ReadableBuffer) -> EndTxnMarker | None:
-    """The marker in the batch `data` that ends a transaction; None for every other batch, control or not.
-
-    A cleaner may have taken the record out of an old marker's batch: then its transaction is gone from the log as well.
-    Raises KafkaError(INVALID_RECORD) for a control batch that cannot be read.
-    """
-    if not header.attributes & CONTROL or header.producer_id < 0:
-        return None
-    record = next(iter_records(data), None)
-    return None if record is None else read_end_txn_marker(record)
-
-
-def _fenced(header: BatchHeader, producer: _Producer) -> KafkaError:
+def _fenced(producer_id: int, epoch: int, producer: _Producer) -> KafkaError:
     return KafkaError(
         ErrorCode.INVALID_PRODUCER_EPOCH,
-        f"producer {header.producer_id} comes with epoch {header.producer_epoch}, the newest seen is {producer.epoch}",
+        f"producer {producer_id} comes with epoch {epoch}, the newest seen is {producer.epoch}",
     )
+
+
+_NO_VERIFICATIONS: Final = Verifications(0)

@@ -8,6 +8,7 @@ does not do what a setting is about (compaction, in memory) has no use for it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,21 @@ class CleanerSettings:
     bytes_per_second: float = float("inf")
 
 
+class ProducerRules(NamedTuple):
+    """What counts for the producers of every log: `producer.id.expiration.ms`, and whether a batch opens a transaction
+    only with a guard (`transaction.partition.verification.enable`; off unless the one who appends asks for guards)."""
+
+    expiration: int = 24 * 3600 * 1000
+    verify: bool = False
+
+
+DEFAULT_RULES: Final = ProducerRules()
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Kafka's `producer.id.expiration.ms`, `log.retention.check.interval.ms`, and the cleaner's."""
+    """`log.retention.check.interval.ms`, what counts for producers, and the cleaner's."""
 
-    producer_expiration_ms: int = 24 * 3600 * 1000
+    producers: ProducerRules = DEFAULT_RULES
     retention_check_ms: int = 5 * 60 * 1000
     cleaner: CleanerSettings = field(default_factory=CleanerSettings)

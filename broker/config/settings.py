@@ -129,6 +129,7 @@ class BrokerConfig:
     offsets_topic_segment_bytes: int
     offsets_topic_compression_codec: int
     producer_id_expiration_ms: int
+    transaction_partition_verification_enable: bool
     transaction_state_log_num_partitions: int
     transaction_state_log_segment_bytes: int
     share_coordinator_state_topic_num_partitions: int

@@ -7,13 +7,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import trio
 
 from kproto.errors import ErrorCode, KafkaError
-from storage.engine import Append, Batch, FetchedRecords, LogSpec, LogStore, PartitionLog, Read
+from storage.engine import (
+    Append,
+    Batch,
+    FetchedRecords,
+    LogAppend,
+    LogSpec,
+    LogStore,
+    PartitionLog,
+    Read,
+    VerificationGuard,
+    WrongEnd,
+)
+from storage.several_logs import append_each
 
 
 class HeldAppend:
@@ -93,11 +105,21 @@ class FaultyLog:
         """The next `times` appends are not taken but answered with `error`."""
         self._refusals = [error] * times
 
-    def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
+    def begin_append(
+        self,
+        batches: Sequence[Batch],
+        *,
+        expected_end: int | None = None,
+        guard: VerificationGuard | None = None,
+        transaction_version: int = 0,
+    ) -> Append:
         if self._refusals:
             self.refused += 1
             raise self._refusals.pop(0)
-        append = HeldAppend(self.inner.begin_append(batches, expected_end=expected_end), self)
+        begun = self.inner.begin_append(
+            batches, expected_end=expected_end, guard=guard, transaction_version=transaction_version
+        )
+        append = HeldAppend(begun, self)
         self.appended += [len(batch.data) for batch in batches]
         return append
 
@@ -125,6 +147,19 @@ class FaultyStore:
 
     def log(self, spec: LogSpec) -> PartitionLog:
         return cast(PartitionLog, self.faulty(spec))
+
+    commits_together = False
+
+    async def append_all(
+        self, appends: Iterable[LogAppend], *, after: Append | None = None
+    ) -> list[Append | KafkaError | WrongEnd]:
+        if after is not None:
+            await after.wait_durable()
+        return await append_each(appends)
+
+    async def wait_durable(self, appends: Iterable[Append]) -> None:
+        for append in appends:
+            await append.wait_durable()
 
     async def create_logs(self, specs: Sequence[LogSpec]) -> None:
         if self.create_error is not None:

@@ -17,13 +17,13 @@ from storage.memory.engine import MemoryStore
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
-from storage.store_settings import StoreSettings
+from storage.store_settings import ProducerRules, StoreSettings
 
 
 def test_settings_are_kafkas_by_default() -> None:
     """Nothing said in a configuration is nothing said to the engine."""
     settings = store_settings(config())
-    assert settings.producer_expiration_ms == StoreSettings().producer_expiration_ms
+    assert settings.producers == ProducerRules(StoreSettings().producers.expiration, verify=True)
     assert settings.retention_check_ms == StoreSettings().retention_check_ms
 
 
@@ -54,8 +54,8 @@ async def test_changed_settings_reach_the_engine_at_once() -> None:
         async with trio.open_nursery() as nursery:
             services = await server._start_services(started_with, store, clock, entropy, InlineOffload(), nursery)
             change = Alteration(ResourceType.BROKER, "1", partial(overrides, altered))
-            before = store.settings.producer_expiration_ms
+            before = store.settings.producers.expiration
             assert await services.cluster.alter_configs([change]) == [None]
             await trio.testing.wait_all_tasks_blocked()
-            assert (before, store.settings.producer_expiration_ms) == (5000 if millis == "5000" else 6000, int(altered))
+            assert (before, store.settings.producers.expiration) == (5000 if millis == "5000" else 6000, int(altered))
             nursery.cancel_scope.cancel()

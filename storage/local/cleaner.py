@@ -37,6 +37,7 @@ from typing import Final, NamedTuple
 import trio
 
 from kproto.errors import KafkaError
+from storage.aborted_transactions import CompletedTransaction
 from storage.compaction import LastOfProducer, SegmentState, Source, Verdict, group_segments, judge
 from storage.local.catalog import Catalog, EveryLog
 from storage.local.directory import Key, segments_of
@@ -49,7 +50,6 @@ from storage.local.segment import Corrupt, Segment
 from storage.local.swapping import NotBegun, put_in_place, remove_unfinished
 from storage.local.volume import Volume
 from storage.log_config import NEVER, LogConfig
-from storage.producers import CompletedTransaction
 from storage.seams.apart import Apart, ProcessDied, State
 from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.logging import get_logger

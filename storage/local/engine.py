@@ -20,13 +20,13 @@ there is damage, or logs are left that have not been verified: then the next sta
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import trio
 
 from kproto.errors import KafkaError
-from storage.engine import FetchedRecords, LogDirectory, LogSpec, Read
+from storage.engine import Append, FetchedRecords, LogAppend, LogDirectory, LogSpec, Read, WrongEnd
 from storage.local.blobs import LocalBlobs
 from storage.local.catalog import Catalog, EveryLog
 from storage.local.cleaner import Cleaner
@@ -35,7 +35,7 @@ from storage.local.directory import DataDirectory, Key
 from storage.local.expiry import Expiry
 from storage.local.index_file import DamagedIndex, WouldWait
 from storage.local.loading import Loader
-from storage.local.partition_log import LocalLog, Parts, own
+from storage.local.partition_log import LocalAppend, LocalLog, Parts, own
 from storage.local.reading import answer, answer_and_warm, rebuild_written
 from storage.local.removal import Removal
 from storage.local.schedule import INFINITE, Schedule
@@ -49,6 +49,7 @@ from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
 from storage.seams.offload import Offload
 from storage.seams.slices import Slices
+from storage.several_logs import append_each
 from storage.statistics import StoreStatistics
 from storage.store_settings import StoreSettings
 
@@ -89,7 +90,7 @@ class LocalStore:
             entropy=entropy,
             offload=offload,
             open_files=open_files,
-            producer_expiration=settings.producer_expiration_ms,
+            producer_rules=settings.producers,
         )
         self.schedule = Schedule(self.volume)
         self.loader = Loader(self.volume, progress or LoggedProgress())
@@ -151,10 +152,10 @@ class LocalStore:
     def configure(self, settings: StoreSettings) -> None:
         self.cleaner.configure(settings.cleaner)
         self.upkeep.configure(settings.retention_check_ms)
-        self.volume.surroundings.configure(settings.producer_expiration_ms)
+        self.volume.surroundings.configure(settings.producers)
         for log in self.catalog:
             if log.opened is not None:
-                log.opened.producers.configure(settings.producer_expiration_ms)
+                log.opened.producers.configure(settings.producers)
 
     async def maintain(self, every_log: EveryLog | None = None) -> None:
         """Upkeep, forever: run it as a task beside the broker, cancel it to stop."""
@@ -243,6 +244,27 @@ class LocalStore:
         except DamagedIndex as error:
             rebuild_written(reads, str(error))
             return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, True)
+
+    # -- several logs at once ------------------------------------------------------------------------------------------
+
+    @property
+    def commits_together(self) -> bool:
+        return False
+
+    async def append_all(
+        self, appends: Iterable[LogAppend], *, after: Append | None = None
+    ) -> list[Append | KafkaError | WrongEnd]:
+        if after is not None and not after.durable:
+            await after.wait_durable()
+        return await append_each(appends)
+
+    async def wait_durable(self, appends: Iterable[Append]) -> None:
+        waiting: dict[LocalLog, int] = {}
+        for append in appends:
+            assert isinstance(append, LocalAppend), "an engine waits for its own appends"
+            if not append.durable:
+                waiting[append.log] = max(append.last_offset + 1, waiting.get(append.log, 0))
+        await self.volume.flusher.wait_all(list(waiting.items()))
 
     # -- looking -------------------------------------------------------------------------------------------------------
 

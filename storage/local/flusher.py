@@ -83,6 +83,21 @@ class Flusher:
             finally:
                 self._waiting -= 1
 
+    async def wait_all(self, targets: Sequence[tuple[Durable, int]]) -> None:
+        """Return when each of these is durable below its offset, which takes one round of syncs for all of them.
+
+        Raises KafkaError(KAFKA_STORAGE_ERROR) for the first that can no longer become so, when all are decided.
+        """
+        self._wanted.update(dict.fromkeys(target for target, _ in targets))
+        failure: KafkaError | None = None
+        for target, end in targets:
+            try:
+                await self.wait(target, end)
+            except KafkaError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
     async def flush(self, targets: Sequence[Durable]) -> None:
         """Sync these logs as they are now, in one round. A failure stops their directory; it is not raised."""
         while self._round_over is not None:

@@ -33,7 +33,8 @@ from typing import Final, NamedTuple, Protocol
 from kproto.batches.header import CONTROL, TRANSACTIONAL
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
-from storage.engine import Batch, EpochEnd, TimestampOffset
+from storage.aborted_transactions import AbortedTransactions, CompletedTransaction
+from storage.engine import Batch, EpochEnd, TimestampOffset, VerificationGuard
 from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.index_file import DamagedIndex, read
 from storage.local.leader_epochs import LeaderEpochs
@@ -41,7 +42,8 @@ from storage.local.reserve import NO_ROOM
 from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_name
 from storage.local.surroundings import Surroundings
 from storage.log_config import LogConfig
-from storage.producers import AbortedTransactions, AppendedBatch, CompletedTransaction, LogProducers, end_marker
+from storage.markers import end_marker
+from storage.producers import AppendedBatch, LogProducers
 from storage.retention import SegmentAge, judge
 from storage.seams.disk import PASSING_ERRORS, File
 from storage.timestamps import first_record_at, latest_record
@@ -147,7 +149,7 @@ class Log:
         self._new_indexes: list[str] = []
         self._roll_after = NEVER  # a batch with a later timestamp begins a new segment
         self._roll_at = -1  # but not before that time of day
-        self._transactional = any(known.transaction_start_offset >= 0 for known in self.producers.describe())
+        self._transactional = self.producers.has_open_transactions
         self._expire_at = 0
         self._set_segments(found.segments)
 
@@ -160,7 +162,7 @@ class Log:
         """Belong to `owner` from now on, who keeps the log as `config` says: it had not been asked for so far."""
         assert isinstance(self._owner, Unowned), "a log has one owner"
         self._owner = owner
-        self.producers.configure(self._around.producer_expiration)
+        self.producers.configure(self._around.producer_rules)
         self.configure(config)
 
     @property
@@ -170,21 +172,24 @@ class Log:
 
     # -- appending -----------------------------------------------------------------------------------------------------
 
-    def append(self, batches: Sequence[Batch]) -> AppendedBatch | None:
+    def append(
+        self, batches: Sequence[Batch], guard: VerificationGuard | None = None, transaction_version: int = 0
+    ) -> AppendedBatch | None:
         """Put `batches` at the end of the log; None, or the place of the batches that these repeat.
 
+        `guard` and `transaction_version` as in `PartitionLog.begin_append`.
         Raises KafkaError; then nothing has been appended.
         """
         if self._failure is not None or self._health.failure is not None:
             raise self.broken()
         header, data = batches[0]
         if len(batches) > 1 or header.attributes & CONTROL:
-            return self._append_several(batches)
+            return self._append_several(batches, guard, transaction_version)
         base_offset = self.end
         numbered = header.producer_id >= 0
         if numbered:
             now = self._around.clock.monotonic_millis()
-            original = self.producers.check(header, now)
+            original = self.producers.check(header, now, guard)
             if original is not None:
                 return original
         config = self.config
@@ -210,13 +215,15 @@ class Log:
         self.unsynced_records += header.last_offset_delta + 1
         return None
 
-    def _append_several(self, batches: Sequence[Batch]) -> AppendedBatch | None:
+    def _append_several(
+        self, batches: Sequence[Batch], guard: VerificationGuard | None, transaction_version: int
+    ) -> AppendedBatch | None:
         now = self._around.clock.monotonic_millis()
         checked = [(header, end_marker(header, data)) for header, data in batches]
         offset = base_offset = self.end
         numbered = any(header.producer_id >= 0 for header, _ in checked)
         if numbered:
-            original = self.producers.check_all(checked, offset, now)
+            original = self.producers.check_all(checked, offset, now, guard, transaction_version)
             if original is not None:
                 return original
         size = sum([len(data) for _, data in batches])

@@ -28,6 +28,7 @@ from storage.engine import (
     PartitionLog,
     Read,
     TimestampOffset,
+    VerificationGuard,
     WrongEnd,
 )
 from storage.local import recovery
@@ -56,10 +57,10 @@ class Parts(NamedTuple):
 class LocalAppend:
     """An append to a log on disk. `durable_on_ack`: even an acks=1 producer must wait (`flush.messages`)."""
 
-    __slots__ = ("_durable", "_log", "base_offset", "duplicate", "durable_on_ack", "last_offset")
+    __slots__ = ("_durable", "base_offset", "duplicate", "durable_on_ack", "last_offset", "log")
 
     def __init__(self, log: LocalLog, base_offset: int, last_offset: int, duplicate: bool, must_sync: bool) -> None:
-        self._log = log
+        self.log = log
         self._durable = False
         self.base_offset = base_offset
         self.last_offset = last_offset
@@ -69,18 +70,18 @@ class LocalAppend:
     @property
     def durable(self) -> bool:
         if not self._durable:
-            log = self._log.opened
-            if not self.durable_on_ack and not self._log.spec.config.ack_fsync:
+            log = self.log.opened
+            if not self.durable_on_ack and not self.log.spec.config.ack_fsync:
                 self._durable = True
             elif log is not None:
                 self._durable = log.synced_end > self.last_offset
             else:
-                self._durable = not self._log.is_deleted  # only a log that is all synced is ever closed
+                self._durable = not self.log.is_deleted  # only a log that is all synced is ever closed
         return self._durable
 
     async def wait_durable(self) -> None:
-        if self.durable_on_ack or self._log.spec.config.ack_fsync:
-            await self._log.wait_synced(self.last_offset + 1)
+        if self.durable_on_ack or self.log.spec.config.ack_fsync:
+            await self.log.wait_synced(self.last_offset + 1)
 
 
 class LocalLog:
@@ -171,7 +172,14 @@ class LocalLog:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
+    def begin_append(
+        self,
+        batches: Sequence[Batch],
+        *,
+        expected_end: int | None = None,
+        guard: VerificationGuard | None = None,
+        transaction_version: int = 0,
+    ) -> Append:
         log = self.opened or self.open()
         if self._volume.reserve.spent and not self.spec.internal:
             self._parts.schedule.look_for_room()
@@ -179,7 +187,7 @@ class LocalLog:
         base_offset = log.end
         if expected_end is not None and expected_end != base_offset:
             raise WrongEnd(expected_end, base_offset)
-        original = log.append(batches)
+        original = log.append(batches, guard, transaction_version)
         config = self.spec.config
         self._used = True
         if original is not None:
@@ -190,6 +198,16 @@ class LocalLog:
         if self.on_advance is not None:
             self.on_advance()
         return LocalAppend(self, base_offset, log.end - 1, False, log.unsynced_records >= config.flush_messages)
+
+    def start_verification(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, *, epoch_bump: bool
+    ) -> VerificationGuard | None:
+        log = self.opened or self.open()
+        self._used = True  # or it might be closed before the coordinator has answered
+        now = self._volume.clock.monotonic_millis()
+        return log.producers.start_verification(
+            producer_id, producer_epoch, base_sequence, epoch_bump=epoch_bump, now=now
+        )
 
     def start_moved(self) -> None:
         """Records have been deleted at the start, of which readers know."""
@@ -329,7 +347,7 @@ class LocalLog:
         return self.open().aborted.overlapping(start, upto)
 
     def producers(self) -> Sequence[OpenProducer]:
-        return self.open().producers.describe()
+        return self.open().producers.describe(self._volume.clock.monotonic_millis())
 
     def statistics(self) -> LogStatistics:
         log = self.open()

@@ -41,6 +41,7 @@ from typing import Final, NamedTuple
 from kproto.batches.crc32c import crc32c
 from kproto.batches.header import ATTRIBUTES_OFFSET, CONTROL, HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, header_at
 from kproto.errors import KafkaError
+from storage.aborted_transactions import AbortedTransactions, CompletedTransaction
 from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex
@@ -50,7 +51,8 @@ from storage.local.segment import MAX_RELATIVE_OFFSET, MOST_SKIMMED, Corrupt, In
 from storage.local.surroundings import Surroundings
 from storage.local.swapping import finish_interrupted
 from storage.log_config import LogConfig
-from storage.producers import AbortedTransactions, CompletedTransaction, LogProducers, end_marker
+from storage.markers import end_marker
+from storage.producers import LogProducers
 from storage.seams.disk import Disk, File
 from storage.seams.logging import get_logger
 
@@ -108,7 +110,7 @@ def load(
     if not segments:
         if recovery_point:
             raise Damaged(f"{directory} holds no segments, but {recovery_point} offsets had been synced")
-        producers = LogProducers(expiration=around.producer_expiration)
+        producers = LogProducers(around.producer_rules)
         nothing = Contents([], log_start, log_start, log_start, LeaderEpochs(), producers, AbortedTransactions(), [])
         return Log(around, directory, config, owner, nothing)
     start = max(log_start, segments[0].base_offset)
@@ -454,7 +456,7 @@ def _restore_producers(
     begin = opening.segments[0].base_offset
     # Without the transaction indexes all of the log is replayed, from a snapshot at its first segment if there is one.
     usable = [offset for offset in snapshots if offset >= begin and (indexed is not None or offset == begin)]
-    producers = LogProducers(expiration=around.producer_expiration)
+    producers = LogProducers(around.producer_rules)
     unreadable = False
     for offset in reversed(usable):
         data = around.disk.read_file(f"{directory}/{file_name(offset, '.snapshot')}")

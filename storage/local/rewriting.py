@@ -24,11 +24,11 @@ from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, header_at, read_header
 from kproto.batches.record_spans import place_holder
 from kproto.errors import KafkaError
+from storage.aborted_transactions import CompletedTransaction
 from storage.compaction import MAX_RELATIVE_OFFSET, Compaction, LastOfProducer, Source
 from storage.local import transaction_index
 from storage.local.descriptors import Descriptors
 from storage.local.segment import Corrupt, IndexBuilder, Segment, file_name
-from storage.producers import CompletedTransaction
 from storage.seams.disk import Disk, File
 from storage.seams.pacing import Pace
 

@@ -16,6 +16,7 @@ from storage.seams.clock import Clock
 from storage.seams.disk import Disk
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
+from storage.store_settings import DEFAULT_RULES, ProducerRules
 
 
 class Health:
@@ -50,9 +51,9 @@ class Health:
 
 
 class Surroundings:
-    """What every log of a directory shares. `producer_expiration` is in milliseconds."""
+    """What every log of a directory shares."""
 
-    __slots__ = ("clock", "descriptors", "disk", "entropy", "health", "producer_expiration")
+    __slots__ = ("clock", "descriptors", "disk", "entropy", "health", "producer_rules")
 
     def __init__(
         self,
@@ -61,15 +62,15 @@ class Surroundings:
         entropy: Entropy,
         descriptors: Descriptors,
         health: Health,
-        producer_expiration: int,
+        producer_rules: ProducerRules = DEFAULT_RULES,
     ) -> None:
         self.disk = disk
         self.clock = clock
         self.entropy = entropy
         self.descriptors = descriptors
         self.health = health
-        self.producer_expiration = producer_expiration
+        self.producer_rules = producer_rules
 
-    def configure(self, producer_expiration: int) -> None:
-        """Another `producer.id.expiration.ms`, for the logs that are opened from now on."""
-        self.producer_expiration = producer_expiration
+    def configure(self, producer_rules: ProducerRules) -> None:
+        """Other rules for producers, in the logs that are opened from now on."""
+        self.producer_rules = producer_rules

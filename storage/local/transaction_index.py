@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
-from storage.producers import CompletedTransaction
+from storage.aborted_transactions import CompletedTransaction
 
 LAYOUT: Final = Struct(">hqqqq")
 VERSION: Final = 0

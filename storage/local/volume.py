@@ -28,6 +28,7 @@ from storage.seams.clock import Clock
 from storage.seams.disk import Disk, InUse
 from storage.seams.entropy import Entropy
 from storage.seams.offload import Offload
+from storage.store_settings import ProducerRules
 
 DEFAULT_OPEN_FILES: Final = 1000
 
@@ -44,7 +45,7 @@ class Volume:
         entropy: Entropy,
         offload: Offload,
         open_files: int,
-        producer_expiration: int,
+        producer_rules: ProducerRules,
     ) -> None:
         self.data = data
         self.disk = disk
@@ -54,7 +55,7 @@ class Volume:
         self.descriptors = Descriptors(open_files)
         """The bound on open segments, shared by all logs."""
         self.health = Health(data.path)
-        self.surroundings = Surroundings(disk, clock, entropy, self.descriptors, self.health, producer_expiration)
+        self.surroundings = Surroundings(disk, clock, entropy, self.descriptors, self.health, producer_rules)
         self.flusher = Flusher(disk, offload, self.health)
         self.reshaping = trio.Lock()
         """Held while files of closed segments, or directories of logs, are renamed: one task at a time does."""

@@ -31,12 +31,14 @@ import trio
 from kproto.batches.header import patch_base_offset, read_header
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH, format_uuid
+from storage.aborted_transactions import AbortedTransactions
 from storage.engine import (
     AbortedTransaction,
     Append,
     Batch,
     EpochEnd,
     FetchedRecords,
+    LogAppend,
     LogDirectory,
     LogSpec,
     LogStatistics,
@@ -45,16 +47,19 @@ from storage.engine import (
     Read,
     RecordParts,
     TimestampOffset,
+    VerificationGuard,
     WrongEnd,
 )
 from storage.log_config import LogConfig
+from storage.markers import end_marker
 from storage.memory.blobs import MemoryBlobs
-from storage.producers import AbortedTransactions, LogProducers, end_marker
+from storage.producers import LogProducers
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
 from storage.seams.slices import Slices
+from storage.several_logs import append_each
 from storage.statistics import StoreStatistics
-from storage.store_settings import StoreSettings
+from storage.store_settings import ProducerRules, StoreSettings
 from storage.timestamps import first_record_at, latest_record
 
 DEFAULT_MAX_BYTES = 1 << 30
@@ -165,7 +170,7 @@ class MemoryLog:
         self._end = 0
         self._chunks: list[_Chunk] = []
         self._starts: list[int] = []
-        self._producers = LogProducers(expiration=store.settings.producer_expiration_ms)
+        self._producers = LogProducers(store.settings.producers)
         self._aborted = AbortedTransactions()
         self._expire_at = 0
         self._blobs: MemoryBlobs | None = None  # few logs have any
@@ -199,7 +204,14 @@ class MemoryLog:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def begin_append(self, batches: Sequence[Batch], *, expected_end: int | None = None) -> Append:
+    def begin_append(
+        self,
+        batches: Sequence[Batch],
+        *,
+        expected_end: int | None = None,
+        guard: VerificationGuard | None = None,
+        transaction_version: int = 0,
+    ) -> Append:
         assert batches, "an append has something to append"
         base_offset = offset = self._end
         if expected_end is not None and expected_end != offset:
@@ -214,7 +226,7 @@ class MemoryLog:
         if numbered:
             now = self._store.clock.monotonic_millis()
             checked = [(header, end_marker(header, data)) for header, data in batches]
-            original = self._producers.check_all(checked, offset, now)
+            original = self._producers.check_all(checked, offset, now, guard, transaction_version)
             if original is not None:
                 return MemoryAppend(original.first_offset, original.last_offset, True)
         chunk = self._room_for(size)
@@ -242,6 +254,16 @@ class MemoryLog:
         if self.on_advance is not None:
             self.on_advance()
         return MemoryAppend(base_offset, self._end - 1, False)
+
+    def start_verification(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, *, epoch_bump: bool
+    ) -> VerificationGuard | None:
+        if self._deleted:
+            raise self._gone()
+        now = self._store.clock.monotonic_millis()
+        return self._producers.start_verification(
+            producer_id, producer_epoch, base_sequence, epoch_bump=epoch_bump, now=now
+        )
 
     def _room_for(self, size: int) -> _Chunk:
         """The chunk that takes `size` more bytes: the last one, or a new one."""
@@ -282,13 +304,13 @@ class MemoryLog:
         self._chunks.clear()
         self._starts.clear()
         self._start = self._end
-        self._producers = LogProducers(expiration=self._store.settings.producer_expiration_ms)
+        self._producers = LogProducers(self._store.settings.producers)
         self._aborted = AbortedTransactions()
         self._blobs = None
 
-    def configure_producers(self, expiration: int) -> None:
-        """Another `producer.id.expiration.ms`, in milliseconds."""
-        self._producers.configure(expiration)
+    def configure_producers(self, rules: ProducerRules) -> None:
+        """Other rules for the producers of this log."""
+        self._producers.configure(rules)
 
     def go_on_in(self, leader_epoch: int) -> None:
         """There is one leader epoch here."""
@@ -358,7 +380,7 @@ class MemoryLog:
         return self._aborted.overlapping(start, upto)
 
     def producers(self) -> Sequence[OpenProducer]:
-        return self._producers.describe()
+        return self._producers.describe(self._store.clock.monotonic_millis())
 
     def statistics(self) -> LogStatistics:
         return LogStatistics(
@@ -413,7 +435,7 @@ class MemoryStore:
     def configure(self, settings: StoreSettings) -> None:
         self.settings = settings
         for log in self._logs.values():
-            log.configure_producers(settings.producer_expiration_ms)
+            log.configure_producers(settings.producers)
 
     async def maintain(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
         await trio.sleep_forever()
@@ -467,6 +489,18 @@ class MemoryStore:
     ) -> list[FetchedRecords | KafkaError]:
         await trio.lowlevel.checkpoint()
         return self.read_now(reads, max_bytes, whole_batch)
+
+    @property
+    def commits_together(self) -> bool:
+        return True  # what is appended is as durable as it will ever be
+
+    async def append_all(
+        self, appends: Iterable[LogAppend], *, after: Append | None = None
+    ) -> list[Append | KafkaError | WrongEnd]:
+        return await append_each(appends)
+
+    async def wait_durable(self, appends: Iterable[Append]) -> None:
+        await trio.lowlevel.checkpoint()
 
     def statistics(self) -> StoreStatistics:
         logs = sum(log.exists for log in self._logs.values())

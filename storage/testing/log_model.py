@@ -22,7 +22,7 @@ from kproto.batches.records import EndTxnMarker, RecordData, iter_records
 from kproto.errors import ErrorCode
 from storage.engine import AbortedTransaction, Batch, OpenProducer, TimestampOffset
 from storage.log_config import NEVER, LogConfig
-from storage.producers import end_marker
+from storage.markers import end_marker
 from storage.testing.log_builder import joined, whole_batches
 
 NUMBERS: Final = 2**31

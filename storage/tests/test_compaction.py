@@ -11,9 +11,9 @@ from kproto.batches.compression import Codec
 from kproto.batches.header import compute_crc, has_valid_crc, read_header
 from kproto.batches.records import ControlRecordType, build_control_batch, iter_records
 from kproto.errors import ErrorCode
+from storage.aborted_transactions import CompletedTransaction
 from storage.compaction import Compaction, LastOfProducer, SegmentState, Source, Verdict, group_segments, judge
 from storage.log_config import NEVER, LogConfig
-from storage.producers import CompletedTransaction
 from storage.testing.keyed_batches import compacted, contents, in_log, keyed, produced
 from storage.testing.lab import refused
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, as_batch

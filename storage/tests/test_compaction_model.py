@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from kproto.batches.header import has_valid_crc, read_header
 from kproto.batches.records import iter_records
+from storage.aborted_transactions import CompletedTransaction
 from storage.compaction import Compaction
-from storage.producers import CompletedTransaction
 from storage.testing.keyed_batches import in_log, keyed, produced
 from storage.testing.log_builder import ScriptedProducer
 

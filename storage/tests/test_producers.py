@@ -9,14 +9,10 @@ import pytest
 from kproto.batches.header import BatchHeader
 from kproto.batches.records import EndTxnMarker
 from kproto.errors import ErrorCode, KafkaError
+from storage.aborted_transactions import AbortedTransactions, CompletedTransaction
 from storage.engine import OpenProducer
-from storage.producers import (
-    AbortedTransactions,
-    CompletedTransaction,
-    LogProducers,
-    ProducerState,
-    end_marker,
-)
+from storage.markers import end_marker
+from storage.producers import LogProducers, ProducerState
 from storage.testing.log_builder import ScriptedProducer, batch
 
 DAY = 24 * 3600 * 1000
@@ -166,7 +162,7 @@ def test_expire_frees_what_is_forgotten() -> None:
     log.now = DAY // 2
     log.append(header(3))
     assert log.producers.expire(DAY) == 1
-    assert [producer.producer_id for producer in log.producers.describe()] == [2, 3]
+    assert [producer.producer_id for producer in log.producers.describe(log.now)] == [2, 3]
 
 
 def test_an_open_transaction_does_not_expire() -> None:
@@ -200,14 +196,14 @@ def test_of_producers_seen_at_one_moment_the_last_to_write_are_kept() -> None:
         flood.append(header(number))
     opened = Log(LogProducers(max_producers=100))
     opened.producers.restore(flood.producers.snapshot(), now=0)
-    kept = {producer.producer_id for producer in opened.producers.describe()}
+    kept = {producer.producer_id for producer in opened.producers.describe(opened.now)}
     assert len(kept) <= 100
     assert set(range(1, 91)) <= kept
 
     replayed = Log(LogProducers(max_producers=100))
     for number in range(200, 0, -1):
         replayed.append(header(number))
-    assert {producer.producer_id for producer in replayed.producers.describe()} >= set(range(1, 91))
+    assert {producer.producer_id for producer in replayed.producers.describe(replayed.now)} >= set(range(1, 91))
 
 
 def test_the_number_of_open_transactions_is_bounded() -> None:
@@ -330,7 +326,7 @@ def test_a_snapshot_restores_verdicts() -> None:
     restored = Log()
     restored.producers.restore(reversed(log.producers.snapshot()), now=0)
     restored.end = log.end
-    assert sorted(restored.producers.describe()) == sorted(log.producers.describe())
+    assert sorted(restored.producers.describe(0)) == sorted(log.producers.describe(0))
     assert restored.append(header(1, epoch=1, sequence=TOP - 1, count=3)) == 0
     assert restored.refusal(header(1, epoch=1, sequence=2)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
     assert restored.refusal(header(1, epoch=0)) is ErrorCode.INVALID_PRODUCER_EPOCH
@@ -356,7 +352,7 @@ def test_a_snapshot_has_whole_windows() -> None:
         found = [restored.append(header(1, sequence=3 * sequence, count=3)) for sequence in range(3, 8)]
         assert found == [12, 16, 20, 24, 28]
         assert restored.refusal(header(1, sequence=6, count=3)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-        assert sorted(restored.producers.describe()) == sorted(log.producers.describe())
+        assert sorted(restored.producers.describe(0)) == sorted(log.producers.describe(0))
 
 
 def as_kafka_writes(snapshot: Iterable[ProducerState]) -> list[ProducerState]:
@@ -398,7 +394,7 @@ def test_producers_as_described() -> None:
     first = header(1, epoch=3, sequence=5, count=2)
     log.append(first)
     log.mark(header(2, epoch=4), EndTxnMarker(True, 8))
-    assert log.producers.describe() == [
+    assert log.producers.describe(log.now) == [
         OpenProducer(1, 3, 6, first.max_timestamp, -1, -1),
         OpenProducer(2, 4, -1, first.max_timestamp, 8, -1),
     ]

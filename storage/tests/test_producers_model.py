@@ -16,7 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from kproto.batches.header import TRANSACTIONAL, BatchHeader
 from kproto.batches.records import EndTxnMarker
 from kproto.errors import ErrorCode, KafkaError
-from storage.producers import AbortedTransactions, LogProducers
+from storage.aborted_transactions import AbortedTransactions
+from storage.producers import LogProducers
+from storage.store_settings import ProducerRules
 
 EXPIRATION = 1000
 NUMBERS = 2**31
@@ -138,7 +140,7 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.producers = LogProducers(expiration=EXPIRATION)
+        self.producers = LogProducers(ProducerRules(expiration=EXPIRATION))
         self.aborted = AbortedTransactions()
         self.log: list[Appended] = []
         self.end = 0
@@ -235,7 +237,7 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
         self.producers.expire(self.now)
         self.high_watermark = self.end
         snapshot = self.producers.snapshot()
-        self.producers = LogProducers(expiration=EXPIRATION)
+        self.producers = LogProducers(ProducerRules(expiration=EXPIRATION))
         self.producers.restore(snapshot, self.now)
         kept = [entry for producer_id in PRODUCERS for entry in Past(self.log, producer_id, self.now).entries]
         remembered = {entry.header.base_offset for entry in kept}

@@ -14,7 +14,7 @@ from kproto.batches.header import BatchHeader
 from kproto.batches.records import EndTxnMarker, iter_records
 from kproto.errors import KafkaError
 from storage.local.segment import MAX_RELATIVE_OFFSET
-from storage.producers import end_marker
+from storage.markers import end_marker
 from storage.seams.disk import SystemDisk
 from tools.log_check.findings import Finding, Known, plural
 from tools.log_check.witnesses import Ends, Replay, TransactionIndexWitness, Witness

@@ -15,9 +15,10 @@ from typing import Final, NamedTuple, Protocol
 
 from kproto.batches.header import BatchHeader
 from kproto.batches.records import EndTxnMarker
+from storage.aborted_transactions import CompletedTransaction
 from storage.local import offset_index, producer_snapshot, time_index, transaction_index
 from storage.local.leader_epochs import LeaderEpochs
-from storage.producers import CompletedTransaction, LogProducers, ProducerState
+from storage.producers import LogProducers, ProducerState
 from tools.log_check.findings import Finding
 from tools.log_files.lines import preallocated
 

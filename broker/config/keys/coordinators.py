@@ -163,7 +163,7 @@ KEYS: Final = (
         LATER,
     ),
     ConfigKey("transaction.max.timeout.ms", INT, "900000", at_least(1), READ_ONLY, LATER),
-    ConfigKey("transaction.partition.verification.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER),
+    ConfigKey("transaction.partition.verification.enable", BOOLEAN, "true", None, CLUSTER_WIDE, ACTS),
     ConfigKey(
         "transaction.remove.expired.transaction.cleanup.interval.ms",
         INT,

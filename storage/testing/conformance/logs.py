@@ -12,7 +12,12 @@ from __future__ import annotations
 from kproto.batches.header import has_valid_crc, read_header
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Batch, EpochEnd, FetchedRecords, PartitionLog, Read, TimestampOffset
-from storage.testing.conformance.producers import ProducerConformance, TransactionConformance
+from storage.testing.conformance.producers import ProducerConformance
+from storage.testing.conformance.transactions import (
+    SeveralLogsConformance,
+    TransactionConformance,
+    VerificationConformance,
+)
 from storage.testing.lab import Bench, refused, wrong_end
 from storage.testing.log_builder import (
     EPOCH_MS,
@@ -566,6 +571,8 @@ class EngineConformance(
     LifeConformance,
     ProducerConformance,
     TransactionConformance,
+    VerificationConformance,
+    SeveralLogsConformance,
 ):
     """Everything that any engine promises."""
 

@@ -7,7 +7,7 @@ import trio.testing
 
 from kproto.errors import ErrorCode, KafkaError
 from storage.log_config import LogConfig
-from storage.store_settings import StoreSettings
+from storage.store_settings import ProducerRules, StoreSettings
 from storage.testing.lab import Bench, Lab, refused
 from storage.testing.log_builder import ScriptedProducer, batch, spec
 
@@ -32,7 +32,7 @@ class StoreConformance(Bench):
         """`producer.id.expiration.ms`: for logs that are open, for others, and back again."""
         async with self.lab() as lab:
             assert not await has_forgotten(lab, "one")
-            lab.store.configure(StoreSettings(producer_expiration_ms=0))
+            lab.store.configure(StoreSettings(producers=ProducerRules(expiration=0)))
             lost_some = ScriptedProducer(7)
             for value in (b"lost", b"lost too", b"lost as well"):
                 lost_some.batch(value)

@@ -45,7 +45,7 @@ UNKNOWN_RECOVERY_POINT, TWO_SEGMENTS, TRUE_CHECKSUMS = 1, 2, 4
 
 def around(disk: MemoryDisk) -> Surroundings:
     """What a store gives its logs."""
-    return Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(100), Health("."), 86_400_000)
+    return Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(100), Health("."))
 
 
 def recovered(disk: MemoryDisk, point: int | None, *, clean: bool = False, config: LogConfig = CONFIG) -> Log:

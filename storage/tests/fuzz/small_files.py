@@ -25,11 +25,12 @@ from kproto.formats.producer_snapshot import ProducerEntry, ProducerSnapshot
 from kproto.schema.compile import decode as decode_message
 from kproto.schema.declare import fields_of
 from kproto.tests.fuzz.bounds import measured
+from storage.aborted_transactions import CompletedTransaction
 from storage.local import leader_epochs, offset_index, partition_metadata, producer_snapshot, time_index
 from storage.local import transaction_index as transactions
 from storage.local.checkpoints import MetaProperties, Unreadable, decode_meta_properties, decode_offsets, encode_offsets
 from storage.local.index_file import DamagedIndex
-from storage.producers import CompletedTransaction, ProducerState
+from storage.producers import ProducerState
 from storage.testing.disks.memory import MemoryDisk
 
 BASE_OFFSET: Final = 1000

@@ -22,7 +22,7 @@ FIRST, SECOND = f"orders-0/{file_name(0, '.log')}", f"orders-0/{file_name(4, '.l
 
 def opened(disk: MemoryDisk, recovery_point: int, *, clean: bool = False) -> Log:
     """The log on this disk."""
-    around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), Health("."), 86_400_000)
+    around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), Health("."))
     trust = Trust.CLEAN if clean else Trust.NONE
     return load(around, "orders-0", LogConfig(), trust=trust, recovery_point=recovery_point, log_start=0, now=0)
 

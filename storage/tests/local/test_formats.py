@@ -7,10 +7,11 @@ import pytest
 from kproto.formats.aborted_transactions import AbortedTxn
 from kproto.ids import parse_uuid
 from kproto.schema.compile import decode
+from storage.aborted_transactions import CompletedTransaction
 from storage.engine import EpochEnd
 from storage.local import checkpoints, leader_epochs, partition_metadata, producer_snapshot, transaction_index
 from storage.local.leader_epochs import EpochStart, LeaderEpochs
-from storage.producers import CompletedTransaction, ProducerState
+from storage.producers import ProducerState
 
 SNAPSHOT = bytes.fromhex(
     "000193201367000000010000000000000005000000000013000000000000001600000004000001a203e983ef00000000ffffffffffffffff"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import Phase
 
 from kproto.errors import KafkaError
-from storage import producers
+from storage import aborted_transactions, producers
 from storage.compaction import Compaction
 from storage.engine import TimestampOffset
 from storage.local import log, recovery
@@ -111,7 +111,7 @@ def stable_data_that_ends_where_the_log_ends(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_marker_that_aborts_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(producers.AbortedTransactions, "add", lambda self, completed: None)
+    patch.setattr(aborted_transactions.AbortedTransactions, "add", lambda self, completed: None)
 
 
 def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:

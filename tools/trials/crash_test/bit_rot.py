@@ -126,7 +126,7 @@ def build(seed: int) -> Original:
 
 def load(disk: MemoryDisk, recovery_point: int) -> Log:
     """Open the log as after an unclean stop. Raises Damaged, Corrupt, DamagedIndex."""
-    around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), Health("."), 86_400_000)
+    around = Surroundings(disk, VirtualClock(), SeededEntropy(1), Descriptors(10), Health("."))
     config = LogConfig(index_interval_bytes=4096)
     return recovery.load(around, "orders-0", config, trust=recovery.Trust.NONE,
                          recovery_point=recovery_point, log_start=0, now=0)  # fmt: skip
