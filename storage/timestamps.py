@@ -6,9 +6,9 @@ record at or after a time" is the first by *offset* whose timestamp is large eno
 log are earlier than asked for.
 
 This is the only place where an engine opens a batch, and it may be the first time that anything looks at the records
-there. They are walked through piece by piece, in the memory of one piece. If they cannot be read, the batch's first
-offset stands for the record: the one asked for is not before it, and a consumer that reads from there learns what is
-wrong.
+there: a header may promise a record that is not there. They are walked through piece by piece, in the memory of one
+piece, and nothing is made of those that are not the one. If they cannot be read, the batch's first offset stands for
+the record: the one asked for is not before it, and a consumer that reads from there learns what is wrong.
 
 Source: org.apache.kafka.common.record.FileRecords.searchForTimestamp, RecordBatch.offsetOfMaxTimestamp; KIP-79,
 KIP-734.
@@ -16,51 +16,82 @@ KIP-734.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import BatchHeader, read_header
 from kproto.batches.record_walk import Bounds, Source, walk
 from kproto.batches.records import record_pieces
 from kproto.errors import KafkaError
+from kproto.ids import NO_TIMESTAMP
 from storage.engine import TimestampOffset
 
 
-def first_record_at(batch: ReadableBuffer, timestamp: int, log_start_offset: int) -> TimestampOffset | None:
-    """The first record of `batch` that is not before `timestamp` nor before the start of the log, if there is one.
+class Searched(NamedTuple):
+    """What a look into a batch has found."""
 
-    `batch` is whole, with its place in the log patched in.
+    found: TimestampOffset | None
+    latest: int
+    """No record of the batch that was looked at is later: of a batch without what was searched for, that is all."""
+
+
+def first_record_at(
+    header: BatchHeader,
+    pieces: Iterable[bytes],
+    timestamp: int,
+    log_start_offset: int,
+    pause: Callable[[], None] | None = None,
+) -> Searched:
+    """The first record that is not before `timestamp` nor before the start of the log, if there is one.
+
+    `header` has the batch's place in the log patched in; `pieces` are its records, freed of their codec. `pause` is
+    called about once a millisecond.
     """
-    header = read_header(batch)
+    latest = NO_TIMESTAMP
     if header.max_timestamp < timestamp or header.last_offset < log_start_offset:
-        return None
+        return Searched(None, header.max_timestamp)
     try:
-        for offset, time in _offsets_and_times(header, batch):
-            if time >= timestamp and offset >= log_start_offset:
-                return TimestampOffset(time, offset, header.partition_leader_epoch)
+        for page in walk(header, Source(pieces, Bounds(), pause)):
+            times = page.timestamps(header)
+            most = max(times)
+            if most >= timestamp:
+                for twice, time in zip(page.twice_offset_deltas, times, strict=True):
+                    if time >= timestamp and (offset := header.base_offset + (twice >> 1)) >= log_start_offset:
+                        return Searched(TimestampOffset(time, offset, header.partition_leader_epoch), latest)
+            latest = max(latest, most)
+    except KafkaError:
+        return Searched(_start_of(header, log_start_offset), header.max_timestamp)
+    return Searched(None, latest)
+
+
+def latest_record(
+    header: BatchHeader,
+    pieces: Iterable[bytes],
+    log_start_offset: int,
+    pause: Callable[[], None] | None = None,
+) -> TimestampOffset | None:
+    """The record with the largest timestamp, the first of equals, not before the start of the log."""
+    latest: TimestampOffset | None = None
+    try:
+        for page in walk(header, Source(pieces, Bounds(), pause)):
+            times = page.timestamps(header)
+            if latest is not None and max(times) <= latest.timestamp:
+                continue
+            for twice, time in zip(page.twice_offset_deltas, times, strict=True):
+                if (latest is None or time > latest.timestamp) and (
+                    offset := header.base_offset + (twice >> 1)
+                ) >= log_start_offset:
+                    latest = TimestampOffset(time, offset, header.partition_leader_epoch)
     except KafkaError:
         return _start_of(header, log_start_offset)
-    return None
+    return latest
 
 
-def latest_record(batch: ReadableBuffer, log_start_offset: int) -> TimestampOffset | None:
-    """The record of `batch` with the largest timestamp, the first of equals, not before the start of the log."""
+def opened(batch: ReadableBuffer) -> tuple[BatchHeader, Iterable[bytes]]:
+    """The first two arguments of a look into a batch that is in memory."""
     header = read_header(batch)
-    latest: tuple[int, int] | None = None
-    try:
-        for offset, time in _offsets_and_times(header, batch):
-            if offset >= log_start_offset and (latest is None or time > latest[1]):
-                latest = offset, time
-    except KafkaError:
-        return _start_of(header, log_start_offset)
-    return None if latest is None else TimestampOffset(latest[1], latest[0], header.partition_leader_epoch)
-
-
-def _offsets_and_times(header: BatchHeader, batch: ReadableBuffer) -> Iterator[tuple[int, int]]:
-    """Of every record; nothing else is made of them. Raises KafkaError."""
-    for page in walk(header, Source(record_pieces(header, batch), Bounds())):
-        offsets = [header.base_offset + (twice >> 1) for twice in page.twice_offset_deltas]
-        yield from zip(offsets, page.timestamps(header), strict=True)
+    return header, record_pieces(header, batch)
 
 
 def _start_of(header: BatchHeader, log_start_offset: int) -> TimestampOffset:

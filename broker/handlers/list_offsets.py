@@ -6,7 +6,8 @@
 - v7: -3, the record with the largest timestamp (KIP-734).
 - v8: -4, the earliest offset on local disk; here the earliest offset.
 - v9: -5, the latest tiered offset (KIP-1005); there is none.
-- v10: a time-out for slow look-ups.
+- v10: a time-out for slow look-ups. What is not found within that, or `LOOK_UP_SECONDS`, is REQUEST_TIMED_OUT; what the
+  look-up has learned by then is of use to the next one.
 - v11: -6, the earliest offset pending upload (KIP-1023); there is none.
 - A timestamp >= 0 finds the first record at or after it: the record, not its batch.
 - -1 is the latest offset (the last stable offset for read_committed), -2 the earliest.
@@ -17,6 +18,8 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
+
+import trio
 
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.list_offsets import (
@@ -40,6 +43,9 @@ LATEST_TIERED = -5
 EARLIEST_PENDING_UPLOAD = -6
 SINCE_VERSION = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
 READ_UNCOMMITTED, READ_COMMITTED = 0, 1
+TIMEOUT_SINCE_VERSION = 10
+LOOK_UP_SECONDS = 30.0
+"""How long the look-ups of one request may take: as long as a client waits by default."""
 
 
 async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffsetsResponse:
@@ -53,6 +59,10 @@ async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffset
     async for topic in slices.over(request.topics):
         async for part in slices.over(topic.partitions):
             named[topic.name, part.partition_index] += 1
+    patience = LOOK_UP_SECONDS
+    if ctx.api_version >= TIMEOUT_SINCE_VERSION and request.timeout_ms > 0:
+        patience = min(patience, request.timeout_ms / 1000)
+    deadline = trio.current_time() + patience
     answers: dict[str, list[ListOffsetsPartitionResponse]] = {}
     async for topic in slices.over(request.topics):
         async for part in slices.over(topic.partitions):
@@ -62,7 +72,7 @@ async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffset
             try:
                 if times > 1:
                     raise KafkaError(ErrorCode.INVALID_REQUEST)
-                answer = await _look_up(topic.name, part, request.isolation_level, ctx)
+                answer = await _look_up(topic.name, part, request.isolation_level, deadline, ctx)
             except KafkaError as error:
                 answer = _failed(part, error.code)
             answers.setdefault(topic.name, []).append(answer)
@@ -86,7 +96,7 @@ def _failed(part: ListOffsetsPartition, error: ErrorCode) -> ListOffsetsPartitio
 
 
 async def _look_up(
-    topic: str, part: ListOffsetsPartition, isolation_level: int, ctx: RequestContext
+    topic: str, part: ListOffsetsPartition, isolation_level: int, deadline: float, ctx: RequestContext
 ) -> ListOffsetsPartitionResponse:
     timestamp = part.timestamp
     if timestamp < EARLIEST and ctx.api_version < SINCE_VERSION.get(timestamp, 1 << 15):
@@ -105,7 +115,13 @@ async def _look_up(
     elif timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
         found = None
     else:
-        found = await (log.offset_of_max_timestamp() if timestamp == MAX_TIMESTAMP else log.offset_for_time(timestamp))
+        found = None
+        with trio.move_on_at(deadline) as scope:
+            found = await (
+                log.offset_of_max_timestamp() if timestamp == MAX_TIMESTAMP else log.offset_for_time(timestamp)
+            )
+        if scope.cancelled_caught:
+            raise KafkaError(ErrorCode.REQUEST_TIMED_OUT)
         if found is not None and found.offset >= visible:
             found = None
     if found is None:

@@ -60,7 +60,11 @@ from storage.seams.offload import Lane
 if TYPE_CHECKING:
     from broker.context import RequestContext
     from broker.partitions import Partition
+    from kproto.batches.buffers import WritableBuffer
+    from kproto.batches.header import BatchHeader
     from storage.engine import Append
+    from storage.log_config import LogConfig
+    from storage.seams.offload import Pause
 
 TOPIC_IDS_FROM = 13
 ALL = -1
@@ -204,18 +208,21 @@ async def open_then_append(
     for entry in heavy:
         assert entry.partition is not None and entry.batch is not None
         rules, batch = entry.partition.config, entry.batch
-        opening = partial(
-            conform, batch.header, batch.data, rules, now,
-            look_inside=entry.to_walk,
-            bounds=Bounds(DEFAULT_MAX_OUTPUT) if rules.compact else Bounds(),  # a cleaner has to hold all of a batch
-            pause=ctx.offload.give_way,
-        )  # fmt: skip
+        opening = partial(_conformed, batch, rules, now, entry.to_walk)
         try:
-            header, data = await ctx.offload.run(opening, lane=Lane.BATCHES)
+            header, data = await ctx.offload.compute(opening, lane=Lane.BATCHES)
             entry.batch = Batch(header, memoryview(data))
         except KafkaError as error:
             entry.problem = error
     return append(request, plan)
+
+
+def _conformed(
+    batch: Batch, rules: LogConfig, now: int, look_inside: bool, pause: Pause
+) -> tuple[BatchHeader, WritableBuffer]:
+    """In a thread, perhaps twice, each time with whole bounds."""
+    bounds = Bounds(DEFAULT_MAX_OUTPUT) if rules.compact else Bounds()  # a cleaner has to hold all of a batch
+    return conform(batch.header, batch.data, rules, now, look_inside=look_inside, bounds=bounds, pause=pause)
 
 
 def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]]) -> Any:

@@ -51,6 +51,7 @@ from kproto.errors import ProtocolError
 from kproto.framing import SMALL_WINDOW, BufferPool
 from kproto.schema.declare import Response
 from storage.seams.logging import RateLimitedLogger
+from storage.seams.offload import Lane
 from storage.seams.slices import Slices
 
 FETCH = 1
@@ -325,7 +326,7 @@ class Connection:
             if request.undecoded:
                 await self._send(out)
                 out = []
-                await self._offload.run(request.decode, abandonable=True)
+                await self._offload.run(request.decode, abandonable=True, lane=Lane.REQUESTS)
             found, reply = dispatcher.begin(request, self.peer)
             if isinstance(reply, FirstPhase):
                 assert found is not None

@@ -18,6 +18,7 @@ from broker.handlers import Handler, api_versions, handler
 from kproto.connection import ReceivedRequest
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from storage.seams.logging import get_logger
+from storage.seams.offload import Lane
 
 PRODUCE = 0
 
@@ -59,7 +60,9 @@ class Dispatcher:
     async def _refuse(self, request: ReceivedRequest, found: Handler, code: ErrorCode) -> Any:
         message, version = request.message, request.api_version
         if request.many:
-            return await self._services.offload.run(found.refuse, message, code, version, abandonable=True)
+            return await self._services.offload.run(
+                found.refuse, message, code, version, abandonable=True, lane=Lane.REQUESTS
+            )
         return found.refuse(message, code, version)
 
     def _fault(self, request: ReceivedRequest, found: Handler, error: Exception) -> ErrorCode:

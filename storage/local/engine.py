@@ -47,7 +47,7 @@ from storage.seams.clock import Clock
 from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
-from storage.seams.offload import Offload
+from storage.seams.offload import Lane, Offload
 from storage.seams.slices import Slices
 from storage.several_logs import append_each
 from storage.statistics import StoreStatistics
@@ -240,10 +240,10 @@ class LocalStore:
                     log.open()
         offload = self.volume.offload
         try:
-            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, False)
+            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, False, lane=Lane.READS)
         except DamagedIndex as error:
             rebuild_written(reads, str(error))
-            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, True)
+            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, True, lane=Lane.READS)
 
     # -- several logs at once ------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from kproto.errors import ErrorCode, KafkaError
 from storage.local.log import Log, Unsynced
 from storage.local.surroundings import Health
 from storage.seams.disk import Disk
-from storage.seams.offload import Offload
+from storage.seams.offload import Lane, Offload
 from storage.statistics import FlushStatistics
 
 PARALLEL: Final = 4
@@ -119,7 +119,7 @@ class Flusher:
         try:
             with trio.CancelScope(shield=True):
                 if len(jobs) == 1:
-                    failures = await self._offload.run(self.sync, [jobs[0][2]])
+                    failures = await self._offload.run(self.sync, [jobs[0][2]], lane=Lane.SYNC)
                 elif jobs:
                     await self._sync_in_parallel([job[2] for job in jobs], failures)
             for (target, log, unsynced), failure in zip(jobs, failures, strict=True):
@@ -137,7 +137,7 @@ class Flusher:
 
     async def _sync_in_parallel(self, jobs: list[Unsynced], failures: list[OSError | None]) -> None:
         async def part(numbers: range) -> None:
-            results = await self._offload.run(self.sync, [jobs[number] for number in numbers])
+            results = await self._offload.run(self.sync, [jobs[number] for number in numbers], lane=Lane.SYNC)
             for number, result in zip(numbers, results, strict=True):
                 failures[number] = result
 

@@ -34,9 +34,9 @@ from kproto.batches.header import CONTROL, TRANSACTIONAL
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
 from storage.aborted_transactions import AbortedTransactions, CompletedTransaction
-from storage.engine import Batch, EpochEnd, TimestampOffset, VerificationGuard
+from storage.engine import Batch, EpochEnd, VerificationGuard
 from storage.local import leader_epochs, producer_snapshot, transaction_index
-from storage.local.index_file import DamagedIndex, read
+from storage.local.index_file import read
 from storage.local.leader_epochs import LeaderEpochs
 from storage.local.reserve import NO_ROOM
 from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_name
@@ -46,7 +46,6 @@ from storage.markers import end_marker
 from storage.producers import AppendedBatch, LogProducers
 from storage.retention import SegmentAge, judge
 from storage.seams.disk import PASSING_ERRORS, File
-from storage.timestamps import first_record_at, latest_record
 
 NOTHING: Final = b""
 EXPIRY_INTERVAL_MS: Final = 10 * 60 * 1000
@@ -523,49 +522,6 @@ class Log:
         """
         if not segment.held:  # else the names are no longer its own, and the next look-up finds what took its place
             segment.rebuild_indexes(self.config.index_interval_bytes)
-
-    def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
-        """The first record at or after `timestamp` (waits for the disk). Raises DamagedIndex, Corrupt."""
-        start = self.start
-        for segment in list(self.segments):
-            newest, _ = segment.learn_timestamps()
-            if newest < timestamp:
-                continue
-            for attempt in (1, 2):
-                try:
-                    for position, header in segment.batches_at(timestamp):
-                        if found := first_record_at(segment.read_batch(position, header), timestamp, start):
-                            return found
-                    break
-                except DamagedIndex:
-                    if segment is self.segments[-1] or attempt == 2:
-                        raise
-                    self.rebuild(segment)
-        return None
-
-    def offset_of_max_timestamp(self) -> TimestampOffset | None:
-        """The record with the largest timestamp, the first of equals (waits for the disk)."""
-        start = self.start
-        found: TimestampOffset | None = None
-        segments = [(segment, *segment.learn_timestamps()) for segment in self.segments if segment.size]
-        # Largest first, the earlier of equals first: mostly the first batch looked into has the answer. Not if that
-        # batch, or a part of it, lies before the start of the log.
-        for segment, newest, newest_offset in sorted(segments, key=lambda entry: -entry[1]):
-            if found is not None and newest <= found.timestamp:
-                break
-            begin = newest_offset if newest_offset >= start else segment.base_offset
-            batches = [
-                (-header.max_timestamp, position, header)
-                for position, header in segment.headers_from(begin)
-                if header.base_offset + header.last_offset_delta >= start
-            ]
-            for oldness, position, header in sorted(batches):
-                if found is not None and -oldness <= found.timestamp:
-                    break
-                latest = latest_record(segment.read_batch(position, header), start)
-                if latest is not None and (found is None or latest.timestamp > found.timestamp):
-                    found = latest
-        return found
 
     def end_of_epoch(self, epoch: int) -> EpochEnd | None:
         """Where a leader epoch ends. The current one ends where the log ends, written in or not."""

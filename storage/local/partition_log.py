@@ -31,7 +31,7 @@ from storage.engine import (
     VerificationGuard,
     WrongEnd,
 )
-from storage.local import recovery
+from storage.local import look_ups, recovery
 from storage.local.directory import Key
 from storage.local.index_file import DamagedIndex
 from storage.local.loading import Loader
@@ -43,6 +43,7 @@ from storage.local.volume import Volume
 from storage.log_config import LogConfig
 from storage.seams.disk import PASSING_ERRORS
 from storage.seams.logging import get_logger
+from storage.seams.offload import Lane, Pause
 
 
 class Parts(NamedTuple):
@@ -313,16 +314,16 @@ class LocalLog:
     # -- looking -------------------------------------------------------------------------------------------------------
 
     async def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
-        return await self._look_up(partial(Log.offset_for_time, timestamp=timestamp))
+        return await self._look_up(lambda log, pause: look_ups.offset_for_time(log, timestamp, pause))
 
     async def offset_of_max_timestamp(self) -> TimestampOffset | None:
-        return await self._look_up(Log.offset_of_max_timestamp)
+        return await self._look_up(look_ups.offset_of_max_timestamp)
 
-    async def _look_up(self, question: Callable[[Log], TimestampOffset | None]) -> TimestampOffset | None:
+    async def _look_up(self, question: Callable[[Log, Pause], TimestampOffset | None]) -> TimestampOffset | None:
         log = self.open()
         for attempt in (1, 2):
             try:
-                return await self._volume.offload.run(question, log, abandonable=True)
+                return await self._volume.offload.compute(partial(question, log), abandonable=True, lane=Lane.LOOK_UPS)
             except DamagedIndex:
                 if attempt == 2:
                     raise self.unreadable("an index stays damaged") from None

@@ -24,7 +24,8 @@ from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader,
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex, WouldWait, read
 from storage.local.offset_index import OffsetIndex
-from storage.local.time_index import TimeIndex
+from storage.local.seen_times import SeenTimes
+from storage.local.time_index import Timed, TimeIndex
 from storage.seams.disk import Disk, File
 
 MAX_RECENT: Final = 1024
@@ -40,6 +41,9 @@ MOST_SKIMMED: Final = 1 << 20
 """Bytes of batches whose headers an opening log reads only to learn the largest timestamp."""
 
 MAX_RELATIVE_OFFSET: Final = 2**31 - 1
+
+HEADERS_A_PAUSE: Final = 512
+"""Headers that are read from one pause to the next: half a millisecond."""
 
 
 class Corrupt(Exception):
@@ -83,6 +87,19 @@ class FileSlice:
         return read_now(self.position + self.length - 1, 1) is not None and read_now(self.position, 1) is not None
 
 
+def paced(
+    batches: Iterator[tuple[int, BatchHeader]], pause: Callable[[], None] | None
+) -> Iterator[tuple[int, BatchHeader]]:
+    """The same headers, with a pause every now and then."""
+    if pause is None:
+        yield from batches
+        return
+    for number, batch in enumerate(batches, 1):
+        yield batch
+        if not number % HEADERS_A_PAUSE:
+            pause()
+
+
 def file_name(offset: int, suffix: str) -> str:
     """Kafka's name of a file that belongs to the segment, or snapshot, at `offset`."""
     return f"{offset:020d}{suffix}"
@@ -99,7 +116,7 @@ class Segment:
     __slots__ = (
         "_descriptors", "_directory", "_disk", "_file", "_learned", "base_offset", "created", "first_timestamp", "full",
         "held",
-        "max_timestamp", "max_timestamp_offset", "offset_index", "recent", "size", "synced_size", "time_index",
+        "max_timestamp", "max_timestamp_offset", "offset_index", "recent", "seen", "size", "synced_size", "time_index",
         "timestamps_known", "unindexed_bytes", "used", "warm_from",
     )  # fmt: skip
 
@@ -124,6 +141,8 @@ class Segment:
         self.offset_index = OffsetIndex(disk, self.path(".index"), base_offset)
         self.time_index = TimeIndex(disk, self.path(".timeindex"), base_offset)
         self.recent: tuple[array[int], array[int]] = array("q"), array("q")
+        self.seen = SeenTimes()
+        """What look-ups have found out about the times of records."""
         self.unindexed_bytes = 0
         self.full = False  # an index can take no more entries
         self.used = False
@@ -388,12 +407,12 @@ class Segment:
         self.unindexed_bytes = self.size - (last.position if last is not None else 0)
         return end
 
-    def learn_timestamps(self) -> tuple[int, int]:
+    def learn_timestamps(self, pause: Callable[[], None] | None = None) -> tuple[int, int]:
         """The largest timestamp, and the last offset of the first batch that has it; -1 twice if no record has one.
 
         Waits for the disk; the indexes may be damaged, the answer is not. Kafka's rule: the time index is right up to
         its last entry's batch, the batches behind it are looked at. What is appended meanwhile is noted elsewhere, so
-        this may be asked in a thread.
+        this may be asked in a thread; `pause` is called now and then.
         """
         if self.timestamps_known:
             return self._newest()
@@ -402,7 +421,7 @@ class Segment:
         try:
             last = self.time_index.last
             if last is not None:
-                for _, header in self.headers_from(last.last_offset):
+                for _, header in paced(self.headers_from(last.last_offset), pause):
                     end = header.base_offset + header.last_offset_delta
                     if end == last.last_offset and header.max_timestamp == last.timestamp:
                         trusted = True
@@ -415,7 +434,7 @@ class Segment:
             trusted = False
         if not trusted:
             best, best_offset = -1, -1
-            for _, header in self.headers(0):
+            for _, header in paced(self.headers(0), pause):
                 if header.max_timestamp > best:
                     best, best_offset = header.max_timestamp, header.base_offset + header.last_offset_delta
         self._learned = best, best_offset
@@ -427,9 +446,8 @@ class Segment:
         newest, _ = self.learn_timestamps()
         return newest if newest >= 0 else self._disk.modified_millis(self.path(".log"))
 
-    def batches_at(self, timestamp: int) -> Iterator[tuple[int, BatchHeader]]:
-        """Batches with a record at or after `timestamp`, oldest first (waits for the disk). Raises DamagedIndex."""
-        entry = self.time_index.lookup(timestamp)
+    def headers_since(self, entry: Timed | None) -> Iterator[tuple[int, BatchHeader]]:
+        """Batches from that of an entry of the time index on (waits for the disk). Raises DamagedIndex."""
         checked = entry is None
         for position, header in self.headers_from(entry.last_offset if entry is not None else self.base_offset):
             if entry is not None and not checked:
@@ -439,8 +457,7 @@ class Segment:
                 if end != entry.last_offset or header.max_timestamp != entry.timestamp:
                     raise DamagedIndex(self.path(".timeindex"))
                 checked = True
-            if header.max_timestamp >= timestamp:
-                yield position, header
+            yield position, header
         if not checked:
             raise DamagedIndex(self.path(".timeindex"))
 

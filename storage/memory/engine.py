@@ -60,7 +60,7 @@ from storage.seams.slices import Slices
 from storage.several_logs import append_each
 from storage.statistics import StoreStatistics
 from storage.store_settings import ProducerRules, StoreSettings
-from storage.timestamps import first_record_at, latest_record
+from storage.timestamps import first_record_at, latest_record, opened
 
 DEFAULT_MAX_BYTES = 1 << 30
 SMALLEST_CHUNK = 4 << 10
@@ -345,10 +345,11 @@ class MemoryLog:
         return RecordParts(parts) if len(parts) > 1 else found
 
     async def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
-        for chunk in self._chunks:
+        slices = Slices()
+        for chunk in list(self._chunks):
             if chunk.max_timestamp >= timestamp:
-                for batch in chunk.batches():
-                    if found := first_record_at(batch, timestamp, self._start):
+                async for batch in slices.over(chunk.batches()):
+                    if found := first_record_at(*opened(batch), timestamp, self._start).found:
                         return found
         return None
 
@@ -356,13 +357,15 @@ class MemoryLog:
         # The latest chunk first, and in it the latest batch, so that records are read of one batch only. What their
         # headers promise may have been deleted at the start of the log: then the next best may be better.
         latest: TimestampOffset | None = None
+        slices = Slices()
         for chunk in sorted(self._chunks, key=lambda chunk: -chunk.max_timestamp):
             if latest is not None and chunk.max_timestamp <= latest.timestamp:
                 break
-            for batch in sorted(chunk.batches(), key=lambda batch: -read_header(batch).max_timestamp):
+            batches = sorted(chunk.batches(), key=lambda batch: -read_header(batch).max_timestamp)
+            async for batch in slices.over(batches):
                 if latest is not None and read_header(batch).max_timestamp <= latest.timestamp:
                     break
-                found = latest_record(batch, self._start)
+                found = latest_record(*opened(batch), self._start)
                 if found is not None and (latest is None or found.timestamp > latest.timestamp):
                     latest = found
         return latest

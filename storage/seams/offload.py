@@ -7,14 +7,22 @@ One rule decides what happens when the task that waits is cancelled:
 * work that only **looks** may be abandoned (`abandonable=True`): the task goes on at once, the thread ends in its own
   time and its result is thrown away. Such work must own, or keep alive, everything it touches.
 
-**Lanes.** Work of a lane waits for work of its own lane only. A batch that takes seconds to unpack is given up to
-`Lane.BATCHES`, and the sync that an acks=all waits for goes past it in `Lane.DISK`. In each lane a number of
-threads run at once; later work waits its turn in order, so a thousand cold readers take neither a thousand threads nor
-all of the disk. A hop costs 60 to 100 microseconds: it is for what takes longer or may block.
+**Lanes.** Work of a lane waits for work of its own lane only: what many clients ask for does not stand in front of
+the sync that one acks=all waits for. In each lane a number of threads run at once (`THREADS`); later work waits its
+turn in order, so a thousand cold readers take neither a thousand threads nor all of the disk. A connection has one
+piece of work in a lane, since it waits for it, so the order is fair between connections. A hop costs 60 to 100
+microseconds: it is for what takes longer or may block.
 
-Work that computes in Python holds the interpreter's lock, and would give it up only every five milliseconds, each time
-that the event loop comes back from a system call. Such work calls `give_way` often: a short sleep, in which the loop
-takes the lock.
+**Work that computes** (`compute`) is taken apart by time, for its length is its client's choice: a batch of a kilobyte
+may stand for gigabytes. It first runs on the lane's *express* threads, for `EXPRESS_SECONDS` at most. What is not over
+by then is dropped and begun again on the lane's other threads, as long as it takes. So work that is short waits for
+short turns only, however much of the other kind is there, and the memory of decoders is that of a few. Such work is
+given a `pause` and calls it again and again, every millisecond or so:
+
+* Python computes with the interpreter's lock, which a thread would give up only every five milliseconds, each time that
+  the event loop comes back from a system call. In a pause, a short sleep, the loop takes the lock.
+* A pause raises `trio.Cancelled` when the task that waits is cancelled, as it is when its client has gone. So the
+  work ends there, and nothing is computed that no task waits for.
 
 `InlineOffload` is the simulated twin. It runs the work in the event loop, after a moment in which other tasks run, as
 they would meanwhile: no threads, so the same seed gives the same run.
@@ -26,7 +34,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final, Protocol, TypeVar, TypeVarTuple
+from typing import Final, Protocol, TypeAlias, TypeVar, TypeVarTuple
 
 import trio
 
@@ -35,18 +43,32 @@ Result = TypeVar("Result")
 
 
 GIVE_WAY_SECONDS: Final = 50e-6
+EXPRESS_SECONDS: Final = 0.1
 
 
 class Lane(Enum):
     """What shares threads."""
 
+    SYNC = "sync"
+    """Group commit: what an acks=all waits for, and nothing else."""
+    READS = "reads"
+    """Fetches of what is not in memory."""
     DISK = "disk"
-    """What waits for the disk: syncs, cold reads, look-ups, recovery."""
+    """Everything else that waits for the disk: checkpoints, retention, names, recovery."""
+    LOOK_UPS = "look-ups"
+    """Records found by their time: headers are read one after the other, and records walked through."""
     BATCHES = "batches"
-    """What computes for long on behalf of one client: batches that unpack to much, or hold very many records."""
+    """Batches that unpack to much, or hold very many records."""
+    REQUESTS = "requests"
+    """Requests that take long to decode."""
 
 
-THREADS: Final = {Lane.DISK: 8, Lane.BATCHES: 2}
+THREADS: Final = {
+    Lane.SYNC: 4, Lane.READS: 4, Lane.DISK: 4, Lane.LOOK_UPS: 2, Lane.BATCHES: 2, Lane.REQUESTS: 2,
+}  # fmt: skip
+
+Pause: TypeAlias = Callable[[], None]
+"""What work that computes calls every millisecond or so."""
 
 
 class Offload(Protocol):
@@ -65,16 +87,33 @@ class Offload(Protocol):
         """
         ...
 
-    def give_way(self) -> None:
-        """For work that computes: let the event loop have the interpreter for a moment."""
+    async def compute(
+        self,
+        work: Callable[[Pause], Result],
+        *,
+        lane: Lane,
+        abandonable: bool = False,
+    ) -> Result:
+        """Call `work(pause)` outside the event loop and return, or raise, what it does.
+
+        `work` calls `pause` often and lets through what that raises. It may be begun, left at a pause and begun again,
+        so up to its last pause it has no effect. Cancellation is noticed before it starts and at each pause, or at once
+        if it is `abandonable`.
+        """
         ...
 
 
-class ThreadOffload:
-    """Real threads, reused; as many of each lane at once as `threads` says."""
+class _NotShort(Exception):
+    """Work on an express thread has had its time."""
 
-    def __init__(self, threads: Mapping[Lane, int] = THREADS) -> None:
-        self._limiters = {lane: trio.CapacityLimiter(threads[lane]) for lane in Lane}
+
+class ThreadOffload:
+    """Real threads, reused; as many of each lane at once as `threads` says, and as many express ones."""
+
+    def __init__(self, threads: Mapping[Lane, int] = THREADS, *, express_seconds: float = EXPRESS_SECONDS) -> None:
+        self._limiters = {lane: trio.CapacityLimiter(threads[lane]) for lane in threads}
+        self._express = {lane: trio.CapacityLimiter(threads[lane]) for lane in threads}
+        self._express_seconds = express_seconds
 
     async def run(
         self,
@@ -87,8 +126,38 @@ class ThreadOffload:
             functools.partial(work, *arguments), abandon_on_cancel=abandonable, limiter=self._limiters[lane]
         )
 
-    def give_way(self) -> None:
-        time.sleep(GIVE_WAY_SECONDS)
+    async def compute(
+        self,
+        work: Callable[[Pause], Result],
+        *,
+        lane: Lane,
+        abandonable: bool = False,
+    ) -> Result:
+        def soon() -> Result:
+            until = time.perf_counter() + self._express_seconds
+
+            def pause() -> None:
+                _pause()
+                if time.perf_counter() >= until:
+                    raise _NotShort
+
+            return work(pause)
+
+        try:
+            return await trio.to_thread.run_sync(soon, abandon_on_cancel=abandonable, limiter=self._express[lane])
+        except _NotShort:
+            pass
+        return await trio.to_thread.run_sync(
+            functools.partial(work, _pause),
+            abandon_on_cancel=abandonable,
+            limiter=self._limiters[lane],
+        )
+
+
+def _pause() -> None:
+    """In a thread: let the event loop have the interpreter for a moment. Raises Cancelled if no task waits any more."""
+    trio.from_thread.check_cancelled()
+    time.sleep(GIVE_WAY_SECONDS)
 
 
 class InlineOffload:
@@ -114,5 +183,15 @@ class InlineOffload:
                 await trio.sleep(self._delay())
         return work(*arguments)
 
-    def give_way(self) -> None:
-        """No other task waits beside the calling one."""
+    async def compute(
+        self,
+        work: Callable[[Pause], Result],
+        *,
+        lane: Lane,
+        abandonable: bool = False,
+    ) -> Result:
+        return await self.run(work, _no_pause, abandonable=True, lane=lane)
+
+
+def _no_pause() -> None:
+    """No other task waits beside the calling one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import trio
+import trio.testing
 
 from broker.coordinators.cluster import NewTopic
 from broker.testing.contexts import World, world
@@ -17,6 +19,7 @@ from kproto.messages.list_offsets import (
     ListOffsetsTopic,
 )
 from storage.engine import Batch
+from storage.memory.engine import MemoryLog
 
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED, PENDING_UPLOAD = -1, -2, -3, -4, -5, -6
 READ_COMMITTED = 1
@@ -140,3 +143,27 @@ async def test_refusals_are_for_each_partition() -> None:
         ]
         twice = await look_up(w, *[ListOffsetsPartition(partition_index=0, timestamp=LATEST)] * 2)
         assert [answer.error_code for answer in twice] == [ErrorCode.INVALID_REQUEST]
+
+
+@pytest.mark.parametrize(("timeout_ms", "seconds"), [(0, 30), (5000, 5), (600_000, 30)])
+async def test_a_look_up_has_an_end(
+    timeout_ms: int, seconds: int, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A log that takes forever to search is given up after the client's time, or after half a minute; the partitions
+    behind it are refused too if they have to be searched, and answered if not."""
+    async with world() as w:
+        await w.cluster.create_topics([NewTopic("t", 3)])
+
+        async def endless(self: object, timestamp: int) -> None:
+            await trio.sleep_forever()
+
+        monkeypatch.setattr(MemoryLog, "offset_for_time", endless)
+        parts = [ListOffsetsPartition(partition_index=index, timestamp=when) for index, when in enumerate([7, 7, -1])]
+        request = ListOffsetsRequest(
+            replica_id=-1, topics=[ListOffsetsTopic(name="t", partitions=parts)], timeout_ms=timeout_ms
+        )
+        begun = trio.current_time()
+        reply = await w.ask(request, 11)
+        assert trio.current_time() - begun == pytest.approx(seconds)
+        codes = [ErrorCode(part.error_code) for part in reply.topics[0].partitions]
+        assert codes == [ErrorCode.REQUEST_TIMED_OUT, ErrorCode.REQUEST_TIMED_OUT, ErrorCode.NONE]

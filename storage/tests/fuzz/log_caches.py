@@ -21,6 +21,7 @@ from kproto.batches.crc32c import crc32c
 from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.index_file import DamagedIndex
 from storage.local.log import Log
+from storage.local.look_ups import offset_for_time, offset_of_max_timestamp
 from storage.local.recovery import Trust, load
 from storage.local.segment import file_name
 from storage.log_config import LogConfig
@@ -119,9 +120,13 @@ def answers(log: Log) -> list[Any]:
         data = repaired(log, lambda offset=offset: log.read(offset, 1 << 20, log.end, True, wait=True))  # type: ignore[misc]
         found.append(bytes(data) if isinstance(data, bytes) else data.read())
     for step in range(-1, 12):
-        found.append(repaired(log, lambda step=step: log.offset_for_time(EPOCH_MS + step)))  # type: ignore[misc]
-    found.append(repaired(log, log.offset_of_max_timestamp))
+        found.append(repaired(log, lambda step=step: offset_for_time(log, EPOCH_MS + step, no_pause)))  # type: ignore[misc]
+    found.append(repaired(log, lambda: offset_of_max_timestamp(log, no_pause)))
     return found
+
+
+def no_pause() -> None:
+    """No other task waits."""
 
 
 def repaired(log: Log, look_up: Callable[[], T]) -> T:

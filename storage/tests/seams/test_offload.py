@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
 import trio.testing
 
-from storage.seams.offload import InlineOffload, Lane, Offload, ThreadOffload
+from storage.seams.offload import InlineOffload, Lane, Offload, Pause, ThreadOffload
 
 both = pytest.mark.parametrize("make", [ThreadOffload, InlineOffload, lambda: InlineOffload(lambda: 0.001)])
 
@@ -137,3 +138,67 @@ async def test_a_lane_does_not_wait_for_another() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert await offload.run(divmod, 17, 5) == (3, 2)
         release.set()
+
+
+@both
+async def test_work_that_computes_is_given_a_pause(make: Callable[[], Offload]) -> None:
+    """It may call that as often as it likes; what it returns or raises is the caller's."""
+
+    def work(pause: Pause) -> int:
+        for _ in range(100):
+            pause()
+        return 7
+
+    def fails(pause: Pause) -> int:
+        pause()
+        return 1 // 0
+
+    assert await make().compute(work, lane=Lane.BATCHES) == 7
+    with pytest.raises(ZeroDivisionError):
+        await make().compute(fails, lane=Lane.LOOK_UPS)
+
+
+@pytest.mark.parametrize("abandonable", [False, True])
+async def test_work_that_computes_ends_with_its_task(abandonable: bool) -> None:
+    """When the task that waits is cancelled the thread ends at its next pause, and computes no more."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(pause: Pause) -> None:
+        begun.set()
+        try:
+            while True:
+                pause()
+        finally:
+            ended.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(ThreadOffload().compute, endless, lane=Lane.LOOK_UPS, abandonable=abandonable))
+        await trio.to_thread.run_sync(begun.wait, 10)
+        nursery.cancel_scope.cancel()
+    assert await trio.to_thread.run_sync(ended.wait, 10)
+
+
+async def test_short_work_does_not_wait_for_long_work() -> None:
+    """Ten clients ask for work without end; an eleventh has its answer all the same, and others when they are gone."""
+    offload = ThreadOffload({Lane.LOOK_UPS: 2}, express_seconds=0.001)
+    begun: list[int] = []
+
+    def endless(pause: Pause) -> None:
+        begun.append(1)
+        while True:
+            pause()
+
+    def answered(answer: int, pause: Pause) -> int:
+        pause()
+        return answer
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(partial(offload.compute, endless, lane=Lane.LOOK_UPS))
+        for answer in range(20):
+            assert await offload.compute(partial(answered, answer), lane=Lane.LOOK_UPS) == answer
+        while len(begun) < 12:  # ten short attempts, and two that last
+            assert await offload.compute(lambda pause: 1, lane=Lane.LOOK_UPS)
+        nursery.cancel_scope.cancel()
+    assert len(begun) == 12, "of those that last two run, the others wait"
+    assert await offload.compute(lambda pause: 2, lane=Lane.LOOK_UPS) == 2

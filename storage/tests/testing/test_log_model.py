@@ -15,15 +15,14 @@ from hypothesis import Phase
 from kproto.errors import KafkaError
 from storage import aborted_transactions, producers
 from storage.compaction import Compaction
-from storage.engine import TimestampOffset
-from storage.local import log, recovery
+from storage.local import log, look_ups, recovery
 from storage.local.offset_index import Indexed, OffsetIndex
 from storage.local.partition_log import LocalAppend
 from storage.producers import LogProducers, ProducerState
 from storage.retention import Verdict, judge
 from storage.seams.logging import process_lines
 from storage.tests.log_lives import MACHINES, live
-from storage.timestamps import first_record_at
+from storage.timestamps import Searched, first_record_at
 
 STEPS = 20
 DIES = 1
@@ -91,10 +90,12 @@ def a_window_of_one_batch(patch: pytest.MonkeyPatch) -> None:
 def the_batch_instead_of_the_record_at_a_time(patch: pytest.MonkeyPatch) -> None:
     right = first_record_at
 
-    def wrong(batch: Any, timestamp: int, start: int) -> TimestampOffset | None:
-        return right(batch, 0, start) if right(batch, timestamp, start) else None
+    def wrong(header: Any, pieces: Any, timestamp: int, *more: Any) -> Searched:
+        pieces = list(pieces)
+        searched = right(header, pieces, timestamp, *more)
+        return right(header, pieces, 0, *more) if searched.found else searched
 
-    patch.setattr(log, "first_record_at", wrong)
+    patch.setattr(look_ups, "first_record_at", wrong)
 
 
 def retention_of_one_segment_too_many(patch: pytest.MonkeyPatch) -> None:
