@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from broker.observe.turns import Turns
     from broker.partitions import Partitions
     from broker.request_memory import RequestMemory
+    from broker.transaction_entry import Transactions
     from storage.engine import LogStore
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
@@ -59,6 +60,7 @@ class Services:
     fetches: Fetches
     request_memory: RequestMemory
     turns: Turns
+    transactions: Transactions | None = None
 
 
 @dataclass(slots=True)

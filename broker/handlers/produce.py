@@ -6,11 +6,15 @@
 - v8: errors of single records (KIP-467).
 - v9: flexible.
 - v10: the current leader in refusals.
+- v11: TRANSACTION_ABORTABLE.
+- v12: a batch adds its partition to the transaction (KIP-890).
 - v13: topic ids (KIP-516).
 - acks=1 is answered after the append; when `flush.messages` is reached, as acks=-1: when the bytes are durable.
 - acks=0 is never answered. An error then closes the connection, as in Kafka: the producer has no other way to learn.
+- A batch that opens a transaction in its log is appended when the coordinator knows of it: see `transaction_entry.py`.
+- A transactional batch in a request without transactional id: TRANSACTIONAL_ID_AUTHORIZATION_FAILED for all of it.
 - A refusal has the log's start where Kafka's has it: not if it comes before the log is asked (no such partition, not
-  exactly one batch, a transactional batch without transactional id), and not for the codes of `WITHOUT_LOG_START`.
+  exactly one batch, not part of its transaction), and not for the codes of `WITHOUT_LOG_START`.
 - The first phase judges and appends every partition before the connection looks at the next request, so the order of a
   connection's requests is the order in the log; what is left to wait for is the disk.
 - An uncompressed batch is judged by its header and CRC, and by its records if these are few; `ottla.validate.records`
@@ -18,8 +22,7 @@
 - What a request makes the broker open and walk through is done at once as far as `AT_ONCE` goes, for all its batches
   together; the rest in threads of the lane for that, piece by piece, and the connection waits with it.
 
-Departs from Kafka: refusals carry a precise code where Kafka says -1 (see kproto/batches/validate.py). A transactional
-id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take for final.
+Departs from Kafka: refusals carry a precise code where Kafka says -1 (see kproto/batches/validate.py).
 
 Promises kept here: P1-P4 in docs/invariants.md.
 """
@@ -33,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from broker.context import CloseConnection, FirstPhase
+from broker.transaction_entry import Entrance, NotEntered
 from kproto.batches.header import HEADER_SIZE
 from kproto.batches.record_walk import BoundExceeded, Bounds, plainly_sound
 from kproto.batches.records import DEFAULT_MAX_OUTPUT
@@ -62,7 +66,7 @@ if TYPE_CHECKING:
     from broker.partitions import Partition
     from kproto.batches.buffers import WritableBuffer
     from kproto.batches.header import BatchHeader
-    from storage.engine import Append
+    from storage.engine import Append, VerificationGuard
     from storage.log_config import LogConfig
     from storage.seams.offload import Pause
 
@@ -87,20 +91,22 @@ WALKED = {"none": 0, "small": SMALL_BATCH, "all": Bounds().items}
 class Entry:
     """One partition of the request on its way: judged, appended, answered."""
 
-    __slots__ = ("append", "batch", "part", "partition", "problem", "to_walk")
+    __slots__ = ("append", "batch", "guard", "part", "partition", "problem", "to_walk")
 
     def __init__(self, part: PartitionProduceData, partition: Partition | None) -> None:
         self.part = part
         self.partition = partition
         self.batch: Batch | None = None
         self.to_walk = False  # each record is to be looked at, whatever the topic says
+        self.guard: VerificationGuard | None = None  # with which it opens its transaction
         self.append: Append | None = None
         self.problem: KafkaError | None = None
 
 
 def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     """Judge and append; the response, None for acks=0, or what is left to wait for."""
-    if request.transactional_id is not None:
+    transactional = request.transactional_id is not None
+    if transactional and ctx.services.transactions is None:
         raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     if request.acks not in ACKS:
         return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS, ctx.api_version)
@@ -108,7 +114,13 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     walked = WALKED[ctx.config.ottla_validate_records]
     to_open: list[Entry] = []
     plan = [
-        (topic, [judge(part, find(topic, part, ctx), ctx, now, walked, to_open) for part in topic.partition_data])
+        (
+            topic,
+            [
+                judge(part, find(topic, part, ctx), ctx, now, walked, to_open, transactional)
+                for part in topic.partition_data
+            ],
+        )
         for topic in request.topic_data
     ]
     if to_open:
@@ -116,7 +128,7 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
         heavy = [entry for entry in to_open if not opened(entry, now, at_once)]
         if heavy:
             return FirstPhase(open_then_append(request, plan, heavy, ctx, now))
-    return append(request, plan)
+    return enter_and_append(request, plan, ctx) if transactional else append(request, plan)
 
 
 def refuse(request: ProduceRequest, error: ErrorCode, version: int) -> ProduceResponse:
@@ -156,11 +168,12 @@ def find(topic: TopicProduceData, part: PartitionProduceData, ctx: RequestContex
 
 def judge(
     part: PartitionProduceData, found: Partition | KafkaError, ctx: RequestContext, now: int, walked: int,
-    to_open: list[Entry],
+    to_open: list[Entry], transactional: bool,
 ) -> Entry:  # fmt: skip
     """Check the batch by its header and checksum, and a few plain records; add it to `to_open` if there is more to do.
 
-    Batches of up to `walked` records have each of them looked at.
+    Batches of up to `walked` records have each of them looked at. `transactional`: the request has a transactional id;
+    a batch of a transaction without one is a KafkaError for all of the request.
     """
     if isinstance(found, KafkaError):
         entry = Entry(part, None)
@@ -170,8 +183,10 @@ def judge(
     rules = found.config
     try:
         records: Any = part.records
-        header = check_produced_batch(records, rules, api_version=ctx.api_version)
+        header = check_produced_batch(records, rules, api_version=ctx.api_version, has_transactional_id=transactional)
     except KafkaError as error:
+        if error.code is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            raise
         entry.problem = error
         return entry
     size = header.size
@@ -214,7 +229,47 @@ async def open_then_append(
             entry.batch = Batch(header, memoryview(data))
         except KafkaError as error:
             entry.problem = error
-    return append(request, plan)
+    if request.transactional_id is None:
+        return append(request, plan)
+    entered = enter_and_append(request, plan, ctx)
+    return await entered.coroutine if isinstance(entered, FirstPhase) else entered
+
+
+def entrance(plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext) -> tuple[list[Entry], Entrance]:
+    """The batches of a transaction, as far as they are sound, and their entrance into it."""
+    entering = []
+    batches = []
+    for _, entries in plan:
+        for entry in entries:
+            batch, partition = entry.batch, entry.partition
+            if entry.problem is None and batch is not None and partition is not None and batch.header.is_transactional:
+                entering.append(entry)
+                batches.append((partition, batch.header))
+    verify = ctx.config.transaction_partition_verification_enable
+    return entering, Entrance(batches, version=ctx.api_version, verify=verify)
+
+
+def enter_and_append(
+    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext
+) -> Any:
+    """Let the batches enter their transaction, then append as usual; a FirstPhase if the coordinator is asked."""
+    entering, into = entrance(plan, ctx)
+
+    def finish() -> Any:
+        for entry, outcome in zip(entering, into.outcome, strict=True):
+            if isinstance(outcome, NotEntered):
+                entry.problem = outcome
+            else:
+                entry.guard = outcome
+        return append(request, plan)
+
+    async def ask() -> Any:
+        transactions, transactional_id = ctx.services.transactions, request.transactional_id
+        assert transactions is not None and transactional_id is not None
+        await into.ask(transactions, transactional_id)
+        return finish()
+
+    return FirstPhase(ask()) if into.asks else finish()
 
 
 def _conformed(
@@ -238,7 +293,7 @@ def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entr
                 entry.problem = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
                 continue
             try:
-                entry.append = begun = partition.log.begin_append((batch,))
+                entry.append = begun = partition.log.begin_append((batch,), guard=entry.guard)
             except KafkaError as error:
                 entry.problem = error
                 continue
@@ -309,7 +364,7 @@ def _answer_partition(entry: Entry) -> PartitionProduceResponse:
             BatchIndexAndErrorMessage(batch_index=each.batch_index, batch_index_error_message=each.message)
             for each in problem.record_errors
         ]
-    asked_its_log = entry.partition is not None and not isinstance(problem, NotOneBatch)
+    asked_its_log = entry.partition is not None and not isinstance(problem, NotOneBatch | NotEntered)
     if asked_its_log and problem.code not in WITHOUT_LOG_START:
         assert entry.partition is not None
         response.log_start_offset = _log_start_offset(entry.partition)

@@ -1,0 +1,143 @@
+"""How batches enter a transaction: Produce's question to the coordinator, and what its answer means to a producer.
+
+A transactional batch may be appended if its transaction is open in its log already, or if the transaction's coordinator
+knows that the partition belongs to it (KIP-890; why, and what the guard is for: `storage/verification.py`). Which of
+two questions is asked depends on the producer:
+
+================  =========================  =======================================================================
+Produce           question                   the partition gets into the transaction by
+================  =========================  =======================================================================
+version 3 to 11   `verify_partitions`        AddPartitionsToTxn, which the producer has sent before
+version 12 on     `add_partitions`           this very request: there is nothing else
+================  =========================  =======================================================================
+
+All partitions of a request that open the transaction are one question. With `transaction.partition.verification.enable`
+off the first one is not asked; the second always is.
+
+**What a producer is told** where the coordinator says no: its own codes would mean something else in an answer to
+Produce, or nothing to older clients. NOT_ENOUGH_REPLICAS makes every client try again, and look up nothing.
+
+=========================================================  =========================================================
+the coordinator's code                                     Produce's code
+=========================================================  =========================================================
+PRODUCER_FENCED                                            INVALID_PRODUCER_EPOCH
+NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE,                NOT_ENOUGH_REPLICAS
+COORDINATOR_LOAD_IN_PROGRESS, NETWORK_EXCEPTION
+CONCURRENT_TRANSACTIONS                                    the same from version 12 on; below, NOT_ENOUGH_REPLICAS
+TRANSACTION_ABORTABLE                                      the same from version 11 on; below, INVALID_TXN_STATE
+any other                                                  the same
+=========================================================  =========================================================
+
+Sources: KIP-890; kafka.server.ReplicaManager.handleProduceAppend, org.apache.kafka.server.transaction
+.AddPartitionsToTxnManager.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from broker.partitions import Partition
+from kproto.batches.header import BatchHeader
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID
+from storage.engine import VerificationGuard
+
+SAYS_ABORTABLE: Final = 11
+"""Produce's version from which on clients know TRANSACTION_ABORTABLE."""
+
+ADDS_PARTITIONS: Final = 12
+"""Produce's version from which on its batches add their partitions to the transaction."""
+
+_AGAIN: Final = frozenset({
+    ErrorCode.NETWORK_EXCEPTION, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_COORDINATOR,
+})  # fmt: skip
+
+
+class Transactions(Protocol):
+    """The coordinator of transactions, as Produce sees it. Both answer with a code for each partition."""
+
+    async def verify_partitions(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Sequence[tuple[str, int]]
+    ) -> Mapping[tuple[str, int], ErrorCode]:
+        """Whether the transaction of this producer and epoch is going on and has these partitions."""
+        ...
+
+    async def add_partitions(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Sequence[tuple[str, int]]
+    ) -> Mapping[tuple[str, int], ErrorCode]:
+        """Add these partitions to the transaction, which this may begin; returns when that is durable."""
+        ...
+
+
+class NotEntered(KafkaError):
+    """A batch is not part of its transaction, so its log was not asked to append it."""
+
+
+class Entrance:
+    """The batches of one request on their way into their transaction.
+
+    `outcome` has, for each, what it is to be appended with, or why it is not; it stands once `ask` has returned, or at
+    once if there is nothing to ask (`asks`), as for all batches but the first of a transaction in a partition.
+    """
+
+    __slots__ = ("_adds", "_asked", "_producer", "_version", "outcome")
+
+    def __init__(self, batches: Sequence[tuple[Partition, BatchHeader]], *, version: int, verify: bool) -> None:
+        """`version` is Produce's, `verify` whether `transaction.partition.verification.enable` is set.
+
+        Raises KafkaError(INVALID_PRODUCER_ID_MAPPING) for batches of several producers.
+        """
+        producers = {(header.producer_id, header.producer_epoch) for _, header in batches}
+        if len(producers) > 1:
+            raise KafkaError(
+                ErrorCode.INVALID_PRODUCER_ID_MAPPING, "Transactional records contained more than one producer ID"
+            )
+        self._producer = next(iter(producers), (NO_PRODUCER_ID, NO_PRODUCER_EPOCH))
+        self._version = version
+        self._adds = version >= ADDS_PARTITIONS
+        self._asked: dict[tuple[str, int], int] = {}
+        self.outcome: list[VerificationGuard | NotEntered | None] = [None] * len(batches)
+        if not self._adds and not verify:
+            return
+        for number, (partition, header) in enumerate(batches):
+            try:
+                guard = partition.log.start_verification(
+                    header.producer_id, header.producer_epoch, header.base_sequence, epoch_bump=self._adds
+                )
+            except KafkaError as error:
+                self.outcome[number] = NotEntered(error.code, error.message)
+                continue
+            if guard is not None:
+                self.outcome[number] = guard
+                self._asked[partition.topic, partition.index] = number
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is a question to the coordinator."""
+        return len(self._asked) > 0
+
+    async def ask(self, transactions: Transactions, transactional_id: str) -> None:
+        """Ask the coordinator, once, for all partitions in question."""
+        question = transactions.add_partitions if self._adds else transactions.verify_partitions
+        codes = await question(transactional_id, *self._producer, list(self._asked))
+        for named, number in self._asked.items():
+            if (code := codes[named]) is not ErrorCode.NONE:
+                self.outcome[number] = refusal(code, self._version)
+
+
+def refusal(code: ErrorCode, version: int) -> NotEntered:
+    """What the producer is told when the coordinator has said `code`."""
+    if code is ErrorCode.PRODUCER_FENCED:
+        return NotEntered(ErrorCode.INVALID_PRODUCER_EPOCH)
+    if code is ErrorCode.TRANSACTION_ABORTABLE and version < SAYS_ABORTABLE:
+        code = ErrorCode.INVALID_TXN_STATE
+    if code in _AGAIN or (code is ErrorCode.CONCURRENT_TRANSACTIONS and version < ADDS_PARTITIONS):
+        return NotEntered(
+            ErrorCode.NOT_ENOUGH_REPLICAS,
+            f"Unable to verify the partition has been added to the transaction. Underlying error: {code.name}",
+        )
+    if code is ErrorCode.INVALID_TXN_STATE:
+        return NotEntered(code, "Partition was not added to the transaction")
+    return NotEntered(code)
