@@ -31,11 +31,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import trio
 
 UNLESS_SAID = 1 << 30
 """The limit where `queued.max.request.bytes` says none (-1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMemoryStatistics:
+    """The account at one moment. Bytes; `waited` counts since the start how often a connection had to wait."""
+
+    limit: int
+    held: int
+    hosts: int
+    waiting: int
+    waited: int
+    is_exceeded: bool
+    """Whether a connection goes beyond its share."""
 
 
 class RequestMemory:
@@ -47,6 +61,7 @@ class RequestMemory:
         """Bytes of all shares but the one that goes beyond."""
         self.waiting = 0
         """How many connections wait."""
+        self._waited = 0
         self.beyond: Share | None = None
         """The connection that goes beyond the limit."""
         self._hosts: dict[str, _Host] = {}
@@ -65,6 +80,17 @@ class RequestMemory:
     def total(self) -> int:
         """Bytes held by all."""
         return self.held + (0 if self.beyond is None else self.beyond.held)
+
+    def statistics(self) -> RequestMemoryStatistics:
+        """The account now."""
+        return RequestMemoryStatistics(
+            limit=self.limit,
+            held=self.total,
+            hosts=len(self._hosts),
+            waiting=self.waiting,
+            waited=self._waited,
+            is_exceeded=self.beyond is not None,
+        )
 
     def check(self) -> None:
         """What is promised here, for tests. Raises AssertionError."""
@@ -135,6 +161,7 @@ class RequestMemory:
         host.turns.append(turn)
         self._queued[host] = None
         self.waiting += 1
+        self._waited += 1
         turn.share.waits = True
         self._serve()
 

@@ -58,6 +58,10 @@ MAX_FRAME = (1 << 31) - 1
 Decoder = Callable[[memoryview, int, int], tuple[Any, int]]
 
 
+class ReplyTooLarge(ValueError):
+    """A reply is larger than a frame can say. Nothing of it has been given out."""
+
+
 class ReceivedRequest:
     """A request as it came: header fields, and the decoded body (None: ApiVersions in a version we do not know).
 
@@ -190,7 +194,7 @@ class ServerConnection:
 
     def reply_in_pieces(self, request: ReceivedRequest, reply: Response) -> Iterator[Buffer]:
         """The same for a reply that is large: its pieces, each made when it is asked for, so that neither the work nor
-        the memory comes at once. Raises ValueError on the way.
+        the memory comes at once. Raises ValueError on the way, ReplyTooLarge before the first piece that is not empty.
 
         The frame's length comes first, so all is encoded twice: the first round measures, and gives empty pieces.
         """
@@ -200,7 +204,7 @@ class ServerConnection:
         for piece in encode_in_pieces(reply, version):
             size += len(piece)
             if size > MAX_FRAME:
-                raise ValueError(f"a reply of more than {MAX_FRAME} bytes does not fit into a frame")
+                raise ReplyTooLarge(f"a reply of more than {MAX_FRAME} bytes does not fit into a frame")
             yield b""
         yield size.to_bytes(4, "big") + header
         yield from encode_in_pieces(reply, version)

@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kproto.errors import ErrorCode
 from kproto.messages.delete_groups import DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse
+from kproto.schema.declare import ArrayOnDemand
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 
 async def handle(request: DeleteGroupsRequest, ctx: RequestContext) -> DeleteGroupsResponse:
-    """Delete each on its own."""
+    """Delete each on its own. The answers, of which there may be 190,000, are made as they are encoded."""
     codes = await ctx.groups.delete_groups(request.groups_names)
-    return DeleteGroupsResponse(
-        results=[
-            DeletableGroupResult(group_id=group_id, error_code=code)
-            async for group_id, code in Slices().over(codes.items())
-        ]
-    )
+
+    def answer(group_id: str) -> DeletableGroupResult:
+        return DeletableGroupResult(group_id=group_id, error_code=codes[group_id])
+
+    names = [name async for name in Slices().over(codes)]
+    return DeleteGroupsResponse(results=cast("list[DeletableGroupResult]", ArrayOnDemand(names, answer)))
 
 
 def refuse(request: DeleteGroupsRequest, error: ErrorCode, version: int) -> DeleteGroupsResponse:

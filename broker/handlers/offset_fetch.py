@@ -34,6 +34,7 @@ from kproto.messages.offset_fetch import (
     OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 )
+from kproto.schema.declare import SharedArray
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
@@ -105,13 +106,14 @@ def _refused(wanted: OffsetFetchRequestGroup, error: ErrorCode) -> OffsetFetchRe
 
 class _Answers:
     """Makes the answers for one request, from one image. A group that is asked for as a whole is answered each time
-    with the same object: a name costs ten bytes, and a group may have megabytes of offsets."""
+    with the same object, which is encoded once: a name costs ten bytes, and a group may have megabytes of offsets."""
 
     def __init__(self, ctx: RequestContext, slices: Slices) -> None:
         self._image = ctx.cluster.image
         self._by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
         self._slices = slices
         self._whole: dict[str, OffsetFetchResponseGroup] = {}
+        self._doubles = False
 
     async def places(self, asked: Sequence[OffsetFetchRequestGroup]) -> dict[str, Collection[TopicPartition] | None]:
         """The partitions to look up in each group, or None for all that it has."""
@@ -127,6 +129,7 @@ class _Answers:
                 if (known := self._topic(topic)) is not None:
                     async for index in self._slices.over(topic.partition_indexes):
                         found[TopicPartition(known.name, index)] = None
+        self._doubles = len(places) < len(asked)
         return {
             group_id: None if found is None else found.keys()
             async for group_id, found in self._slices.over(places.items())
@@ -148,8 +151,10 @@ class _Answers:
             return OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics)
         answer = self._whole.get(wanted.group_id)
         if answer is None:
-            answer = OffsetFetchResponseGroup(group_id=wanted.group_id, topics=await self._everything(committed))
-            self._whole[wanted.group_id] = answer
+            topics = await self._everything(committed)
+            if self._doubles:
+                topics = SharedArray(topics)
+            answer = self._whole[wanted.group_id] = OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics)
         return answer
 
     async def _everything(self, committed: Mapping[TopicPartition, CommittedOffset]) -> list[OffsetFetchResponseTopics]:

@@ -46,7 +46,7 @@ from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import PeerSide, Transport
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
-from kproto.connection import ReceivedRequest, ServerConnection
+from kproto.connection import ReceivedRequest, ReplyTooLarge, ServerConnection
 from kproto.errors import ProtocolError
 from kproto.framing import SMALL_WINDOW, BufferPool
 from kproto.schema.declare import Response
@@ -394,6 +394,13 @@ class Connection:
 
     async def _send_in_pieces(self, request: ReceivedRequest, reply: Response) -> None:
         """Encode a large reply as it is sent: its bytes are never all there, and others run in between."""
+        try:
+            await self._send_pieces(request, reply)
+        except ReplyTooLarge:
+            refusal = await self._dispatcher.too_large(request)
+            await self._send_pieces(request, refusal)
+
+    async def _send_pieces(self, request: ReceivedRequest, reply: Response) -> None:
         slices = Slices()
         buffers: list[Any] = []
         size = 0

@@ -21,6 +21,7 @@ from broker.network.connection import Connection, ConnectionStatistics, Surround
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import Listener, SocketTransport, descriptor_limit
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
+from broker.request_memory import RequestMemoryStatistics
 from kproto.framing import BufferPool
 from storage.seams.logging import RateLimitedLogger, get_logger
 
@@ -50,6 +51,7 @@ class ConnectionsStatistics:
     sent_bytes: int
     replies_waiting: int
     buffer_bytes: int
+    memory: RequestMemoryStatistics
 
 
 class Connections:
@@ -154,13 +156,15 @@ class Connections:
         """Close what has been idle or stuck for too long, and what its peer has left behind."""
         while True:
             at = self._watch.next_turn(now := trio.current_time())
-            await trio.sleep_until(min(at, now + 1.0) if self._log.holds else at)
+            held_back = self._log.holds or self._dispatcher.log.holds
+            await trio.sleep_until(min(at, now + 1.0) if held_back else at)
             for connection, ending in self._watch.turn(trio.current_time()):
                 connection.close(ending)
                 if ending is not Ending.GONE:
                     peer = f"{connection.peer.host}:{connection.peer.port}"
                     self._log.info(f"connection closed: {ending}", peer=peer)
             self._log.flush()
+            self._dispatcher.log.flush()
 
     def statistics(self) -> ConnectionsStatistics:
         """All connections now; walks those that are open."""
@@ -177,6 +181,7 @@ class Connections:
             sent_bytes=self._past[2] + sum(one.sent_bytes for one in each),
             replies_waiting=sum(one.replies_waiting for one in each),
             buffer_bytes=sum(one.buffer_bytes for one in each),
+            memory=self._services.request_memory.statistics(),
         )
 
     def each(self) -> list[ConnectionStatistics]:

@@ -7,17 +7,22 @@ except for Produce: there clients take -1 for "try again" and would write twice,
 idempotence sorts it out.
 
 A refusal of a request with thousands of elements has as many: it is made where the request was decoded, in a thread.
+
+A reply that is larger than a frame can say (2 GiB) is found out when it is encoded. Its request is then answered
+UNKNOWN_SERVER_ERROR, as in Kafka.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import trio
+
 from broker.context import CloseConnection, FirstPhase, Peer, RequestContext, Services
-from broker.handlers import Handler, api_versions, handler
+from broker.handlers import HANDLERS, Handler, api_versions, handler
 from kproto.connection import ReceivedRequest
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
-from storage.seams.logging import get_logger
+from storage.seams.logging import RateLimitedLogger, get_logger
 from storage.seams.offload import Lane
 
 PRODUCE = 0
@@ -26,10 +31,12 @@ PRODUCE = 0
 class Dispatcher:
     """Finds handlers and turns whatever happens in them into replies."""
 
-    __slots__ = ("_services",)
+    __slots__ = ("_services", "log")
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.log = RateLimitedLogger(get_logger(__name__), trio.current_time)
+        """What a peer can repeat costs a line a second. The owner calls `flush`."""
 
     def begin(self, request: ReceivedRequest, peer: Peer) -> tuple[Handler | None, Any]:
         """(handler, what `handle` returned). A coroutine, or that of a FirstPhase, is to be given to `finish`."""
@@ -57,6 +64,11 @@ class Dispatcher:
         except Exception as error:
             return await self._refuse(request, found, self._fault(request, found, error))
 
+    async def too_large(self, request: ReceivedRequest) -> Any:
+        """What is sent instead of a reply that does not fit into a frame."""
+        self.log.warning("a reply was too large for a frame", api=HANDLERS[request.api_key].module)
+        return await self._refuse(request, handler(request.api_key), ErrorCode.UNKNOWN_SERVER_ERROR)
+
     async def _refuse(self, request: ReceivedRequest, found: Handler, code: ErrorCode) -> Any:
         message, version = request.message, request.api_version
         if request.many:
@@ -67,12 +79,8 @@ class Dispatcher:
 
     def _fault(self, request: ReceivedRequest, found: Handler, error: Exception) -> ErrorCode:
         """Log it. Raises CloseConnection where no reply would do."""
-        get_logger(__name__).error(
-            "request failed",
-            api=found.handle.__module__.rpartition(".")[2],
-            version=request.api_version,
-            exc_info=error,
-        )
+        api = HANDLERS[request.api_key].module
+        self.log.error("request failed", kind=f"{api} failed", api=api, version=request.api_version, exc_info=error)
         if request.api_key == PRODUCE:
             raise CloseConnection("a produce request failed; see the error before") from error
         return ErrorCode.UNKNOWN_SERVER_ERROR

@@ -28,6 +28,8 @@ from storage.seams.logging import RateLimitedLogger, get_logger
 LONGEST_SECONDS: Final = 0.020
 SAMPLE_SECONDS: Final = 0.005
 KEPT: Final = 16
+HELD: Final = "the event loop was held"
+"""The event of the log's line."""
 
 Description = Callable[[], Mapping[str, Any]]
 
@@ -103,4 +105,5 @@ class Turns(trio.abc.Instrument):
         self._count += 1
         self._longest = max(self._longest, seconds)
         self._last.append(turn)
-        self._log.warning("the event loop was held", task=turn.task, milliseconds=turn.milliseconds, **turn.doing)
+        kind = f"{turn.task} {turn.doing.get('api', '')}"
+        self._log.warning(HELD, kind=kind, task=turn.task, milliseconds=turn.milliseconds, **turn.doing)

@@ -14,7 +14,7 @@ class DescribeGroupsRequest(Request, api=15, versions="0-6", flexible="5+"):
     include_authorized_operations: Bool = field("3+")
 
 
-class DescribedGroupMember(Struct):
+class DescribedGroupMember(Struct, shared=True):
     member_id: String = field("0+")
     group_instance_id: String | None = field("4+", default=None, ignorable=True)
     client_id: String = field("0+")

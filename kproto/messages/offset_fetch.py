@@ -55,7 +55,7 @@ class OffsetFetchResponsePartitions(Struct):
     error_code: Int16 = field("8+")
 
 
-class OffsetFetchResponseTopics(Struct):
+class OffsetFetchResponseTopics(Struct, shared=True):
     name: String = field("8-9", ignorable=True)
     topic_id: Uuid = field("10+", ignorable=True)
     partitions: Array[OffsetFetchResponsePartitions] = field("8+")

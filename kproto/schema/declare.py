@@ -29,13 +29,25 @@ constructor is generated when a class is first called, and fields are resolved w
 a message costs next to nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from inspect import get_annotations
 from operator import attrgetter
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, Union, dataclass_transform, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    TypeAlias,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from kproto.ids import ZERO_UUID
 
@@ -174,6 +186,37 @@ class SharedArray(list[_T]):
     def __init__(self, elements: Iterable[_T] = ()) -> None:
         super().__init__(elements)
         self.encoded: dict[int, bytes] = {}
+
+
+class ArrayOnDemand(Sequence[_T]):
+    """An array of which each element is made when it is looked at, and then forgotten: for answers with very many
+    elements, each of them a few words about a key. ``make`` returns equal elements for equal keys.
+
+    A large message is encoded twice, so elements are made twice.
+    """
+
+    __slots__ = ("_keys", "_make")
+
+    def __init__(self, keys: Sequence[Any], make: Callable[[Any], _T]) -> None:
+        self._keys = keys
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[_T]:
+        return map(self._make, self._keys)
+
+    @overload
+    def __getitem__(self, index: int) -> _T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[_T]: ...
+
+    def __getitem__(self, index: int | slice) -> _T | Sequence[_T]:
+        if isinstance(index, slice):
+            return ArrayOnDemand(self._keys[index], self._make)
+        return self._make(self._keys[index])
 
 
 class _New:

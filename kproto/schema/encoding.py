@@ -32,8 +32,8 @@ class EncoderWriter(Writer):
     where long strings count as several.
 
     With ``piecewise`` it writes a generator instead, ``encode(o) -> iterator of chunks``: the same bytes, whatever the
-    number of elements, with a chunk given out after every ``PIECE_PARTS`` parts; but a shared array, which is kept as a
-    whole, comes in one piece.
+    number of elements, with a chunk given out after every ``PIECE_PARTS`` parts. A shared array is kept as a whole, so
+    while it is encoded for the first time the chunks are empty.
     """
 
     def __init__(self, cls: type[Struct], version: int, *, piecewise: bool = False) -> None:
@@ -60,7 +60,7 @@ class EncoderWriter(Writer):
         self.depth = 1
         chunks = self.has_records and not self.piecewise
         self.emit("out = []", "add = out.append", *(["chunks = []"] if chunks else []))
-        self.emit(*(["keep = None"] if self.piecewise else []), "try:")
+        self.emit(*(["keep = None", f"limit = {PIECE_PARTS}"] if self.piecewise else []), "try:")
         self.depth = 2
         before = len(self.lines)
         self.struct(self.cls, "o")
@@ -289,8 +289,15 @@ class EncoderWriter(Writer):
                 self.sized(element.name, item, False, flexible)
             self.flush()
             if self.piecewise and not self.in_tags:
-                self.emit(f"if keep is None and len(out) > {PIECE_PARTS}:")
-                self.emit("    yield b''.join(out)", "    out.clear()")
+                self.emit(
+                    "if len(out) > limit:",
+                    "    if keep is None:",
+                    "        yield b''.join(out)",
+                    "        out.clear()",
+                    "    else:",
+                    "        yield b''",
+                    f"        limit = len(out) + {PIECE_PARTS}",
+                )
             elif len(self.lines) == before:
                 self.emit("pass")
             self.depth -= 1
@@ -323,6 +330,8 @@ class EncoderWriter(Writer):
 
     def end_shared(self) -> None:
         self.emit(f"if keep is not None: keep[{self.version}] = b''.join(out[mark:])", "keep = None")
+        if self.piecewise:
+            self.emit(f"limit = {PIECE_PARTS}")
 
 
 # What generated code calls.

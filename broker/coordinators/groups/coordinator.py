@@ -63,6 +63,9 @@ OFFSET_RECORD_FIXED: Final = 400
 BYTES_OF_A_CHARACTER: Final = 4
 """In UTF-8, at most."""
 
+DELETED_AT_ONCE: Final = 5_000
+"""Groups that one part of a DeleteGroups deletes: what is noted of them is forgotten before the next part."""
+
 AT_ONCE: Final = 500
 """Offsets or members that one decision changes: so many records take a few milliseconds to encode and replay."""
 
@@ -230,17 +233,22 @@ class GroupCoordinator:
 
     async def delete_groups(self, group_ids: Sequence[str]) -> dict[str, ErrorCode]:
         """Delete empty groups and all they have committed."""
-        codes: dict[str, ErrorCode | None] = dict.fromkeys(group_ids)
-        left = list(codes)
-        slices = Slices()
-        while left:
-            found = await self.shards.decide_many(
-                (group_id, partial(_delete_group, group_id=group_id)) for group_id in left
-            )
-            async for group_id, reply in slices.over(zip(left, found, strict=True)):
-                codes[group_id] = reply.code if isinstance(reply, KafkaError) else reply[0]
-            left = [group_id async for group_id in slices.over(left) if codes[group_id] is None]
-        return {group_id: code async for group_id, code in slices.over(codes.items()) if code is not None}
+        codes: dict[str, ErrorCode] = {}
+        for part in _parts(group_ids, DELETED_AT_ONCE):
+            left = [group_id for group_id in dict.fromkeys(part) if group_id not in codes]
+            while left:
+                found = await self.shards.decide_many(
+                    (group_id, partial(_delete_group, group_id=group_id)) for group_id in left
+                )
+                again = []
+                for group_id, reply in zip(left, found, strict=True):
+                    code = reply.code if isinstance(reply, KafkaError) else reply[0]
+                    if code is None:
+                        again.append(group_id)
+                    else:
+                        codes[group_id] = code
+                left = again
+        return codes
 
     # --- topics that come and go
 

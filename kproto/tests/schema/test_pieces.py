@@ -64,6 +64,20 @@ def test_a_shared_array_of_a_large_message_is_kept() -> None:
     assert encode_within(reply(shared), 12, size // ELEMENT_BYTES - 100) is None
 
 
+def test_a_shared_array_that_is_encoded_first_gives_way() -> None:
+    """Its bytes come as one piece, since they are kept, but after as many empty ones as any array of its size gives."""
+    partitions = [MetadataResponsePartition(partition_index=number) for number in range(20_000)]
+
+    def pieces(partitions: list[MetadataResponsePartition]) -> list[bytes]:
+        topic = MetadataResponseTopic(name="t", partitions=partitions)
+        return [whole([piece]) for piece in encode_in_pieces(MetadataResponse(topics=[topic]), 12)]
+
+    plain, shared = pieces(partitions), pieces(SharedArray(partitions))
+    assert b"".join(shared) == b"".join(plain)
+    assert len(shared) >= len(plain)
+    assert sum(map(bool, shared)) <= 2
+
+
 def test_long_strings_count_as_several_elements() -> None:
     """A thousand elements of a megabyte each are no small reply."""
     member = DescribedGroupMember(member_metadata=bytes(1 << 20))

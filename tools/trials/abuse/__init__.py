@@ -4,10 +4,12 @@
     python -m tools.trials abuse --kafka 'COMMAND'        the same against Apache Kafka beside it
     python -m tools.trials abuse --address HOST:PORT      against a broker that runs, one attack after the other
     python -m tools.trials abuse DescribeGroups parked    those whose names hold one of these words
+    python -m tools.trials abuse --save F; ... --table F.ottla.json F.kafka.json    the table of docs/abuse.md
 
 For each attack a line: the longest that the witness has waited for Metadata and for an acknowledgement with acks=all,
-the memory that the broker took beyond what it had, and whether it still answers afterwards. The goals are
-`LONGEST_WAIT_MS` and `MOST_MEMORY_MB` (`command.py`).
+the memory that the broker took beyond what it had, the longest turn of the event loop that Ottla's log names (in the
+CPU time of its thread, so that a busy machine does not count), and whether the broker still answers afterwards. The
+goals are in `figures.py`.
 
 * **The witness** (`witness.py`) is a process of its own, so that the attacker's work is not in its figures. It has two
   connections and asks on each as soon as it has an answer.

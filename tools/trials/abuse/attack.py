@@ -89,16 +89,18 @@ class Attack:
     kind: str
     attacker: Attacker
     settings: tuple[str, ...] = ()
+    budget_mb: float = 0.0
+    """What the broker's settings let it take: of groups' state, or of requests that are under way."""
 
 
 class Attacks(list[Attack]):
     """The attacks of one module, in the order in which they stand there."""
 
-    def add(self, name: str, kind: str, *settings: str) -> Callable[[Attacker], Attacker]:
+    def add(self, name: str, kind: str, *settings: str, budget_mb: float = 0.0) -> Callable[[Attacker], Attacker]:
         """Add the decorated generator; `settings` go to the broker that it is tried on."""
 
         def added(attacker: Attacker) -> Attacker:
-            self.append(Attack(name, kind, attacker, settings))
+            self.append(Attack(name, kind, attacker, settings, budget_mb))
             return attacker
 
         return added
@@ -119,11 +121,20 @@ def answer_or_cut(client: WireClient, request: Request, version: int) -> Any:
         return None
 
 
+def drain_reply(peer: socket.socket, most: int) -> int:
+    """Read and throw away one reply, or the first `most` bytes of it; returns how much there was."""
+    length = b""
+    with suppress(OSError):
+        while len(length) < 4 and (more := peer.recv(4 - len(length))):
+            length += more
+    return drain(peer, min(most, int.from_bytes(length, "big"))) if len(length) == 4 else 0
+
+
 def drain(peer: socket.socket, most: int) -> int:
     """Read and throw away what comes, up to `most` bytes or the end; returns how much there was."""
     read = 0
     buffer = bytearray(1 << 20)
     with suppress(OSError):
-        while read < most and (count := peer.recv_into(buffer)):
+        while read < most and (count := peer.recv_into(buffer, min(len(buffer), most - read))):
             read += count
     return read

@@ -10,62 +10,56 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
 from kproto.messages.api_versions import ApiVersionsRequest
 from tools.trials.abuse import connections, largest_lists, members, replies
 from tools.trials.abuse.attack import PATIENCE_SECONDS, Attack, Site
+from tools.trials.abuse.figures import (
+    HEADING,
+    LONGEST_TURN_MS,
+    LONGEST_WAIT_MS,
+    MOST_MEMORY_MB,
+    Felt,
+    longest_turn,
+    save,
+    saved,
+    table,
+)
 from tools.trials.abuse.witness import Witness
 from tools.trials.brokers import Contender, Process, kafka, ottla, pause
 from tools.trials.wire.client import WireClient
 
-LONGEST_WAIT_MS = 50.0
-MOST_MEMORY_MB = 64.0
 SAMPLE_SECONDS = 0.01
 SETTLE_SECONDS = 1.0
 UNDISTURBED_SECONDS = 0.5
 
 
-class Felt(NamedTuple):
-    """What came of one attack."""
-
-    metadata_ms: float
-    durable_ms: float
-    memory_mb: float
-    undisturbed_ms: float  # the longest wait for acks=all just before
-    verdict: str  # empty: it still answers, and the attack saw what it should
-
-    @property
-    def good(self) -> bool:
-        """Whether the goals are met."""
-        durable_goal = max(2 * LONGEST_WAIT_MS, 3 * self.undisturbed_ms)
-        return (
-            not self.verdict
-            and self.metadata_ms <= LONGEST_WAIT_MS
-            and self.durable_ms <= durable_goal
-            and self.memory_mb <= MOST_MEMORY_MB
-        )
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Play the attacks and print the table."""
+    """Play the attacks and print what came of each, or the table of what was saved."""
     options = parse(arguments)
-    contenders: list[Contender | None] = [None] if options.address else [ottla()]
+    if options.table:
+        print("\n".join(table(*map(saved, options.table))))
+        return 0
+    contenders: list[Contender | None] = [None] if options.address else [ottla("ottla.log.format=json")]
     if options.kafka:
         contenders.append(kafka(options.kafka))
     missed = 0
     for contender in contenders:
-        print(f"\n{contender.name if contender else options.address}")
-        print(f"{'attack':<62} {'Metadata':>9} {'acks=all':>9} {'memory':>9}")
+        name = contender.name if contender else options.address
+        print(f"\n{name}\n{HEADING}")
+        found: list[Felt] = []
         for attack in chosen(contender, options):
             felt = played(attack, contender, options)
+            found.append(felt)
             missed += not felt.good and (contender is None or contender.name == "ottla")
-            mark = "" if felt.good else "  *"
-            figures = f"{felt.metadata_ms:>6.0f} ms {felt.durable_ms:>6.0f} ms {felt.memory_mb:>6.0f} MB"
-            print(f"{attack.name:<62} {figures}{mark} {felt.verdict}", flush=True)
-    print(f"\n{missed} of Ottla's beyond the goals: {LONGEST_WAIT_MS:g} ms, {MOST_MEMORY_MB:g} MB")
+            print(felt.line, flush=True)
+            if options.save:
+                save(found, Path(f"{options.save}.{name}.json"))
+    goals = f"{LONGEST_WAIT_MS:g} ms, {MOST_MEMORY_MB:g} MB above the budget, turns of {LONGEST_TURN_MS:g} ms"
+    print(f"\n{missed} of Ottla's beyond the goals: {goals}")
     return 1 if missed else 0
 
 
@@ -75,6 +69,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("words", nargs="*", help="only attacks whose names hold one of these")
     parser.add_argument("--kafka", metavar="COMMAND", help="also against Kafka: '... {port} {dir} {settings}'")
     parser.add_argument("--address", metavar="HOST:PORT", help="against this broker of this machine, which runs")
+    parser.add_argument("--save", metavar="NAME", help="write the figures to NAME.BROKER.json")
+    parser.add_argument("--table", nargs=2, type=Path, metavar="FILE", help="print the table of two saved files")
     parser.add_argument("--no-lists", action="store_true", help="without the generated attacks")
     return parser.parse_args(arguments)
 
@@ -83,14 +79,14 @@ def chosen(contender: Contender | None, options: argparse.Namespace) -> list[Att
     """The attacks to play; those made from the list of served APIs need a broker that says what it serves."""
     found = [*members.ATTACKS, *replies.ATTACKS, *connections.ATTACKS]
     if not options.no_lists:
-        with running(contender, options, ()) as (port, _):
+        with running(contender, options, ()) as (port, _, _):
             found += largest_lists.attacks(served(port))
     return [each for each in found if not options.words or any(word in each.name for word in options.words)]
 
 
 def played(attack: Attack, contender: Contender | None, options: argparse.Namespace) -> Felt:
     """Play one attack against a fresh broker, or the one that runs."""
-    with running(contender, options, attack.settings) as (port, broker):
+    with running(contender, options, attack.settings) as (port, broker, output):
         site = Site(port, served(port))
         with Witness(port, site.topic()) as witness, Memory(broker) as memory:
             verdict = ""
@@ -101,12 +97,16 @@ def played(attack: Attack, contender: Contender | None, options: argparse.Namesp
                 pause(UNDISTURBED_SECONDS)
                 undisturbed = witness.take()[1]
                 memory.begin()
+                said_before = output.stat().st_size if output else 0
                 verdict = in_time(steps, site)
             finally:
                 site.close()
             pause(SETTLE_SECONDS)
             metadata, durable, _ = witness.take()
-            return Felt(metadata, durable, memory.peak_megabytes, undisturbed, verdict or answers(port))
+            return Felt(
+                attack.name, metadata, durable, memory.peak_megabytes, undisturbed,
+                longest_turn(output, said_before), attack.budget_mb, verdict or answers(port),
+            )  # fmt: skip
 
 
 def in_time(steps: Iterator[None], site: Site) -> str:
@@ -153,19 +153,20 @@ def served(port: int) -> dict[int, tuple[int, int]]:
 @contextmanager
 def running(
     contender: Contender | None, options: argparse.Namespace, settings: tuple[str, ...]
-) -> Iterator[tuple[int, psutil.Process]]:
-    """A broker: its port and its process."""
+) -> Iterator[tuple[int, psutil.Process, Path | None]]:
+    """A broker: its port, its process, and what Ottla prints."""
     if contender is None:
         port = int(options.address.rpartition(":")[2])
-        yield port, listening(port)
+        yield port, listening(port), None
         return
     with tempfile.TemporaryDirectory(prefix="abuse-") as folder:
+        output = Path(folder) / "output"
         given = replace(contender, settings=(*contender.settings, *settings))
-        with Process(given, Path(folder) / "data", Path(folder) / "output") as broker:
+        with Process(given, Path(folder) / "data", output) as broker:
             broker.start()
             broker.wait_until()
             try:
-                yield broker.port, psutil.Process(broker.pid)
+                yield broker.port, psutil.Process(broker.pid), output if contender.name == "ottla" else None
             finally:
                 with suppress(Exception):
                     broker.stop(10)

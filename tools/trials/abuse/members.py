@@ -159,7 +159,7 @@ def endless_retention(site: Site) -> Steps:
     assert reply is not None and reply.topics[0].partitions[0].error_code != -1, "the answer is no fault"
 
 
-@ATTACKS.add("100 groups, one member each with 32 MB of metadata", STATE)
+@ATTACKS.add("100 groups, one member each with 32 MB of metadata", STATE, budget_mb=3 * 32)
 def heavy_members(site: Site) -> Steps:
     """What members bring is kept for as long as they are there."""
     yield
@@ -170,7 +170,7 @@ def heavy_members(site: Site) -> Steps:
             return
 
 
-@ATTACKS.add("100 groups, assignments of 14 MB each", STATE)
+@ATTACKS.add("100 groups, assignments of 14 MB each", STATE, budget_mb=512)
 def heavy_assignments(site: Site) -> Steps:
     """What leaders hand out is kept as well."""
     yield
