@@ -174,7 +174,7 @@ class Shards(Generic[MachineT]):
         replies when all are durable."""
         begun: deque[tuple[Runtime[MachineT], Promise[ReplyT]] | KafkaError] = deque()
         replies: list[ReplyT | KafkaError] = []
-        slices = Slices()
+        slices, refusals = Slices(), _Refusals()
 
         async def finish() -> None:
             while begun:
@@ -191,7 +191,7 @@ class Shards(Generic[MachineT]):
                     runtime = await self._runtime(key)
                     begun.append((runtime, runtime.begin(decide)))
                 except KafkaError as error:
-                    begun.append(KafkaError(error.code, error.message))  # without its traceback
+                    begun.append(refusals.same(error))
             await finish()
             return replies
         finally:
@@ -208,7 +208,7 @@ class Shards(Generic[MachineT]):
         """
         found: dict[str, ReplyT | KafkaError] = {}
         looked_at: dict[MachineT, tuple[Runtime[MachineT], list[str]]] = {}
-        slices = Slices()
+        slices, refusals = Slices(), _Refusals()
         async for key in slices.over(keys):
             if key in found:
                 continue
@@ -219,7 +219,7 @@ class Shards(Generic[MachineT]):
                     runtime.begin(_looking(lambda machine: None))  # raises the reason
                     continue
             except KafkaError as error:
-                found[key] = KafkaError(error.code, error.message)
+                found[key] = refusals.same(error)
                 continue
             found[key] = look(machine, key)
             looked_at.setdefault(machine, (runtime, []))[1].append(key)
@@ -306,6 +306,21 @@ class Shards(Generic[MachineT]):
         assert self._nursery is not None, "start() comes first"
         self._nursery.start_soon(_run, shard)
         return shard
+
+
+class _Refusals:
+    """The refusals of one request. An error that was raised holds the frames it came through, and thousands of equal
+    ones take megabytes: so each stands here once, and without them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[ErrorCode, str | None], KafkaError] = {}
+
+    def same(self, error: KafkaError) -> KafkaError:
+        """The one that says the same."""
+        known = self._known.get((error.code, error.message))
+        if known is None:
+            known = self._known[error.code, error.message] = KafkaError(error.code, error.message)
+        return known
 
 
 async def _run(shard: _Shard[Any]) -> None:
