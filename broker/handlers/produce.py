@@ -21,6 +21,8 @@
   sets whether by its records always, or never.
 - What a request makes the broker open and walk through is done at once as far as `AT_ONCE` goes, for all its batches
   together; the rest in threads of the lane for that, piece by piece, and the connection waits with it.
+- A request for more than `FEW` partitions goes through them in slices, between which other clients are served. Its
+  connection waits meanwhile, so its place in the order is kept; each partition is appended, or refused, as a whole.
 
 Departs from Kafka: refusals carry a precise code where Kafka says -1 (see kproto/batches/validate.py).
 
@@ -29,8 +31,10 @@ Promises kept here: P1-P4 in docs/invariants.md.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -60,6 +64,7 @@ from kproto.messages.produce import (
 )
 from storage.engine import Batch
 from storage.seams.offload import Lane
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -83,6 +88,17 @@ WITHOUT_LOG_START = frozenset({
 AT_ONCE_BYTES, AT_ONCE_ITEMS = 256 * 1024, 4096
 """What one request may have decompressed, and how many records and headers walked through, in the event loop: some
 milliseconds."""
+
+FEW = 32
+"""Partitions that are judged and appended in one turn of the event loop."""
+
+ENTERED_TOGETHER = 1000
+"""Partitions of a long request of which the coordinator of transactions is asked in one question."""
+
+UNKNOWN_PARTITION = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+UNKNOWN_ID = KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
+INTERNAL = KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
+TIMED_OUT = KafkaError(ErrorCode.REQUEST_TIMED_OUT)
 
 WALKED = {"none": 0, "small": SMALL_BATCH, "all": Bounds().items}
 """`ottla.validate.records`: batches of up to so many records have each of them looked at."""
@@ -113,6 +129,9 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     now = ctx.clock.wall_millis()
     walked = WALKED[ctx.config.ottla_validate_records]
     to_open: list[Entry] = []
+    topics = request.topic_data
+    if (len(topics) != 1 or len(topics[0].partition_data) > FEW) and _are_many(topics):
+        return FirstPhase(append_in_slices(request, ctx, now, walked))
     plan = [
         (
             topic,
@@ -121,7 +140,7 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
                 for part in topic.partition_data
             ],
         )
-        for topic in request.topic_data
+        for topic in topics
     ]
     if to_open:
         at_once = Bounds(AT_ONCE_BYTES, AT_ONCE_ITEMS)
@@ -129,6 +148,10 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
         if heavy:
             return FirstPhase(open_then_append(request, plan, heavy, ctx, now))
     return enter_and_append(request, plan, ctx) if transactional else append(request, plan)
+
+
+def _are_many(topics: Sequence[TopicProduceData]) -> bool:
+    return len(topics) > FEW or sum([len(topic.partition_data) for topic in topics]) > FEW
 
 
 def refuse(request: ProduceRequest, error: ErrorCode, version: int) -> ProduceResponse:
@@ -156,13 +179,13 @@ def find(topic: TopicProduceData, part: PartitionProduceData, ctx: RequestContex
         found = ctx.partitions.by_id(topic.topic_id, part.index)
         if found is None:
             known = ctx.cluster.image.topic_by_id(topic.topic_id)
-            return KafkaError(ErrorCode.UNKNOWN_TOPIC_ID if known is None else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            return UNKNOWN_ID if known is None else UNKNOWN_PARTITION
     else:
         found = ctx.partitions.get(topic.name, part.index)
         if found is None:
-            return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            return UNKNOWN_PARTITION
     if found.internal:
-        return KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
+        return INTERNAL
     return found
 
 
@@ -220,6 +243,15 @@ async def open_then_append(
     now: int,
 ) -> Any:  # fmt: skip
     """Open the heavy batches in a thread, then append as usual."""
+    await open_heavy(heavy, ctx, now)
+    if request.transactional_id is None:
+        return append(request, plan)
+    entered = enter_and_append(request, plan, ctx)
+    return await entered.coroutine if isinstance(entered, FirstPhase) else entered
+
+
+async def open_heavy(heavy: Sequence[Entry], ctx: RequestContext, now: int) -> None:
+    """Bring heavy batches into the form their topics want, in a thread, one after the other."""
     for entry in heavy:
         assert entry.partition is not None and entry.batch is not None
         rules, batch = entry.partition.config, entry.batch
@@ -229,10 +261,6 @@ async def open_then_append(
             entry.batch = Batch(header, memoryview(data))
         except KafkaError as error:
             entry.problem = error
-    if request.transactional_id is None:
-        return append(request, plan)
-    entered = enter_and_append(request, plan, ctx)
-    return await entered.coroutine if isinstance(entered, FirstPhase) else entered
 
 
 def entrance(plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext) -> tuple[list[Entry], Entrance]:
@@ -256,20 +284,30 @@ def enter_and_append(
     entering, into = entrance(plan, ctx)
 
     def finish() -> Any:
-        for entry, outcome in zip(entering, into.outcome, strict=True):
-            if isinstance(outcome, NotEntered):
-                entry.problem = outcome
-            else:
-                entry.guard = outcome
+        note_outcomes(entering, into)
         return append(request, plan)
 
     async def ask() -> Any:
-        transactions, transactional_id = ctx.services.transactions, request.transactional_id
-        assert transactions is not None and transactional_id is not None
-        await into.ask(transactions, transactional_id)
+        await ask_coordinator(request, into, ctx)
         return finish()
 
     return FirstPhase(ask()) if into.asks else finish()
+
+
+async def ask_coordinator(request: ProduceRequest, into: Entrance, ctx: RequestContext) -> None:
+    """Ask the coordinator of the request's transaction what there is to ask."""
+    transactions, transactional_id = ctx.services.transactions, request.transactional_id
+    assert transactions is not None and transactional_id is not None
+    await into.ask(transactions, transactional_id)
+
+
+def note_outcomes(entering: Sequence[Entry], into: Entrance) -> None:
+    """What has come of their entrance."""
+    for entry, outcome in zip(entering, into.outcome, strict=True):
+        if isinstance(outcome, NotEntered):
+            entry.problem = outcome
+        else:
+            entry.guard = outcome
 
 
 def _conformed(
@@ -280,24 +318,27 @@ def _conformed(
     return conform(batch.header, batch.data, rules, now, look_inside=look_inside, bounds=bounds, pause=pause)
 
 
+def append_one(entry: Entry, acks: int) -> bool:
+    """Append a batch that is sound; True if its answer must wait for the disk."""
+    partition, batch = entry.partition, entry.batch
+    assert partition is not None and batch is not None
+    if not partition.alive:
+        entry.problem = UNKNOWN_PARTITION
+        return False
+    try:
+        entry.append = begun = partition.log.begin_append((batch,), guard=entry.guard)
+    except KafkaError as error:
+        entry.problem = error
+        return False
+    return not begun.durable and (acks == ALL or begun.durable_on_ack)
+
+
 def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]]) -> Any:
     """Append every partition, in the order of the request."""
     waits = False
     for _, entries in plan:
         for entry in entries:
-            if entry.problem is not None:
-                continue
-            partition, batch = entry.partition, entry.batch
-            assert partition is not None and batch is not None
-            if not partition.alive:
-                entry.problem = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-                continue
-            try:
-                entry.append = begun = partition.log.begin_append((batch,), guard=entry.guard)
-            except KafkaError as error:
-                entry.problem = error
-                continue
-            if not begun.durable and (request.acks == ALL or begun.durable_on_ack):
+            if entry.problem is None and append_one(entry, request.acks):
                 waits = True
     if request.acks == 0:
         for _, entries in plan:
@@ -324,7 +365,7 @@ def answer_when_durable(
         if scope.cancelled_caught:
             for entry in (entry for _, entries in plan for entry in entries):
                 if entry.problem is None and entry.append is not None and not entry.append.durable:
-                    entry.problem = KafkaError(ErrorCode.REQUEST_TIMED_OUT)
+                    entry.problem = TIMED_OUT
         return answer(plan)
 
     return wait()
@@ -340,6 +381,84 @@ def answer(plan: list[tuple[TopicProduceData, list[Entry]]]) -> ProduceResponse:
                 partition_responses=[_answer_partition(entry) for entry in entries],
             )
             for topic, entries in plan
+        ]
+    )
+
+
+async def append_in_slices(request: ProduceRequest, ctx: RequestContext, now: int, walked: int) -> Any:
+    """The same for a request of very many partitions, giving way to others. What `handle` would have returned."""
+    slices, entries, to_open = Slices(), list[Entry](), list[Entry]()
+    transactional = request.transactional_id is not None
+    async for topic in slices.over(request.topic_data):
+        async for part in slices.over(topic.partition_data):
+            entry = judge(part, find(topic, part, ctx), ctx, now, walked, to_open, transactional)
+            entries.append(_without_frames(entry))
+    heavy = [
+        entry
+        async for entry in slices.over(to_open)
+        if not opened(entry, now, Bounds(AT_ONCE_BYTES // FEW, AT_ONCE_ITEMS // FEW))
+    ]
+    await open_heavy(heavy, ctx, now)
+    if transactional:
+        for start in range(0, len(entries), ENTERED_TOGETHER):
+            part_of_it = entries[start : start + ENTERED_TOGETHER]
+            entering, into = entrance([(request.topic_data[0], part_of_it)], ctx)
+            if into.asks:
+                await ask_coordinator(request, into, ctx)
+            note_outcomes(entering, into)
+            await slices.give_way()
+    waits = False
+    async for entry in slices.over(entries):
+        if entry.problem is None and append_one(entry, request.acks):
+            waits = True
+        _without_frames(entry)
+    if request.acks == 0:
+        async for entry in slices.over(entries):
+            if entry.problem is not None:
+                raise CloseConnection(f"a batch with acks=0 was refused with {entry.problem.code.name}")
+        return None
+    return _answer_in_slices(request, entries, ctx, waits)
+
+
+def _without_frames(entry: Entry) -> Entry:
+    """An error that was raised holds the frames that it came through: megabytes, for thousands of errors."""
+    if entry.problem is not None:
+        entry.problem.__traceback__ = entry.problem.__context__ = None
+    return entry
+
+
+async def _answer_in_slices(
+    request: ProduceRequest, entries: Sequence[Entry], ctx: RequestContext, waits: bool
+) -> ProduceResponse:
+    """Wait for the disk if the producer wants that, and answer."""
+    slices = Slices()
+    if waits:
+        appends = [entry.append async for entry in slices.over(entries) if entry.append is not None]
+        with trio.move_on_after(max(request.timeout_ms, 0) / 1000) as scope:
+            with suppress(KafkaError):  # of one of them: each is asked below
+                await ctx.store.wait_durable(appends)
+            async for entry in slices.over(entries):
+                if entry.append is not None and not entry.append.durable:
+                    try:
+                        await entry.append.wait_durable()
+                    except KafkaError as error:
+                        entry.problem = error
+                        _without_frames(entry)
+        if scope.cancelled_caught:
+            async for entry in slices.over(entries):
+                if entry.problem is None and entry.append is not None and not entry.append.durable:
+                    entry.problem = TIMED_OUT
+    answers = iter(entries)
+    return ProduceResponse(
+        responses=[
+            TopicProduceResponse(
+                name=topic.name,
+                topic_id=topic.topic_id,
+                partition_responses=[
+                    _answer_partition(entry) async for entry in slices.over(islice(answers, len(topic.partition_data)))
+                ],
+            )
+            async for topic in slices.over(request.topic_data)
         ]
     )
 
