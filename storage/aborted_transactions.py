@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 from storage.engine import AbortedTransaction
 
+_last_offset = attrgetter("last_offset")
+
 
 class CompletedTransaction(NamedTuple):
     """A transaction that its marker has ended: a line of the transaction index when `aborted`.
@@ -39,7 +41,10 @@ class CompletedTransaction(NamedTuple):
 
 
 class AbortedTransactions:
-    """The aborted transactions of a log, in the order of their markers: the transaction index, in memory."""
+    """The aborted transactions of a log, in the order of their markers: the transaction index, in memory.
+
+    Changed in the event loop, asked in any thread: the list only grows at its end, or is replaced.
+    """
 
     __slots__ = ("_spans",)
 
@@ -61,13 +66,15 @@ class AbortedTransactions:
 
     def replace(self, first: int, end: int, spans: Sequence[CompletedTransaction]) -> None:
         """Of those whose markers lie in [first, end), only `spans` are left: of the others no record is."""
-        self._spans[self._first_ending_at(first) : self._first_ending_at(end)] = spans
+        before, behind = self._spans[: self._first_ending_at(first)], self._spans[self._first_ending_at(end) :]
+        self._spans = [*before, *spans, *behind]
 
     def overlapping(self, start: int, upto: int) -> list[AbortedTransaction]:
         """Those with an offset in [start, upto), in the order of their markers."""
         found = []
-        for index in range(self._first_ending_at(start), len(self._spans)):
-            span = self._spans[index]
+        spans = self._spans
+        for index in range(bisect_left(spans, start, key=_last_offset), len(spans)):
+            span = spans[index]
             if span.first_offset < upto:
                 found.append(AbortedTransaction(span.producer_id, span.first_offset))
             if span.last_stable_offset >= upto:
@@ -76,7 +83,7 @@ class AbortedTransactions:
 
     def drop_before(self, offset: int) -> None:
         """Forget those that lie wholly before `offset`: the log starts there now."""
-        del self._spans[: self._first_ending_at(offset)]
+        self._spans = self._spans[self._first_ending_at(offset) :]
 
     def _first_ending_at(self, offset: int) -> int:
-        return bisect_left(self._spans, offset, key=attrgetter("last_offset"))
+        return bisect_left(self._spans, offset, key=_last_offset)

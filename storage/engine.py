@@ -187,12 +187,14 @@ class AbortedTransaction(NamedTuple):
 
 
 class Read(NamedTuple):
-    """One partition's share of a question: whole batches from the one that holds `start`, below offset `upto`."""
+    """One partition's share of a question: whole batches from the one that holds `start`, below offset `upto`; if
+    `committed`, with the list of the aborted transactions in them."""
 
     log: PartitionLog
     start: int
     max_bytes: int
     upto: int
+    committed: bool = False
 
 
 class FetchedRecords(NamedTuple):
@@ -200,7 +202,8 @@ class FetchedRecords(NamedTuple):
 
     `records` is empty at the end of the log. The numbers are those of the log at the moment of reading. `more` is True
     when neither the limit nor `Read.upto` ended the records, but a boundary of the engine's own, such as the end of a
-    file: the next read goes on from there, and no reader need wait for it.
+    file: the next read goes on from there, and no reader need wait for it. `aborted` has the transactions that overlap
+    the records, and few others, in the order of their markers.
     """
 
     records: bytes | memoryview | RecordSlice
@@ -208,6 +211,7 @@ class FetchedRecords(NamedTuple):
     last_stable_offset: int
     log_start_offset: int
     more: bool = False
+    aborted: Sequence[AbortedTransaction] = ()
 
 
 class TimestampOffset(NamedTuple):
@@ -336,13 +340,8 @@ class PartitionLog(Protocol):
         """
         ...
 
-    @property
-    def has_aborted_transactions(self) -> bool:
-        """False when `aborted_transactions` is empty for any span: then readers need not ask."""
-        ...
-
     async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
-        """Aborted transactions that overlap [start, upto)."""
+        """Aborted transactions that overlap [start, upto), in the order of their markers."""
         ...
 
     async def delete_before(self, offset: int) -> int:

@@ -83,6 +83,9 @@ MAX_PRODUCERS: Final = 10_000
 """Producers remembered per log; a full window takes about 1.3 kB."""
 
 
+NEVER: Final = 1 << 62
+"""An offset that no log gets to."""
+
 _SEQUENCE_MASK: Final = 0x7FFF_FFFF
 _NONE: Final = -1
 
@@ -149,7 +152,7 @@ class LogProducers:
     Every `now` is in milliseconds of one clock that never goes back; offsets of applied batches only grow.
     """
 
-    __slots__ = ("_decided", "_open", "_producers", "_verifications", "max_producers", "rules")
+    __slots__ = ("_oldest", "_open", "_producers", "_verifications", "max_producers", "rules")
 
     def __init__(self, rules: ProducerRules = DEFAULT_RULES, *, max_producers: int = MAX_PRODUCERS) -> None:
         self.rules = rules
@@ -157,8 +160,7 @@ class LogProducers:
         self._producers: dict[int, _Producer] = {}
         # First offset -> producer id. Transactions open in the order of their first offsets, and a dict keeps it.
         self._open: dict[int, int] = {}
-        # Ended by a marker that readers may not be able to see yet.
-        self._decided: list[CompletedTransaction] = []
+        self._oldest = NEVER  # the first of these; a number by itself, since readers in other threads ask for it
         self._verifications: Verifications | None = None  # few logs have any
 
     def __len__(self) -> int:
@@ -280,6 +282,8 @@ class LogProducers:
             if producer.transaction_start < 0:
                 producer.transaction_start = base_offset
                 self._open[base_offset] = producer_id
+                if base_offset < self._oldest:
+                    self._oldest = base_offset
             if self._verifications is not None:
                 self._end_verification(producer_id)
 
@@ -325,27 +329,17 @@ class LogProducers:
             return None
         producer.transaction_start = _NONE
         del self._open[first_offset]
-        completed = CompletedTransaction(
-            producer_id,
-            first_offset,
-            base_offset,
-            not marker.commit,
-            next(iter(self._open), base_offset + 1),
+        self._oldest = next(iter(self._open), NEVER)
+        return CompletedTransaction(
+            producer_id, first_offset, base_offset, not marker.commit, min(self._oldest, base_offset + 1)
         )
-        self._decided.append(completed)
-        return completed
 
-    def last_stable_offset(self, high_watermark: int) -> int:
-        """Where readers of committed data stop: before the oldest transaction whose end is not below `high_watermark`.
+    def last_stable_offset(self, end: int) -> int:
+        """Where readers of committed data stop in a log that ends at `end`: before the oldest open transaction.
 
-        `high_watermark` never goes back. A log start beyond the result moves it up; that is the engine's to do.
+        A log start beyond the result moves it up; that is the engine's to do. Safe in any thread.
         """
-        if not self._open and not self._decided:
-            return high_watermark
-        if self._decided:
-            self._decided = [completed for completed in self._decided if completed.last_offset >= high_watermark]
-        unstable = min((completed.first_offset for completed in self._decided), default=high_watermark)
-        return min(high_watermark, unstable, next(iter(self._open), high_watermark))
+        return min(end, self._oldest)
 
     # -- several batches in one append ---------------------------------------------------------------------------------
 
@@ -369,7 +363,7 @@ class LogProducers:
             self.check_marker(header, marker, now, transaction_version)
             return None
         trial = LogProducers(self.rules, max_producers=self.max_producers)
-        trial._open = self._open.copy()
+        trial._open, trial._oldest = self._open.copy(), self._oldest
         if self._verifications is not None:
             trial._verifications = self._verifications.copy()
         for header, _ in batches:
@@ -482,6 +476,7 @@ class LogProducers:
                 if producer.transaction_start >= 0
             )
         )
+        self._oldest = next(iter(self._open), NEVER)
 
     def refill(self, headers: Iterable[BatchHeader]) -> None:
         """Complete the windows after `restore` from the batches before the snapshot, newest first.
@@ -529,6 +524,7 @@ class LogProducers:
         }
         assert in_transaction == self._open, "open transactions are those of the producers"
         assert list(self._open) == sorted(self._open), "open transactions are in the order of their offsets"
+        assert self._oldest == next(iter(self._open), NEVER), "the oldest is the first"
         for producer in self._producers.values():
             window = producer.window
             assert len(window) <= WINDOW

@@ -39,7 +39,7 @@ from broker.fetching.sessions import GONE, NO_SESSION, FetchSession, TopicKey, W
 from broker.partitions import Partition, Partitions
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
-from storage.engine import AbortedTransaction, FetchedRecords, Read
+from storage.engine import FetchedRecords, Read
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ Found = FetchedRecords | KafkaError | Diverging | Missing
 
 _MISSING: Final = {code: Missing(code) for code in (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID)}
 _NONE_MISSING: Final[Mapping[Wanted, Missing]] = MappingProxyType({})
-_NONE_ABORTED: Final[Mapping[Wanted, Sequence[AbortedTransaction]]] = MappingProxyType({})
 
 
 class Asked(NamedTuple):
@@ -90,8 +89,7 @@ class Asked(NamedTuple):
 class Look:
     """The looks of one request. `wanted` and `found` lie side by side and are those of the last look.
 
-    `ready` is True when a look has been finished, `enough` when its findings should be answered. `aborted` has the
-    aborted transactions in the records found, for read_committed readers.
+    `ready` is True when a look has been finished, `enough` when its findings should be answered.
     """
 
     __slots__ = (
@@ -101,7 +99,6 @@ class Look:
         "_reason",
         "_size",
         "_store",
-        "aborted",
         "asked",
         "enough",
         "found",
@@ -126,7 +123,6 @@ class Look:
         self._store = store
         self.wanted: list[Wanted] = []
         self.found: list[Any] = []  # Found, or during a look the Read that `_take` puts one in the place of
-        self.aborted: Mapping[Wanted, Sequence[AbortedTransaction]] = _NONE_ABORTED
         self._left = asked.max_bytes
         self._size = 0  # bytes found, and bytes that are there
         self._given = False  # whether records were found
@@ -140,8 +136,7 @@ class Look:
             results = self._store.read_now(reads, self._left)
             if results is not None:
                 self._take(0, reads, results)
-                if not self.asked.committed or not self._may_be_aborted(0):
-                    self._finish()
+                self._finish()
         return self.ready
 
     async def later(self) -> None:
@@ -160,8 +155,6 @@ class Look:
             if results is None:
                 results = await self._store.read_many(reads, self._left, not self._given)
             self._take(first, reads, results)
-            if self.asked.committed and self._may_be_aborted(first):
-                await self._add_aborted(first)
         self._finish()
 
     def news(self) -> Iterator[tuple[Wanted, Found]]:
@@ -221,7 +214,6 @@ class Look:
     def _start(self) -> None:
         """Forget the last look."""
         self.wanted, self.found = [], []
-        self.aborted = _NONE_ABORTED
         self._left = self.asked.max_bytes
         self._size = 0
         self._given = self._reason = False
@@ -273,7 +265,7 @@ class Look:
                 self.found.append(error.with_traceback(None))  # which would hold this frame, and all that is found
                 self._reason = True
                 continue
-            read = Read(log, wanted.fetch_offset, wanted.max_bytes, upto)
+            read = Read(log, wanted.fetch_offset, wanted.max_bytes, upto, committed)
             self.found.append(read)
             reads.append(read)
         return reads
@@ -324,38 +316,3 @@ class Look:
                     self._reason = True
             elif self._given and read.start < read.upto:
                 self._size += max(0, min(read.max_bytes, self._left))
-
-    def _may_be_aborted(self, first: int) -> bool:
-        """Whether a log that gave records, from the one at `first` on, has aborted transactions."""
-        return any(self._of_aborted(wanted, found) for wanted, found in self._pairs(first))
-
-    async def _add_aborted(self, first: int) -> None:
-        """Find the aborted transactions in the records. A log that is gone by now is an error of its own."""
-        for index, (wanted, found) in enumerate(self._pairs(first), first):
-            if self._of_aborted(wanted, found):
-                assert isinstance(found, FetchedRecords)
-                assert wanted.hosted is not None
-                try:
-                    aborted = await wanted.hosted.log.aborted_transactions(
-                        wanted.fetch_offset, found.last_stable_offset
-                    )
-                except KafkaError as error:
-                    self.found[index] = error
-                    self._reason = True
-                    continue
-                if not isinstance(self.aborted, dict):
-                    self.aborted = {}
-                self.aborted[wanted] = aborted
-
-    def _pairs(self, first: int) -> Iterator[tuple[Wanted, Found]]:
-        return zip(self.wanted[first:], self.found[first:], strict=True)
-
-    @staticmethod
-    def _of_aborted(wanted: Wanted, found: Found) -> bool:
-        if not isinstance(found, FetchedRecords) or not len(found.records):
-            return False
-        assert wanted.hosted is not None
-        try:
-            return wanted.hosted.log.has_aborted_transactions
-        except KafkaError:
-            return True  # the log is gone: asked for the transactions, it says so

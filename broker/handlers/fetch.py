@@ -192,7 +192,7 @@ def _add(answer: FetchResponse, news: Iterable[tuple[Wanted, Found]], look: Look
                 diverging_epoch=_NO_EPOCH,
                 current_leader=_NO_LEADER,
                 snapshot_id=_NO_SNAPSHOT,
-                aborted_transactions=_aborted(wanted, look) if committed else None,
+                aborted_transactions=_aborted(found) if committed else None,
                 records=found.records,
             )
         else:
@@ -219,11 +219,8 @@ def _without_records(partition: int, found: KafkaError | Diverging | Missing) ->
     )
 
 
-def _aborted(wanted: Wanted, look: Look) -> list[AbortedTransaction]:
-    return [
-        AbortedTransaction(producer_id=each.producer_id, first_offset=each.first_offset)
-        for each in look.aborted.get(wanted, ())
-    ]
+def _aborted(found: FetchedRecords) -> list[AbortedTransaction]:
+    return [AbortedTransaction(producer_id=each.producer_id, first_offset=each.first_offset) for each in found.aborted]
 
 
 def _missing(partition: int, error: ErrorCode) -> PartitionData:

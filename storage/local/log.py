@@ -30,11 +30,11 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
-from kproto.batches.header import CONTROL, TRANSACTIONAL
+from kproto.batches.header import CONTROL
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
 from storage.aborted_transactions import AbortedTransactions, CompletedTransaction
-from storage.engine import Batch, EpochEnd, VerificationGuard
+from storage.engine import AbortedTransaction, Batch, EpochEnd, VerificationGuard
 from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.index_file import read
 from storage.local.leader_epochs import LeaderEpochs
@@ -118,7 +118,7 @@ class Log:
 
     __slots__ = (
         "_around", "_expire_at", "_failure", "_health", "_new_directories", "_new_indexes", "_owner", "_roll_after",
-        "_roll_at", "_rolled", "_snapshots", "_transactional", "aborted", "config", "directory", "end", "epoch",
+        "_roll_at", "_rolled", "_snapshots", "aborted", "config", "directory", "end", "epoch",
         "epochs", "layout", "producers", "start", "synced_end", "unsynced_records",
     )  # fmt: skip
 
@@ -148,7 +148,6 @@ class Log:
         self._new_indexes: list[str] = []
         self._roll_after = NEVER  # a batch with a later timestamp begins a new segment
         self._roll_at = -1  # but not before that time of day
-        self._transactional = self.producers.has_open_transactions
         self._expire_at = 0
         self._set_segments(found.segments)
 
@@ -201,16 +200,14 @@ class Log:
             segment.file.write(position, data)
         except OSError as error:
             self._write_again(segment, position, [data], error)
+        if numbered:  # before the end, or readers in threads would take an open transaction for stable
+            self.producers.apply(header, base_offset, now)
         self.end = base_offset + header.last_offset_delta + 1  # before the segment's size: see `read`
         segment.note(header, base_offset, position, config.index_interval_bytes, config.segment_index_bytes)
         if position == 0:
             self._begin_segment(segment, base_offset)
-        if numbered:
-            self.producers.apply(header, base_offset, now)
-            if header.attributes & TRANSACTIONAL:
-                self._transactional = True
-            if now >= self._expire_at:
-                self._expire(now)
+        if numbered and now >= self._expire_at:
+            self._expire(now)
         self.unsynced_records += header.last_offset_delta + 1
         return None
 
@@ -238,13 +235,10 @@ class Log:
             segment.file.write_all(position, [data for _, data in batches])
         except OSError as error:
             self._write_again(segment, start, [data for _, data in batches], error)
-        self.end = offset
-        offset = base_offset
         config = self.config
+        end, offset = offset, base_offset
         aborted: list[CompletedTransaction] = []
-        for (header, marker), (_, data) in zip(checked, batches, strict=True):
-            segment.note(header, offset, position, config.index_interval_bytes, config.segment_index_bytes)
-            position += len(data)
+        for header, marker in checked:  # before the end grows, as above
             if header.producer_id >= 0:
                 if marker is None:
                     self.producers.apply(header, offset, now)
@@ -253,8 +247,12 @@ class Log:
                     if completed is not None and completed.aborted:
                         self.aborted.add(completed)
                         aborted.append(completed)
-                if header.attributes & TRANSACTIONAL:
-                    self._transactional = True
+            offset += header.last_offset_delta + 1
+        self.end = end
+        offset = base_offset
+        for header, data in batches:
+            segment.note(header, offset, position, config.index_interval_bytes, config.segment_index_bytes)
+            position += len(data)
             offset += header.last_offset_delta + 1
         if start == 0:
             self._begin_segment(segment, base_offset)
@@ -465,9 +463,19 @@ class Log:
     @property
     def stable(self) -> int:
         """The last stable offset."""
-        if not self._transactional:
-            return self.end
         return max(self.start, self.producers.last_stable_offset(self.end))
+
+    def aborted_in(self, start: int, found: FileSlice, *, wait: bool) -> list[AbortedTransaction]:
+        """The aborted transactions in what a read from `start` has found. Safe in any thread.
+
+        Raises WouldWait, DamagedIndex, Corrupt.
+        """
+        upto = found.segment.offset_beyond(found.position + len(found), wait=wait)
+        if upto is None:
+            bases = self.layout[0]
+            following = bisect_right(bases, found.segment.base_offset)
+            upto = bases[following] if following < len(bases) else self.end
+        return self.aborted.overlapping(start, upto)
 
     def read(self, start: int, max_bytes: int, upto: int, whole_batch: bool, *, wait: bool) -> FileSlice | bytes:
         """One partition's share of a fetch: part of one segment, as in Kafka. Safe in any thread.

@@ -340,10 +340,6 @@ class LocalLog:
     def end_of_epoch(self, leader_epoch: int) -> EpochEnd | None:
         return self.open().end_of_epoch(leader_epoch)
 
-    @property
-    def has_aborted_transactions(self) -> bool:
-        return len((self.opened or self.open()).aborted) > 0
-
     async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
         return self.open().aborted.overlapping(start, upto)
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kproto.errors import KafkaError
-from storage.engine import FetchedRecords, Read
+from storage.engine import AbortedTransaction, FetchedRecords, Read
 from storage.local.index_file import DamagedIndex, WouldWait
 from storage.local.partition_log import own
 from storage.local.segment import Corrupt, FileSlice
@@ -47,7 +47,11 @@ def answer(
                 whole_batch = False
                 more = records.more
                 max_bytes = max(0, max_bytes - len(records))
-            answers.append(FetchedRecords(records, log.end, log.stable, log.start, more))
+            aborted: Sequence[AbortedTransaction] = ()
+            if read.committed and len(log.aborted) and isinstance(records, FileSlice):
+                aborted = log.aborted_in(read.start, records, wait=wait)
+            stable = log.stable  # first: by the time the end is asked for, it may have grown
+            answers.append(FetchedRecords(records, log.end, stable, log.start, more, aborted))
         except KafkaError as error:
             answers.append(error)
         except (Corrupt, OSError) as error:

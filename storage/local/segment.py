@@ -15,7 +15,7 @@ damaged (`DamagedIndex`) and the caller has it rebuilt. A wrong index can cost t
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -61,9 +61,10 @@ class FileSlice:
     `more` is True if the next segment goes on where the slice ends.
     """
 
-    __slots__ = ("file", "length", "more", "position", "warm")
+    __slots__ = ("file", "length", "more", "position", "segment", "warm")
 
-    def __init__(self, file: File, position: int, length: int, warm: bool | None, more: bool) -> None:
+    def __init__(self, segment: Segment, file: File, position: int, length: int, warm: bool | None, more: bool) -> None:
+        self.segment = segment
         self.more = more
         self.file = file
         self.position = position
@@ -342,10 +343,26 @@ class Segment:
         entry = self.offset_index.lookup(offset)
         return 0 if entry is None or entry.position < 0 else entry.position
 
-    def position_before(self, position: int) -> int:
+    def position_before(self, position: int, *, wait: bool = True) -> int:
         """Where an indexed batch begins, at `position` or before; 0 if the index knows none."""
-        entry = self.offset_index.file.search(lambda entry: entry[1] <= position, True)
+        entry = self.offset_index.file.search(lambda entry: entry[1] <= position, wait)
         return 0 if entry is None or entry[1] < 0 else entry[1]
+
+    def offset_beyond(self, position: int, *, wait: bool = True) -> int | None:
+        """The first offset of which no byte lies before `position`; None when all do.
+
+        Raises WouldWait, DamagedIndex, Corrupt.
+        """
+        if position >= self.size:
+            return None
+        offsets, positions = self.recent
+        if positions and position >= positions[0]:
+            index = bisect_left(positions, position)
+            return offsets[index] if index < len(offsets) else None
+        for begin, header in self.headers(self.position_before(position, wait=wait), wait=wait):
+            if begin >= position:
+                return header.base_offset
+        return None
 
     def read_batch(self, position: int, header: BatchHeader) -> bytes:
         """The whole batch at `position`."""
@@ -356,7 +373,7 @@ class Segment:
         warm = None
         if not self._disk.tells_residency:
             warm = position >= self.warm_from and position >= self.size - WARM_BYTES
-        return FileSlice(self.file, position, end - position, warm, more)
+        return FileSlice(self, self.file, position, end - position, warm, more)
 
     # -- timestamps ----------------------------------------------------------------------------------------------------
 

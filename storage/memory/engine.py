@@ -22,7 +22,7 @@ the same. There is one leader epoch, 0.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -118,6 +118,11 @@ class _Chunk:
     def head(self, limit: int, upto: int) -> memoryview:
         """Batches from the first one, all below `upto`, the last cut off where `limit` bytes end."""
         return self.readable[: min(limit, self._position_of(upto))]
+
+    def offset_beyond(self, position: int) -> int:
+        """The first offset of which no byte lies before `position`."""
+        index = bisect_left(self.positions, position)
+        return self.offsets[index] if index < len(self.offsets) else self.end_offset
 
     def _position_of(self, upto: int) -> int:
         """Where the batches below `upto` end: a batch that holds it, or reaches beyond it, is not below."""
@@ -344,6 +349,19 @@ class MemoryLog:
                 break
         return RecordParts(parts) if len(parts) > 1 else found
 
+    def aborted_in(self, start: int, length: int) -> Sequence[AbortedTransaction]:
+        """The aborted transactions in the `length` bytes that a read from `start` has found."""
+        if not len(self._aborted) or not length:
+            return ()
+        number = bisect_right(self._starts, start) - 1
+        chunk = self._chunks[number]
+        position = chunk.positions[bisect_right(chunk.offsets, start) - 1] + length
+        while position > chunk.used:
+            position -= chunk.used
+            number += 1
+            chunk = self._chunks[number]
+        return self._aborted.overlapping(start, chunk.offset_beyond(position))
+
     async def offset_for_time(self, timestamp: int) -> TimestampOffset | None:
         slices = Slices()
         for chunk in list(self._chunks):
@@ -374,10 +392,6 @@ class MemoryLog:
         if leader_epoch == NO_EPOCH or leader_epoch > LEADER_EPOCH:
             return None
         return EpochEnd(leader_epoch, self._end if leader_epoch == LEADER_EPOCH else self._start)
-
-    @property
-    def has_aborted_transactions(self) -> bool:
-        return len(self._aborted) > 0
 
     async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
         return self._aborted.overlapping(start, upto)
@@ -484,7 +498,12 @@ class MemoryStore:
             if records:
                 whole_batch = False
                 max_bytes = max(0, max_bytes - len(records))
-            answers.append(FetchedRecords(records, log.high_watermark, log.last_stable_offset, log.log_start_offset))
+            aborted = log.aborted_in(read.start, len(records)) if read.committed else ()
+            answers.append(
+                FetchedRecords(
+                    records, log.high_watermark, log.last_stable_offset, log.log_start_offset, aborted=aborted
+                )
+            )
         return answers
 
     async def read_many(

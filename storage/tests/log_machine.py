@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
-from storage.engine import Batch, EpochEnd, LogStore, PartitionLog, Read, WrongEnd
+from storage.engine import Batch, EpochEnd, FetchedRecords, LogStore, PartitionLog, Read, WrongEnd
 from storage.local import checkpoints, dirty_logs
 from storage.local.engine import LocalStore
 from storage.log_config import NEVER, LogConfig
@@ -364,12 +364,29 @@ class LogMachine(RuleBasedStateMachine):
 
     async def _read(self, log: PartitionLog, start: int, max_bytes: int, upto: int) -> bytes:
         COUNTED["reads"] += 1
-        read = [Read(log, start, max_bytes, upto)]
+        committed = self.steps % 2 == 0
+        read = [Read(log, start, max_bytes, upto, committed)]
         [answer] = await self.store.read_many(read, max_bytes)
         data = content(answer)
         at_once = self.store.read_now(read, max_bytes)
         assert at_once is None or content(at_once[0]) == data
+        assert isinstance(answer, FetchedRecords)
+        if committed:
+            self._check_aborted(start, data, answer)
+        else:
+            assert not answer.aborted
         return data
+
+    def _check_aborted(self, start: int, data: bytes, answer: FetchedRecords) -> None:
+        """What was aborted in the records is listed, and nothing from behind the batch that was cut off."""
+        model, step = self.model, whole_batches(data)
+        whole = step[-1][0].next_offset if step else start
+        cut_off = model.batches_from(whole, model.end)[:1] if data else []
+        least = model.aborted_with_records(start, whole) if model.compacted else set(model.aborted(start, whole))
+        most = model.aborted(start, cut_off[0].header.next_offset if cut_off else max(whole, model.end))
+        found = list(answer.aborted)
+        assert least <= set(found) <= set(most), f"{found} are aborted between {start} and {whole}, not {least}"
+        assert found == [each for each in most if each in found], "in the order of the markers"
 
     async def _look_at_content(self, log: PartitionLog) -> None:
         model = self.model
@@ -428,7 +445,6 @@ class LogMachine(RuleBasedStateMachine):
                 assert model.aborted_with_records(start, upto) <= set(aborted) <= set(known)
             else:
                 assert aborted == known
-            assert not aborted or log.has_aborted_transactions
 
 
 class LocalMachine(LogMachine):

@@ -260,15 +260,6 @@ def test_the_end_of_a_transaction() -> None:
     assert log.mark(header(1), COMMIT) is None
 
 
-def test_a_marker_above_the_high_watermark_decides_nothing_yet() -> None:
-    """While readers cannot see the marker, the transaction's records are not stable for them."""
-    log = Log()
-    log.append(header(1, transactional=True))
-    log.append(header(2))
-    log.mark(header(1), COMMIT)
-    assert [log.producers.last_stable_offset(high_watermark) for high_watermark in (0, 1, 2, 3)] == [0, 0, 0, 3]
-
-
 def test_epochs_of_coordinators() -> None:
     """A marker of an older coordinator is refused; one of the same or a newer one is not."""
     log = Log()

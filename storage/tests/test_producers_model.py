@@ -145,7 +145,6 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
         self.log: list[Appended] = []
         self.end = 0
         self.now = 0
-        self.high_watermark = 0
 
     @initialize(first=st.dictionaries(st.sampled_from(PRODUCERS), st.sampled_from((0, 5, NUMBERS - 3, NUMBERS - 1))))
     def begin_somewhere(self, first: dict[int, int]) -> None:
@@ -227,15 +226,10 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
         """Freeing memory changes no verdict."""
         self.producers.expire(self.now)
 
-    @rule(share=st.floats(0, 1))
-    def readers_catch_up(self, share: float) -> None:
-        self.high_watermark += int(share * (self.end - self.high_watermark))
-
     @rule()
     def restart(self) -> None:
         """From a snapshot, with the windows refilled; time idle counts from here, for all that was still known."""
         self.producers.expire(self.now)
-        self.high_watermark = self.end
         snapshot = self.producers.snapshot()
         self.producers = LogProducers(ProducerRules(expiration=EXPIRATION))
         self.producers.restore(snapshot, self.now)
@@ -256,8 +250,8 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
 
     @invariant()
     def stable_data_ends_before_the_oldest_undecided_transaction(self) -> None:
-        undecided = [first for _, first, end, _ in transactions(self.log) if end is None or end >= self.high_watermark]
-        assert self.producers.last_stable_offset(self.high_watermark) == min([self.high_watermark, *undecided])
+        undecided = [first for _, first, end, _ in transactions(self.log) if end is None]
+        assert self.producers.last_stable_offset(self.end) == min([self.end, *undecided])
 
     @invariant()
     def aborted_transactions_are_found_by_overlap(self) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 
 from kproto.batches.records import ControlRecordType, build_control_batch
 from kproto.errors import ErrorCode, KafkaError
-from storage.engine import LogAppend, PartitionLog, VerificationGuard, WrongEnd
+from storage.engine import FetchedRecords, LogAppend, PartitionLog, Read, VerificationGuard, WrongEnd
 from storage.store_settings import ProducerRules, StoreSettings
 from storage.testing.lab import Bench, Lab, refused
-from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, as_batch, batch, values, whole_batches
+from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, as_batch, batch, content, values, whole_batches
 
 
 class TransactionConformance(Bench):
@@ -59,9 +60,8 @@ class TransactionConformance(Bench):
         """Those that overlap the span asked for, with producer and first offset; committed ones never."""
         async with self.lab() as lab:
             log = lab.log()
-            assert not log.has_aborted_transactions
+            assert not await log.aborted_transactions(0, 100)
             await self._three_transactions(lab.log())
-            assert log.has_aborted_transactions
             # Producer 1 aborted offsets 0 to 3, producer 2 committed 1 to 4, producer 3 aborted 6 to 7.
             for start, upto, found in (
                 (0, 8, [(1, 0), (3, 6)]),
@@ -73,6 +73,27 @@ class TransactionConformance(Bench):
                 (8, 9, []),
             ):
                 assert list(await log.aborted_transactions(start, upto)) == found
+
+    async def test_a_read_lists_what_was_aborted_in_its_records(self) -> None:
+        """And nothing that was aborted behind them, however much that is; only readers of committed data ask for it."""
+        async with self.lab() as lab:
+            log, long, short = lab.log(), ScriptedProducer(1), ScriptedProducer(2)
+            await lab.append(log, long.batch(b"0", transactional=True))
+            for _ in range(20):
+                await lab.append(log, short.batch(b"x", transactional=True))
+                await lab.append(log, short.marker(commit=False))
+            await lab.append(log, long.marker(commit=False))
+            for start, max_bytes in product((0, 1, 3, 20, 40, 41), (1, 300, 1 << 20)):
+                [found] = await lab.fetch([Read(log, start, max_bytes, log.last_stable_offset, committed=True)])
+                assert isinstance(found, FetchedRecords)
+                step = whole_batches(content(found))
+                end = step[-1][0].next_offset
+                whole = sum(header.size for header, _ in step)
+                upto = end if whole == len(content(found)) else end + 1  # with the batch that was cut off
+                assert list(found.aborted) == list(await log.aborted_transactions(start, upto))
+                assert max_bytes > 300 or len(found.aborted) < 5
+            [found] = await lab.fetch([Read(log, 0, 1 << 20, log.high_watermark)])
+            assert isinstance(found, FetchedRecords) and not found.aborted
 
     async def test_a_long_transaction_aborted_last(self) -> None:
         """A transaction that began early and ended late is found between shorter ones."""
@@ -103,7 +124,7 @@ class TransactionConformance(Bench):
             await lab.append(log, producer.marker(commit=False))
             await lab.append(log, producer.marker(commit=False))
             assert log.last_stable_offset == 2
-            assert not log.has_aborted_transactions
+            assert not await log.aborted_transactions(0, 100)
             assert not (await lab.append(log, producer.batch(b"x", transactional=True))).duplicate
 
     async def test_sequences_go_on_after_a_transaction(self) -> None:
