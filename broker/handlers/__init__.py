@@ -56,6 +56,7 @@ HANDLERS: dict[int, Api] = {
     47: Api("offset_delete", DEPENDS),
     57: Api("update_features", ALTER_CLUSTER),
     60: Api("describe_cluster", NONE),
+    61: Api("describe_producers", DEPENDS),
     75: Api("describe_topic_partitions", DEPENDS),
 }
 
