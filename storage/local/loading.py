@@ -23,6 +23,7 @@ from storage.local.directory import Key
 from storage.local.index_file import DamagedIndex
 from storage.local.log import UNOWNED, Log, LogOwner
 from storage.local.segment import Corrupt
+from storage.local.syncing import Postponed
 from storage.local.volume import Volume
 from storage.log_config import LogConfig
 from storage.progress import Progress, Recovered
@@ -197,6 +198,8 @@ class Loader:
             jobs = [log.take_unsynced() for _, log in part]
             results = await volume.offload.run(volume.flusher.sync, jobs)
             for (key, log), job, error in zip(part, jobs, results, strict=True):
+                if isinstance(error, Postponed):
+                    continue
                 if error is not None:
                     volume.health.stop(f"{log.directory}: sync failed: {error}")
                     return

@@ -46,6 +46,7 @@ from storage.markers import end_marker
 from storage.producers import AppendedBatch, LogProducers
 from storage.retention import SegmentAge, judge
 from storage.seams.disk import PASSING_ERRORS, File
+from storage.seams.logging import get_logger
 
 NOTHING: Final = b""
 EXPIRY_INTERVAL_MS: Final = 10 * 60 * 1000
@@ -333,6 +334,12 @@ class Log:
         if error.errno not in PASSING_ERRORS:
             self._health.stop(f"{self.directory}: {error}")
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log cannot be written: {error.strerror}")
+
+    def fail(self, reason: str) -> None:
+        """Take no appends any more, and acknowledge none of those that are not durable: `reason` is logged."""
+        if self._failure is None:
+            self._failure = reason
+            get_logger("storage").error("partition offline", directory=self.directory, reason=reason)
 
     def broken(self) -> KafkaError:
         """The refusal of an append after the log has stopped."""

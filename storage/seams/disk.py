@@ -37,12 +37,15 @@ from typing import Final, NamedTuple, Protocol
 
 from kproto.batches.buffers import ReadableBuffer, WritableBuffer
 
-PASSING_ERRORS: Final = frozenset(
-    number
-    for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM")
-    if (number := getattr(errno, name, None)) is not None
+SHORT_OF: Final = frozenset(
+    number for name in ("EMFILE", "ENFILE", "ENOMEM") if (number := getattr(errno, name, None)) is not None
 )
-"""Errors that say nothing about the disk but that it is full, or that this process has too much open: they pass."""
+"""Errors that say nothing about the disk: the process, or the machine, has too much open, or no memory. They pass."""
+
+PASSING_ERRORS: Final = SHORT_OF | frozenset(
+    number for name in ("ENOSPC", "EDQUOT") if (number := getattr(errno, name, None)) is not None
+)
+"""Those, and errors that say no more of the disk than that it is full: they pass."""
 
 
 class InUse(Exception):

@@ -27,16 +27,17 @@ SLICE_SECONDS: Final = 0.005
 
 
 class Slices:
-    """One task's slices, from now on."""
+    """One task's slices, from now on, of `seconds` each; or those of a thread that looks at `used_up`."""
 
-    __slots__ = ("_ends",)
+    __slots__ = ("_ends", "_seconds")
 
-    def __init__(self) -> None:
-        self._ends = time.perf_counter() + SLICE_SECONDS
+    def __init__(self, seconds: float = SLICE_SECONDS) -> None:
+        self._seconds = seconds
+        self._ends = time.perf_counter() + seconds
 
     def begin(self) -> None:
         """A slice begins now: for a task that has been waiting."""
-        self._ends = time.perf_counter() + SLICE_SECONDS
+        self._ends = time.perf_counter() + self._seconds
 
     @property
     def used_up(self) -> bool:
@@ -47,7 +48,7 @@ class Slices:
         """Let others run, if this slice is over. A checkpoint only then."""
         if time.perf_counter() >= self._ends:
             await trio.lowlevel.checkpoint()
-            self._ends = time.perf_counter() + SLICE_SECONDS
+            self._ends = time.perf_counter() + self._seconds
 
     def over(self, elements: Iterable[T]) -> Sliced[T]:
         """The elements, for `async for`. Lists of any length may so be gone through, and also nested in each other with

@@ -6,20 +6,19 @@ import contextlib
 import socket
 import sys
 
-from storage.local.flusher import Flusher
+from storage.local import flusher
 from storage.local.log import Unsynced
+from storage.seams.disk import Disk
 from tools.trials.crash_test import script
 
 
-def sync(self: Flusher, jobs: list[Unsynced]) -> list[OSError | None]:
+def sync_log(disk: Disk, job: Unsynced) -> None:
     """Sync, and say that it went well."""
-    for job in jobs:
-        for _, file, _ in job.segments:
-            with contextlib.suppress(OSError):
-                file.datasync()
-    return [None for _ in jobs]
+    for _, file, _ in job.segments:
+        with contextlib.suppress(OSError):
+            file.datasync()
 
 
 if __name__ == "__main__":
-    Flusher.sync = sync  # type: ignore[method-assign]  # the planted bug
+    setattr(flusher, "sync_log", sync_log)  # noqa: B010 - the planted bug
     script.serve(socket.socket(fileno=int(sys.argv[1])))
