@@ -43,9 +43,11 @@ LATER_STDLIB = {"compression"}
 DISTRIBUTIONS = {
     "kproto": {"crc32c", "cramjam", "backports.zstd"},
     "storage": {"trio", "structlog"},
-    "broker": {"trio", "structlog"},
+    "broker": {"trio", "structlog", "google-re2"},
     "ottla": set[str](),
 }
+IMPORTED_AS = {"google-re2": "re2"}
+"""Distributions whose module has another name."""
 
 
 def layering(source: Source) -> Iterator[str]:
@@ -104,8 +106,8 @@ def engines_stay_behind_their_contract(source: Source) -> Iterator[str]:
 
 def distributions(source: Source) -> Iterator[str]:
     """Findings: imports of an installed package that the layer has no use for."""
-    allowed = DISTRIBUTIONS.get(source.package)
-    if allowed is None or source.is_test or source.path == "ottla/pytest_plugin.py":
+    allowed = {IMPORTED_AS.get(name, name) for name in DISTRIBUTIONS.get(source.package, ())}
+    if source.package not in DISTRIBUTIONS or source.is_test or source.path == "ottla/pytest_plugin.py":
         return
     for line, name in source.imports():
         top = name.partition(".")[0]

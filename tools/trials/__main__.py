@@ -13,6 +13,7 @@ VERBS: dict[str, Verb] = {
     "compare-schema": Verb("tools.trials.schema_comparison:main", "compare our messages with Kafka's definitions"),
     "compare-release": Verb("tools.trials.release_comparison:main", "compare our tables with those of a Kafka release"),
     "compare-answers": Verb("tools.trials.differential.command:main", "compare our answers with those of Kafka"),
+    "compare-assignors": Verb("tools.trials.assignors.command:main", "compare our assignors with Kafka's classes"),
     "exchange-test": Verb("tools.trials.kafka_exchange.command:main", "move data to Kafka on disk and back"),
     "bench": Verb("tools.trials.benchmark.command:main", "measure the broker, side by side with Kafka"),
     "bench-compaction": Verb("tools.trials.benchmark.compaction:main", "measure compaction, and what producers feel"),
