@@ -174,7 +174,9 @@ async def _start_services(
     store.configure(store_settings(config))
     background.start_soon(store.maintain, partitions.specs)
     background.start_soon(partitions.run)
-    groups = GroupCoordinator(store=store, cluster=cluster, config=config, clock=clock, entropy=entropy)
+    groups = GroupCoordinator(
+        store=store, cluster=cluster, config=config, clock=clock, entropy=entropy, offload=offload
+    )
     await groups.start(background)
     services = Services(
         config=config,

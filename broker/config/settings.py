@@ -121,6 +121,19 @@ class BrokerConfig:
     group_min_session_timeout_ms: int
     group_max_session_timeout_ms: int
     group_max_size: int
+    group_consumer_max_size: int
+    group_consumer_assignors: tuple[str, ...]
+    group_consumer_migration_policy: str
+    group_consumer_session_timeout_ms: int
+    group_consumer_heartbeat_interval_ms: int
+    group_consumer_assignment_interval_ms: int
+    group_consumer_min_session_timeout_ms: int
+    group_consumer_max_session_timeout_ms: int
+    group_consumer_min_heartbeat_interval_ms: int
+    group_consumer_max_heartbeat_interval_ms: int
+    group_consumer_min_assignment_interval_ms: int
+    group_consumer_max_assignment_interval_ms: int
+    group_consumer_regex_refresh_interval_ms: int
     offset_metadata_max_bytes: int
     offsets_retention_minutes: int
     offsets_retention_check_interval_ms: int
@@ -280,6 +293,16 @@ def connections_per_ip(text: str) -> dict[str, int]:
     return limits
 
 
+def _check_between(layers: Layers, name: str, least: str, greatest: str) -> None:
+    """Refuse a default that groups could not ask for. Raises Contradiction."""
+    low, value, high = (layers.value(each) for each in (least, name, greatest))
+    assert isinstance(low, int) and isinstance(value, int) and isinstance(high, int)
+    if low > high:
+        raise Contradiction(f"it is above {greatest}", least, greatest)
+    if not low <= value <= high:
+        raise Contradiction(f"it must be from {least}, {low}, to {greatest}, {high}", name, least, greatest)
+
+
 def check_together(values: Mapping[str, Any], layers: Layers) -> None:
     """Refuse values that no broker can run with, although each is well-formed. Raises Contradiction."""
     if "broker" not in values["process_roles"]:
@@ -309,6 +332,16 @@ def check_together(values: Mapping[str, Any], layers: Layers) -> None:
     if values["group_min_session_timeout_ms"] > values["group_max_session_timeout_ms"]:
         raise Contradiction(
             "it is above group.max.session.timeout.ms", "group.min.session.timeout.ms", "group.max.session.timeout.ms"
+        )
+    for what in ("heartbeat.interval", "session.timeout", "assignment.interval"):
+        _check_between(
+            layers, f"group.consumer.{what}.ms", f"group.consumer.min.{what}.ms", f"group.consumer.max.{what}.ms"
+        )
+    if values["group_consumer_heartbeat_interval_ms"] >= values["group_consumer_session_timeout_ms"]:
+        raise Contradiction(
+            "it must be less than group.consumer.session.timeout.ms",
+            "group.consumer.heartbeat.interval.ms",
+            "group.consumer.session.timeout.ms",
         )
     if values["offsets_topic_compression_codec"] not in range(5):
         raise Contradiction("it must be from 0 to 4", "offsets.topic.compression.codec")

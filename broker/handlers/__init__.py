@@ -57,6 +57,8 @@ HANDLERS: dict[int, Api] = {
     57: Api("update_features", ALTER_CLUSTER),
     60: Api("describe_cluster", NONE),
     61: Api("describe_producers", DEPENDS),
+    68: Api("consumer_group_heartbeat", DEPENDS),
+    69: Api("consumer_group_describe", DEPENDS),
     75: Api("describe_topic_partitions", DEPENDS),
 }
 

@@ -7,7 +7,8 @@
 - v7: require_stable (KIP-447): UNSTABLE_OFFSET_COMMIT where a transaction is open on a partition's offset. There are no
   transactions yet, so every offset is stable.
 - v8: many groups (KIP-709). Older requests are handled as a list of one group.
-- v9: member id and epoch for groups of the consumer protocol (KIP-848). A client need not be a member.
+- v9: member id and epoch for groups of the consumer protocol (KIP-848): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH. A client
+  need not be a member, and names neither then.
 - v10: topics by id.
 - Not committed is offset -1 without an error, also when topic, partition or group are unknown. An unknown topic id
   alone is an error: UNKNOWN_TOPIC_ID.
@@ -54,7 +55,10 @@ async def handle(request: OffsetFetchRequest, ctx: RequestContext) -> OffsetFetc
     asked = _groups(request, ctx.api_version)
     answers = _Answers(ctx, slices)
     committed = await ctx.groups.committed(await answers.places(asked))
-    groups = [await answers.group(wanted, committed[wanted.group_id]) async for wanted in slices.over(asked)]
+    groups = [
+        await answers.group(wanted, await _refusal(wanted, ctx) or committed[wanted.group_id])
+        async for wanted in slices.over(asked)
+    ]
     if ctx.api_version >= FIRST_WITH_MANY_GROUPS:
         return OffsetFetchResponse(groups=groups)
     [group] = groups
@@ -98,6 +102,17 @@ def _groups(request: OffsetFetchRequest, version: int) -> list[OffsetFetchReques
             for topic in request.topics
         ]
     return [OffsetFetchRequestGroup(group_id=request.group_id, topics=topics)]
+
+
+async def _refusal(wanted: OffsetFetchRequestGroup, ctx: RequestContext) -> KafkaError | None:
+    """Why this client may not learn what the group has committed; None if it may."""
+    if wanted.member_id is None and wanted.member_epoch < 0:
+        return None
+    try:
+        error = await ctx.groups.fetch_error(wanted.group_id, wanted.member_id, wanted.member_epoch)
+    except KafkaError as refusal:
+        return refusal
+    return KafkaError(error) if error is not ErrorCode.NONE else None
 
 
 def _refused(wanted: OffsetFetchRequestGroup, error: ErrorCode) -> OffsetFetchResponseGroup:

@@ -131,7 +131,12 @@ async def world(
             from broker.coordinators.groups import GroupCoordinator
 
             services.groups = GroupCoordinator(
-                store=store, cluster=cluster, config=cluster.config, clock=clock, entropy=entropy
+                store=store,
+                cluster=cluster,
+                config=cluster.config,
+                clock=clock,
+                entropy=entropy,
+                offload=services.offload,
             )
             await services.groups.start(nursery)
         yield World(services)

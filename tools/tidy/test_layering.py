@@ -43,7 +43,7 @@ LATER_STDLIB = {"compression"}
 DISTRIBUTIONS = {
     "kproto": {"crc32c", "cramjam", "backports.zstd"},
     "storage": {"trio", "structlog"},
-    "broker": {"trio", "structlog", "google-re2"},
+    "broker": {"trio", "structlog", "google-re2", "xxhash"},
     "ottla": set[str](),
 }
 IMPORTED_AS = {"google-re2": "re2"}

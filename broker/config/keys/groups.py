@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from broker.config.keys.definition import (
+    ACTS,
     BOOLEAN,
     CLUSTER_WIDE,
     INT,
     LATER,
     LIST,
     LONG,
+    NOTHING,
     STRING,
     ConfigKey,
     at_least,
@@ -23,10 +25,10 @@ from broker.config.keys.definition import (
 )
 
 KEYS: Final = (
-    ConfigKey("consumer.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
-    ConfigKey("consumer.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),
-    ConfigKey("consumer.heartbeat.interval.ms", INT, "5000", at_least(1), CLUSTER_WIDE, LATER),
-    ConfigKey("consumer.session.timeout.ms", INT, "45000", at_least(1), CLUSTER_WIDE, LATER),
+    ConfigKey("consumer.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, NOTHING, True),
+    ConfigKey("consumer.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, ACTS),
+    ConfigKey("consumer.heartbeat.interval.ms", INT, "5000", at_least(1), CLUSTER_WIDE, ACTS),
+    ConfigKey("consumer.session.timeout.ms", INT, "45000", at_least(1), CLUSTER_WIDE, ACTS),
     ConfigKey("errors.deadletterqueue.copy.record.enable", BOOLEAN, "false", None, CLUSTER_WIDE, LATER),
     ConfigKey("errors.deadletterqueue.topic.name", STRING, "", None, CLUSTER_WIDE, LATER),
     ConfigKey("share.assignment.interval.ms", INT, "1000", at_least(0), CLUSTER_WIDE, LATER),

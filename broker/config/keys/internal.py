@@ -33,8 +33,8 @@ FOREVER: Final = "9223372036854775807"
 KEYS: Final = (
     ConfigKey("controller.performance.always.log.threshold.ms", LONG, "2000", at_least(0), READ_ONLY, NOTHING, True),
     ConfigKey("controller.performance.sample.period.ms", LONG, "60000", at_least(100), READ_ONLY, NOTHING, True),
-    ConfigKey("group.consumer.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
-    ConfigKey("group.consumer.regex.refresh.interval.ms", INT, "600000", at_least(10000), READ_ONLY, LATER, True),
+    ConfigKey("group.consumer.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, NOTHING, True),
+    ConfigKey("group.consumer.regex.refresh.interval.ms", INT, "600000", at_least(10000), READ_ONLY, ACTS, True),
     ConfigKey("group.share.assignor.offload.enable", BOOLEAN, "true", None, CLUSTER_WIDE, LATER, True),
     ConfigKey(
         "group.share.dlq.manager.class.name",

@@ -36,6 +36,7 @@ from kproto.formats.cluster_metadata import ConfigRecord, FeatureLevelRecord
 from kproto.release.features import (
     ELR_VERSION,
     FEATURES,
+    GROUP_VERSION,
     KRAFT_VERSION,
     METADATA_VERSION,
     NEWEST_METADATA_VERSION,
@@ -48,6 +49,7 @@ from kproto.schema.declare import Record
 SERVED: Final[Mapping[str, int]] = {
     METADATA_VERSION: NEWEST_METADATA_VERSION,
     ELR_VERSION: 1,
+    GROUP_VERSION: 1,
 }
 """The newest level of each feature that Ottla serves; 0 where none is named. A level is named here with the last of the
 APIs that it announces (a test says when), and from then on new clusters get it and old ones can be raised to it."""

@@ -19,6 +19,7 @@ Kafka: GroupCoordinatorService.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -26,7 +27,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio
 
 from broker.config.topics import log_config
-from broker.coordinators.cluster.image import CONSUMER_OFFSETS
+from broker.coordinators.cluster.image import CONSUMER_OFFSETS, ClusterChange
+from broker.coordinators.groups.consumer.configs import ConsumerConfigs
+from broker.coordinators.groups.consumer.topics import Topics
+from broker.coordinators.groups.consumer.work import Work
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.machine import GroupsMachine
 from broker.coordinators.groups.memory import Budget
@@ -38,6 +42,8 @@ from broker.coordinators.runtime import Runtime
 from broker.coordinators.shards import ShardedTopic, Shards, ShardsStatistics
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import TopicPartition, Uuid
+from kproto.messages.consumer_group_describe import DescribedGroup as ConsumerGroupDescription
+from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
 from kproto.messages.describe_groups import DescribedGroup
 from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
@@ -51,9 +57,10 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
-    from broker.coordinators.cluster import ClusterChange, ClusterCoordinator, Topic
+    from broker.coordinators.cluster import ClusterCoordinator, Topic
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
+    from storage.seams.offload import Offload
 
 T = TypeVar("T")
 
@@ -98,6 +105,7 @@ class GroupCoordinator:
         config: BrokerConfig,
         clock: Clock,
         entropy: Entropy,
+        offload: Offload,
     ) -> None:
         self._store = store
         self._cluster = cluster
@@ -106,6 +114,9 @@ class GroupCoordinator:
         self._budget = Budget(self._settings.max_state, self._held)
         self._clock = clock
         self._entropy = entropy
+        self._offload = offload
+        self._topics = Topics(config.broker_rack)
+        self._times = ConsumerConfigs(lambda: cluster.config, lambda: cluster.image)
         self._nursery: trio.Nursery | None = None
         self.shards: Shards[GroupsMachine] = Shards(store, self._new_runtime)
 
@@ -113,6 +124,7 @@ class GroupCoordinator:
         """Load what there is, and host it in `nursery` from now on."""
         self._nursery = nursery
         self._cluster.subscribe(self._follow)
+        self._topics.follow(self._cluster.image, ClusterChange(), self._cluster.metadata_offset)
         await self.shards.start(nursery, self._topic())
 
     async def ensure(self) -> None:
@@ -137,7 +149,7 @@ class GroupCoordinator:
         return Runtime(
             log,
             self._store,
-            lambda: GroupsMachine(self._settings, self._entropy, self._budget),
+            lambda: GroupsMachine(self._settings, self._entropy, self._budget, self._topics, self._times.of),
             self._clock,
             on_loaded=self._forget_missing_topics,
         )
@@ -177,6 +189,46 @@ class GroupCoordinator:
             answers += response.members
         return LeaveGroupResponse(members=answers)
 
+    async def consumer_heartbeat(
+        self, request: ConsumerGroupHeartbeatRequest, caller: Caller
+    ) -> ConsumerGroupHeartbeatResponse:
+        """ConsumerGroupHeartbeat. Where one leads to work beside the event loop, the answer waits for what comes of
+        it, so that a member that joins learns what it owns at once."""
+        begun: list[Work] = []
+        response: ConsumerGroupHeartbeatResponse
+        response = await self.shards.decide(request.group_id, partial(self._beat, request, caller, begun))
+        if not begun or response.error_code:
+            return response
+        for work in begun:
+            await work.done.wait()
+        again = copy(request)
+        again.member_id, again.member_epoch = response.member_id or "", response.member_epoch
+        response = await self.shards.decide(request.group_id, partial(self._beat, again, caller, []))
+        return response
+
+    def _beat(
+        self,
+        request: ConsumerGroupHeartbeatRequest,
+        caller: Caller,
+        begun: list[Work],
+        machine: GroupsMachine,
+        now: Instant,
+        promise: Promise[ConsumerGroupHeartbeatResponse],
+    ) -> Decision[GroupRecord]:
+        decision = machine.decide_consumer_heartbeat(request, caller, now, promise)
+        if machine.has_work:
+            begun += self._begin_work(machine)
+        return decision
+
+    def _begin_work(self, machine: GroupsMachine) -> list[Work]:
+        """What decisions have left to be computed is begun, in tasks that live as long as the broker: the client that
+        has caused it may go."""
+        assert self._nursery is not None, "start() comes first"
+        begun = [Work(asked, self.shards, self._offload) for asked in machine.take_work()]
+        for work in begun:
+            self._nursery.start_soon(work.run)
+        return begun
+
     # --- offsets
 
     async def commit(
@@ -204,6 +256,11 @@ class GroupCoordinator:
 
         return await self.shards.look_at_many(wanted, look)
 
+    async def fetch_error(self, group_id: str, member_id: str | None, epoch: int) -> ErrorCode:
+        """NONE if a client that says so of itself may learn what the group has committed: STALE_MEMBER_EPOCH and
+        UNKNOWN_MEMBER_ID where members have epochs."""
+        return await self.shards.look(group_id, lambda machine: machine.fetch_error(group_id, member_id, epoch))
+
     async def delete_offsets(self, group_id: str, places: Sequence[TopicPartition]) -> list[ErrorCode]:
         """Forget offsets of partitions that exist; a code for each. Raises KafkaError if the group does not let it.
 
@@ -225,6 +282,12 @@ class GroupCoordinator:
     async def describe(self, group_ids: Iterable[str]) -> dict[str, DescribedGroup | KafkaError | None]:
         """Each of these groups; None if it is not known."""
         return await self.shards.look_at_many(group_ids, GroupsMachine.described)
+
+    async def describe_consumer_groups(
+        self, group_ids: Iterable[str]
+    ) -> dict[str, ConsumerGroupDescription | KafkaError | None]:
+        """Each of these consumer groups; None if there is none of this id."""
+        return await self.shards.look_at_many(group_ids, GroupsMachine.described_consumer_group)
 
     async def list_groups(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
         """The groups in one of `states` and of one of `types`; empty means any."""
@@ -264,6 +327,7 @@ class GroupCoordinator:
 
     def _follow(self, change: ClusterChange) -> None:
         """The cluster image has changed."""
+        self._topics.follow(self._cluster.image, change, self._cluster.metadata_offset)
         if any(topic.name == CONSUMER_OFFSETS for topic in (*change.created, *change.deleted, *change.altered)):
             self.shards.follow(self._topic())
         gone = [(topic.name, topic.topic_id) for topic in change.deleted]

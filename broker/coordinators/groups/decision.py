@@ -48,6 +48,8 @@ class Timer(Enum):
     """Of a group: the first phase of a classic rebalance."""
     SYNC = "sync"
     """Of a group: the second phase of a classic rebalance."""
+    REBALANCE = "rebalance"
+    """Of a member of the consumer protocol that has to give up partitions."""
     OFFSETS = "offsets"
     """Of the shard: offsets and groups that are too old."""
     PURGE = "purge"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from broker.coordinators.groups.decision import CommittingMember, Draft, TimerName
+from broker.coordinators.groups.offsets import OffsetToCommit
 from broker.coordinators.groups.records import GroupRecord
 from kproto.errors import ErrorCode
 from kproto.messages.list_groups import ListedGroup
@@ -81,8 +82,14 @@ GroupT_contra = TypeVar("GroupT_contra", bound=Group, contravariant=True)
 class GroupKind(Protocol[GroupT_contra]):
     """The decisions on groups of one kind. It owns their deadlines."""
 
-    def commit_error(self, group: GroupT_contra, member: CommittingMember) -> ErrorCode:
-        """NONE if this client may commit offsets for the group."""
+    def commit_error(
+        self, group: GroupT_contra, committing: CommittingMember, commits: Sequence[OffsetToCommit]
+    ) -> ErrorCode:
+        """NONE if this client may commit these offsets for the group."""
+        ...
+
+    def fetch_error(self, group: GroupT_contra, member_id: str | None, epoch: int) -> ErrorCode:
+        """NONE if a client that says so of itself may learn what was committed for the group."""
         ...
 
     def heard_of(self, group: GroupT_contra, member_id: str, now: Instant) -> None:

@@ -3,9 +3,14 @@
 The log holds Kafka's own records (`records.py`), so that a data directory can change hands. Which requests decide what:
 
     JoinGroup, SyncGroup, Heartbeat, LeaveGroup   `classic/protocol.py`, on a group of `classic/group.py`
+    ConsumerGroupHeartbeat                        `consumer/protocol.py`, on a group of `consumer/group.py`
     OffsetCommit, OffsetFetch, OffsetDelete       here, on `offsets.py`
-    DescribeGroups, ListGroups, DeleteGroups      here
+    DescribeGroups, ListGroups, DeleteGroups,
+    ConsumerGroupDescribe                         here
     silence and age                               `decide_expired`
+
+What takes long is not done here: a decision leaves it in `work`, and what was computed beside the event loop comes back
+as another decision.
 
 Groups come into being when a member wants to join, or with the first offset committed for them; they go when all their
 offsets have expired and they are empty, or by DeleteGroups. There is one group per id, whatever its protocol. What the
@@ -23,9 +28,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from broker.coordinators.deadlines import Deadlines
+from broker.coordinators.groups.assignors import Assignment
 from broker.coordinators.groups.classic.group import CLASSIC, ClassicGroup
 from broker.coordinators.groups.classic.protocol import ClassicProtocol
 from broker.coordinators.groups.classic.states import GroupState
+from broker.coordinators.groups.consumer.assigning import Assigning
+from broker.coordinators.groups.consumer.configs import ConsumerTimes, TimesOf
+from broker.coordinators.groups.consumer.group import CONSUMER, ConsumerGroup
+from broker.coordinators.groups.consumer.member import JOINING_EPOCH, LEAVING_EPOCH, LEAVING_FOR_A_WHILE_EPOCH
+from broker.coordinators.groups.consumer.protocol import ConsumerProtocol
+from broker.coordinators.groups.consumer.resolving import Resolving
+from broker.coordinators.groups.consumer.steps import Steps, target_epoch_record
+from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.decision import (
     UNKNOWN_MEMBER_ID,
     Caller,
@@ -46,6 +60,7 @@ from broker.coordinators.groups.offsets import (
     growth,
 )
 from broker.coordinators.groups.records import (
+    ConsumerRecord,
     GroupMetadataRecord,
     GroupRecord,
     OffsetCommitRecord,
@@ -57,7 +72,10 @@ from broker.coordinators.groups.settings import GroupSettings
 from broker.coordinators.machine import Decision, Promise
 from kproto.batches.records import RecordData
 from kproto.errors import ErrorCode, KafkaError
+from kproto.formats.consumer_offsets import ConsumerGroupMetadataKey
 from kproto.ids import TopicPartition, Uuid
+from kproto.messages.consumer_group_describe import DescribedGroup as ConsumerGroupDescription
+from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
 from kproto.messages.describe_groups import DescribedGroup
 from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
@@ -74,8 +92,15 @@ PURGE_TIMER = TimerName(Timer.PURGE)
 class GroupsMachine:
     """The state of one shard and the decisions on it."""
 
-    def __init__(self, settings: GroupSettings, entropy: Entropy, budget: Budget | None = None) -> None:
-        """`budget` is shared by all machines of a broker; a machine has one of its own if it is alone."""
+    def __init__(
+        self,
+        settings: GroupSettings,
+        entropy: Entropy,
+        budget: Budget | None = None,
+        topics: Topics | None = None,
+        times_of: TimesOf = lambda group_id: ConsumerTimes(),
+    ) -> None:
+        """`budget` and `topics` are shared by all machines of a broker; a machine has its own if it is alone."""
         self.account = Held()
         self._budget = budget or Budget(settings.max_state, lambda: self.account.bytes)
         self._settings = settings
@@ -83,17 +108,138 @@ class GroupsMachine:
         self._offsets = CommittedOffsets(self.account)
         self._deadlines: Deadlines[TimerName] = Deadlines()
         self._classic = ClassicProtocol(settings, entropy, self._deadlines, self._budget)
-        self._kinds: Mapping[str, GroupKind[Any]] = {CLASSIC: self._classic}
+        self._topics = topics or Topics()
+        self._steps = Steps(settings, self._budget, self._topics, times_of)
+        self._consumer = ConsumerProtocol(settings, entropy, self._deadlines, self._budget, self._steps, times_of)
+        self._kinds: Mapping[str, GroupKind[Any]] = {CLASSIC: self._classic, CONSUMER: self._consumer}
+        self._now: Instant | None = None  # of the latest decision; None while the log is loaded
         self._deleted_topics: dict[tuple[str, Uuid], None] = {}
         self._expiry: ExpiryWalk | None = None
         self._purge: PurgeWalk | None = None
 
-    # --- members
+    # --- members of the consumer protocol
+
+    def decide_consumer_heartbeat(
+        self,
+        request: ConsumerGroupHeartbeatRequest,
+        caller: Caller,
+        now: Instant,
+        promise: Promise[ConsumerGroupHeartbeatResponse],
+    ) -> Decision[GroupRecord]:
+        """ConsumerGroupHeartbeat. A member that joins may make its group, of an empty classic one too."""
+        self._now = now
+        draft = Draft(now, promise)
+        try:
+            self._consumer.check_request(request, caller.api_version)
+            if request.member_epoch in (LEAVING_EPOCH, LEAVING_FOR_A_WHILE_EPOCH):
+                draft.reply(self._consumer.leave(self._consumer_group(request.group_id), request, draft))
+            else:
+                draft.reply(self._consumer_heartbeat(request, caller, draft))
+        except KafkaError as error:
+            return _answer(promise, ConsumerGroupHeartbeatResponse(error_code=error.code, error_message=error.message))
+        return draft.decision()
+
+    def _consumer_heartbeat(
+        self, request: ConsumerGroupHeartbeatRequest, caller: Caller, draft: Draft
+    ) -> ConsumerGroupHeartbeatResponse:
+        group = self._groups.get(request.group_id)
+        if isinstance(group, ConsumerGroup):
+            return self._consumer.heartbeat(group, request, caller, draft, is_new=False)
+        if request.member_epoch != JOINING_EPOCH or (group is not None and not group.is_empty):
+            self._consumer_group(request.group_id)
+        if group is None and len(self._groups) >= self._settings.max_groups:
+            raise KafkaError(ErrorCode.POLICY_VIOLATION, "there are as many groups as there may be")
+        if group is not None:
+            draft.records += group.tombstones()
+        new = ConsumerGroup(request.group_id, Held())
+        self._schedule_expiry(draft.now)
+        return self._consumer.heartbeat(new, request, caller, draft, is_new=group is None)
+
+    def _consumer_group(self, group_id: str) -> ConsumerGroup:
+        """The consumer group of this id. Raises KafkaError(GROUP_ID_NOT_FOUND)."""
+        group = self._groups.get(group_id)
+        if group is None:
+            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"there is no group {group_id!r}")
+        if not isinstance(group, ConsumerGroup):
+            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"group {group_id!r} is no consumer group")
+        return group
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to be computed beside the event loop."""
+        return bool(self._steps.work)
+
+    def take_work(self) -> list[Assigning | Resolving]:
+        """What decisions have asked for that is to be computed beside the event loop; not mentioned again."""
+        taken, self._steps.work = self._steps.work, []
+        return taken
+
+    def decide_target(
+        self,
+        work: Assigning,
+        part: Sequence[tuple[str, Assignment]],
+        now: Instant,
+        promise: Promise[bool],
+        *,
+        last: bool,
+    ) -> Decision[GroupRecord]:
+        """Write a part of a computed assignment down. The reply is False if it is not waited for any more."""
+        self._now = now
+        draft = Draft(now, promise)
+        group = self._groups.get(work.group_id)
+        written = False
+        if self._steps.assigning.get(work.group_id) is work:
+            # What the heartbeat had to say that has led to it may have been refused.
+            written = isinstance(group, ConsumerGroup) and work.epoch <= group.epoch
+            if isinstance(group, ConsumerGroup) and written:
+                self._steps.write_target(group, work, part, draft)
+            if last or not written:
+                del self._steps.assigning[work.group_id]
+            if isinstance(group, ConsumerGroup) and written and last:
+                draft.write(target_epoch_record(group, work.epoch, now.wall))
+        draft.reply(written)
+        return draft.decision()
+
+    def decide_room(self, work: Assigning, growth: int, now: Instant, promise: Promise[bool]) -> Decision[GroupRecord]:
+        """Before an assignment is written down: is there room for so many bytes? If not, it is given up."""
+        if self._budget.allows(growth):
+            return _answer(promise, True)
+        self._give_up(work, now)
+        return _answer(promise, False)
+
+    def decide_give_up(self, work: Assigning, now: Instant, promise: Promise[None]) -> Decision[GroupRecord]:
+        """An assignment could not be computed."""
+        self._give_up(work, now)
+        return _answer(promise, None)
+
+    def _give_up(self, work: Assigning, now: Instant) -> None:
+        group = self._groups.get(work.group_id)
+        if self._steps.assigning.get(work.group_id) is work:
+            del self._steps.assigning[work.group_id]
+            if isinstance(group, ConsumerGroup):
+                self._steps.put_off(group, now)
+
+    def decide_resolved(
+        self, work: Resolving, found: Mapping[str, frozenset[str]], now: Instant, promise: Promise[None]
+    ) -> Decision[GroupRecord]:
+        """Write down what the expressions of a group match."""
+        self._now = now
+        draft = Draft(now, promise)
+        group = self._groups.get(work.group_id)
+        if self._steps.resolving.get(work.group_id) is work:
+            del self._steps.resolving[work.group_id]
+            if isinstance(group, ConsumerGroup):
+                self._steps.write_resolved(group, work, found, draft)
+        draft.reply(None)
+        return draft.decision()
+
+    # --- members of the classic protocol
 
     def decide_join(
         self, request: JoinGroupRequest, caller: Caller, now: Instant, promise: Promise[JoinGroupResponse]
     ) -> Decision[GroupRecord]:
         """JoinGroup. A member without an id may make its group; one with an id must find it."""
+        self._now = now
         error = self._join_error(request, caller)
         if error is not ErrorCode.NONE:
             return _answer(promise, JoinGroupResponse(error_code=error, member_id=request.member_id))
@@ -186,7 +332,7 @@ class GroupsMachine:
     ) -> Decision[GroupRecord]:
         """OffsetCommit of partitions that exist. The reply has one code per commit, or is a KafkaError for all of
         them. Of a partition that is there more than once the last commit counts."""
-        error = self._commit_error(group_id, member)
+        error = self._commit_error(group_id, member, commits)
         if error is not ErrorCode.NONE:
             return _answer(promise, KafkaError(error))
         group = self._groups.get(group_id)
@@ -214,14 +360,20 @@ class GroupsMachine:
         draft.reply(codes)
         return draft.decision()
 
-    def _commit_error(self, group_id: str, member: CommittingMember) -> ErrorCode:
+    def _commit_error(self, group_id: str, member: CommittingMember, commits: Sequence[OffsetToCommit]) -> ErrorCode:
         """Who may commit: clients that the group lets; any client that claims no generation, if there is no group."""
         group = self._groups.get(group_id)
         if group is not None:
-            return self._kinds[group.kind].commit_error(group, member)
+            return self._kinds[group.kind].commit_error(group, member, commits)
         if member.generation >= 0:
             return ErrorCode.GROUP_ID_NOT_FOUND if member.api_version >= 9 else ErrorCode.ILLEGAL_GENERATION
         return ErrorCode.NONE if len(self._groups) < self._settings.max_groups else ErrorCode.POLICY_VIOLATION
+
+    def fetch_error(self, group_id: str, member_id: str | None, epoch: int) -> ErrorCode:
+        """NONE if a client that says so of itself may learn what was committed. Of a group that is not known it learns
+        nothing."""
+        group = self._groups.get(group_id)
+        return ErrorCode.NONE if group is None else self._kinds[group.kind].fetch_error(group, member_id, epoch)
 
     def committed(
         self, group_id: str, places: Collection[TopicPartition] | None = None
@@ -279,6 +431,11 @@ class GroupsMachine:
         group = self._classic_group(group_id)
         return None if group is None else group.described()
 
+    def described_consumer_group(self, group_id: str) -> ConsumerGroupDescription | None:
+        """A consumer group as ConsumerGroupDescribe shows it; None if there is none of this id."""
+        group = self._groups.get(group_id)
+        return group.described(self._topics, self._steps.assignors[0]) if isinstance(group, ConsumerGroup) else None
+
     def listed(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
         """The groups in one of `states` and of one of `types`, both without regard to case; empty means any."""
         wanted_states = {state.strip().lower() for state in states}
@@ -319,6 +476,8 @@ class GroupsMachine:
                 self._offsets.replay(record)
             case GroupMetadataRecord():
                 self._replay_classic(record)
+            case ConsumerRecord():
+                self._replay_consumer(record)
 
     def _replay_classic(self, record: GroupMetadataRecord) -> None:
         group = self._classic_group(record.group_id)
@@ -328,12 +487,33 @@ class GroupsMachine:
                 self._groups[record.group_id] = group
             group.replay(record.value)
         elif group is not None:
-            del self._groups[record.group_id]
-            group.release()
-            self._classic.cancel_all(group)
+            self._remove(group)
+
+    def _replay_consumer(self, record: ConsumerRecord) -> None:
+        """A group that only stores offsets, of which no record says what it is, becomes a consumer group with the
+        first record that says so."""
+        group_id = record.key.group_id
+        group = self._groups.get(group_id)
+        if not isinstance(group, ConsumerGroup):
+            if record.value is None:
+                return  # what it removes was compacted away
+            if group is not None:
+                self._remove(group)
+            group = self._groups[group_id] = ConsumerGroup(group_id, self.account)
+        if record.value is None and isinstance(record.key, ConsumerGroupMetadataKey):
+            self._remove(group)
+        else:
+            self._consumer.replayed(group, record, self._now)
+
+    def _remove(self, group: Group) -> None:
+        """The group is gone, and its deadlines are."""
+        del self._groups[group.group_id]
+        group.release()
+        self._kinds[group.kind].cancel_all(group)
 
     def loaded(self, now: Instant) -> Iterator[None]:
         """Every member gets a fresh session, group by group."""
+        self._now = now
         if self._groups:
             self._schedule_expiry(now)
         for group in self._groups.values():
@@ -346,6 +526,7 @@ class GroupsMachine:
 
     def decide_expired(self, now: Instant) -> Decision[GroupRecord]:
         """Handle what is due, up to the first that has to be written down or answers a client."""
+        self._now = now
         draft = Draft(now, Promise())
         latest = self._deadlines.latest
         while not draft.records and not draft.replies:

@@ -36,6 +36,17 @@ PENDING_BYTES: Final = 600
 OFFSET_BYTES: Final = 130
 """Of an offset beside its metadata: 118 to 146 measured in maps of 90,000 and of 100."""
 
+SUBSCRIBED_NAME_BYTES: Final = 250
+"""Of a topic's name in a subscription of the consumer protocol, beside the name: in the set that members share, and in
+the count of names."""
+
+ASSIGNED_TOPIC_BYTES: Final = 600
+"""Of a topic of which a member of the consumer protocol shall own partitions, in its target, what it owns, and the
+owners."""
+
+ASSIGNED_PARTITION_BYTES: Final = 200
+"""Of such a partition."""
+
 
 class Held:
     """The account of one machine."""

@@ -4,23 +4,33 @@
 |---|---|---|---|
 | GroupMetadataRecord | GroupMetadataKey (kind 2) | GroupMetadataValue, version 3 | the group is gone |
 | OffsetCommitRecord | OffsetCommitKey (kind 1) | OffsetCommitValue, version 4, or 1 | the offset is forgotten |
+| ConsumerRecord | ConsumerGroup...Key (kinds 3 to 8, 16) | ConsumerGroup...Value, version 0 | see `consumer/group.py` |
 
 These are the versions that Kafka writes: 3 for groups (4 differs by being flexible only), 4 for offsets because
 of the topic's id. An offset with an expiry of its own (OffsetCommit v2-4) is written as version 1, the only one that
 has a place for it; it has none for the leader epoch and the topic's id, which are lost, in Kafka too. All older
 versions are read, kind 0 (offsets of Kafka before 0.9) included.
 
-Kinds of groups that are not served yet (consumer, share, streams) are skipped, not refused: they stay in the log, for a
+The records of consumer groups are many and small, so the machine takes their keys and values as they are.
+
+Kinds of groups that are not served yet (share, streams) are skipped, not refused: they stay in the log, for a
 coordinator that knows them. Source: Kafka's GroupCoordinatorRecordHelpers.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import Final, NamedTuple, TypeAlias, cast, get_args
 
 from kproto.batches.records import RecordData
 from kproto.errors import Malformed
 from kproto.formats.consumer_offsets import (
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMetadataKey,
+    ConsumerGroupPartitionMetadataKey,
+    ConsumerGroupRegularExpressionKey,
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMetadataKey,
     GroupMetadataKey,
     GroupMetadataValue,
     LegacyOffsetCommitKey,
@@ -44,7 +54,25 @@ generation, timestamp and the number of members."""
 MEMBER_FIXED: Final = 4 * 2 + 2 * 4 + 2 * 4
 """Bytes of a member in it beside what varies: four lengths of strings, two timeouts, two lengths of bytes."""
 
-KINDS_READ: Final = frozenset({LegacyOffsetCommitKey.api_key, OffsetCommitKey.api_key, GroupMetadataKey.api_key})
+CONSUMER_GROUP_VERSION: Final = 0
+
+ConsumerGroupKey: TypeAlias = (
+    ConsumerGroupMetadataKey
+    | ConsumerGroupPartitionMetadataKey
+    | ConsumerGroupMemberMetadataKey
+    | ConsumerGroupTargetAssignmentMetadataKey
+    | ConsumerGroupTargetAssignmentMemberKey
+    | ConsumerGroupCurrentMemberAssignmentKey
+    | ConsumerGroupRegularExpressionKey
+)
+
+CONSUMER_GROUP_KINDS: Final = frozenset(key.api_key for key in get_args(ConsumerGroupKey))
+
+KINDS_READ: Final = CONSUMER_GROUP_KINDS | {
+    LegacyOffsetCommitKey.api_key,
+    OffsetCommitKey.api_key,
+    GroupMetadataKey.api_key,
+}
 
 
 class GroupMetadataRecord(NamedTuple):
@@ -63,7 +91,14 @@ class OffsetCommitRecord(NamedTuple):
     value: OffsetCommitValue | None
 
 
-GroupRecord: TypeAlias = GroupMetadataRecord | OffsetCommitRecord
+class ConsumerRecord(NamedTuple):
+    """A record of a consumer group, as Kafka has it; without a value it is a tombstone."""
+
+    key: ConsumerGroupKey
+    value: Record | None
+
+
+GroupRecord: TypeAlias = GroupMetadataRecord | OffsetCommitRecord | ConsumerRecord
 
 
 def text_size(text: str | None) -> int:
@@ -94,7 +129,9 @@ def member_size(member_id: str, instance_id: str | None, client_id: str, client_
 def encode_group_record(record: GroupRecord, timestamp: int) -> RecordData:
     """Key and value bytes; `timestamp` in wall milliseconds."""
     key: Record
-    if isinstance(record, GroupMetadataRecord):
+    if isinstance(record, ConsumerRecord):
+        key, version = record.key, CONSUMER_GROUP_VERSION
+    elif isinstance(record, GroupMetadataRecord):
         key = GroupMetadataKey(group=record.group_id)
         version = GROUP_METADATA_VERSION
     else:
@@ -112,6 +149,8 @@ def decode_group_record(data: RecordData) -> GroupRecord | None:
     if int.from_bytes(data.key[:2], "big") not in KINDS_READ:
         return None
     key, value = decode_record(data.key, data.value)
+    if isinstance(key, ConsumerGroupKey):
+        return ConsumerRecord(key, value)
     if isinstance(key, GroupMetadataKey):
         return GroupMetadataRecord(key.group, cast(GroupMetadataValue | None, value))
     assert isinstance(key, OffsetCommitKey | LegacyOffsetCommitKey)

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
+
+
+class MigrationPolicy(Enum):
+    """In which directions groups may change between the classic and the consumer protocol while they have members."""
+
+    DISABLED = "disabled"
+    UPGRADE = "upgrade"
+    DOWNGRADE = "downgrade"
+    BIDIRECTIONAL = "bidirectional"
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether a classic group may become a consumer group."""
+        return self in (MigrationPolicy.UPGRADE, MigrationPolicy.BIDIRECTIONAL)
+
+    @property
+    def downgrades(self) -> bool:
+        """Whether a consumer group may become a classic one."""
+        return self in (MigrationPolicy.DOWNGRADE, MigrationPolicy.BIDIRECTIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +41,17 @@ class GroupSettings:
     new_member_join_timeout: int = 300_000
     """How long a member that never had an answer may wait in a rebalance: it cannot beat, it does not know its id
     yet."""
+
+    consumer_max_size: int = 2**31 - 1  # group.consumer.max.size
+    consumer_assignors: tuple[str, ...] = ("uniform", "range")  # group.consumer.assignors; the first is the default
+    consumer_migration: MigrationPolicy = MigrationPolicy.BIDIRECTIONAL  # group.consumer.migration.policy
+    regex_refresh_interval: int = 600_000  # group.consumer.regex.refresh.interval.ms
+    max_expressions: int = 100
+    """Regular expressions that members of one group may subscribe by. Kafka knows no cap; a member that brings one more
+    is refused with GROUP_MAX_SIZE_REACHED."""
+    max_member_metadata: int = 1 << 20
+    """Bytes of a consumer group's member: its record is written with each change. Kafka stops at the topic's
+    max.message.bytes with the same UNKNOWN_SERVER_ERROR."""
 
     offset_metadata_max: int = 4_096  # offset.metadata.max.bytes, counted by Kafka in UTF-16 code units
     offsets_retention: int = 7 * 24 * 3_600_000  # offsets.retention.minutes
@@ -52,6 +83,10 @@ class GroupSettings:
             max_session_timeout=config.group_max_session_timeout_ms,
             initial_rebalance_delay=config.group_initial_rebalance_delay_ms,
             max_size=config.group_max_size,
+            consumer_max_size=config.group_consumer_max_size,
+            consumer_assignors=config.group_consumer_assignors,
+            consumer_migration=MigrationPolicy(config.group_consumer_migration_policy.lower()),
+            regex_refresh_interval=config.group_consumer_regex_refresh_interval_ms,
             max_state=config.ottla_group_state_max_bytes,
             offset_metadata_max=config.offset_metadata_max_bytes,
             offsets_retention=config.offsets_retention_minutes * 60_000,

@@ -35,6 +35,7 @@ from broker.coordinators.groups.classic.group import ClassicGroup, ClassicMember
 from broker.coordinators.groups.classic.states import GroupEvent, GroupState
 from broker.coordinators.groups.decision import UNKNOWN_MEMBER_ID, Caller, CommittingMember, Draft, Timer, TimerName
 from broker.coordinators.groups.memory import GROUP_BYTES, MEMBER_BYTES, Budget
+from broker.coordinators.groups.offsets import OffsetToCommit
 from broker.coordinators.groups.records import (
     GroupMetadataRecord,
     group_metadata_size,
@@ -437,9 +438,11 @@ class ClassicProtocol:
 
     # --- offsets
 
-    def commit_error(self, group: ClassicGroup, member: CommittingMember) -> ErrorCode:
+    def commit_error(
+        self, group: ClassicGroup, committing: CommittingMember, commits: Sequence[OffsetToCommit]
+    ) -> ErrorCode:
         """Members of this generation may commit; and any client without a generation, while there are no members."""
-        member_id, instance_id, generation, _ = member
+        member_id, instance_id, generation, _ = committing
         if group.state is GroupState.EMPTY and generation < 0:
             return ErrorCode.NONE
         if generation < 0 and not member_id and instance_id is None:
@@ -450,6 +453,10 @@ class ClassicProtocol:
         if error is ErrorCode.NONE and group.state is GroupState.COMPLETING_REBALANCE:
             error = ErrorCode.REBALANCE_IN_PROGRESS
         return error
+
+    def fetch_error(self, group: ClassicGroup, member_id: str | None, epoch: int) -> ErrorCode:
+        """Any client may learn what was committed."""
+        return ErrorCode.NONE
 
     def heard_of(self, group: ClassicGroup, member_id: str, now: Instant) -> None:
         """A commit keeps a member's session alive; from an empty group it comes from no member."""

@@ -26,7 +26,7 @@ HARMLESS: Final = {
     "threads: one event loop does the work": """
         background.threads group.coordinator.background.threads group.coordinator.threads log.cleaner.threads
         num.io.threads num.network.threads num.recovery.threads.per.data.dir share.coordinator.threads
-        num.replica.alter.log.dirs.threads
+        num.replica.alter.log.dirs.threads group.consumer.assignor.offload.enable
     """,
     "purgatories, queues and buffers: requests wait as coroutines": """
         delete.records.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests

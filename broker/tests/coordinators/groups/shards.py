@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from broker.coordinators.cluster.image import ClusterImage
 from broker.coordinators.groups.classic.group import ClassicGroup
 from broker.coordinators.groups.classic.states import GroupState
+from broker.coordinators.groups.consumer.configs import ConsumerTimes
+from broker.coordinators.groups.consumer.group import ConsumerGroup
+from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.group import Group
 from broker.coordinators.groups.machine import GroupsMachine
@@ -83,11 +87,22 @@ class Shard:
         self.log: list[RecordData] = []
         self.waiting: dict[Promise[Any], Waiting[Any]] = {}
         self.on_decision: Callable[[Decision[GroupRecord]], None] | None = None
-        self.machine = GroupsMachine(self.settings, self.entropy)
+        self.image = ClusterImage()
+        self.topics = Topics()
+        self.times: dict[str, ConsumerTimes] = {}
+        self.machine, self.follower = self._new_machine(), self._new_machine()
         list(self.machine.loaded(self.clock.now()))
-        self.follower = GroupsMachine(self.settings, self.entropy)
 
     # --- the broker's part
+
+    def _new_machine(self) -> GroupsMachine:
+        times = self.times
+        return GroupsMachine(
+            self.settings,
+            self.entropy,
+            topics=self.topics,
+            times_of=lambda group_id: times.get(group_id, ConsumerTimes(assignment_interval=0)),
+        )
 
     def carry_out(self, decision: Decision[GroupRecord]) -> None:
         """Append, replay, release."""
@@ -134,7 +149,7 @@ class Shard:
         self.waiting.clear()
         before = {} if settings else settled(self.machine)
         self.settings = replace(self.settings, **settings)
-        self.machine, self.follower = (GroupsMachine(self.settings, self.entropy) for _ in range(2))
+        self.machine, self.follower = self._new_machine(), self._new_machine()
         for data in self.log:
             record = self.machine.decode(data)
             if record is not None:
@@ -351,6 +366,17 @@ def settled(machine: GroupsMachine) -> dict[str, Any]:
 
 
 def _settled(group: Group) -> Any:
+    if isinstance(group, ConsumerGroup):
+        return (
+            group.epoch,
+            group.metadata_hash,
+            group.assignment_epoch,
+            group.assignment_timestamp,
+            group.members,
+            group.targets,
+            group.resolved,
+            group.held,
+        )
     assert isinstance(group, ClassicGroup)
     if group.state not in (GroupState.EMPTY, GroupState.STABLE):
         return REBALANCING

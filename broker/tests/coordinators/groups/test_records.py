@@ -18,14 +18,14 @@ from broker.tests.coordinators.groups.shards import Shard
 from kproto.batches.records import RecordData
 from kproto.errors import ErrorCode, Malformed, ProtocolError
 from kproto.formats.consumer_offsets import (
-    ConsumerGroupMetadataKey,
-    ConsumerGroupMetadataValue,
     GroupMetadataKey,
     GroupMetadataValue,
     LegacyOffsetCommitKey,
     LegacyOffsetCommitValue,
     MemberMetadata,
     OffsetCommitValue,
+    ShareGroupMetadataKey,
+    ShareGroupMetadataValue,
     encode_record,
 )
 from kproto.ids import parse_uuid
@@ -155,7 +155,7 @@ def test_offsets_of_the_oldest_kind_are_read() -> None:
 
 def test_records_of_other_kinds_of_groups_are_left_alone() -> None:
     """Skipped in loading, and still in the log for a coordinator that knows them."""
-    key, value = encode_record(ConsumerGroupMetadataKey(group_id="g"), ConsumerGroupMetadataValue(epoch=1), 0)
+    key, value = encode_record(ShareGroupMetadataKey(group_id="g"), ShareGroupMetadataValue(epoch=1), 0)
     assert decode_group_record(RecordData(key=key, value=value)) is None
     assert decode_group_record(RecordData(key=b"\x7f\xff", value=b"from the future")) is None
 

@@ -1,0 +1,56 @@
+"""ConsumerGroupDescribe (69): groups of the consumer protocol and their members (KIP-848).
+
+- v1: which protocol each member speaks (KIP-1099).
+- A group that does not exist, or is of another kind, is GROUP_ID_NOT_FOUND; an empty id is INVALID_GROUP_ID.
+- What a member owns is there with what it has been asked to give up. Topics that are gone are left out.
+- A group that is named twice is answered twice, with one object, as in DescribeGroups.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.security.operations import GROUP_OPERATIONS
+from kproto.errors import ErrorCode, KafkaError
+from kproto.messages.consumer_group_describe import (
+    ConsumerGroupDescribeRequest,
+    ConsumerGroupDescribeResponse,
+    DescribedGroup,
+)
+from storage.seams.slices import Slices
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+
+async def handle(request: ConsumerGroupDescribeRequest, ctx: RequestContext) -> ConsumerGroupDescribeResponse:
+    """Describe each, in the order asked."""
+    slices = Slices()
+    answers: dict[str, DescribedGroup] = {"": DescribedGroup(error_code=ErrorCode.INVALID_GROUP_ID)}
+    found = await ctx.groups.describe_consumer_groups(each for each in request.group_ids if each)
+    async for group_id, group in slices.over(found.items()):
+        answer = answers[group_id] = _answer(group_id, group)
+        if request.include_authorized_operations and answer.error_code == ErrorCode.NONE:
+            answer.authorized_operations = GROUP_OPERATIONS
+    return ConsumerGroupDescribeResponse(
+        groups=[answers[group_id] async for group_id in slices.over(request.group_ids)]
+    )
+
+
+def _answer(group_id: str, found: DescribedGroup | KafkaError | None) -> DescribedGroup:
+    if isinstance(found, KafkaError):
+        return DescribedGroup(group_id=group_id, error_code=found.code)
+    if found is not None:
+        return found
+    return DescribedGroup(
+        group_id=group_id,
+        error_code=ErrorCode.GROUP_ID_NOT_FOUND,
+        error_message=f"there is no consumer group {group_id!r}",
+    )
+
+
+def refuse(request: ConsumerGroupDescribeRequest, error: ErrorCode, version: int) -> ConsumerGroupDescribeResponse:
+    """The error for each group."""
+    return ConsumerGroupDescribeResponse(
+        groups=[DescribedGroup(group_id=group_id, error_code=error) for group_id in request.group_ids]
+    )

@@ -1,0 +1,31 @@
+"""ConsumerGroupHeartbeat (68): join, stay in and leave a group of the consumer protocol (KIP-848).
+
+- v1: members choose their own ids (KIP-1082), and may subscribe by regular expression.
+- Epoch 0 joins, -1 leaves, -2 leaves for a while (static members). What is null, or -1 for the rebalance timeout, is as
+  it was.
+- The assignment is there if the member joins, if it has changed, or if the member says everything again.
+- Errors: INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION, GROUP_ID_NOT_FOUND, GROUP_MAX_SIZE_REACHED,
+  UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, FENCED_INSTANCE_ID, UNRELEASED_INSTANCE_ID.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.coordinators.groups import Caller
+from kproto.errors import ErrorCode
+from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+
+
+async def handle(request: ConsumerGroupHeartbeatRequest, ctx: RequestContext) -> ConsumerGroupHeartbeatResponse:
+    """Beat."""
+    caller = Caller(ctx.client_id or "", ctx.client_host, ctx.api_version)
+    return await ctx.groups.consumer_heartbeat(request, caller)
+
+
+def refuse(request: ConsumerGroupHeartbeatRequest, error: ErrorCode, version: int) -> ConsumerGroupHeartbeatResponse:
+    """The error."""
+    return ConsumerGroupHeartbeatResponse(error_code=error)
