@@ -6,8 +6,11 @@ never meets a broker that is half there. Listeners bind before the store opens: 
 anything is recovered.
 
 Stop (SIGTERM, SIGINT): no new connections; requests under way get a moment to be answered; connections close;
-coordinators stop; the store makes everything durable and leaves the mark of a clean shutdown. A second signal stops at
-once, which is what a crash would do: nothing acknowledged is lost, the next start scans a little.
+coordinators stop; the store makes everything durable and leaves the mark of a clean shutdown. All of that within
+`STOP_SECONDS`: what is not done by then is left, which is what a crash would do: nothing acknowledged is lost, the next
+start scans a little. A disk that does not answer keeps even that from happening, for a thread that waits for it cannot
+be called back; so the caller hears when a stop begins (`stopping`), and may end the process if it does not end by
+itself. A fault of the broker's own ends it in the same way.
 
 Background: the store's own upkeep (checkpoints, time-based flushes), and a watch over connections that are idle or
 stuck.
@@ -17,7 +20,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -52,13 +56,23 @@ if TYPE_CHECKING:
     from storage.seams.offload import Offload
 
 
+STOP_SECONDS: Final = 8.5
+"""From the signal to when whatever has not been finished is left."""
+
+
+def unobserved() -> None:
+    """For a caller who does not need to know that a stop has begun."""
+
+
 def run(
     config: BrokerConfig,
     *,
     ready: Callable[[str, int], None],
     progress: Callable[[], Progress] = LoggedProgress,
+    stopping: Callable[[], None] = unobserved,
 ) -> None:
-    """Serve until a signal asks to stop. `ready` is called with the address of the first listener, once it is true.
+    """Serve until a signal asks to stop. `ready` is called with the address of the first listener, once it is true, and
+    `stopping` when the stop begins, whatever the reason.
 
     `progress` makes what a recovery of logs is shown by; it is called only if the engine has files to recover.
 
@@ -66,7 +80,7 @@ def run(
     """
     logging.configure(level=config.ottla_log_level, form=config.ottla_log_format, clock=SystemClock())
     try:
-        trio.run(serve, config, ready, progress)
+        trio.run(serve, config, ready, progress, stopping)
     except BaseExceptionGroup as group:  # what failed in a nursery; the reason is one of those that start raises
         cannot_start = group.subgroup(ConfigError)
         if cannot_start is None:
@@ -75,14 +89,25 @@ def run(
 
 
 async def serve(
-    config: BrokerConfig, ready: Callable[[str, int], None], progress: Callable[[], Progress] = LoggedProgress
+    config: BrokerConfig,
+    ready: Callable[[str, int], None],
+    progress: Callable[[], Progress] = LoggedProgress,
+    stopping: Callable[[], None] = unobserved,
 ) -> None:
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
     clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
     log = get_logger(__name__)
     listeners = _listen(config)
     config = config.with_bound_ports([listener.port for listener in listeners])
-    try:
+    limit = trio.CancelScope(shield=True)  # around what a stop does to the store
+
+    def begin_stop() -> None:
+        limit.deadline = min(limit.deadline, trio.current_time() + STOP_SECONDS)
+        stopping()
+
+    with ExitStack() as until_the_end:
+        for listener in listeners:
+            until_the_end.callback(listener.close)
         store = make_store(config, clock, entropy, offload, progress)
         try:
             await store.open()
@@ -95,20 +120,22 @@ async def serve(
                     server = Connections(services, listeners, serving)
                     trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
                     background.start_soon(search_now_and_then)
-                    # From before the ready line on: who reads it may at once ask for a stop.
-                    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                        server.start()
-                        ready(listeners[0].host, listeners[0].port)
-                        for notice in config.notices:
-                            log.info(notice)
-                        await server.until_stopped(signals)
+                    # From before the ready line on: who reads it may at once ask for a stop. Until the very end: what
+                    # `stopping` says of signals stays said.
+                    signals = until_the_end.enter_context(trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
+                    server.start()
+                    ready(listeners[0].host, listeners[0].port)
+                    for notice in config.notices:
+                        log.info(notice)
+                    received = await anext(signals)
+                    log.info("stopping", signal=signal.Signals(received).name)
+                    begin_stop()
+                    await server.stop(signals)
                 background.cancel_scope.cancel()
         finally:
-            with trio.CancelScope(shield=True):
+            begin_stop()
+            with limit:
                 await store.close()
-    finally:
-        for listener in listeners:
-            listener.close()
     log.info("stopped")
 
 

@@ -9,7 +9,6 @@ What many peers can do at once costs one log line a second of each kind, and `st
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -83,10 +82,8 @@ class Connections:
             self._nursery.start_soon(self._accept, listener)
         self._nursery.start_soon(self._look)
 
-    async def until_stopped(self, signals: AsyncIterator[int]) -> None:
-        """Wait for a signal, then stop gracefully."""
-        received = await anext(signals)
-        get_logger(__name__).info("stopping", signal=signal.Signals(received).name)
+    async def stop(self, signals: AsyncIterator[int]) -> None:
+        """Stop gracefully; at once when another signal comes."""
         for listener in self._listeners:
             listener.close()
         with trio.move_on_after(GRACE_SECONDS):

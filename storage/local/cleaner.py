@@ -59,6 +59,8 @@ from storage.store_settings import CleanerSettings
 TRY_AGAIN_MS: Final = 5 * 60 * 1000
 """After a failure that may pass."""
 
+PAUSE_AFTER_FAILURE: Final = 60.0
+
 TOGETHER: Final = 64
 """Logs that are prepared together, and whose new clean offsets are written together."""
 
@@ -121,8 +123,12 @@ class Cleaner:
         """Clean what is due of the logs that `every_log` names, forever."""
         while True:
             await trio.sleep(self._settings.backoff_ms / 1000)
-            while self._settings.enable and await self.clean_due(every_log):
-                pass
+            try:
+                while self._settings.enable and await self.clean_due(every_log):
+                    pass
+            except Exception as error:  # a mistake of ours must not stop the broker; the next round tries again
+                self._log.error("a round of the cleaner failed", exc_info=error)
+                await trio.sleep(PAUSE_AFTER_FAILURE)
 
     async def clean_due(self, every_log: EveryLog | None = None) -> int:
         """Clean every log that is due now, the dirtiest first. Returns how many were cleaned."""

@@ -8,11 +8,13 @@
 * what has expired is deleted (`expiry.py`).
 
 `run` is one task that sleeps until the next of these is due (`schedule.py`); the broker starts it beside everything
-else.
+else. It ends only when it is cancelled: a duty that fails is logged, by its name, and does not keep the others from
+being done; after a pause it goes on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -26,7 +28,15 @@ from storage.local.schedule import Schedule
 from storage.local.segment import Corrupt
 from storage.local.volume import Volume
 from storage.seams.logging import get_logger
+from storage.seams.slices import Slices
 from storage.statistics import UpkeepStatistics
+
+Duty = tuple[str, Callable[[float], Awaitable[object]]]
+"""Its name in the log, and what does it, given the time."""
+
+PAUSE_AFTER_FAILURE: Final = 1.0
+SAY_AGAIN: Final = 60.0
+"""Seconds from one log line to the next about a duty that goes on failing."""
 
 CHECKPOINT_INTERVAL: Final = 60.0
 """Seconds between two rounds, as in Kafka (log.flush.offset.checkpoint.interval.ms)."""
@@ -54,6 +64,7 @@ class Upkeep:
         self._retention_check_ms = retention_check_ms
         self._log = get_logger("storage")
         self._checkpoints = 0
+        self._said: dict[str, float] = {}  # what fails, and when that was last logged
 
     def statistics(self) -> UpkeepStatistics:
         """What there is to do."""
@@ -66,34 +77,68 @@ class Upkeep:
 
     async def run(self, every_log: EveryLog | None = None) -> None:
         """Do it all, forever; retention for the logs that `every_log` names."""
-        volume, schedule = self._volume, self._schedule
         next_checkpoint = trio.current_time() + CHECKPOINT_INTERVAL
         next_retention = trio.current_time() + self._retention_check_ms / 1000
         while True:
-            await schedule.wait_until(min(next_checkpoint, next_retention, self._removal.due))
+            await self._schedule.wait_until(min(next_checkpoint, next_retention, self._removal.due))
             now = trio.current_time()
-            if schedule.take_list(now):
-                await self._sync_list()
-            await self._flush_late(now)
-            if schedule.take_room(now):
-                await volume.offload.run(volume.reserve.make)
-            if schedule.crowded:
-                await self.sync_dirty()
-                schedule.no_longer_crowded()
-                volume.descriptors.trim()
-            await self._removal.remove_due(now)
+            duties: list[Duty] = [
+                ("syncing the list of dirty logs", self._sync_list),
+                ("syncing logs", self._flush_late),
+                ("looking for room", self._look_for_room),
+                ("closing files", self._close_files),
+                ("removing files", self._removal.remove_due),
+            ]
             if now >= next_retention:
                 next_retention = now + self._retention_check_ms / 1000
-                await self._expiry.apply(every_log)
+                duties.append(("deleting what has expired", lambda _: self._expiry.apply(every_log)))
             if now >= next_checkpoint:
                 next_checkpoint = now + CHECKPOINT_INTERVAL
-                await self._checkpoint()
+                self._checkpoints += 1
+                duties += self._checkpoint_duties
+            if not all([await self._do(what, duty, now) for what, duty in duties]):
+                await trio.sleep(PAUSE_AFTER_FAILURE)
 
-    async def _sync_list(self) -> None:
+    @property
+    def _checkpoint_duties(self) -> list[Duty]:
+        return [
+            ("syncing logs", lambda _: self.sync_dirty()),
+            ("syncing recovered logs", lambda _: self._loader.sync_recovered()),
+            ("learning timestamps", lambda _: self.learn_timestamps()),
+            ("closing logs", lambda _: self._close_idle()),
+            ("writing checkpoints", lambda _: self._volume.renew_recovery_points()),
+            ("closing files", lambda _: self._trim()),
+        ]
+
+    async def _do(self, what: str, duty: Callable[[float], Awaitable[object]], now: float) -> bool:
+        """Whether it could be done; if not, that is logged."""
         try:
+            await duty(now)
+        except Exception as error:  # a mistake of ours, too, must not end the upkeep of all logs
+            if now - self._said.get(what, -SAY_AGAIN) >= SAY_AGAIN:
+                self._said[what] = now
+                of_the_disk = isinstance(error, OSError)
+                self._log.error(f"{what} failed", reason=str(error), exc_info=None if of_the_disk else error)
+            return False
+        self._said.pop(what, None)
+        return True
+
+    async def _sync_list(self, now: float) -> None:
+        if self._schedule.take_list(now):
             await self._volume.offload.run(self._volume.data.dirty_logs.sync)
-        except OSError as error:
-            self._log.warning("the list of dirty logs could not be synced", reason=str(error))
+
+    async def _look_for_room(self, now: float) -> None:
+        if self._schedule.take_room(now):
+            await self._volume.offload.run(self._volume.reserve.make)
+
+    async def _close_files(self, now: float) -> None:
+        if self._schedule.crowded:
+            await self.sync_dirty()
+            self._schedule.no_longer_crowded()
+            await self._trim()
+
+    async def _trim(self) -> None:
+        self._volume.descriptors.trim()
 
     async def _flush_late(self, now: float) -> None:
         late = self._schedule.take_late(now)
@@ -102,18 +147,6 @@ class Upkeep:
             for log in late:
                 if log in self._schedule.dirty:  # appended to meanwhile, and so never clean: its time begins again
                     self._schedule.watch_flush(log)
-
-    async def _checkpoint(self) -> None:
-        self._checkpoints += 1
-        try:
-            await self.sync_dirty()
-            await self._loader.sync_recovered()
-            await self.learn_timestamps()
-            self._close_idle()
-            await self._volume.renew_recovery_points()
-        except OSError as error:
-            self._log.error("checkpoints could not be written", reason=str(error))
-        self._volume.descriptors.trim()
 
     async def sync_dirty(self) -> None:
         """Sync everything there is to sync. A failure stops the directory; it is not raised."""
@@ -136,8 +169,8 @@ class Upkeep:
             except (OSError, Corrupt, DamagedIndex) as error:
                 self._log.error("timestamps cannot be read", file=segment.path(".log"), reason=str(error))
 
-    def _close_idle(self) -> None:
+    async def _close_idle(self) -> None:
         """Let go of logs that have not been used since the last time: they take no memory until they are."""
-        for log in self._catalog:
+        async for log in Slices().over(list(self._catalog)):
             if log.is_idle and not log.forget_use():
                 log.let_go()

@@ -6,8 +6,11 @@ What other programs can rely on:
   same line is in the file named by `--ready-file`, which appears in one step and is gone again when the broker stops.
   Everything else is log and goes to standard error.
 * The exit status is 0 after a stop that was asked for, and 2 when the broker cannot start as configured: one sentence
-  on standard error then says which setting, port or directory is the reason.
-* SIGTERM and SIGINT stop it gracefully. With `--exit-with-parent` so does the end of standard input, which comes when
+  on standard error then says which setting, port or directory is the reason. It is 1, with one sentence, when the
+  broker cannot go on, or a stop had to be cut short because a thread could not be called back: most likely the disk
+  does not answer.
+* SIGTERM and SIGINT stop it gracefully, within ten seconds whatever happens; another one of them ends it at once, by
+  that signal. With `--exit-with-parent` so does the end of standard input, which comes when
   the process that holds the other end of the pipe is gone, for whatever reason.
 """
 
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
     from storage.progress import Progress
 
 CANNOT_START = 2
+FAULT = 1
+
+LAST_RESORT_SECONDS = 9.5
+"""From the beginning of a stop to when the process ends in any case."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,9 +58,16 @@ def main(arguments: Sequence[str]) -> int:
     if options.exit_with_parent:
         stop_at_end_of_input()
     try:
-        server.run(config, ready=ready.make, progress=lambda: _progress(config.ottla_log_format))
+        server.run(
+            config,
+            ready=ready.make,
+            progress=lambda: _progress(config.ottla_log_format),
+            stopping=lambda: end_in_time(ready),
+        )
     except ConfigError as error:
         return refuse(error)
+    except Exception as error:
+        return give_up(error)
     finally:
         ready.withdraw()
     return 0
@@ -110,6 +124,38 @@ def refuse(error: Exception) -> int:
     """Say in one line why the broker does not start, and return the status that says so too."""
     print(f"ottla serve: {error}", file=sys.stderr)
     return CANNOT_START
+
+
+def give_up(error: Exception) -> int:
+    """Say why the broker does not go on: everything in the log, and one line; return the status that says so too."""
+    from broker.network.connection import leaf
+    from storage.seams.logging import get_logger
+
+    reason = leaf(error) if isinstance(error, BaseExceptionGroup) else error
+    get_logger("server").error("the broker cannot go on", exc_info=error)
+    print(f"ottla serve: the broker cannot go on: {type(reason).__name__}: {reason}", file=sys.stderr)
+    return FAULT
+
+
+def end_in_time(announcement: Announcement) -> None:
+    """A stop begins: another signal ends the process at once, and so does the time, for a thread that waits for a disk
+    cannot be called back."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+    def last_resort() -> None:
+        announcement.withdraw()
+        print(
+            f"ottla serve: the stop was not over after {LAST_RESORT_SECONDS:g} s, most likely because the disk does "
+            "not answer; nothing acknowledged is lost, the next start checks the ends of the logs",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(FAULT)
+
+    timer = threading.Timer(LAST_RESORT_SECONDS, last_resort)
+    timer.daemon = True
+    timer.start()
 
 
 class Announcement:
