@@ -66,13 +66,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import trio
 
 from kproto.batches.records import RecordData
 from kproto.errors import KafkaError
 from storage.seams.clock import Instant
+
+if TYPE_CHECKING:
+    from storage.engine import VerificationGuard
 
 RecordT = TypeVar("RecordT")
 ReplyT = TypeVar("ReplyT")
@@ -116,6 +119,30 @@ class Promise(Generic[ReplyT]):
         return cast("ReplyT | KafkaError", self._value)
 
 
+class InTransaction(NamedTuple):
+    """The records of a decision are part of a producer's transaction: they count once its marker comes, or never.
+
+    `guard` is the log's, if the producer had to be verified (`PartitionLog.start_verification`).
+    """
+
+    producer_id: int
+    producer_epoch: int
+    guard: VerificationGuard | None = None
+
+
+class EndOfTransaction(NamedTuple):
+    """The decision appends a marker: the end of a producer's transaction in this log.
+
+    Its one record is what the machine replays, and is not encoded: what stands in the log is the control record.
+    """
+
+    producer_id: int
+    producer_epoch: int
+    coordinator_epoch: int
+    commit: bool
+    transaction_version: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[RecordT]):
     """What is to be appended, and who is answered once it is durable. A KafkaError is raised in the waiting task."""
@@ -125,6 +152,8 @@ class Decision(Generic[RecordT]):
     volatile: bool = False
     """True if deciding has changed volatile state in a way that means nothing without the records: should they be
     refused, the machine has to be dropped."""
+    transaction: InTransaction | EndOfTransaction | None = None
+    """What the records are to a producer's transaction; None for records that count by themselves."""
 
 
 class Machine(Protocol[RecordT]):

@@ -16,7 +16,9 @@ once. One that comes while an append is on its way is *gathered*: all that are d
 appended as one batch, and so are thousands of them within one turn, cut at `GATHERED_BYTES`. What is gathered could
 not have been durable before the append that is on its way, so a reply waits no longer for that, and the price of an
 append (a header, a checksum, a write, a flush to wait for) is shared. (Kafka: group.coordinator.append.linger.ms of -1,
-which gathers as long as further events are queued, KIP-1196.)
+which gathers as long as further events are queued, KIP-1196.) A decision that is part of a producer's transaction, or
+ends one, is a batch of its own, for the batch names the producer. The log may refuse it, as it does a client's
+(PRODUCER_ERRORS); the caller gets that code.
 
 **Release.** Replies leave when the append they belong to, *and everything before it*, is durable. Many appends wait
 for one flush of the disk: group commit comes from the engine. A decision without records may have looked at state that
@@ -54,9 +56,9 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import trio
 from trio import TASK_STATUS_IGNORED
 
-from broker.coordinators.machine import Decision, Machine, Promise
-from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, has_valid_crc, read_header
-from kproto.batches.records import RecordData, build_batch, iter_records
+from broker.coordinators.machine import Decision, EndOfTransaction, InTransaction, Machine, Promise
+from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, BatchHeader, has_valid_crc, read_header
+from kproto.batches.records import RecordData, build_batch, build_end_txn_marker, iter_records
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from storage.engine import Append, Batch, LogStore, PartitionLog, Read, WrongEnd
 from storage.seams.clock import Clock, Instant
@@ -74,6 +76,16 @@ GATHERED_BYTES: Final = 256 << 10
 
 RECORD_OVERHEAD: Final = 40
 """More than a record takes in a batch beside its key and its value."""
+
+PRODUCER_ERRORS: Final = frozenset(
+    {
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+        ErrorCode.INVALID_TXN_STATE,
+        ErrorCode.CONCURRENT_TRANSACTIONS,
+        ErrorCode.TRANSACTION_COORDINATOR_FENCED,
+    }
+)
+"""Why a log refuses a batch of a producer's transaction: a fault of the producer's, and not of the log."""
 
 STALLED_SECONDS: Final = 1.0
 
@@ -137,13 +149,15 @@ class Runtime(Generic[MachineT]):
         max_decision_bytes: int = MAX_DECISION_BYTES,
         on_loaded: Callable[[MachineT], None] | None = None,
         restore: Callable[[], Awaitable[tuple[MachineT, int]]] | None = None,
-        replay_control: Callable[[MachineT, RecordData], None] | None = None,
+        replay_control: Callable[[MachineT, BatchHeader, RecordData], None] | None = None,
+        replay_in_transaction: Callable[[MachineT, BatchHeader, RecordData], None] | None = None,
     ) -> None:
         """`loading_error` is what decisions get while there is no machine, `lost_error` what waiting tasks get when it
         is dropped; `on_loaded` is called with each newly loaded machine, before its first decision.
 
         `restore` gives a machine to replay into and the offset from which on, instead of a new one and the start of the
-        log; `replay_control` is given the control records of the log, which are passed over otherwise.
+        log; `replay_control` is given the control records of the log, which are passed over otherwise, and
+        `replay_in_transaction` the records of producers' transactions, which count like any other otherwise.
         """
         self._log = log
         self._store = store
@@ -155,6 +169,7 @@ class Runtime(Generic[MachineT]):
         self._on_loaded = on_loaded
         self._restore = restore
         self._replay_control = replay_control
+        self._replay_in_transaction = replay_in_transaction
         self._logger = get_logger(__name__).bind(topic=log.spec.topic, partition=log.spec.partition)
 
         self._machine: MachineT | None = None
@@ -271,7 +286,9 @@ class Runtime(Generic[MachineT]):
         return self._pending[-1] if self._pending else None
 
     def _carry_out(self, machine: MachineT, decision: Decision[Any], now: Instant) -> None:
-        if decision.records:
+        if decision.transaction is not None:
+            self._write_in_transaction(machine, decision, decision.transaction, now)
+        elif decision.records:
             self._write(machine, decision, now)
         elif (last := self._last_batch()) is not None:
             last.replies.extend(decision.replies)
@@ -290,10 +307,43 @@ class Runtime(Generic[MachineT]):
         if (self._gathered is not None or self._pending) and self._gather(machine, decision, records, now):
             return
         try:
-            append = self._append(records)
+            append = self._append(build_batch(records))
         except KafkaError as error:
             self._cannot_be_written(decision, str(error))
             raise
+        self._take(machine, decision, append)
+
+    def _write_in_transaction(
+        self, machine: MachineT, decision: Decision[Any], transaction: InTransaction | EndOfTransaction, now: Instant
+    ) -> None:
+        """Append a batch that names a producer, behind what has been gathered, and replay its records."""
+        self._append_gathered()
+        if self._machine is not machine:
+            raise KafkaError(self._lost_error)
+        producer_id, producer_epoch = transaction.producer_id, transaction.producer_epoch
+        if isinstance(transaction, EndOfTransaction):
+            data = build_end_txn_marker(
+                commit=transaction.commit,
+                producer_id=producer_id,
+                producer_epoch=producer_epoch,
+                coordinator_epoch=transaction.coordinator_epoch,
+                timestamp=now.wall,
+            )
+            options: dict[str, Any] = {"transaction_version": transaction.transaction_version}
+        else:
+            records = [machine.encode(record, now) for record in decision.records]
+            data = build_batch(records, producer_id=producer_id, producer_epoch=producer_epoch, transactional=True)
+            options = {"guard": transaction.guard}
+        try:
+            append = self._append(data, **options)
+        except KafkaError as error:
+            if error.code not in PRODUCER_ERRORS:
+                self._cannot_be_written(decision, str(error))
+            raise
+        self._take(machine, decision, append)
+
+    def _take(self, machine: MachineT, decision: Decision[Any], append: Append) -> None:
+        """The decision stands in the log: replay it, and answer once it is durable."""
         self._decisions += 1
         self._replay(machine, decision)
         if append.durable and not self._pending:
@@ -347,7 +397,7 @@ class Runtime(Generic[MachineT]):
         if batch is None:
             return
         try:
-            batch.append = self._append(batch.records)
+            batch.append = self._append(build_batch(batch.records))
         except KafkaError as error:
             if self._machine is not None:
                 self._lose(str(error))
@@ -358,9 +408,8 @@ class Runtime(Generic[MachineT]):
             self._pending.append(batch)
             self._appended.set()
 
-    def _append(self, records: list[RecordData]) -> Append:
+    def _append(self, data: bytearray, **options: Any) -> Append:
         """Begin an append. Raises KafkaError when nothing was written; a log that ends elsewhere loses the machine."""
-        data = build_batch(records)
         if len(data) > self._max_decision_bytes:
             raise KafkaError(
                 ErrorCode.RECORD_LIST_TOO_LARGE,
@@ -368,12 +417,13 @@ class Runtime(Generic[MachineT]):
             )
         header = read_header(data)
         try:
-            append = self._log.begin_append([Batch(header, memoryview(data))], expected_end=self._end)
+            append = self._log.begin_append([Batch(header, memoryview(data))], expected_end=self._end, **options)
         except WrongEnd as error:
             self._lose(str(error))
             raise KafkaError(self._lost_error) from error
         except KafkaError as error:
-            raise KafkaError(self._lost_error, error.message) from error
+            code = error.code if header.is_transactional and error.code in PRODUCER_ERRORS else self._lost_error
+            raise KafkaError(code, error.message) from error
         self._refusing = False
         self._appends += 1
         self._replayed_bytes += len(data)
@@ -615,14 +665,17 @@ class Runtime(Generic[MachineT]):
             if header.last_offset >= position:
                 if not has_valid_crc(header, data, cursor):
                     raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"the batch at offset {header.base_offset} is damaged")
-                if not header.is_control:
+                replay_each = self._replay_control if header.is_control else None
+                if header.is_transactional and not header.is_control:
+                    replay_each = self._replay_in_transaction
+                if replay_each is not None:
+                    async for record in slices.over(iter_records(data[cursor : cursor + size])):
+                        if record.offset >= position:
+                            replay_each(machine, header, record)
+                elif not header.is_control:
                     async for record in slices.over(iter_records(data[cursor : cursor + size])):
                         if record.offset >= position and (decoded := machine.decode(record)) is not None:
                             machine.replay(decoded)
-                elif self._replay_control is not None:
-                    for record in iter_records(data[cursor : cursor + size]):
-                        if record.offset >= position:
-                            self._replay_control(machine, record)
                 position = header.last_offset + 1
                 self._replayed_bytes += size
                 self._last_timestamp = header.max_timestamp

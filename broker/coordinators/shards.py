@@ -167,6 +167,25 @@ class Shards(Generic[MachineT]):
         runtime = shard.runtime if shard.ready.is_set() else await self._runtime(key)
         return await runtime.decide(decide)
 
+    async def decide_in(
+        self, index: int, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]
+    ) -> ReplyT:
+        """Take a decision in partition `index` of the topic."""
+        shard = self._shard_at(index)
+        if not shard.ready.is_set():
+            await shard.ready.wait()
+        return await shard.runtime.decide(decide)
+
+    def log_of(self, key: str) -> PartitionLog:
+        """The log of the shard of `key`."""
+        return self._shard(key).log
+
+    def index_of(self, key: str) -> int:
+        """The partition of the topic that `key` belongs to, of this broker or another."""
+        if self._topic is None:
+            raise KafkaError(ErrorCode.NOT_COORDINATOR)
+        return shard_of(key, self._topic.partition_count)
+
     async def decide_many(
         self, decisions: Iterable[tuple[str, Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]]]
     ) -> list[ReplyT | KafkaError]:
@@ -281,11 +300,11 @@ class Shards(Generic[MachineT]):
         return shard.runtime
 
     def _shard(self, key: str) -> _Shard[MachineT]:
+        return self._shard_at(self.index_of(key))
+
+    def _shard_at(self, index: int) -> _Shard[MachineT]:
         topic = self._topic
-        if topic is None:
-            raise KafkaError(ErrorCode.NOT_COORDINATOR)
-        index = shard_of(key, topic.partition_count)
-        if index not in self._owned:
+        if topic is None or index not in self._owned:
             raise KafkaError(ErrorCode.NOT_COORDINATOR)
         shard = self._open.get(index)
         if shard is None:

@@ -4,8 +4,8 @@
 - v3: throttling.
 - v5: leader epochs (KIP-320).
 - v6: flexible.
-- v7: require_stable (KIP-447): UNSTABLE_OFFSET_COMMIT where a transaction is open on a partition's offset. There are no
-  transactions yet, so every offset is stable.
+- v7: require_stable (KIP-447): UNSTABLE_OFFSET_COMMIT where a transaction is open on a partition's offset; of a request
+  for all offsets, only where one was committed before.
 - v8: many groups (KIP-709). Older requests are handled as a list of one group.
 - v9: member id and epoch for groups of the consumer protocol (KIP-848): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH. A client
   need not be a member, and names neither then.
@@ -18,10 +18,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-from broker.coordinators.groups import CommittedOffset
+from broker.coordinators.groups import CommittedByGroup, CommittedOffset
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH, NO_OFFSET, TopicPartition
 from kproto.messages.offset_fetch import (
@@ -54,7 +54,7 @@ async def handle(request: OffsetFetchRequest, ctx: RequestContext) -> OffsetFetc
     slices = Slices()
     asked = _groups(request, ctx.api_version)
     answers = _Answers(ctx, slices)
-    committed = await ctx.groups.committed(await answers.places(asked))
+    committed = await ctx.groups.committed(await answers.places(asked), stable=request.require_stable)
     groups = [
         await answers.group(wanted, await _refusal(wanted, ctx) or committed[wanted.group_id])
         async for wanted in slices.over(asked)
@@ -156,7 +156,7 @@ class _Answers:
         return found
 
     async def group(
-        self, wanted: OffsetFetchRequestGroup, committed: Mapping[TopicPartition, CommittedOffset] | KafkaError
+        self, wanted: OffsetFetchRequestGroup, committed: CommittedByGroup | KafkaError
     ) -> OffsetFetchResponseGroup:
         """The answer for one group."""
         if isinstance(committed, KafkaError):
@@ -172,10 +172,10 @@ class _Answers:
             answer = self._whole[wanted.group_id] = OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics)
         return answer
 
-    async def _everything(self, committed: Mapping[TopicPartition, CommittedOffset]) -> list[OffsetFetchResponseTopics]:
+    async def _everything(self, committed: CommittedByGroup) -> list[OffsetFetchResponseTopics]:
         """All that is committed for topics that exist, topic by topic."""
         topics: dict[str, OffsetFetchResponseTopics] = {}
-        async for place, found in self._slices.over(committed.items()):
+        async for place, found in self._slices.over(committed.offsets.items()):
             topic: Topic | None = self._image.topics.get(place.topic)
             if topic is None or not found.is_of(topic.topic_id):
                 continue
@@ -183,19 +183,24 @@ class _Answers:
             if answer is None:
                 answer = OffsetFetchResponseTopics(name=topic.name, topic_id=topic.topic_id, partitions=[])
                 topics[place.topic] = answer
-            answer.partitions.append(_partition(place.partition, found))
+            unstable = committed.is_unstable(place, topic.topic_id)
+            answer.partitions.append(_unstable(place.partition) if unstable else _partition(place.partition, found))
         return list(topics.values())
 
-    async def _asked(
-        self, wanted: OffsetFetchRequestTopics, committed: Mapping[TopicPartition, CommittedOffset]
-    ) -> OffsetFetchResponseTopics:
+    async def _asked(self, wanted: OffsetFetchRequestTopics, committed: CommittedByGroup) -> OffsetFetchResponseTopics:
         topic = self._topic(wanted)
         error = ErrorCode.UNKNOWN_TOPIC_ID if self._by_id and topic is None else ErrorCode.NONE
         answer = OffsetFetchResponseTopics(
             name=wanted.name if topic is None else topic.name, topic_id=wanted.topic_id, partitions=[]
         )
         async for index in self._slices.over(wanted.partition_indexes):
-            found = None if topic is None else committed.get(TopicPartition(topic.name, index))
+            found = None
+            if topic is not None:
+                place = TopicPartition(topic.name, index)
+                if committed.is_unstable(place, topic.topic_id):
+                    answer.partitions.append(_unstable(index))
+                    continue
+                found = committed.offsets.get(place)
             if found is None or topic is None or not found.is_of(topic.topic_id):
                 found = NEVER_COMMITTED
             answer.partitions.append(_partition(index, found, error))
@@ -210,6 +215,10 @@ def _partition(index: int, found: CommittedOffset, error: ErrorCode = ErrorCode.
         metadata=found.metadata,
         error_code=error,
     )
+
+
+def _unstable(index: int) -> OffsetFetchResponsePartitions:
+    return _partition(index, NEVER_COMMITTED, ErrorCode.UNSTABLE_OFFSET_COMMIT)
 
 
 def _old(each: OffsetFetchResponsePartitions) -> OffsetFetchResponsePartition:

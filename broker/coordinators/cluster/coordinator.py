@@ -121,7 +121,7 @@ class ClusterCoordinator:
             lost_error=ErrorCode.NOT_CONTROLLER,
             on_loaded=self._adopt,
             restore=self._snapshots.restore,
-            replay_control=ClusterMachine.replay_control,
+            replay_control=lambda machine, header, record: machine.replay_control(record),
         )
         self._image = ClusterImage()
         self._levels: Mapping[str, int] = {}

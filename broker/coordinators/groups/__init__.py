@@ -8,13 +8,22 @@
 | `classic/` | the classic protocol: join, sync, beat, leave, silence; a group, its members, its states |
 | `memory` | what groups take, and the budget that they share |
 | `forgetting` | what is too old, or of a topic that is gone |
-| `offsets` | committed offsets |
+| `committing` | what may be committed |
+| `offsets`, `pending_offsets` | committed offsets; those that wait for the end of a transaction |
 | `records` | both in Kafka's records |
 | `settings` | what operators may set, and caps |
 """
 
-from broker.coordinators.groups.coordinator import GroupCoordinator
+from broker.coordinators.groups.coordinator import CommittedByGroup, CommittingProducer, GroupCoordinator
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
 
-__all__ = ["Caller", "CommittedOffset", "CommittingMember", "GroupCoordinator", "OffsetToCommit"]
+__all__ = [
+    "Caller",
+    "CommittedByGroup",
+    "CommittedOffset",
+    "CommittingMember",
+    "CommittingProducer",
+    "GroupCoordinator",
+    "OffsetToCommit",
+]

@@ -18,11 +18,11 @@ Kafka: GroupCoordinatorService.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import trio
 
@@ -37,11 +37,11 @@ from broker.coordinators.groups.memory import Budget
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
 from broker.coordinators.groups.records import GroupRecord, text_size
 from broker.coordinators.groups.settings import GroupSettings
-from broker.coordinators.machine import Decision, Promise
+from broker.coordinators.machine import Decision, EndOfTransaction, InTransaction, Promise
 from broker.coordinators.runtime import Runtime
 from broker.coordinators.shards import ShardedTopic, Shards, ShardsStatistics
 from kproto.errors import ErrorCode, KafkaError
-from kproto.ids import TopicPartition, Uuid
+from kproto.ids import NO_SEQUENCE, ZERO_UUID, TopicPartition, Uuid
 from kproto.messages.consumer_group_describe import DescribedGroup as ConsumerGroupDescription
 from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
 from kproto.messages.describe_groups import DescribedGroup
@@ -75,6 +75,26 @@ DELETED_AT_ONCE: Final = 5_000
 
 AT_ONCE: Final = 500
 """Offsets or members that one decision changes: so many records take a few milliseconds to encode and replay."""
+
+
+class CommittingProducer(NamedTuple):
+    """Who commits offsets inside a transaction. `epoch_bump` is True if it has an epoch for each transaction."""
+
+    producer_id: int
+    producer_epoch: int
+    epoch_bump: bool
+
+
+class CommittedByGroup(NamedTuple):
+    """What a group has committed. `CommittedOffset.is_of` says whether an offset was committed for a topic that still
+    exists; `unstable` has the partitions with pending offsets, and the ids of their topics at the time."""
+
+    offsets: Mapping[TopicPartition, CommittedOffset]
+    unstable: Mapping[TopicPartition, Sequence[Uuid]]
+
+    def is_unstable(self, place: TopicPartition, topic_id: Uuid) -> bool:
+        """Whether an open transaction will have committed something for this partition of this topic."""
+        return any(topic_id == each or ZERO_UUID in (topic_id, each) for each in self.unstable.get(place, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +172,8 @@ class GroupCoordinator:
             lambda: GroupsMachine(self._settings, self._entropy, self._budget, self._topics, self._times.of),
             self._clock,
             on_loaded=self._forget_missing_topics,
+            replay_control=GroupsMachine.replay_control,
+            replay_in_transaction=GroupsMachine.replay_in_transaction,
         )
 
     # --- members
@@ -240,19 +262,60 @@ class GroupCoordinator:
             (group_id, partial(_commit, group_id=group_id, member=member, commits=part, retention=retention))
             for part in parts
         )
-        codes: list[ErrorCode] = []
-        for part, reply in zip(parts, found, strict=True):
-            codes += [reply.code] * len(part) if isinstance(reply, KafkaError) else reply
-        return codes
+        return _codes_of(parts, found)
+
+    async def commit_in_transaction(
+        self,
+        group_id: str,
+        member: CommittingMember,
+        commits: Sequence[OffsetToCommit],
+        producer: CommittingProducer,
+        verify: Callable[[TopicPartition], Awaitable[ErrorCode]],
+    ) -> list[ErrorCode]:
+        """Commit offsets that count when the producer's transaction commits; a code for each of them.
+
+        `verify` asks the transaction's coordinator whether the partition of `__consumer_offsets` that the group is in
+        belongs to the transaction, or lets it join. It is asked if the transaction has nothing there yet.
+        """
+        log = self.shards.log_of(group_id)
+        producer_id, producer_epoch, epoch_bump = producer
+        guard = log.start_verification(producer_id, producer_epoch, NO_SEQUENCE, epoch_bump=epoch_bump)
+        if guard is not None:
+            error = await verify(self.place_of(group_id))
+            if error is not ErrorCode.NONE:
+                return [error] * len(commits)
+        transaction = InTransaction(producer_id, producer_epoch, guard)
+        parts = list(_parts(commits, _at_once(group_id, max((len(commit.metadata) for commit in commits), default=0))))
+        found = await self.shards.decide_many(
+            (
+                group_id,
+                partial(
+                    _commit_in_transaction, group_id=group_id, member=member, commits=part, transaction=transaction
+                ),
+            )
+            for part in parts
+        )
+        return _codes_of(parts, found)
+
+    def place_of(self, group_id: str) -> TopicPartition:
+        """The partition of `__consumer_offsets` that the group is in. Raises KafkaError if there is none."""
+        return TopicPartition(CONSUMER_OFFSETS, self.shards.index_of(group_id))
+
+    async def end_transaction(self, partition: int, end: EndOfTransaction) -> None:
+        """A producer's transaction ends in this partition of `__consumer_offsets`: append the marker, and let what is
+        pending count or be forgotten. Returns when that is durable."""
+        await self.shards.decide_in(partition, partial(_end_transaction, end=end))
 
     async def committed(
-        self, wanted: Mapping[str, Collection[TopicPartition] | None]
-    ) -> dict[str, Mapping[TopicPartition, CommittedOffset] | KafkaError]:
+        self, wanted: Mapping[str, Collection[TopicPartition] | None], *, stable: bool = False
+    ) -> dict[str, CommittedByGroup | KafkaError]:
         """What each of these groups has committed, for these partitions at least, or None: for all; or why that is not
-        known. `CommittedOffset.is_of` says whether an offset was committed for a topic that still exists."""
+        known. With `stable` also for which partitions open transactions will have committed something."""
 
-        def look(machine: GroupsMachine, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
-            return machine.committed(group_id, wanted[group_id])
+        def look(machine: GroupsMachine, group_id: str) -> CommittedByGroup:
+            return CommittedByGroup(
+                machine.committed(group_id, wanted[group_id]), machine.unstable(group_id) if stable else {}
+            )
 
         return await self.shards.look_at_many(wanted, look)
 
@@ -345,6 +408,15 @@ def _parts(things: Sequence[T], at_once: int = AT_ONCE) -> Iterator[Sequence[T]]
         yield things[start : start + at_once]
 
 
+def _codes_of(
+    parts: Sequence[Sequence[OffsetToCommit]], found: Sequence[list[ErrorCode] | KafkaError]
+) -> list[ErrorCode]:
+    codes: list[ErrorCode] = []
+    for part, reply in zip(parts, found, strict=True):
+        codes += [reply.code] * len(part) if isinstance(reply, KafkaError) else reply
+    return codes
+
+
 def _at_once(group_id: str, characters: int) -> int:
     """How many records of offsets make one decision: `AT_ONCE`, fewer if they are large, so that each fits into a
     batch. The longest metadata has so many characters."""
@@ -379,6 +451,25 @@ def _commit(
     retention: int,
 ) -> Decision[GroupRecord]:
     return machine.decide_commit(group_id, member, commits, retention, now, promise)
+
+
+def _commit_in_transaction(
+    machine: GroupsMachine,
+    now: Instant,
+    promise: Promise[list[ErrorCode]],
+    *,
+    group_id: str,
+    member: CommittingMember,
+    commits: Sequence[OffsetToCommit],
+    transaction: InTransaction,
+) -> Decision[GroupRecord]:
+    return machine.decide_commit_in_transaction(group_id, member, commits, transaction, now, promise)
+
+
+def _end_transaction(
+    machine: GroupsMachine, now: Instant, promise: Promise[None], *, end: EndOfTransaction
+) -> Decision[GroupRecord]:
+    return machine.decide_end_transaction(end, now, promise)
 
 
 def _delete_offsets(

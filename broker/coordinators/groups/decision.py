@@ -37,6 +37,8 @@ class CommittingMember(NamedTuple):
     instance_id: str | None
     generation: int
     api_version: int
+    transactional: bool = False
+    """True for TxnOffsetCommit: during a rebalance too, and into a group with members by a client that is none."""
 
 
 class Timer(Enum):

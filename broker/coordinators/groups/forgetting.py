@@ -7,7 +7,8 @@ An offset may be forgotten `offsets.retention.minutes` after
 - and at the very time that a request of version 2 to 4 named, if it named one.
 
 A rebalancing group, and one whose members' subscriptions cannot be read, forgets nothing. A group without members and
-offsets goes.
+offsets goes. While a transaction has an offset pending for a partition (`pending_offsets.py`), what is committed for it
+stays, and so does the group.
 
 There may be millions of offsets, and while they are looked through nothing else happens in the event loop. So a search
 is a **walk** in steps, each a part of one decision, with other decisions in between: a walk remembers where it is, and
@@ -32,6 +33,7 @@ from broker.coordinators.groups.offsets import (
     GroupOffsets,
     forget_record,
 )
+from broker.coordinators.groups.pending_offsets import PendingOffsets
 from broker.coordinators.groups.records import GroupRecord, text_size
 from kproto.ids import TopicPartition
 
@@ -74,10 +76,13 @@ class Room:
 class ExpiryWalk:
     """A walk through all groups for what is too old."""
 
-    def __init__(self, groups: Mapping[str, Group], offsets: CommittedOffsets, retention: int) -> None:
+    def __init__(
+        self, groups: Mapping[str, Group], offsets: CommittedOffsets, pending: PendingOffsets, retention: int
+    ) -> None:
         """`groups` are looked at as they are when the walk comes to them; later ones are not seen."""
         self._groups = groups
         self._offsets = offsets
+        self._pending = pending
         self._retention = retention
         self._group_ids: Iterator[str] = iter(list(groups))
         self._group_id: str | None = None
@@ -111,7 +116,7 @@ class ExpiryWalk:
             room.write(draft, (forget_record(group.group_id, place) for place in expired), size)
             if self._at < len(self._keys):
                 return False
-        if len(expired) == len(offsets) and group.is_forgettable:
+        if len(expired) == len(offsets) and group.is_forgettable and not self._pending.has_group(group.group_id):
             if room.records <= 0:
                 return False
             room.write(draft, group.tombstones(), size)
@@ -125,6 +130,7 @@ class ExpiryWalk:
             for key in keys
             if (committed := offsets.found(key)) is not None
             and _is_expired(committed, age.since, self._retention, now_wall)
+            and not self._pending.has(group.group_id, offsets.place(key))
         ]
         if old and (subscribed := group.subscribed_among({place.topic for place in old})):
             return [place for place in old if place.topic not in subscribed]
@@ -170,12 +176,17 @@ class PurgeWalk:
         return offsets.keys_now
 
 
-def forget_group(group: Group, offsets: GroupOffsets, draft: Draft, room: Room) -> bool:
+def forget_group(group: Group, offsets: GroupOffsets, pending: PendingOffsets, draft: Draft, room: Room) -> bool:
     """Forget what there is room for of a group that is to go; True if that is all, the group included."""
     size = _tombstone_size(group.group_id)
     part = room.part(offsets.keys_now, 0, size) if room.is_left else ()
     room.write(draft, (forget_record(group.group_id, offsets.place(key)) for key in part), size)
-    if len(part) < len(offsets) or room.records <= 0:
+    if len(part) < len(offsets):
+        return False
+    left = [place for place in pending.places_of(group.group_id) if place not in offsets]
+    places = left[: max(0, room.records)]
+    room.write(draft, (forget_record(group.group_id, place) for place in places), size)
+    if len(places) < len(left) or room.records <= 0:
         return False
     room.write(draft, group.tombstones(), size)
     return True

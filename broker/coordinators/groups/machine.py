@@ -5,6 +5,7 @@ The log holds Kafka's own records (`records.py`), so that a data directory can c
     JoinGroup, SyncGroup, Heartbeat, LeaveGroup   `classic/protocol.py`, on a group of `classic/group.py`
     ConsumerGroupHeartbeat                        `consumer/protocol.py`, on a group of `consumer/group.py`
     OffsetCommit, OffsetFetch, OffsetDelete       here, on `offsets.py`
+    TxnOffsetCommit, markers of transactions      here, on `pending_offsets.py`
     DescribeGroups, ListGroups, DeleteGroups,
     ConsumerGroupDescribe                         here
     silence and age                               `decide_expired`
@@ -24,7 +25,7 @@ steps (`forgetting.py`), whose time and batches are bounded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from broker.coordinators.deadlines import Deadlines
@@ -32,6 +33,7 @@ from broker.coordinators.groups.assignors import Assignment
 from broker.coordinators.groups.classic.group import CLASSIC, ClassicGroup
 from broker.coordinators.groups.classic.protocol import ClassicProtocol
 from broker.coordinators.groups.classic.states import GroupState
+from broker.coordinators.groups.committing import growth_of, growth_of_pending, judge_commits
 from broker.coordinators.groups.consumer.assigning import Assigning
 from broker.coordinators.groups.consumer.configs import ConsumerTimes, TimesOf
 from broker.coordinators.groups.consumer.group import CONSUMER, ConsumerGroup
@@ -52,25 +54,29 @@ from broker.coordinators.groups.forgetting import ExpiryWalk, PurgeWalk, Room, f
 from broker.coordinators.groups.group import Group, GroupKind
 from broker.coordinators.groups.memory import GROUP_BYTES, Budget, Held
 from broker.coordinators.groups.offsets import (
+    NO_EXPIRY,
     CommittedOffset,
     CommittedOffsets,
     OffsetToCommit,
     commit_record,
     forget_record,
-    growth,
 )
+from broker.coordinators.groups.pending_offsets import PendingOffsets
 from broker.coordinators.groups.records import (
     ConsumerRecord,
     GroupMetadataRecord,
     GroupRecord,
     OffsetCommitRecord,
+    PendingOffsetRecord,
+    TransactionEndRecord,
     decode_group_record,
     encode_group_record,
     text_size,
 )
 from broker.coordinators.groups.settings import GroupSettings
-from broker.coordinators.machine import Decision, Promise
-from kproto.batches.records import RecordData
+from broker.coordinators.machine import Decision, EndOfTransaction, InTransaction, Promise
+from kproto.batches.header import BatchHeader
+from kproto.batches.records import RecordData, read_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
 from kproto.formats.consumer_offsets import ConsumerGroupMetadataKey
 from kproto.ids import TopicPartition, Uuid
@@ -106,6 +112,7 @@ class GroupsMachine:
         self._settings = settings
         self._groups: dict[str, Group] = {}
         self._offsets = CommittedOffsets(self.account)
+        self._pending = PendingOffsets(self.account)
         self._deadlines: Deadlines[TimerName] = Deadlines()
         self._classic = ClassicProtocol(settings, entropy, self._deadlines, self._budget)
         self._topics = topics or Topics()
@@ -339,26 +346,58 @@ class GroupsMachine:
         if group is not None:
             self._kinds[group.kind].heard_of(group, member.member_id, now)
         draft = Draft(now, promise)
-        codes = []
-        known = self._offsets.of(group_id)
-        grows = 0 if group is not None else GROUP_BYTES + text_size(group_id)
-        last: dict[tuple[str, int], OffsetToCommit] = {}
-        for commit in commits:
-            if _utf16_length(commit.metadata) > self._settings.offset_metadata_max:
-                codes.append(ErrorCode.OFFSET_METADATA_TOO_LARGE)
-                continue
-            more = growth(known.get(TopicPartition(commit.topic, commit.partition)), commit.metadata)
-            if more > 0 and not self._budget.allows(grows + more):
-                codes.append(ErrorCode.INVALID_COMMIT_OFFSET_SIZE)
-            else:
-                grows += more
-                codes.append(ErrorCode.NONE)
-                last[commit.topic, commit.partition] = commit
-        draft.records += [commit_record(group_id, commit, now.wall, retention) for commit in last.values()]
+        codes, accepted = self._judge_commits(group_id, commits, growth_of(self._offsets.of(group_id)))
+        draft.records += [commit_record(group_id, commit, now.wall, retention) for commit in accepted]
         if draft.records:
             self._schedule_expiry(now)
         draft.reply(codes)
         return draft.decision()
+
+    def decide_commit_in_transaction(
+        self,
+        group_id: str,
+        member: CommittingMember,
+        commits: Sequence[OffsetToCommit],
+        transaction: InTransaction,
+        now: Instant,
+        promise: Promise[list[ErrorCode]],
+    ) -> Decision[GroupRecord]:
+        """TxnOffsetCommit of partitions that exist, by a producer whose transaction has this shard's partition. The
+        reply is that of `decide_commit`; the offsets count when the transaction commits."""
+        if not group_id:
+            return _answer(promise, KafkaError(ErrorCode.INVALID_GROUP_ID))
+        error = self._commit_error(group_id, member, commits)
+        if error is ErrorCode.STALE_MEMBER_EPOCH:
+            error = ErrorCode.ILLEGAL_GENERATION
+        if error is not ErrorCode.NONE:
+            return _answer(promise, KafkaError(error))
+        producer_id = transaction.producer_id
+        grows = growth_of_pending(self._pending, producer_id, group_id, self._settings.max_pending_offsets)
+        codes, accepted = self._judge_commits(group_id, commits, grows)
+        records = [
+            PendingOffsetRecord(producer_id, commit_record(group_id, commit, now.wall, NO_EXPIRY))
+            for commit in accepted
+        ]
+        if not records:
+            return _answer(promise, codes)
+        self._schedule_expiry(now)
+        return Decision(records, [(promise, codes)], transaction=transaction)
+
+    def _judge_commits(
+        self, group_id: str, commits: Sequence[OffsetToCommit], grows: Callable[[OffsetToCommit], int | None]
+    ) -> tuple[list[ErrorCode], list[OffsetToCommit]]:
+        taken = 0 if group_id in self._groups else GROUP_BYTES + text_size(group_id)
+        metadata_max = self._settings.offset_metadata_max
+        return judge_commits(commits, grows, taken=taken, budget=self._budget, metadata_max=metadata_max)
+
+    def decide_end_transaction(
+        self, end: EndOfTransaction, now: Instant, promise: Promise[None]
+    ) -> Decision[GroupRecord]:
+        """A marker: what the producer has pending in this shard counts now, or is forgotten. One that comes again, or
+        for a transaction that has nothing here, is written too, for it fences older epochs of the producer."""
+        if self._deleted_topics:
+            self._deadlines.set(PURGE_TIMER, now.monotonic)
+        return Decision([TransactionEndRecord(end.producer_id, end.commit)], [(promise, None)], transaction=end)
 
     def _commit_error(self, group_id: str, member: CommittingMember, commits: Sequence[OffsetToCommit]) -> ErrorCode:
         """Who may commit: clients that the group lets; any client that claims no generation, if there is no group."""
@@ -366,7 +405,8 @@ class GroupsMachine:
         if group is not None:
             return self._kinds[group.kind].commit_error(group, member, commits)
         if member.generation >= 0:
-            return ErrorCode.GROUP_ID_NOT_FOUND if member.api_version >= 9 else ErrorCode.ILLEGAL_GENERATION
+            found_out_by_id = member.api_version >= 9 and not member.transactional
+            return ErrorCode.GROUP_ID_NOT_FOUND if found_out_by_id else ErrorCode.ILLEGAL_GENERATION
         return ErrorCode.NONE if len(self._groups) < self._settings.max_groups else ErrorCode.POLICY_VIOLATION
 
     def fetch_error(self, group_id: str, member_id: str | None, epoch: int) -> ErrorCode:
@@ -381,6 +421,11 @@ class GroupsMachine:
         """What a group has committed until now, at least for these partitions; nothing for a group that is not
         known."""
         return self._offsets.of(group_id).copy(places)
+
+    def unstable(self, group_id: str) -> dict[TopicPartition, list[Uuid]]:
+        """The partitions of the group that a transaction has offsets pending for, each with the ids that its topic had
+        then."""
+        return self._pending.topic_ids(group_id)
 
     def decide_delete_offsets(
         self, group_id: str, places: Sequence[TopicPartition], now: Instant, promise: Promise[list[ErrorCode]]
@@ -397,7 +442,7 @@ class GroupsMachine:
         committed = self._offsets.of(group_id)
         draft = Draft(now, promise)
         for place in dict.fromkeys(places):
-            if place.topic not in subscribed and place in committed:
+            if place.topic not in subscribed and (place in committed or self._pending.has(group_id, place)):
                 draft.write(forget_record(group_id, place))
         draft.reply(
             [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if place.topic in subscribed else ErrorCode.NONE for place in places]
@@ -458,9 +503,12 @@ class GroupsMachine:
             elif not group.is_empty:
                 codes.append(ErrorCode.NON_EMPTY_GROUP)
             else:
-                codes.append(ErrorCode.NONE if forget_group(group, self._offsets.of(group_id), draft, room) else None)
+                codes.append(ErrorCode.NONE if self._forget_group(group, draft, room) else None)
         draft.reply(codes)
         return draft.decision()
+
+    def _forget_group(self, group: Group, draft: Draft, room: Room) -> bool:
+        return forget_group(group, self._offsets.of(group.group_id), self._pending, draft, room)
 
     # --- the contract of a machine
 
@@ -468,16 +516,38 @@ class GroupsMachine:
         """Take over what a record says."""
         match record:
             case OffsetCommitRecord():
-                if record.value is not None and record.group_id not in self._groups:
-                    # A group that only stores offsets is not written down by itself.
-                    self._groups[record.group_id] = ClassicGroup(
-                        record.group_id, record.value.commit_timestamp, self.account
-                    )
+                self._ensure_group(record)
                 self._offsets.replay(record)
+                self._pending.overtake(record)
+            case PendingOffsetRecord(producer_id, commit):
+                self._ensure_group(commit)
+                self._pending.replay(producer_id, commit)
+            case TransactionEndRecord(producer_id, commits):
+                for each in self._pending.end(producer_id, commits):
+                    self._offsets.replay(each)
             case GroupMetadataRecord():
                 self._replay_classic(record)
             case ConsumerRecord():
                 self._replay_consumer(record)
+
+    def replay_in_transaction(self, header: BatchHeader, data: RecordData) -> None:
+        """Take over a record of the log that is part of a producer's transaction."""
+        record = decode_group_record(data)
+        if isinstance(record, OffsetCommitRecord) and record.value is not None:
+            self.replay(PendingOffsetRecord(header.producer_id, record))
+        elif record is not None:
+            self.replay(record)
+
+    def replay_control(self, header: BatchHeader, data: RecordData) -> None:
+        """Take over a transaction's marker."""
+        marker = read_end_txn_marker(data)
+        if marker is not None:
+            self.replay(TransactionEndRecord(header.producer_id, marker.commit))
+
+    def _ensure_group(self, record: OffsetCommitRecord) -> None:
+        """A group that only stores offsets is not written down by itself."""
+        if record.value is not None and record.group_id not in self._groups:
+            self._groups[record.group_id] = ClassicGroup(record.group_id, record.value.commit_timestamp, self.account)
 
     def _replay_classic(self, record: GroupMetadataRecord) -> None:
         group = self._classic_group(record.group_id)
@@ -565,7 +635,7 @@ class GroupsMachine:
     def _expire_offsets(self, draft: Draft) -> None:
         """Offsets that are too old go, and groups that have nothing left."""
         if self._expiry is None:
-            self._expiry = ExpiryWalk(self._groups, self._offsets, self._settings.offsets_retention)
+            self._expiry = ExpiryWalk(self._groups, self._offsets, self._pending, self._settings.offsets_retention)
         if not self._expiry.go_on(draft, self._room()):
             self._deadlines.set(OFFSETS_TIMER, _soon(draft))
             return
@@ -579,7 +649,9 @@ class GroupsMachine:
         if self._purge is None:
             topics = self._offsets.committed_topics(self._deleted_topics)
             if not topics:
-                self._deleted_topics.clear()
+                # What is pending may be committed yet; each marker asks again.
+                waited_for = self._pending.topics()
+                self._deleted_topics = {each: None for each in self._deleted_topics if each in waited_for}
                 return
             self._purge = PurgeWalk(topics, self._offsets)
         if self._purge.go_on(draft, self._room()):
@@ -591,9 +663,12 @@ class GroupsMachine:
     def check(self) -> None:
         """What the state promises."""
         self._deadlines.check()
-        held = self._offsets.held + sum(group.held for group in self._groups.values())
+        held = self._offsets.held + self._pending.held + sum(group.held for group in self._groups.values())
         assert held == self.account.bytes, "the account is what the state takes"
         self._offsets.check()
+        self._pending.check()
+        for group_id in self._pending.groups():
+            assert group_id in self._groups, f"pending offsets of {group_id}, which does not exist"
         for group_id, group in self._groups.items():
             assert group.group_id == group_id
             self._kinds[group.kind].check(group)
@@ -620,8 +695,3 @@ def _soon(draft: Draft) -> int:
     """When a search goes on that is not at its end: at once if it has something to write down, which gives way to
     others, else a moment later, which does so too."""
     return draft.now.monotonic if draft.records else draft.now.monotonic + 1
-
-
-def _utf16_length(text: str) -> int:
-    """Characters as Java counts them."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -5,10 +5,7 @@ groups. So all of them share one budget, `ottla.group.state.max.bytes`. What cou
 an entry costs its strings and bytes, and a fixed price for the objects around them (measured with tracemalloc, rounded
 up).
 
-Each machine keeps its own account (`Held`), to the byte, in the same steps in which its state changes, be it by a
-decision or by replaying its log; a machine that is dropped takes its account along. The budget is asked only when
-something would grow. It then sums up the accounts of the machines that there are (fifty, mostly). What is in the log is
-never refused: a directory whose state is above the budget is served, and refuses what would make it larger.
+How accounts and budget work is in `broker/coordinators/budget.py`.
 
 Refused are, with what is known to the clients that send it:
 
@@ -21,8 +18,10 @@ What does not grow (a heartbeat, the next offset of a partition, a rebalance wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
+
+from broker.coordinators.budget import Budget as Budget
+from broker.coordinators.budget import Held as Held
 
 GROUP_BYTES: Final = 1_000
 """Of a group without members and offsets, beside its id: 950 measured, its map of offsets included."""
@@ -46,36 +45,3 @@ owners."""
 
 ASSIGNED_PARTITION_BYTES: Final = 200
 """Of such a partition."""
-
-
-class Held:
-    """The account of one machine."""
-
-    __slots__ = ("bytes",)
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-
-class Budget:
-    """How much may be held. `held` sums up all accounts of this broker."""
-
-    __slots__ = ("_held", "limit", "refused")
-
-    def __init__(self, limit: int, held: Callable[[], int]) -> None:
-        self._held = held
-        self.limit = limit
-        self.refused = 0
-        """How often something was refused for it."""
-
-    @property
-    def held(self) -> int:
-        """Bytes that all groups take."""
-        return self._held()
-
-    def allows(self, growth: int) -> bool:
-        """Whether there is room for so many bytes more; always, if that is none."""
-        if growth <= 0 or self._held() + growth <= self.limit:
-            return True
-        self.refused += 1
-        return False

@@ -5,6 +5,8 @@
 | GroupMetadataRecord | GroupMetadataKey (kind 2) | GroupMetadataValue, version 3 | the group is gone |
 | OffsetCommitRecord | OffsetCommitKey (kind 1) | OffsetCommitValue, version 4, or 1 | the offset is forgotten |
 | ConsumerRecord | ConsumerGroup...Key (kinds 3 to 8, 16) | ConsumerGroup...Value, version 0 | see `consumer/group.py` |
+| PendingOffsetRecord | the same, in a batch of a producer's transaction | the same | |
+| TransactionEndRecord | a transaction's marker | | |
 
 These are the versions that Kafka writes: 3 for groups (4 differs by being flexible only), 4 for offsets because
 of the topic's id. An offset with an expiry of its own (OffsetCommit v2-4) is written as version 1, the only one that
@@ -98,7 +100,23 @@ class ConsumerRecord(NamedTuple):
     value: Record | None
 
 
-GroupRecord: TypeAlias = GroupMetadataRecord | OffsetCommitRecord | ConsumerRecord
+class PendingOffsetRecord(NamedTuple):
+    """An offset that counts once the producer's transaction commits: the same record, in a batch that names it."""
+
+    producer_id: int
+    commit: OffsetCommitRecord
+
+
+class TransactionEndRecord(NamedTuple):
+    """A producer's transaction has ended. It stands in the log as a control record."""
+
+    producer_id: int
+    commit: bool
+
+
+GroupRecord: TypeAlias = (
+    GroupMetadataRecord | OffsetCommitRecord | PendingOffsetRecord | TransactionEndRecord | ConsumerRecord
+)
 
 
 def text_size(text: str | None) -> int:
@@ -129,6 +147,9 @@ def member_size(member_id: str, instance_id: str | None, client_id: str, client_
 def encode_group_record(record: GroupRecord, timestamp: int) -> RecordData:
     """Key and value bytes; `timestamp` in wall milliseconds."""
     key: Record
+    assert not isinstance(record, TransactionEndRecord), "a control record is written by the runtime"
+    if isinstance(record, PendingOffsetRecord):
+        record = record.commit
     if isinstance(record, ConsumerRecord):
         key, version = record.key, CONSUMER_GROUP_VERSION
     elif isinstance(record, GroupMetadataRecord):

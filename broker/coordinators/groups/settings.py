@@ -70,6 +70,9 @@ class GroupSettings:
     leader assigns."""
     max_record: int = 6 << 20
     """A group's record. Kafka stops at the topic's max.message.bytes, 1 MiB, with the same UNKNOWN_SERVER_ERROR."""
+    max_pending_offsets: int = 5_000
+    """Offsets that one transaction may have pending in one shard: its marker moves them all in one step. Kafka knows no
+    such cap; one more is refused with INVALID_COMMIT_OFFSET_SIZE."""
     expiry_batch: int = 200
     """Tombstones that one decision writes; the rest follows in the next."""
     expiry_batch_bytes: int = 128 << 10

@@ -29,7 +29,7 @@ async def committed_by(w: World, group_id: str) -> Mapping[TopicPartition, Commi
     found = (await w.services.groups.committed({group_id: None}))[group_id]
     if isinstance(found, KafkaError):
         raise found
-    return found
+    return found.offsets
 
 
 async def description_of(w: World, group_id: str) -> DescribedGroup | None:

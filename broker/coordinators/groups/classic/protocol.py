@@ -442,15 +442,15 @@ class ClassicProtocol:
         self, group: ClassicGroup, committing: CommittingMember, commits: Sequence[OffsetToCommit]
     ) -> ErrorCode:
         """Members of this generation may commit; and any client without a generation, while there are no members."""
-        member_id, instance_id, generation, _ = committing
+        member_id, instance_id, generation, _, transactional = committing
         if group.state is GroupState.EMPTY and generation < 0:
             return ErrorCode.NONE
         if generation < 0 and not member_id and instance_id is None:
-            return ErrorCode.UNKNOWN_MEMBER_ID
+            return ErrorCode.NONE if transactional else ErrorCode.UNKNOWN_MEMBER_ID
         error = group.validate(member_id, instance_id)
         if error is ErrorCode.NONE and generation != group.generation:
             error = ErrorCode.ILLEGAL_GENERATION
-        if error is ErrorCode.NONE and group.state is GroupState.COMPLETING_REBALANCE:
+        if error is ErrorCode.NONE and group.state is GroupState.COMPLETING_REBALANCE and not transactional:
             error = ErrorCode.REBALANCE_IN_PROGRESS
         return error
 

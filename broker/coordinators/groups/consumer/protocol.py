@@ -328,10 +328,13 @@ class ConsumerProtocol:
         epoch = committing.generation
         if epoch < 0 and not group.members:
             return ErrorCode.NONE
+        transactional = committing.transactional
+        if transactional and epoch < 0 and not committing.member_id and committing.instance_id is None:
+            return ErrorCode.NONE
         member = group.members.get(committing.member_id)
         if member is None:
             return ErrorCode.UNKNOWN_MEMBER_ID
-        if member.classic is None and committing.api_version < FIRST_COMMIT_WITH_EPOCHS:
+        if member.classic is None and committing.api_version < FIRST_COMMIT_WITH_EPOCHS and not transactional:
             return ErrorCode.UNSUPPORTED_VERSION
         if epoch == member.epoch:
             return ErrorCode.NONE

@@ -23,8 +23,9 @@ from broker.coordinators.groups.machine import GroupsMachine
 from broker.coordinators.groups.offsets import OffsetToCommit
 from broker.coordinators.groups.records import GroupRecord
 from broker.coordinators.groups.settings import GroupSettings
-from broker.coordinators.machine import Decision, Promise
-from kproto.batches.records import RecordData
+from broker.coordinators.machine import Decision, EndOfTransaction, InTransaction, Promise
+from kproto.batches.header import BatchHeader, read_header
+from kproto.batches.records import RecordData, build_batch, build_end_txn_marker, iter_records
 from kproto.errors import ErrorCode, KafkaError
 from kproto.formats.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
@@ -85,6 +86,8 @@ class Shard:
         self.clock = VirtualClock()
         self.entropy = SeededEntropy(seed)
         self.log: list[RecordData] = []
+        self.headers: dict[int, BatchHeader] = {}
+        """Of the batches that records of the log stand in, by position, where those are part of transactions."""
         self.waiting: dict[Promise[Any], Waiting[Any]] = {}
         self.on_decision: Callable[[Decision[GroupRecord]], None] | None = None
         self.image = ClusterImage()
@@ -108,16 +111,36 @@ class Shard:
         """Append, replay, release."""
         if self.on_decision is not None:
             self.on_decision(decision)
-        for record in decision.records:
-            data = self.machine.encode(record, self.clock.now())
-            self.log.append(data)
-            decoded = self.machine.decode(data)
-            assert decoded == record, "a record says the same after a trip through the log"
-            self.machine.replay(decoded)
-            self.follower.replay(decoded)
+        if decision.transaction is not None:
+            self._carry_out_in_transaction(decision, decision.transaction)
+        else:
+            for record in decision.records:
+                data = self.machine.encode(record, self.clock.now())
+                self.log.append(data)
+                decoded = self.machine.decode(data)
+                assert decoded == record, "a record says the same after a trip through the log"
+                self.machine.replay(decoded)
+                self.follower.replay(decoded)
         for promise, reply in decision.replies:
             self.waiting.pop(promise).answer(reply)
         self.check()
+
+    def _carry_out_in_transaction(
+        self, decision: Decision[GroupRecord], transaction: InTransaction | EndOfTransaction
+    ) -> None:
+        producer: Any = {"producer_id": transaction.producer_id, "producer_epoch": transaction.producer_epoch}
+        if isinstance(transaction, EndOfTransaction):
+            commit, epoch = transaction.commit, transaction.coordinator_epoch
+            batch = build_end_txn_marker(commit=commit, coordinator_epoch=epoch, timestamp=0, **producer)
+        else:
+            records = [self.machine.encode(record, self.clock.now()) for record in decision.records]
+            batch = build_batch(records, transactional=True, **producer)
+        for record in decision.records:
+            self.machine.replay(record)
+        for data in iter_records(batch):
+            self.headers[len(self.log)] = read_header(batch)
+            self.log.append(data)
+            _replay(self.follower, read_header(batch), data)
 
     def check(self) -> None:
         """The state is sound, and what the log says is what the machine knows."""
@@ -127,6 +150,7 @@ class Shard:
         for group_id, state in here.items():
             assert state in (REBALANCING, there[group_id]), f"{group_id} is not what the log says"
         assert dict(self.machine._offsets.groups()) == dict(self.follower._offsets.groups())
+        assert pending(self.machine) == pending(self.follower)
 
     def _send(self, waiting: Waiting[ReplyT], decision: Decision[GroupRecord]) -> Waiting[ReplyT]:
         self.waiting[waiting.promise] = waiting
@@ -150,11 +174,9 @@ class Shard:
         before = {} if settings else settled(self.machine)
         self.settings = replace(self.settings, **settings)
         self.machine, self.follower = self._new_machine(), self._new_machine()
-        for data in self.log:
-            record = self.machine.decode(data)
-            if record is not None:
-                self.machine.replay(record)
-                self.follower.replay(record)
+        for position, data in enumerate(self.log):
+            _replay(self.machine, self.headers.get(position), data)
+            _replay(self.follower, self.headers.get(position), data)
         list(self.machine.loaded(self.clock.now()))
         self.check()
         after = settled(self.machine)
@@ -290,6 +312,49 @@ class Shard:
             return waiting.error
         return reply if any(reply) else ErrorCode.NONE
 
+    def commit_in_transaction(
+        self,
+        producer_id: int,
+        offsets: Mapping[tuple[str, int], int],
+        *,
+        member: str = "",
+        generation: int = -1,
+        group: str = "g",
+        metadata: str = "",
+        topic_id: Uuid = ZERO_UUID,
+    ) -> ErrorCode | list[ErrorCode]:
+        """TxnOffsetCommit of a producer that has been verified; codes as of `commit`."""
+        commits = [
+            OffsetToCommit(topic, topic_id, partition, offset, 0, metadata)
+            for (topic, partition), offset in offsets.items()
+        ]
+        waiting: Waiting[list[ErrorCode]] = Waiting()
+        self._send(
+            waiting,
+            self.machine.decide_commit_in_transaction(
+                group,
+                CommittingMember(member, None, generation, 5, transactional=True),
+                commits,
+                InTransaction(producer_id, 0),
+                self.clock.now(),
+                waiting.promise,
+            ),
+        )
+        reply: Any = waiting.reply
+        if not isinstance(reply, list):
+            return waiting.error
+        return reply if any(reply) else ErrorCode.NONE
+
+    def end_transaction(self, producer_id: int, commit: bool) -> None:
+        """The marker of a transaction."""
+        waiting: Waiting[None] = Waiting()
+        end = EndOfTransaction(producer_id, 0, 0, commit)
+        self._send(waiting, self.machine.decide_end_transaction(end, self.clock.now(), waiting.promise))
+
+    def unstable(self, group: str = "g") -> set[tuple[str, int]]:
+        """The partitions that a transaction has something pending for."""
+        return {(place.topic, place.partition) for place in self.machine.unstable(group)}
+
     def committed(self, group: str = "g") -> dict[tuple[str, int], int]:
         """What the group has committed."""
         return {(place.topic, place.partition): found.offset for place, found in self.machine.committed(group).items()}
@@ -355,6 +420,27 @@ class Shard:
         self.sync(leader, generation, {each: f"share of {each}".encode() for each in ids})
         assert self.described().group_state == "Stable"
         return StableGroup(ids, generation, leader)
+
+
+def _replay(machine: GroupsMachine, header: BatchHeader | None, data: RecordData) -> None:
+    """As a runtime does when it loads the log."""
+    if header is None:
+        if (record := machine.decode(data)) is not None:
+            machine.replay(record)
+    elif header.is_control:
+        machine.replay_control(header, data)
+    else:
+        machine.replay_in_transaction(header, data)
+
+
+def pending(machine: GroupsMachine) -> dict[tuple[str, TopicPartition, int], tuple[Any, bool]]:
+    """What transactions have committed that are still open: offset by group, partition and producer."""
+    return {
+        (group_id, place, producer_id): (each.value, each.overtaken)
+        for group_id, places in machine._pending._groups.items()
+        for place, by_producer in places.items()
+        for producer_id, each in by_producer.items()
+    }
 
 
 REBALANCING: Any = "what a rebalancing group looks like is not in the log"

@@ -63,7 +63,9 @@ class Clients(RuleBasedStateMachine):
         self.ids: list[tuple[str, str, str | None]] = []  # group, member, instance
         self.generations: dict[str, int] = {}
         self.waiting: list[tuple[str, str | None, Waiting[Any]]] = []
-        self.committed: dict[tuple[str, int], int] = {}
+        self.order = 0
+        self.committed: dict[tuple[str, int], tuple[int, int]] = {}  # order and offset
+        self.pending: dict[int, dict[tuple[str, int], tuple[int, int]]] = {}  # the same, by producer id
 
     def _member(self, pick: int) -> tuple[str, str, str | None]:
         return self.ids[pick % len(self.ids)] if self.ids else ("g", "unknown", None)
@@ -147,17 +149,47 @@ class Clients(RuleBasedStateMachine):
             instance=None if outsider else instance,
         )
         if code is ErrorCode.NONE:
-            self.committed[group, partition] = offset
+            self.committed[group, partition] = self._next(), offset
+
+    def _next(self) -> int:
+        """The order of what is written down."""
+        self.order += 1
+        return self.order
+
+    @rule(pick=PICK, producer=st.integers(0, 2), partition=st.integers(0, 2), offset=st.integers(0, 9))
+    def commit_in_transaction(self, pick: int, producer: int, partition: int, offset: int) -> None:
+        group, _, _ = self._member(pick)
+        if self.shard.commit_in_transaction(producer, {("t", partition): offset}, group=group) is ErrorCode.NONE:
+            self.pending.setdefault(producer, {})[group, partition] = self._next(), offset
+            assert ("t", partition) in self.shard.unstable(group)
+
+    @rule(producer=st.integers(0, 2), commit=st.booleans())
+    def end_transaction(self, producer: int, commit: bool) -> None:
+        """The latest record of a partition counts, in the order of the log."""
+        self.shard.end_transaction(producer, commit)
+        for place, pending in self.pending.pop(producer, {}).items():
+            if commit and pending > self.committed.get(place, (0, 0)):
+                self.committed[place] = pending
+            others = any(place in each for each in self.pending.values())
+            assert (("t", place[1]) in self.shard.unstable(place[0])) == others
+
+    def _has_forgotten(self, *places: tuple[str, int]) -> None:
+        for place in places:
+            self.committed.pop(place, None)
+            for pending in self.pending.values():
+                pending.pop(place, None)
 
     @rule(group=GROUPS, partitions=st.lists(st.integers(0, 2), max_size=3))
     def delete_offsets(self, group: str, partitions: list[int]) -> None:
         codes = self.shard.delete_offsets(*(("t", partition) for partition in partitions), group=group)
         for partition, code in zip(partitions, codes if isinstance(codes, list) else (), strict=False):
             if code is ErrorCode.NONE:
-                self.committed.pop((group, partition), None)
+                self._has_forgotten((group, partition))
 
     @rule()
     def forget_topic(self) -> None:
+        for producer in list(self.pending):
+            self.end_transaction(producer, False)
         self.shard.forget_topics("t")
         self.shard.advance(0)
         self.committed.clear()
@@ -166,7 +198,7 @@ class Clients(RuleBasedStateMachine):
     def delete(self, group: str) -> None:
         [code] = self.shard.delete(group)
         if code is ErrorCode.NONE:
-            self.committed = {place: offset for place, offset in self.committed.items() if place[0] != group}
+            self._has_forgotten(*((group, partition) for partition in range(3)))
 
     @rule(group=GROUPS)
     def all_of_a_group_sync(self, group: str) -> None:
@@ -195,7 +227,7 @@ class Clients(RuleBasedStateMachine):
     def offsets_are_what_was_committed(self) -> None:
         for group in ("g", "h"):
             model = {
-                ("t", partition): offset for (owner, partition), offset in self.committed.items() if owner == group
+                ("t", partition): offset for (owner, partition), (_, offset) in self.committed.items() if owner == group
             }
             committed = self.shard.committed(group)
             assert committed.items() <= model.items() if self.forgets else committed == model
@@ -204,6 +236,9 @@ class Clients(RuleBasedStateMachine):
         """All clients fall silent: all are answered, all groups become empty."""
         if not hasattr(self, "shard"):
             return
+        for producer in list(self.pending):
+            self.shard.end_transaction(producer, True)
+        assert not any(map(self.shard.unstable, ("g", "h")))
         self.shard.advance(20 * (REBALANCE + SESSION) + 300_000)
         assert not self.shard.waiting, "a client waits forever"
         assert all(each.group_state == "Empty" for each in self.shard.machine.listed())
@@ -232,6 +267,8 @@ def test_every_decision_of_a_shard_is_tried() -> None:
         "decide_heartbeat",
         "decide_leave",
         "decide_commit",
+        "decide_commit_in_transaction",
+        "decide_end_transaction",
         "decide_delete_offsets",
         "decide_forget_topics",
         "decide_delete_groups",
