@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator
     from broker.coordinators.groups import GroupCoordinator
+    from broker.coordinators.transactions import TransactionCoordinator
     from broker.fetching.fetches import Fetches
     from broker.observe.turns import Turns
     from broker.partitions import Partitions
     from broker.request_memory import RequestMemory
-    from broker.transaction_entry import Transactions
     from storage.engine import LogStore
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
@@ -56,11 +56,11 @@ class Services:
     store: LogStore
     cluster: ClusterCoordinator
     groups: GroupCoordinator
+    transactions: TransactionCoordinator
     partitions: Partitions
     fetches: Fetches
     request_memory: RequestMemory
     turns: Turns
-    transactions: Transactions | None = None
 
 
 @dataclass(slots=True)
@@ -128,6 +128,10 @@ class RequestContext:
     @property
     def groups(self) -> GroupCoordinator:
         return self.services.groups
+
+    @property
+    def transactions(self) -> TransactionCoordinator:
+        return self.services.transactions
 
     @property
     def partitions(self) -> Partitions:

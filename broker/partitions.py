@@ -92,6 +92,11 @@ class Partitions:
         """The partition, or None if the cluster has no such partition."""
         return self._hosted.get((topic, index)) or self._host(self._cluster.image.topics.get(topic), index)
 
+    def log_of(self, topic: str, index: int) -> PartitionLog | None:
+        """The partition's log, or None if the cluster has no such partition."""
+        partition = self.get(topic, index)
+        return None if partition is None else partition.log
+
     def by_id(self, topic_id: bytes, index: int) -> Partition | None:
         """The same by topic id."""
         topic = self._cluster.image.topic_by_id(topic_id)

@@ -1,8 +1,8 @@
 """The order of starting and stopping, as a table of contents.
 
-Start: store (recovery of what an unclean stop left) → cluster (topics, configs) → partitions → groups → listeners →
-ready. *Ready* is said only when every coordinator answers and the listeners accept, so a client that waits for it
-never meets a broker that is half there. Listeners bind before the store opens: a port in use is found out before
+Start: store (recovery of what an unclean stop left) → cluster (topics, configs) → partitions → groups → transactions →
+listeners → ready. *Ready* is said only when every coordinator answers and the listeners accept, so a client that waits
+for it never meets a broker that is half there. Listeners bind before the store opens: a port in use is found out before
 anything is recovered.
 
 Stop (SIGTERM, SIGINT): no new connections; requests under way get a moment to be answered; connections close;
@@ -31,6 +31,7 @@ from broker.context import Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.groups import GroupCoordinator
+from broker.coordinators.transactions import TransactionCoordinator
 from broker.engines import make_store, store_settings
 from broker.fetching.fetches import Fetches
 from broker.network.connection import leaf
@@ -205,6 +206,10 @@ async def _start_services(
         store=store, cluster=cluster, config=config, clock=clock, entropy=entropy, offload=offload
     )
     await groups.start(background)
+    transactions = TransactionCoordinator(
+        store=store, cluster=cluster, groups=groups, log_of=partitions.log_of, config=config, clock=clock
+    )
+    await transactions.start(background)
     services = Services(
         config=config,
         clock=clock,
@@ -213,6 +218,7 @@ async def _start_services(
         store=store,
         cluster=cluster,
         groups=groups,
+        transactions=transactions,
         partitions=partitions,
         fetches=Fetches(partitions, store, clock, entropy, config.max_incremental_fetch_session_cache_slots),
         request_memory=RequestMemory(config.queued_max_request_bytes),

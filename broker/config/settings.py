@@ -68,6 +68,7 @@ class BrokerConfig:
     metadata_log_dir: str | None
     ottla_ack_fsync: bool
     ottla_group_state_max_bytes: int
+    ottla_transaction_state_max_bytes: int
     log_flush_interval_messages: int
     log_flush_interval_ms: int
     log_flush_offset_checkpoint_interval_ms: int
@@ -143,6 +144,10 @@ class BrokerConfig:
     offsets_topic_compression_codec: int
     producer_id_expiration_ms: int
     transaction_partition_verification_enable: bool
+    add_partitions_to_txn_retry_backoff_max_ms: int
+    transaction_max_timeout_ms: int
+    transaction_remove_expired_transaction_cleanup_interval_ms: int
+    transactional_id_expiration_ms: int
     transaction_state_log_num_partitions: int
     transaction_state_log_segment_bytes: int
     share_coordinator_state_topic_num_partitions: int

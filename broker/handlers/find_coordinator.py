@@ -8,12 +8,11 @@
 - The answer is this node, which coordinates everything, under the address by which the client came.
 - A group (type 0): `__consumer_offsets` is created if it does not exist. If that fails: COORDINATOR_NOT_AVAILABLE, and
   clients ask again.
+- A transaction (type 1): the same with `__transaction_state`.
 - Any type above 2: INVALID_REQUEST, as in Kafka. A key that is named twice is answered twice.
 
 Departs from Kafka while the services behind them do not exist:
 
-- A transaction (type 1): TRANSACTIONAL_ID_AUTHORIZATION_FAILED. Every client takes that for final and fails its
-  producer at once, with the transactional id in the message; with COORDINATOR_NOT_AVAILABLE it would ask forever.
 - A share partition (type 2): INVALID_REQUEST, as from a Kafka whose share coordinator is switched off.
 """
 
@@ -51,12 +50,10 @@ async def handle(request: FindCoordinatorRequest, ctx: RequestContext) -> FindCo
 
 
 async def _find(key_type: int, ctx: RequestContext) -> None:
-    if key_type == TRANSACTION:
-        raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-    if key_type != GROUP:
+    if key_type not in (GROUP, TRANSACTION):
         raise KafkaError(ErrorCode.INVALID_REQUEST)
     try:
-        await ctx.groups.ensure()
+        await (ctx.groups if key_type == GROUP else ctx.transactions).ensure()
     except KafkaError as error:
         raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE) from error
 

@@ -2,21 +2,25 @@
 
 - v2: flexible.
 - v3: the id and epoch that the producer has (KIP-360); both are given or both are absent, else INVALID_REQUEST.
-- v4, v5: other errors of transactions only.
+- v4: PRODUCER_FENCED, which is INVALID_PRODUCER_EPOCH before.
+- v5: TRANSACTION_ABORTABLE (KIP-890).
 - Without a transactional id every request gets a new id with epoch 0, also one that names its old id: such a producer
   has no state here that could be fenced, and bumps its epoch on its own (Kafka:
   TransactionCoordinator.handleInitProducerId).
-- An empty transactional id: INVALID_REQUEST, as in Kafka.
+- With one, the producer owns it from now on: older owners are fenced. An open transaction is aborted first; the
+  answer is CONCURRENT_TRANSACTIONS until that is done.
+- An empty transactional id: INVALID_REQUEST. A time-out that is not positive, or above transaction.max.timeout.ms:
+  INVALID_TRANSACTION_TIMEOUT.
 
-Departs from Kafka: there are no transactions yet. A transactional id is answered with
-TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which the Java client and librdkafka take as fatal at once; after any retriable
-code they would wait for their time-out.
+Departs from Kafka: with as many transactional ids as `ottla.transaction.state.max.bytes` has room for, a new one is
+refused with POLICY_VIOLATION.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from broker.coordinators.transactions import Initialization, Owner
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID
 from kproto.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -24,24 +28,31 @@ from kproto.messages.init_producer_id import InitProducerIdRequest, InitProducer
 if TYPE_CHECKING:
     from broker.context import RequestContext
 
+SAYS_FENCED: Final = 4
+"""The version from which on clients know PRODUCER_FENCED."""
+
 
 async def handle(request: InitProducerIdRequest, ctx: RequestContext) -> InitProducerIdResponse:
-    """A new producer id."""
+    """A producer id and its epoch."""
     if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH):
         raise KafkaError(ErrorCode.INVALID_REQUEST, "producer id and epoch must both be given, or neither")
-    if request.transactional_id == "":
+    if request.transactional_id is None:
+        return InitProducerIdResponse(producer_id=await ctx.transactions.fresh_producer_id(), producer_epoch=0)
+    if not request.transactional_id:
         raise KafkaError(ErrorCode.INVALID_REQUEST, "the transactional id is empty")
-    if request.transactional_id is not None:
-        raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not served yet")
-    try:
-        producer_id = await ctx.cluster.next_producer_id()
-    except KafkaError as error:
-        if error.code is not ErrorCode.NOT_CONTROLLER:
-            raise
-        raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) from error
-    return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
+    expected = Owner(request.producer_id, request.producer_epoch)
+    owner = await ctx.transactions.init_producer_id(
+        Initialization(
+            request.transactional_id,
+            request.transaction_timeout_ms,
+            None if request.producer_id == NO_PRODUCER_ID else expected,
+        )
+    )
+    return InitProducerIdResponse(producer_id=owner.producer_id, producer_epoch=owner.producer_epoch)
 
 
 def refuse(request: InitProducerIdRequest, error: ErrorCode, version: int) -> InitProducerIdResponse:
     """The error, and no id."""
+    if error is ErrorCode.PRODUCER_FENCED and version < SAYS_FENCED:
+        error = ErrorCode.INVALID_PRODUCER_EPOCH
     return InitProducerIdResponse(error_code=error, producer_id=NO_PRODUCER_ID, producer_epoch=NO_PRODUCER_EPOCH)

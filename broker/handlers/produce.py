@@ -122,8 +122,6 @@ class Entry:
 def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     """Judge and append; the response, None for acks=0, or what is left to wait for."""
     transactional = request.transactional_id is not None
-    if transactional and ctx.services.transactions is None:
-        raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     if request.acks not in ACKS:
         return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS, ctx.api_version)
     now = ctx.clock.wall_millis()
@@ -296,9 +294,8 @@ def enter_and_append(
 
 async def ask_coordinator(request: ProduceRequest, into: Entrance, ctx: RequestContext) -> None:
     """Ask the coordinator of the request's transaction what there is to ask."""
-    transactions, transactional_id = ctx.services.transactions, request.transactional_id
-    assert transactions is not None and transactional_id is not None
-    await into.ask(transactions, transactional_id)
+    assert request.transactional_id is not None
+    await into.ask(ctx.transactions, request.transactional_id)
 
 
 def note_outcomes(entering: Sequence[Entry], into: Entrance) -> None:

@@ -21,6 +21,8 @@ from broker.config.loading import parse_config
 from broker.config.settings import BrokerConfig
 from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
+from broker.coordinators.groups import GroupCoordinator
+from broker.coordinators.transactions import TransactionCoordinator
 from broker.fetching.fetches import Fetches
 from broker.handlers import SERVED_VERSIONS, handler
 from broker.observe.turns import Turns
@@ -95,8 +97,10 @@ async def world(
     entropy: Entropy | None = None,
     offload: Offload | None = None,
     groups: bool = False,
+    transactions: bool = False,
 ) -> AsyncIterator[World]:
-    """A World that lives as long as the block. `groups=True` starts the group coordinator too."""
+    """A World that lives as long as the block. `groups=True` starts the group coordinator too, `transactions=True` both
+    coordinators."""
     clock = clock or SystemClock()
     entropy = entropy or SeededEntropy(1)
     store = store or cast(LogStore, MemoryStore(clock, entropy))
@@ -105,14 +109,26 @@ async def world(
         cluster = ClusterCoordinator(store, broker_config, clock, entropy)
         await cluster.start(nursery)
         partitions = Partitions(store, cluster, cluster.config)
+        offload = offload or InlineOffload()
+        coordinator = GroupCoordinator(
+            store=store, cluster=cluster, config=cluster.config, clock=clock, entropy=entropy, offload=offload
+        )
         services = Services(
             config=cluster.config,
             clock=clock,
             entropy=entropy,
-            offload=offload or InlineOffload(),
+            offload=offload,
             store=store,
             cluster=cluster,
-            groups=cast(Any, None),
+            groups=coordinator,
+            transactions=TransactionCoordinator(
+                store=store,
+                cluster=cluster,
+                groups=coordinator,
+                log_of=partitions.log_of,
+                config=cluster.config,
+                clock=clock,
+            ),
             partitions=partitions,
             fetches=Fetches(partitions, store, clock, entropy, 1000),
             request_memory=RequestMemory(-1),
@@ -127,17 +143,9 @@ async def world(
         nursery.start_soon(services.partitions.run)
 
         cluster.subscribe(follow)
-        if groups:
-            from broker.coordinators.groups import GroupCoordinator
-
-            services.groups = GroupCoordinator(
-                store=store,
-                cluster=cluster,
-                config=cluster.config,
-                clock=clock,
-                entropy=entropy,
-                offload=services.offload,
-            )
+        if groups or transactions:
             await services.groups.start(nursery)
+        if transactions:
+            await services.transactions.start(nursery)
         yield World(services)
         nursery.cancel_scope.cancel()

@@ -244,7 +244,6 @@ def test_unknown_topics_partitions_and_acks(broker: ottla.Broker) -> None:
         assert error(partition=7) is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert error(partition=-1) is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert error(acks=2) is ErrorCode.INVALID_REQUIRED_ACKS
-        assert error(transactional_id="t") is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
         assert error(topic="__consumer_offsets") in (
             ErrorCode.INVALID_TOPIC_EXCEPTION,
             ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,

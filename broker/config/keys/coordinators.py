@@ -41,7 +41,7 @@ STREAMS_ASSIGNORS: Final = items_of(
 )
 
 KEYS: Final = (
-    ConfigKey("add.partitions.to.txn.retry.backoff.max.ms", INT, "100", at_least(0)),
+    ConfigKey("add.partitions.to.txn.retry.backoff.max.ms", INT, "100", at_least(0), READ_ONLY, ACTS),
     ConfigKey("add.partitions.to.txn.retry.backoff.ms", INT, "20", at_least(1)),
     ConfigKey("errors.deadletterqueue.auto.create.topics.enable", BOOLEAN, "false", None, CLUSTER_WIDE, LATER),
     ConfigKey("errors.deadletterqueue.topic.name.prefix", STRING, "dlq.", None, CLUSTER_WIDE, LATER),
@@ -159,10 +159,8 @@ KEYS: Final = (
         INT,
         "10000",
         at_least(1),
-        READ_ONLY,
-        LATER,
     ),
-    ConfigKey("transaction.max.timeout.ms", INT, "900000", at_least(1), READ_ONLY, LATER),
+    ConfigKey("transaction.max.timeout.ms", INT, "900000", at_least(1), READ_ONLY, ACTS),
     ConfigKey("transaction.partition.verification.enable", BOOLEAN, "true", None, CLUSTER_WIDE, ACTS),
     ConfigKey(
         "transaction.remove.expired.transaction.cleanup.interval.ms",
@@ -170,13 +168,13 @@ KEYS: Final = (
         "3600000",
         at_least(1),
         READ_ONLY,
-        LATER,
+        ACTS,
     ),
-    ConfigKey("transaction.state.log.load.buffer.size", INT, "5242880", at_least(1), READ_ONLY, LATER),
-    ConfigKey("transaction.state.log.min.isr", INT, "1", at_least(1), READ_ONLY, LATER),  # Kafka: 2
-    ConfigKey("transaction.state.log.num.partitions", INT, "50", at_least(1), READ_ONLY, LATER),
-    ConfigKey("transaction.state.log.replication.factor", SHORT, "1", at_least(1), READ_ONLY, LATER),  # Kafka: 3
-    ConfigKey("transaction.state.log.segment.bytes", INT, "104857600", at_least(1), READ_ONLY, LATER),
+    ConfigKey("transaction.state.log.load.buffer.size", INT, "5242880", at_least(1)),
+    ConfigKey("transaction.state.log.min.isr", INT, "1", at_least(1)),  # Kafka: 2
+    ConfigKey("transaction.state.log.num.partitions", INT, "50", at_least(1), READ_ONLY, ACTS),
+    ConfigKey("transaction.state.log.replication.factor", SHORT, "1", at_least(1)),  # Kafka: 3
+    ConfigKey("transaction.state.log.segment.bytes", INT, "104857600", at_least(1), READ_ONLY, ACTS),
     ConfigKey("transaction.two.phase.commit.enable", BOOLEAN, "false", None, READ_ONLY, LATER),
-    ConfigKey("transactional.id.expiration.ms", INT, "604800000", at_least(1), READ_ONLY, LATER),
+    ConfigKey("transactional.id.expiration.ms", INT, "604800000", at_least(1), READ_ONLY, ACTS),
 )

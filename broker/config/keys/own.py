@@ -44,6 +44,14 @@ KEYS: Final = (
     ),
     ConfigKey("ottla.storage", ConfigType.STRING, "local", one_of("local", "memory"), Update.READ_ONLY, Effect.ACTS),
     ConfigKey(
+        "ottla.transaction.state.max.bytes",
+        ConfigType.LONG,
+        str(256 << 20),
+        at_least(1 << 20),
+        Update.READ_ONLY,
+        Effect.ACTS,
+    ),
+    ConfigKey(
         "ottla.validate.records",
         ConfigType.STRING,
         "small",

@@ -41,6 +41,7 @@ from kproto.release.features import (
     METADATA_VERSION,
     NEWEST_METADATA_VERSION,
     OLDEST_METADATA_VERSION,
+    TRANSACTION_VERSION,
     levels_of_release,
     metadata_changed,
 )
@@ -50,6 +51,7 @@ SERVED: Final[Mapping[str, int]] = {
     METADATA_VERSION: NEWEST_METADATA_VERSION,
     ELR_VERSION: 1,
     GROUP_VERSION: 1,
+    TRANSACTION_VERSION: 2,
 }
 """The newest level of each feature that Ottla serves; 0 where none is named. A level is named here with the last of the
 APIs that it announces (a test says when), and from then on new clusters get it and old ones can be raised to it."""

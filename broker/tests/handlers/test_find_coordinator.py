@@ -40,17 +40,24 @@ async def test_new_versions_ask_for_many_keys(version: int) -> None:
         assert (await w.ask(FindCoordinatorRequest(coordinator_keys=[]), version)).coordinators == []
 
 
+async def test_the_coordinator_of_a_transaction_is_this_node() -> None:
+    """And the topic of transactions' state is there from then on; an empty transactional id is no reason to refuse."""
+    async with world(transactions=True) as w:
+        answer = await w.ask(FindCoordinatorRequest(coordinator_keys=["t", ""], key_type=1), 6)
+        assert [(each.key, each.error_code, each.node_id) for each in answer.coordinators] == [("t", 0, 1), ("", 0, 1)]
+        assert w.cluster.image.topics["__transaction_state"].partition_count == 50
+
+
 @pytest.mark.parametrize(
     ("key_type", "error"),
     [
-        (1, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         (2, ErrorCode.INVALID_REQUEST),
         (3, ErrorCode.INVALID_REQUEST),
         (-1, ErrorCode.INVALID_REQUEST),
     ],
 )
 async def test_other_coordinators_are_refused_for_good(key_type: int, error: ErrorCode) -> None:
-    """Transactions and share groups do not exist yet: no client may be left asking for them forever."""
+    """Share groups do not exist yet: no client may be left asking for them forever."""
     async with world(groups=True) as w:
         one = await w.ask(FindCoordinatorRequest(key="k", key_type=key_type), 3)
         assert (one.error_code, one.node_id, one.port) == (error, -1, -1)

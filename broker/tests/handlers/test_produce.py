@@ -198,14 +198,6 @@ async def test_internal_topics_are_not_for_clients() -> None:
         assert ErrorCode(answer.error_code) is ErrorCode.INVALID_TOPIC_EXCEPTION
 
 
-async def test_a_transactional_id_is_refused_for_good() -> None:
-    """Transactions do not exist here yet: a code that producers take as final, on every partition."""
-    async with world() as w:
-        await create(w)
-        answer = await produced(w, batch(), transactional_id="tx")
-        assert ErrorCode(answer.error_code) is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-
-
 @pytest.mark.parametrize("acks", [2, -2, 100])
 async def test_acks_that_do_not_exist(acks: int) -> None:
     """0, 1 and -1 are all there is."""

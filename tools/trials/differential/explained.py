@@ -94,11 +94,6 @@ EXPLAINED: list[Explanation] = [
         "who pretends to be a broker is refused, with 29",
     ),
     Explanation("Fetch/replicas: replica *", "*", "who pretends to be a broker is refused, with 29"),
-    # What transactions need, which are not served yet.
-    Explanation(
-        "Produce/transactional-id: *, a plain batch", "responses[*].partition_responses[0].*",
-        "transactional ids are refused for good while there are no transactions",
-    ),
     # What is not there any more.
     Explanation(
         "Fetch/epochs-of-sessions: an empty session", "session_id", "there is nothing to remember", 0, "<session 5>",

@@ -12,6 +12,8 @@ ottla.log.format: Form of log lines: text to be read, json to be processed, auto
  listens.
 ottla.log.level: From which level on log lines are written.
 ottla.storage: Where data are kept: local on disk, memory until the broker stops.
+ottla.transaction.state.max.bytes: Bytes of memory that transactional ids may take, with the partitions of their open
+ transactions; what would take more is refused.
 ottla.validate.records: Of which uncompressed batches each record is looked at before they are stored, so that one that
  no consumer could read is refused: small ones, all, as Apache Kafka does, or none.
 """

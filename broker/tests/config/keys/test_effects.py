@@ -31,6 +31,7 @@ HARMLESS: Final = {
     "purgatories, queues and buffers: requests wait as coroutines": """
         delete.records.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests
         producer.purgatory.purge.interval.requests share.fetch.purgatory.purge.interval.requests queued.max.requests
+        transaction.state.log.load.buffer.size
         offsets.load.buffer.size share.coordinator.load.buffer.size group.coordinator.append.linger.ms
         share.coordinator.append.linger.ms group.coordinator.cached.buffer.max.bytes
         share.coordinator.cached.buffer.max.bytes share.coordinator.snapshot.update.records.per.snapshot
@@ -58,8 +59,12 @@ HARMLESS: Final = {
         socket.connection.setup.timeout.max.ms socket.connection.setup.timeout.ms offsets.commit.timeout.ms
         share.coordinator.write.timeout.ms unclean.leader.election.enable unclean.leader.election.interval.ms
         follower.replication.throttled.rate leader.replication.throttled.rate
-        replica.alter.log.dirs.io.max.bytes.per.second add.partitions.to.txn.retry.backoff.max.ms
-        add.partitions.to.txn.retry.backoff.ms
+        replica.alter.log.dirs.io.max.bytes.per.second transaction.state.log.min.isr
+        transaction.state.log.replication.factor
+    """,
+    "what waits for markers is woken by them, and not after a pause": "add.partitions.to.txn.retry.backoff.ms",
+    "each open transaction has a deadline of its own": """
+        transaction.abort.timed.out.transaction.cleanup.interval.ms
     """,
     "metrics: a reporter looks on, it refuses, admits and moves nothing": """
         kafka.metrics.polling.interval.secs kafka.metrics.reporters metric.reporters metrics.num.samples

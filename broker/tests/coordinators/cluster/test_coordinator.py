@@ -373,7 +373,8 @@ async def test_producer_ids_are_never_given_twice_not_even_after_a_restart() -> 
     async with running() as host:
         ids = [await host.coordinator.next_producer_id() for _ in range(1500)]
         assert ids == list(range(1500))
-        assert host.log.inner.log_end_offset == 6  # four records that a log opens with, and two blocks
+        opening = len(new_cluster_levels()) + 1  # records that a log opens with: levels, and a default
+        assert host.log.inner.log_end_offset == opening + 2  # and two blocks
     async with running(host.store) as again:
         assert await again.coordinator.next_producer_id() == 2000
 
@@ -416,9 +417,10 @@ async def test_a_new_log_opens_with_the_levels_of_its_features() -> None:
     async with running() as host:
         assert host.coordinator.image.finalized_features == new_cluster_levels()
         assert host.coordinator.image.broker_configs("") == {"min.insync.replicas": "1"}
-        assert host.coordinator.metadata_offset == 3
+        opened_with = host.coordinator.metadata_offset
+        assert opened_with == len(new_cluster_levels())
     async with running(host.store) as again:
-        assert again.coordinator.metadata_offset == 3
+        assert again.coordinator.metadata_offset == opened_with
 
 
 async def test_a_log_that_cannot_be_read_stops_the_start() -> None:

@@ -1,0 +1,139 @@
+"""TxnOffsetCommit (28): remember how far a group has come, if the transaction commits (KIP-98).
+
+- v2: leader epochs. Before: COORDINATOR_NOT_AVAILABLE instead of COORDINATOR_LOAD_IN_PROGRESS (KAFKA-7296).
+- v3: flexible; member and generation, so that a member that has been replaced cannot commit (KIP-447).
+- v4: TRANSACTION_ABORTABLE, which is INVALID_TXN_STATE before.
+- v5: the group's offsets join the transaction by this request (KIP-890); before, AddOffsetsToTxn has to come first.
+- v6: topics by id (KIP-1319).
+- An unknown topic or partition is UNKNOWN_TOPIC_OR_PARTITION, an unknown id UNKNOWN_TOPIC_ID; the rest is committed.
+- A client outside of any membership may commit into a group with members, and during a rebalance too: what it has read
+  is the transaction's affair.
+- An old epoch of the producer is INVALID_PRODUCER_EPOCH. What else the coordinator of the transaction says no with is
+  answered as it is, but for "try again", which is COORDINATOR_NOT_AVAILABLE here: clients then look it up again.
+- What is pending shows nowhere, but makes the offset unstable (OffsetFetch).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from broker.coordinators.groups import CommittingMember, CommittingProducer, OffsetToCommit
+from kproto.errors import ErrorCode, KafkaError
+from kproto.ids import TopicPartition
+from kproto.messages.txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
+    TxnOffsetCommitResponsePartition,
+    TxnOffsetCommitResponseTopic,
+)
+from storage.seams.slices import Slices
+
+if TYPE_CHECKING:
+    from broker.context import RequestContext
+    from broker.coordinators.cluster import Topic
+
+KNOWS_LOADING: Final = 2
+SAYS_ABORTABLE: Final = 4
+ADDS_OFFSETS: Final = 5
+FIRST_WITH_TOPIC_IDS: Final = 6
+
+AGAIN: Final = frozenset(
+    {ErrorCode.CONCURRENT_TRANSACTIONS, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.NOT_COORDINATOR}
+)
+
+
+async def handle(request: TxnOffsetCommitRequest, ctx: RequestContext) -> TxnOffsetCommitResponse:
+    """Find the partitions, commit those that exist."""
+    by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
+    unknown = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    topics: list[TxnOffsetCommitResponseTopic] = []
+    commits: list[OffsetToCommit] = []
+    answers: list[TxnOffsetCommitResponsePartition] = []
+    image, slices = ctx.cluster.image, Slices()
+    async for asked in slices.over(request.topics):
+        topic: Topic | None = image.topic_by_id(asked.topic_id) if by_id else image.topics.get(asked.name)
+        answered = TxnOffsetCommitResponseTopic(name=asked.name, topic_id=asked.topic_id, partitions=[])
+        topics.append(answered)
+        async for wanted in slices.over(asked.partitions):
+            answer = TxnOffsetCommitResponsePartition(partition_index=wanted.partition_index)
+            answered.partitions.append(answer)
+            if topic is None:
+                answer.error_code = unknown
+            elif wanted.partition_index not in topic.partitions:
+                answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            else:
+                answers.append(answer)
+                commits.append(
+                    OffsetToCommit(
+                        topic.name,
+                        topic.topic_id,
+                        wanted.partition_index,
+                        wanted.committed_offset,
+                        wanted.committed_leader_epoch,
+                        wanted.committed_metadata or "",
+                    )
+                )
+    if commits:
+        codes = await _commit(request, commits, ctx)
+        async for answer, code in slices.over(zip(answers, codes, strict=True)):
+            answer.error_code = code
+    return TxnOffsetCommitResponse(topics=topics)
+
+
+async def _commit(
+    request: TxnOffsetCommitRequest, commits: list[OffsetToCommit], ctx: RequestContext
+) -> list[ErrorCode]:
+    member = CommittingMember(
+        request.member_id,
+        request.group_instance_id,
+        request.generation_id_or_member_epoch,
+        ctx.api_version,
+        transactional=True,
+    )
+    adds = ctx.api_version >= ADDS_OFFSETS
+    producer = CommittingProducer(request.producer_id, request.producer_epoch, epoch_bump=adds)
+
+    async def verify(place: TopicPartition) -> ErrorCode:
+        ask = ctx.transactions.add_partitions if adds else ctx.transactions.verify_partitions
+        found = await ask(request.transactional_id, request.producer_id, request.producer_epoch, [place])
+        return _as_group(found[place], ctx.api_version)
+
+    try:
+        codes = await ctx.groups.commit_in_transaction(request.group_id, member, commits, producer, verify)
+    except KafkaError as error:
+        codes = [error.code] * len(commits)
+    return [_known_to(ctx.api_version, code) for code in codes]
+
+
+def _as_group(error: ErrorCode, version: int) -> ErrorCode:
+    """What the transaction's coordinator has said, in the words of a group's coordinator."""
+    if error is ErrorCode.PRODUCER_FENCED:
+        return ErrorCode.INVALID_PRODUCER_EPOCH
+    if error is ErrorCode.TRANSACTION_ABORTABLE and version < SAYS_ABORTABLE:
+        return ErrorCode.INVALID_TXN_STATE
+    return ErrorCode.COORDINATOR_NOT_AVAILABLE if error in AGAIN else error
+
+
+def _known_to(version: int, error: ErrorCode) -> ErrorCode:
+    if error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS and version < KNOWS_LOADING:
+        return ErrorCode.COORDINATOR_NOT_AVAILABLE
+    return error
+
+
+def refuse(request: TxnOffsetCommitRequest, error: ErrorCode, version: int) -> TxnOffsetCommitResponse:
+    """The error for every partition asked for."""
+    return TxnOffsetCommitResponse(
+        topics=[
+            TxnOffsetCommitResponseTopic(
+                name=topic.name,
+                topic_id=topic.topic_id,
+                partitions=[
+                    TxnOffsetCommitResponsePartition(
+                        partition_index=partition.partition_index, error_code=_known_to(version, error)
+                    )
+                    for partition in topic.partitions
+                ],
+            )
+            for topic in request.topics
+        ]
+    )
