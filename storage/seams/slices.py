@@ -27,13 +27,14 @@ SLICE_SECONDS: Final = 0.005
 
 
 class Slices:
-    """One task's slices, from now on, of `seconds` each; or those of a thread that looks at `used_up`."""
+    """One task's slices, from now on, of `seconds` each, `SLICE_SECONDS` unless given; or those of a thread that looks
+    at `used_up`."""
 
     __slots__ = ("_ends", "_seconds")
 
-    def __init__(self, seconds: float = SLICE_SECONDS) -> None:
-        self._seconds = seconds
-        self._ends = time.perf_counter() + seconds
+    def __init__(self, seconds: float | None = None) -> None:
+        self._seconds = SLICE_SECONDS if seconds is None else seconds
+        self._ends = time.perf_counter() + self._seconds
 
     def begin(self) -> None:
         """A slice begins now: for a task that has been waiting."""
