@@ -32,6 +32,7 @@ from kproto.errors import OverBudget, ProtocolError, UnsupportedVersion
 from kproto.framing import DEFAULT_MAX_FRAME, BufferPool, FrameReader
 from kproto.headers import (
     API_VERSIONS,
+    flexible_reply_prefix,
     read_request_head,
     read_response_header,
     skip_tagged_fields,
@@ -70,7 +71,9 @@ class ReceivedRequest:
     that of the frame, in bytes.
     """
 
-    __slots__ = ("_rest", "api_key", "api_version", "client_id", "correlation_id", "many", "message", "size")
+    __slots__ = (
+        "_rest", "api_key", "api_version", "client_id", "correlation_id", "many", "message", "size", "undecoded"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -88,19 +91,15 @@ class ReceivedRequest:
         self.client_id = client_id
         self.message = message
         self.size = size
-        self.many = rest is not None
+        self.many = self.undecoded = rest is not None
         self._rest = rest
-
-    @property
-    def undecoded(self) -> bool:
-        """Whether `decode` is still to be called."""
-        return self._rest is not None
 
     def decode(self) -> None:
         """Decode the body. Raises ProtocolError. May be called in a thread."""
         if self._rest is not None:
             self.message = self._rest()
             self._rest = None
+            self.undecoded = False
 
 
 _decoders: dict[int, tuple[Decoder, bool, bool]] = {}
@@ -190,6 +189,9 @@ class ServerConnection:
         chunks = encode_within(reply, version, AT_ONCE)
         if chunks is None:
             return None
+        if len(chunks) == 1 and flexible:  # most replies, and those that come in great number
+            body: Any = chunks[0]
+            return [flexible_reply_prefix(len(body), request.correlation_id) + body]
         return frame_buffers(write_response_header(request.correlation_id, flexible), chunks)
 
     def reply_in_pieces(self, request: ReceivedRequest, reply: Response) -> Iterator[Buffer]:

@@ -25,7 +25,7 @@ from broker.handlers.handler import Api, Handler
 from broker.security.needs import ALTER_CLUSTER, DEPENDS, DESCRIBE_CLUSTER, NONE, READ_GROUP
 from kproto.release.apis import APIS
 
-__all__ = ["ADVERTISED_VERSIONS", "HANDLERS", "SERVED_VERSIONS", "Api", "Handler", "handler"]
+__all__ = ["ADVERTISED_VERSIONS", "HANDLERS", "SERVED_VERSIONS", "Api", "Handler", "handler", "loaded"]
 
 HANDLERS: dict[int, Api] = {
     0: Api("produce", DEPENDS),
@@ -79,13 +79,14 @@ ADVERTISED_VERSIONS: dict[int, tuple[int, int]] = {
 }
 """API key -> the versions that ApiVersions lists."""
 
-_loaded: dict[int, Handler] = {}
+loaded: dict[int, Handler] = {}
+"""API key -> its handler, once that has been imported."""
 
 
 def handler(api_key: int) -> Handler:
     """The handler of a served API, imported on first use."""
-    found = _loaded.get(api_key)
+    found = loaded.get(api_key)
     if found is None:
         module = import_module(f"{__name__}.{HANDLERS[api_key].module}")
-        found = _loaded[api_key] = Handler(module.handle, module.refuse, not iscoroutinefunction(module.handle))
+        found = loaded[api_key] = Handler(module.handle, module.refuse, not iscoroutinefunction(module.handle))
     return found

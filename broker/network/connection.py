@@ -309,13 +309,13 @@ class Connection:
 
     async def _handle_received(self, nursery: trio.Nursery) -> None:
         """Dispatch every request that is complete; replies that are ready leave together."""
-        protocol, dispatcher = self._protocol, self._dispatcher
+        protocol, dispatcher, peer, slices = self._protocol, self._dispatcher, self.peer, self._slices
         out: list[Any] = []
         size = 0
         turn_ends = self.requests + REQUESTS_BEFORE_YIELD
         while (request := protocol.next_request()) is not None:
-            if self._slices.used_up:
-                await self._slices.give_way()
+            if slices.used_up:
+                await slices.give_way()
             if self.requests == turn_ends:
                 turn_ends += REQUESTS_BEFORE_YIELD
                 await self._send(out)
@@ -327,41 +327,37 @@ class Connection:
                 await self._send(out)
                 out = []
                 await self._offload.run(request.decode, abandonable=True, lane=Lane.REQUESTS)
-            found, reply = dispatcher.begin(request, self.peer)
-            if isinstance(reply, FirstPhase):
+            found, reply = dispatcher.begin(request, peer)
+            if not isinstance(reply, Response):
+                if reply is None:
+                    continue
                 assert found is not None
-                await self._send(out)
-                out = []
-                reply = await dispatcher.finish(request, found, reply.coroutine)
-                self._moved = trio.current_time()  # nearly: the reply is about to leave
-            if isinstance(reply, CoroutineType):
-                assert found is not None
-                if found.eager:
+                if isinstance(reply, FirstPhase):
                     await self._send(out)
                     out = []
-                    await self._enqueue((request, found, reply), nursery)
+                    reply = await dispatcher.finish(request, found, reply.coroutine)
+                    self._moved = trio.current_time()  # nearly: the reply is about to leave
+                if isinstance(reply, CoroutineType):
+                    await self._send(out)
+                    out = []
+                    if found.eager:
+                        await self._enqueue((request, found, reply), nursery)
+                        continue
+                    try:
+                        await self._drained()
+                    except BaseException:
+                        reply.close()
+                        raise
+                    reply = await dispatcher.finish(request, found, reply)
+                    self._moved = trio.current_time()
+                if reply is None:
                     continue
-                await self._send(out)
-                out = []
-                try:
-                    await self._drained()
-                except BaseException:
-                    reply.close()
-                    raise
-                reply = await dispatcher.finish(request, found, reply)
-                self._moved = trio.current_time()
-            if reply is None:
-                continue
-            if self._queue and (buffers := protocol.encode_reply(request, reply)) is not None:
-                self._encoded += in_memory(buffers)
-                self._owe()
-                await self._enqueue((request, None, buffers), nursery)
-            elif self._queue:
-                await self._drained()
-                await self._send_in_pieces(request, reply)
+            if self._queue:
+                await self._answer_behind(request, reply, nursery)
             elif (buffers := protocol.encode_reply(request, reply)) is not None:
                 out += buffers
-                size += sum(map(len, buffers))
+                for buffer in buffers:
+                    size += len(buffer)
                 if size >= SENT_TOGETHER:
                     await self._send(out)
                     out, size = [], 0
@@ -369,8 +365,19 @@ class Connection:
                 await self._send(out)
                 out = []
                 await self._send_in_pieces(request, reply)
-        await self._send(out)
+        if out:
+            await self._send(out)
         self._current = None  # its records lie in a buffer that a connection at rest must not hold
+
+    async def _answer_behind(self, request: ReceivedRequest, reply: Response, nursery: trio.Nursery) -> None:
+        """Answer after the replies that wait: in the queue, unless the reply is too large to be encoded for that."""
+        if (buffers := self._protocol.encode_reply(request, reply)) is not None:
+            self._encoded += in_memory(buffers)
+            self._owe()
+            await self._enqueue((request, None, buffers), nursery)
+        else:
+            await self._drained()
+            await self._send_in_pieces(request, reply)
 
     async def _send(self, buffers: list[Any]) -> None:
         if not buffers:

@@ -19,7 +19,7 @@ from typing import Any
 import trio
 
 from broker.context import CloseConnection, FirstPhase, Peer, RequestContext, Services
-from broker.handlers import HANDLERS, Handler, api_versions, handler
+from broker.handlers import HANDLERS, Handler, api_versions, handler, loaded
 from kproto.connection import ReceivedRequest
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from storage.seams.logging import RateLimitedLogger, get_logger
@@ -42,7 +42,7 @@ class Dispatcher:
         """(handler, what `handle` returned). A coroutine, or that of a FirstPhase, is to be given to `finish`."""
         if request.message is None:
             return None, api_versions.unsupported_version()
-        found = handler(request.api_key)
+        found = loaded.get(request.api_key) or handler(request.api_key)
         ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
         try:
             return found, found.handle(request.message, ctx)

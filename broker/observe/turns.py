@@ -1,13 +1,15 @@
 """The watchdog: how long any task holds the event loop in one go, and which one held it too long.
 
-A *turn* is one step of one task, from when trio resumes it until it waits again. While it lasts, no other client is
-served, so no turn may take more than `LONGEST_SECONDS` of the processor's time. `Turns` is a trio instrument: it sees
-every turn of every task, by construction.
+A *turn* is one step of one task, from when trio resumes it until the next task is resumed. While it lasts, no other
+client is served, so no turn may take more than `LONGEST_SECONDS` of the processor's time. `Turns` is a trio instrument:
+it sees every turn of every task, by construction.
 
-Time on the wall is cheap to ask for and says too much on a busy machine, where the loop's thread may not run at all.
-The thread's own processor time says what the task took, and costs a system call. So the wall is asked for each turn,
-and the processor only when a turn was long on the wall, with a sample taken now and then to count from: a turn is
-blamed for at most `SAMPLE_SECONDS` of what ran before it.
+Trio takes about a microsecond to call an instrument, and a request that comes alone is a turn of its own. So there is
+one call for each turn, at its beginning, which is the end of the turn before. In between trio may have waited for
+sockets and timers: time on the wall says too much then, and too much on a busy machine, where the loop's thread may not
+run at all. The thread's own processor time says what the task took, and costs a system call. So the wall is asked for
+each turn, and the processor only when a turn was long on the wall, with a sample taken now and then to count from: a
+turn is blamed for at most `SAMPLE_SECONDS` of what ran before it, and for what trio itself does behind it.
 
 A turn that was too long is counted and named in the log, by what the task had said about itself (`describe`): a
 connection names the request at hand, its size and its peer.
@@ -63,9 +65,11 @@ class Turns(trio.abc.Instrument):
         self._wall = wall
         self._processor = processor
         self._began = float("inf")  # no turn has begun: the one that adds the instrument is not measured
+        self._task: trio.lowlevel.Task | None = None  # whose turn it is
+        self._exited: trio.lowlevel.Task | None = None  # the last to end
         self._sampled_at = float("-inf")
         self._sample = 0.0
-        self._descriptions: dict[trio.lowlevel.Task, Description] = {}
+        self._descriptions: dict[trio.lowlevel.Task | None, Description] = {}
         self._count = 0
         self._longest = 0.0
         self._last: deque[LongTurn] = deque(maxlen=KEPT)
@@ -80,24 +84,21 @@ class Turns(trio.abc.Instrument):
         return TurnStatistics(self._count, self._longest * 1000, tuple(self._last))
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Trio resumes a task."""
-        now = self._began = self._wall()
-        if now - self._sampled_at > SAMPLE_SECONDS:
-            self._sampled_at, self._sample = now, self._processor()
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        """The task waits again, or has ended."""
+        """Trio resumes a task: the turn of the one before has ended."""
         now = self._wall()
-        if now - self._began > LONGEST_SECONDS:
+        if now - self._sampled_at > SAMPLE_SECONDS:
             used = self._processor()
             held = min(now - self._began, used - self._sample)
+            if held > LONGEST_SECONDS and self._task is not None:
+                self._too_long(self._task, held)
             self._sampled_at, self._sample = now, used
-            if held > LONGEST_SECONDS:
-                self._too_long(task, held)
+        self._began = now
+        self._task = task
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
-        """Forget what the task said about itself."""
-        self._descriptions.pop(task, None)
+        """Forget what the task before this one said about itself; this one's turn has not been measured yet."""
+        self._descriptions.pop(self._exited, None)
+        self._exited = task
 
     def _too_long(self, task: trio.lowlevel.Task, seconds: float) -> None:
         description = self._descriptions.get(task)

@@ -375,7 +375,11 @@ def plainly_sound(header: BatchHeader, data: bytes | memoryview, pos: int = 0) -
             size = data[pos]
             pos += 1
             if size >= 0x80:
-                size, pos = read_varint(data, pos - 1)
+                if (byte := data[pos]) < 0x80:  # of most values
+                    size = size & 0x7F | byte << 7
+                    pos += 1
+                else:
+                    size, pos = read_varint(data, pos - 1)
             if not size & 1:
                 pos += size >> 1
             if data[pos]:
