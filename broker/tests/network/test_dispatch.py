@@ -9,8 +9,7 @@ import trio
 import trio.testing
 
 from broker.context import Peer
-from broker.handlers import Handler, describe_groups
-from broker.network import dispatch
+from broker.handlers import Handler, describe_groups, loaded
 from broker.network.connection import Connection, Surroundings
 from broker.network.dispatch import Dispatcher
 from broker.network.watch import Watch
@@ -68,7 +67,7 @@ async def test_faults_of_one_api_cost_a_line_a_second(
     def handle(request: Request, ctx: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(dispatch, "handler", lambda key: Handler(handle, describe_groups.refuse, False))
+    monkeypatch.setitem(loaded, 15, Handler(handle, describe_groups.refuse, False))
     lines: list[dict[str, Any]] = []
 
     class Lines:

@@ -64,3 +64,21 @@ def test_the_last_ones_are_kept_and_no_more() -> None:
     seen = run(*[0.030] * 100).statistics()
     assert seen.too_long == 100
     assert len(seen.last) == 16
+
+
+def test_the_last_turn_of_a_task_is_named_too() -> None:
+    """A turn is measured when the next one begins: a task that has ended is still known by what it said."""
+    clocks = Clocks()
+    turns = Turns(lambda: clocks.wall, lambda: clocks.processor)
+
+    async def child() -> None:
+        turns.describe(lambda: {"api": "fetch"})
+        clocks.work(0.030)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(child)
+            nursery.start_soon(trio.sleep, 0)
+
+    trio.run(main, instruments=[turns])
+    assert [turn.doing for turn in turns.statistics().last] == [{"api": "fetch"}]
