@@ -55,6 +55,8 @@ class Ordered:
 
     def place(self, element: Any) -> tuple[str, ...]:
         """Where an element, already made plain, comes in the order."""
+        if not isinstance(element, dict):
+            return (str(element),)
         return tuple(str(element.get(name)) for name in self.fields)
 
 
@@ -65,6 +67,10 @@ HASHED = "Kafka collects these in a hash map, whose order means nothing"
 
 def _is_one_of(*names: str) -> Callable[[Any], bool]:
     return lambda struct: struct.name in names
+
+
+def _made_by_the_broker(struct: Any) -> bool:
+    return bool(struct.member_id) and not struct.member_id.startswith("member-")
 
 
 VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
@@ -98,6 +104,14 @@ VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
     "OffsetDelete.topics.partitions": Ordered(("partition_index",), HASHED),
     "DeleteGroups.results": Ordered(("group_id",), "Kafka asks one coordinator after the other, in no order"),
     "DescribeGroups.groups": Ordered(("group_id",), "Kafka asks one coordinator after the other, in no order"),
+    "ConsumerGroupHeartbeat.member_id": Symbol("member", "made by the broker", only=_made_by_the_broker),
+    "ConsumerGroupHeartbeat.assignment.topic_partitions": Ordered(("topic_id",), HASHED),
+    "ConsumerGroupHeartbeat.assignment.topic_partitions.partitions": Ordered((), HASHED),
+    "ConsumerGroupDescribe.groups": Ordered(("group_id",), "Kafka asks one coordinator after the other, in no order"),
+    "ConsumerGroupDescribe.groups.members": Ordered(("member_id",), HASHED),
+    "ConsumerGroupDescribe.groups.members.subscribed_topic_names": Ordered((), HASHED),
+    "ConsumerGroupDescribe.groups.members.assignment.topic_partitions": Ordered(("topic_name",), HASHED),
+    "ConsumerGroupDescribe.groups.members.target_assignment.topic_partitions": Ordered(("topic_name",), HASHED),
     "JoinGroup.members": Ordered(("member_id",), HASHED),
     "DescribeGroups.groups.members": Ordered(("member_id",), HASHED),
     "ListGroups.groups": Ordered(("group_id",), HASHED),

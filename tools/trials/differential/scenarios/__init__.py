@@ -32,6 +32,8 @@ MODULES = (
     "rebalances",
     "offsets",
     "group_listings",
+    "consumer_members",
+    "consumer_groups",
     "describe_configs",
     "alter_configs",
     "log_dirs",
