@@ -134,6 +134,11 @@ class GroupsMachine:
         promise: Promise[ConsumerGroupHeartbeatResponse],
     ) -> Decision[GroupRecord]:
         """ConsumerGroupHeartbeat. A member that joins may make its group, of an empty classic one too."""
+        group = self._groups.get(request.group_id)
+        if isinstance(group, ConsumerGroup):
+            beat = self._consumer.beat(group, request, caller, now)
+            if beat is not None:
+                return _answer(promise, beat)
         self._now = now
         draft = Draft(now, promise)
         try:

@@ -114,6 +114,17 @@ class ConsumerProtocol:
 
     # --- joining and staying
 
+    def beat(
+        self, group: ConsumerGroup, request: ConsumerGroupHeartbeatRequest, caller: Caller, now: Instant
+    ) -> ConsumerGroupHeartbeatResponse | None:
+        """The answer to a heartbeat that leads to nothing, as nearly all do: the member has a session. None for any
+        other heartbeat."""
+        member = group.members.get(request.member_id)
+        if member is None or not _says_nothing(request, member, caller) or not self._is_settled(group, member):
+            return None
+        self._renew(group, member, now)
+        return self._answer(group, member)
+
     def heartbeat(
         self,
         group: ConsumerGroup,
@@ -128,10 +139,6 @@ class ConsumerProtocol:
         Raises KafkaError: UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, FENCED_INSTANCE_ID, UNRELEASED_INSTANCE_ID,
         GROUP_MAX_SIZE_REACHED, INVALID_REGULAR_EXPRESSION, UNKNOWN_SERVER_ERROR.
         """
-        known = group.members.get(request.member_id)
-        if known is not None and self._is_settled(group, known) and _says_nothing(request, known, caller):
-            self._renew(group, known, draft.now)
-            return self._answer(group, known)
         self._check_room(group, request)
         member_id = request.member_id or format_uuid(self._entropy.uuid())
         if request.instance_id is None:

@@ -121,7 +121,7 @@ class ConsumerShard(Shard):
             self.compute()
         return waiting.reply
 
-    def join(self, member: str = "m1", *topics: str, **more: Any) -> ConsumerGroupHeartbeatResponse:  # type: ignore[override]
+    def subscribe(self, member: str = "m1", *topics: str, **more: Any) -> ConsumerGroupHeartbeatResponse:
         """Join, which succeeds."""
         answer = self.heartbeat(member, 0, topics, **more)
         assert answer.error_code == ErrorCode.NONE, answer

@@ -12,7 +12,7 @@ from kproto.errors import ErrorCode
 def test_the_first_answer_of_the_first_member_has_its_assignment() -> None:
     """One decision finds the member, another epoch, a target, and what the member owns. A group's first epoch is 2."""
     shard = ConsumerShard({"a": 3})
-    answer = shard.join("m1", "a")
+    answer = shard.subscribe("m1", "a")
     assert (answer.member_id, answer.member_epoch, answer.heartbeat_interval_ms) == ("m1", 2, 5_000)
     assert shard.shares(answer) == {"a": [0, 1, 2]}
     assert [type(record.key).__name__ for record in shard.records() if isinstance(record, ConsumerRecord)] == [
@@ -28,7 +28,7 @@ def test_the_first_answer_of_the_first_member_has_its_assignment() -> None:
 def test_a_heartbeat_with_nothing_to_say_writes_nothing() -> None:
     """It renews the session, and that is all."""
     shard = ConsumerShard({"a": 1})
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     written = len(shard.log)
     for _ in range(10):
         shard.advance(SESSION - 1)
@@ -40,7 +40,7 @@ def test_a_heartbeat_with_nothing_to_say_writes_nothing() -> None:
 def test_a_member_that_says_everything_is_told_everything() -> None:
     """As a client does that has lost an answer."""
     shard = ConsumerShard({"a": 1})
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     answer = shard.heartbeat("m1", 2, ["a"], owns={"a": [0]}, rebalance=REBALANCE)
     assert shard.shares(answer) == {"a": [0]}
 
@@ -48,8 +48,8 @@ def test_a_member_that_says_everything_is_told_everything() -> None:
 def test_a_partition_changes_hands_after_its_owner_gave_it_up() -> None:
     """No other member owns it before; what stays is kept on reading."""
     shard = ConsumerShard({"a": 4})
-    shard.join("m1", "a")
-    second = shard.join("m2", "a")
+    shard.subscribe("m1", "a")
+    second = shard.subscribe("m2", "a")
     assert (second.member_epoch, shard.shares(second)) == (3, {})
 
     told = shard.heartbeat("m1", 2)
@@ -70,9 +70,9 @@ def test_states_say_which_epoch_lags() -> None:
     """Empty, Assigning, Reconciling, Stable."""
     shard = ConsumerShard({"a": 2})
     shard.set_times(assignment_interval=1_000)
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     assert shard.state() == "Stable"
-    shard.join("m2", "a")
+    shard.subscribe("m2", "a")
     assert shard.state() == "Assigning"
     shard.advance(1_000)
     shard.heartbeat("m2", 2)
@@ -87,8 +87,8 @@ def test_assignments_are_as_far_apart_as_the_interval_says() -> None:
     """A member that joins within it comes to the present epoch, with nothing; the first does not wait."""
     shard = ConsumerShard({"a": 2})
     shard.set_times(assignment_interval=1_000)
-    assert shard.shares(shard.join("m1", "a")) == {"a": [0, 1]}
-    second = shard.join("m2", "a")
+    assert shard.shares(shard.subscribe("m1", "a")) == {"a": [0, 1]}
+    second = shard.subscribe("m2", "a")
     assert (second.member_epoch, shard.shares(second)) == (2, {})
     shard.advance(999)
     assert shard.heartbeat("m2", 2).member_epoch == 2
@@ -96,7 +96,7 @@ def test_assignments_are_as_far_apart_as_the_interval_says() -> None:
     assert shard.heartbeat("m2", 2).member_epoch == 3
     shard.heartbeat("m1", -1)
     shard.heartbeat("m2", -1)
-    assert shard.shares(shard.join("m3", "a")) == {"a": [0, 1]}, "an empty group does not wait"
+    assert shard.shares(shard.subscribe("m3", "a")) == {"a": [0, 1]}, "an empty group does not wait"
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_epochs_fence() -> None:
     """A member that is ahead is fenced; one that is behind by one answer may repeat itself, owning no more than it was
     given."""
     shard = ConsumerShard({"a": 2})
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     assert code(shard.heartbeat("m1", 3)) is ErrorCode.FENCED_MEMBER_EPOCH
     assert code(shard.heartbeat("m1", 1)) is ErrorCode.FENCED_MEMBER_EPOCH
     assert code(shard.heartbeat("m2", 2)) is ErrorCode.UNKNOWN_MEMBER_ID
-    shard.join("m2", "a")
+    shard.subscribe("m2", "a")
     shard.settle("m1", "m2")
     assert shard.consumer_group().members["m1"].previous_epoch == 2
     assert code(shard.heartbeat("m1", 2)) is ErrorCode.FENCED_MEMBER_EPOCH
@@ -154,8 +154,8 @@ def test_a_silent_member_is_removed() -> None:
     """After the group's session timeout; the others get what it had."""
     shard = ConsumerShard({"a": 2})
     shard.set_times(session=10_000)
-    shard.join("m1", "a")
-    shard.join("m2", "a")
+    shard.subscribe("m1", "a")
+    shard.subscribe("m2", "a")
     shard.settle("m1", "m2")
     shard.advance(9_000)
     shard.heartbeat("m1", 3)
@@ -170,8 +170,8 @@ def test_a_silent_member_is_removed() -> None:
 def test_a_member_that_does_not_give_up_is_removed() -> None:
     """After its own rebalance timeout, although it beats."""
     shard = ConsumerShard({"a": 2})
-    shard.join("m1", "a", rebalance=2_000)
-    shard.join("m2", "a")
+    shard.subscribe("m1", "a", rebalance=2_000)
+    shard.subscribe("m2", "a")
     shard.heartbeat("m1", 2)
     shard.advance(1_999)
     assert code(shard.heartbeat("m1", 2, owns={"a": [0, 1]})) is ErrorCode.NONE
@@ -183,7 +183,7 @@ def test_a_member_that_does_not_give_up_is_removed() -> None:
 def test_another_subscription_takes_effect_at_once() -> None:
     """What the member no longer reads is taken from it, and what it reads now it gets."""
     shard = ConsumerShard({"a": 2, "b": 2})
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     told = shard.heartbeat("m1", 2, ["b"])
     assert (told.member_epoch, shard.shares(told)) == (2, {})
     answer = shard.heartbeat("m1", 2, owns={})
@@ -193,7 +193,7 @@ def test_another_subscription_takes_effect_at_once() -> None:
 def test_topics_that_change_make_another_epoch() -> None:
     """One that is made, one that grows, and one that goes: found with the next heartbeat of any member."""
     shard = ConsumerShard({"a": 1})
-    assert shard.shares(shard.join("m1", "a", "later")) == {"a": [0]}
+    assert shard.shares(shard.subscribe("m1", "a", "later")) == {"a": [0]}
     shard.create("other")
     assert shard.heartbeat("m1", 2).member_epoch == 2, "a topic that no member reads is nothing to the group"
     shard.create("later", 2)
@@ -212,7 +212,7 @@ def test_topics_that_change_make_another_epoch() -> None:
 def test_the_assignor_is_what_most_members_would_like() -> None:
     """Another one is another epoch; a wish that changes nothing is not."""
     shard = ConsumerShard({"a": 2})
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     assert shard.describe().assignor_name == "uniform"
     assert shard.heartbeat("m1", 2, assignor="uniform").member_epoch == 2
     assert shard.heartbeat("m1", 2, assignor="range").member_epoch == 3
@@ -223,8 +223,8 @@ def test_a_crash_costs_members_nothing() -> None:
     """Epochs, owners and targets come back from the log; sessions begin again."""
     shard = ConsumerShard({"a": 4})
     shard.set_times(session=10_000)
-    shard.join("m1", "a")
-    shard.join("m2", "a")
+    shard.subscribe("m1", "a")
+    shard.subscribe("m2", "a")
     shard.heartbeat("m1", 2)
     shard.advance(6_000 - REBALANCE)
     shard.restart()
@@ -240,7 +240,7 @@ def test_a_crash_costs_members_nothing() -> None:
 def test_a_group_that_has_left_is_gone_with_its_offsets() -> None:
     """DeleteGroups of an empty group; one with members is refused."""
     shard = ConsumerShard({"a": 1})
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     shard.commit({("a", 0): 5}, member="m1", generation=2)
     assert shard.delete("g") == [ErrorCode.NON_EMPTY_GROUP]
     assert code(shard.heartbeat("m1", -1)) is ErrorCode.NONE
@@ -253,7 +253,7 @@ def test_an_empty_classic_group_becomes_a_consumer_group() -> None:
     """With its offsets. So does a group that has only ever stored offsets, of which there is no record."""
     shard = ConsumerShard({"a": 1})
     assert shard.commit({("a", 0): 5}) is ErrorCode.NONE
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     assert shard.committed() == {("a", 0): 5}
     assert [each.group_type for each in shard.machine.listed()] == ["consumer"]
     shard.restart()

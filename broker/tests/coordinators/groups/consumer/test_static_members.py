@@ -8,8 +8,8 @@ from kproto.errors import ErrorCode
 
 def two(shard: ConsumerShard) -> None:
     """Instances i1 and i2, members m1 and m2, with half of `a` each, at epoch 3."""
-    shard.join("m1", "a", instance="i1")
-    shard.join("m2", "a", instance="i2")
+    shard.subscribe("m1", "a", instance="i1")
+    shard.subscribe("m2", "a", instance="i2")
     shard.settle("m1", "m2")
 
 
@@ -66,8 +66,8 @@ def test_an_instance_that_leaves_for_good_is_gone() -> None:
 def test_what_an_instance_had_yet_to_give_up_is_free_when_it_leaves() -> None:
     """It is not reading any more, so that others need not wait; and it is not removed for being late."""
     shard = ConsumerShard({"a": 4})
-    shard.join("m1", "a", instance="i1")
-    shard.join("m2", "a")
+    shard.subscribe("m1", "a", instance="i1")
+    shard.subscribe("m2", "a")
     shard.heartbeat("m1", 2)
     shard.heartbeat("m1", -2, instance="i1")
     assert shard.shares(shard.heartbeat("m2", 3)) == {"a": [2, 3]}
@@ -93,7 +93,7 @@ def test_an_instance_may_come_back_with_other_wishes() -> None:
 def test_a_dynamic_member_may_become_an_instance() -> None:
     """By joining again under its id."""
     shard = ConsumerShard({"a": 1})
-    shard.join("m1", "a")
+    shard.subscribe("m1", "a")
     assert code(shard.heartbeat("m1", 2, instance="i1")) is ErrorCode.UNKNOWN_MEMBER_ID
     answer = shard.heartbeat("m1", 0, ["a"], instance="i1")
     assert (code(answer), answer.member_epoch) == (ErrorCode.NONE, 2)
