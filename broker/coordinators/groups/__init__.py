@@ -3,9 +3,11 @@
 | module | holds |
 |---|---|
 | `coordinator` | GroupCoordinator: what handlers ask, and which shard knows |
-| `machine` | one shard: the fold of one partition of `__consumer_offsets` |
+| `machine`, `membership` | one shard: the fold of one partition of `__consumer_offsets`; its groups and their members |
 | `group`, `decision` | what every kind of group has; what each needs to decide: drafts, deadlines, callers |
 | `classic/` | the classic protocol: join, sync, beat, leave, silence; a group, its members, its states |
+| `consumer/` | the consumer protocol (KIP-848): heartbeats, targets, reconciliation; changes between protocols |
+| `assignors/`, `expressions` | who shall own which partition; topics by regular expression |
 | `memory` | what groups take, and the budget that they share |
 | `forgetting` | what is too old, or of a topic that is gone |
 | `committing` | what may be committed |

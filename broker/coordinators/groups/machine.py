@@ -2,21 +2,16 @@
 
 The log holds Kafka's own records (`records.py`), so that a data directory can change hands. Which requests decide what:
 
-    JoinGroup, SyncGroup, Heartbeat, LeaveGroup   `classic/protocol.py`, on a group of `classic/group.py`
-    ConsumerGroupHeartbeat                        `consumer/protocol.py`, on a group of `consumer/group.py`
+    those of members                              `membership.py`
     OffsetCommit, OffsetFetch, OffsetDelete       here, on `offsets.py`
     TxnOffsetCommit, markers of transactions      here, on `pending_offsets.py`
     DescribeGroups, ListGroups, DeleteGroups,
     ConsumerGroupDescribe                         here
     silence and age                               `decide_expired`
 
-What takes long is not done here: a decision leaves it in `work`, and what was computed beside the event loop comes back
-as another decision.
-
 Groups come into being when a member wants to join, or with the first offset committed for them; they go when all their
 offsets have expired and they are empty, or by DeleteGroups. There is one group per id, whatever its protocol. What the
-machine asks of any of them is in `group.py`. A further kind of group is a folder like `classic/`, a row in `_kinds`, a
-case for its records in `replay`, and the `decide_*` of its members' requests.
+machine asks of any of them is in `group.py`.
 
 A deadline decision handles what is due until it has something to write; the runtime asks again at once. So each
 decision starts from a state that is wholly replayed. What is forgotten by age, or with its topic, is searched for in
@@ -26,33 +21,22 @@ steps (`forgetting.py`), whose time and batches are bounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
 
-from broker.coordinators.deadlines import Deadlines
-from broker.coordinators.groups.assignors import Assignment
-from broker.coordinators.groups.classic.group import CLASSIC, ClassicGroup
-from broker.coordinators.groups.classic.protocol import ClassicProtocol
-from broker.coordinators.groups.classic.states import GroupState
+from broker.coordinators.groups.classic.group import ClassicGroup
 from broker.coordinators.groups.committing import growth_of, growth_of_pending, judge_commits
-from broker.coordinators.groups.consumer.assigning import Assigning
 from broker.coordinators.groups.consumer.configs import ConsumerTimes, TimesOf
-from broker.coordinators.groups.consumer.group import CONSUMER, ConsumerGroup
-from broker.coordinators.groups.consumer.member import JOINING_EPOCH, LEAVING_EPOCH, LEAVING_FOR_A_WHILE_EPOCH
-from broker.coordinators.groups.consumer.protocol import ConsumerProtocol
-from broker.coordinators.groups.consumer.resolving import Resolving
-from broker.coordinators.groups.consumer.steps import Steps, target_epoch_record
+from broker.coordinators.groups.consumer.group import ConsumerGroup
 from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.decision import (
-    UNKNOWN_MEMBER_ID,
-    Caller,
     CommittingMember,
     Draft,
     Timer,
     TimerName,
 )
 from broker.coordinators.groups.forgetting import ExpiryWalk, PurgeWalk, Room, forget_group
-from broker.coordinators.groups.group import Group, GroupKind
-from broker.coordinators.groups.memory import GROUP_BYTES, Budget, Held
+from broker.coordinators.groups.group import Group
+from broker.coordinators.groups.membership import OFFSETS_TIMER, Membership, answered
+from broker.coordinators.groups.memory import GROUP_BYTES, Budget
 from broker.coordinators.groups.offsets import (
     NO_EXPIRY,
     CommittedOffset,
@@ -78,24 +62,17 @@ from broker.coordinators.machine import Decision, EndOfTransaction, InTransactio
 from kproto.batches.header import BatchHeader
 from kproto.batches.records import RecordData, read_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
-from kproto.formats.consumer_offsets import ConsumerGroupMetadataKey
 from kproto.ids import TopicPartition, Uuid
 from kproto.messages.consumer_group_describe import DescribedGroup as ConsumerGroupDescription
-from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
 from kproto.messages.describe_groups import DescribedGroup
-from kproto.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
-from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
-from kproto.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse
 from kproto.messages.list_groups import ListedGroup
-from kproto.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 from storage.seams.clock import Instant
 from storage.seams.entropy import Entropy
 
-OFFSETS_TIMER = TimerName(Timer.OFFSETS)
 PURGE_TIMER = TimerName(Timer.PURGE)
 
 
-class GroupsMachine:
+class GroupsMachine(Membership):
     """The state of one shard and the decisions on it."""
 
     def __init__(
@@ -107,229 +84,12 @@ class GroupsMachine:
         times_of: TimesOf = lambda group_id: ConsumerTimes(),
     ) -> None:
         """`budget` and `topics` are shared by all machines of a broker; a machine has its own if it is alone."""
-        self.account = Held()
-        self._budget = budget or Budget(settings.max_state, lambda: self.account.bytes)
-        self._settings = settings
-        self._groups: dict[str, Group] = {}
+        super().__init__(settings, entropy, budget, topics, times_of)
         self._offsets = CommittedOffsets(self.account)
         self._pending = PendingOffsets(self.account)
-        self._deadlines: Deadlines[TimerName] = Deadlines()
-        self._classic = ClassicProtocol(settings, entropy, self._deadlines, self._budget)
-        self._topics = topics or Topics()
-        self._steps = Steps(settings, self._budget, self._topics, times_of)
-        self._consumer = ConsumerProtocol(settings, entropy, self._deadlines, self._budget, self._steps, times_of)
-        self._kinds: Mapping[str, GroupKind[Any]] = {CLASSIC: self._classic, CONSUMER: self._consumer}
-        self._now: Instant | None = None  # of the latest decision; None while the log is loaded
         self._deleted_topics: dict[tuple[str, Uuid], None] = {}
         self._expiry: ExpiryWalk | None = None
         self._purge: PurgeWalk | None = None
-
-    # --- members of the consumer protocol
-
-    def decide_consumer_heartbeat(
-        self,
-        request: ConsumerGroupHeartbeatRequest,
-        caller: Caller,
-        now: Instant,
-        promise: Promise[ConsumerGroupHeartbeatResponse],
-    ) -> Decision[GroupRecord]:
-        """ConsumerGroupHeartbeat. A member that joins may make its group, of an empty classic one too."""
-        group = self._groups.get(request.group_id)
-        if isinstance(group, ConsumerGroup):
-            beat = self._consumer.beat(group, request, caller, now)
-            if beat is not None:
-                return _answer(promise, beat)
-        self._now = now
-        draft = Draft(now, promise)
-        try:
-            self._consumer.check_request(request, caller.api_version)
-            if request.member_epoch in (LEAVING_EPOCH, LEAVING_FOR_A_WHILE_EPOCH):
-                draft.reply(self._consumer.leave(self._consumer_group(request.group_id), request, draft))
-            else:
-                draft.reply(self._consumer_heartbeat(request, caller, draft))
-        except KafkaError as error:
-            return _answer(promise, ConsumerGroupHeartbeatResponse(error_code=error.code, error_message=error.message))
-        return draft.decision()
-
-    def _consumer_heartbeat(
-        self, request: ConsumerGroupHeartbeatRequest, caller: Caller, draft: Draft
-    ) -> ConsumerGroupHeartbeatResponse:
-        group = self._groups.get(request.group_id)
-        if isinstance(group, ConsumerGroup):
-            return self._consumer.heartbeat(group, request, caller, draft, is_new=False)
-        if request.member_epoch != JOINING_EPOCH or (group is not None and not group.is_empty):
-            self._consumer_group(request.group_id)
-        if group is None and len(self._groups) >= self._settings.max_groups:
-            raise KafkaError(ErrorCode.POLICY_VIOLATION, "there are as many groups as there may be")
-        if group is not None:
-            draft.records += group.tombstones()
-        new = ConsumerGroup(request.group_id, Held())
-        self._schedule_expiry(draft.now)
-        return self._consumer.heartbeat(new, request, caller, draft, is_new=group is None)
-
-    def _consumer_group(self, group_id: str) -> ConsumerGroup:
-        """The consumer group of this id. Raises KafkaError(GROUP_ID_NOT_FOUND)."""
-        group = self._groups.get(group_id)
-        if group is None:
-            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"there is no group {group_id!r}")
-        if not isinstance(group, ConsumerGroup):
-            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"group {group_id!r} is no consumer group")
-        return group
-
-    @property
-    def has_work(self) -> bool:
-        """Whether there is something to be computed beside the event loop."""
-        return bool(self._steps.work)
-
-    def take_work(self) -> list[Assigning | Resolving]:
-        """What decisions have asked for that is to be computed beside the event loop; not mentioned again."""
-        taken, self._steps.work = self._steps.work, []
-        return taken
-
-    def decide_target(
-        self,
-        work: Assigning,
-        part: Sequence[tuple[str, Assignment]],
-        now: Instant,
-        promise: Promise[bool],
-        *,
-        last: bool,
-    ) -> Decision[GroupRecord]:
-        """Write a part of a computed assignment down. The reply is False if it is not waited for any more."""
-        self._now = now
-        draft = Draft(now, promise)
-        group = self._groups.get(work.group_id)
-        written = False
-        if self._steps.assigning.get(work.group_id) is work:
-            # What the heartbeat had to say that has led to it may have been refused.
-            written = isinstance(group, ConsumerGroup) and work.epoch <= group.epoch
-            if isinstance(group, ConsumerGroup) and written:
-                self._steps.write_target(group, work, part, draft)
-            if last or not written:
-                del self._steps.assigning[work.group_id]
-            if isinstance(group, ConsumerGroup) and written and last:
-                draft.write(target_epoch_record(group, work.epoch, now.wall))
-        draft.reply(written)
-        return draft.decision()
-
-    def decide_room(self, work: Assigning, growth: int, now: Instant, promise: Promise[bool]) -> Decision[GroupRecord]:
-        """Before an assignment is written down: is there room for so many bytes? If not, it is given up."""
-        if self._budget.allows(growth):
-            return _answer(promise, True)
-        self._give_up(work, now)
-        return _answer(promise, False)
-
-    def decide_give_up(self, work: Assigning, now: Instant, promise: Promise[None]) -> Decision[GroupRecord]:
-        """An assignment could not be computed."""
-        self._give_up(work, now)
-        return _answer(promise, None)
-
-    def _give_up(self, work: Assigning, now: Instant) -> None:
-        group = self._groups.get(work.group_id)
-        if self._steps.assigning.get(work.group_id) is work:
-            del self._steps.assigning[work.group_id]
-            if isinstance(group, ConsumerGroup):
-                self._steps.put_off(group, now)
-
-    def decide_resolved(
-        self, work: Resolving, found: Mapping[str, frozenset[str]], now: Instant, promise: Promise[None]
-    ) -> Decision[GroupRecord]:
-        """Write down what the expressions of a group match."""
-        self._now = now
-        draft = Draft(now, promise)
-        group = self._groups.get(work.group_id)
-        if self._steps.resolving.get(work.group_id) is work:
-            del self._steps.resolving[work.group_id]
-            if isinstance(group, ConsumerGroup):
-                self._steps.write_resolved(group, work, found, draft)
-        draft.reply(None)
-        return draft.decision()
-
-    # --- members of the classic protocol
-
-    def decide_join(
-        self, request: JoinGroupRequest, caller: Caller, now: Instant, promise: Promise[JoinGroupResponse]
-    ) -> Decision[GroupRecord]:
-        """JoinGroup. A member without an id may make its group; one with an id must find it."""
-        self._now = now
-        error = self._join_error(request, caller)
-        if error is not ErrorCode.NONE:
-            return _answer(promise, JoinGroupResponse(error_code=error, member_id=request.member_id))
-        draft = Draft(now, promise, volatile=True)
-        group = self._classic_group(request.group_id)
-        if group is None:
-            group = self._groups[request.group_id] = ClassicGroup(request.group_id, now.wall, self.account)
-            draft.write(GroupMetadataRecord(request.group_id, group.created_value()))
-            self._schedule_expiry(now)
-        self._classic.join(group, request, caller, draft)
-        return draft.decision()
-
-    def _classic_group(self, group_id: str) -> ClassicGroup | None:
-        """The group of this id, if members of the classic protocol can be in it."""
-        group = self._groups.get(group_id)
-        return group if isinstance(group, ClassicGroup) else None
-
-    def _join_error(self, request: JoinGroupRequest, caller: Caller) -> ErrorCode:
-        settings = self._settings
-        if not request.group_id:
-            return ErrorCode.INVALID_GROUP_ID
-        if not settings.min_session_timeout <= request.session_timeout_ms <= settings.max_session_timeout:
-            return ErrorCode.INVALID_SESSION_TIMEOUT
-        if request.member_id == UNKNOWN_MEMBER_ID and not self._classic.has_room_for_id(request, caller):
-            return ErrorCode.UNKNOWN_SERVER_ERROR
-        group = self._groups.get(request.group_id)
-        if group is None:
-            if request.member_id != UNKNOWN_MEMBER_ID:
-                return ErrorCode.UNKNOWN_MEMBER_ID
-            if not request.protocol_type or not request.protocols:
-                return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
-            if len(self._groups) >= settings.max_groups:
-                return ErrorCode.POLICY_VIOLATION
-            if not self._classic.has_room_for_group(request, caller):
-                return ErrorCode.GROUP_MAX_SIZE_REACHED
-        elif not isinstance(group, ClassicGroup):
-            return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
-        return ErrorCode.NONE
-
-    def decide_sync(
-        self, request: SyncGroupRequest, now: Instant, promise: Promise[SyncGroupResponse]
-    ) -> Decision[GroupRecord]:
-        """SyncGroup."""
-        if not request.group_id:
-            return _answer(promise, SyncGroupResponse(error_code=ErrorCode.INVALID_GROUP_ID))
-        group = self._classic_group(request.group_id)
-        if group is None or group.state is GroupState.EMPTY:
-            return _answer(promise, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
-        draft = Draft(now, promise, volatile=True)
-        self._classic.sync(group, request, draft)
-        return draft.decision()
-
-    def decide_heartbeat(
-        self, request: HeartbeatRequest, now: Instant, promise: Promise[HeartbeatResponse]
-    ) -> Decision[GroupRecord]:
-        """Heartbeat."""
-        group = self._classic_group(request.group_id)
-        if not request.group_id:
-            error = ErrorCode.INVALID_GROUP_ID
-        elif group is None:
-            error = ErrorCode.UNKNOWN_MEMBER_ID
-        else:
-            error = self._classic.heartbeat(group, request, now)
-        return _answer(promise, HeartbeatResponse(error_code=error))
-
-    def decide_leave(
-        self, request: LeaveGroupRequest, caller: Caller, now: Instant, promise: Promise[LeaveGroupResponse]
-    ) -> Decision[GroupRecord]:
-        """LeaveGroup, of one member up to version 2, of several from version 3. The reply lists them in any version."""
-        if not request.group_id:
-            return _answer(promise, LeaveGroupResponse(error_code=ErrorCode.INVALID_GROUP_ID))
-        leavers = request.members if caller.api_version >= 3 else [MemberIdentity(member_id=request.member_id)]
-        group = self._classic_group(request.group_id)
-        if group is None:
-            return _answer(promise, LeaveGroupResponse(members=[_unknown(leaver) for leaver in leavers]))
-        draft = Draft(now, promise, volatile=True)
-        draft.reply(LeaveGroupResponse(members=self._classic.leave(group, leavers, draft)))
-        return draft.decision()
 
     # --- offsets
 
@@ -346,7 +106,7 @@ class GroupsMachine:
         them. Of a partition that is there more than once the last commit counts."""
         error = self._commit_error(group_id, member, commits)
         if error is not ErrorCode.NONE:
-            return _answer(promise, KafkaError(error))
+            return answered(promise, KafkaError(error))
         group = self._groups.get(group_id)
         if group is not None:
             self._kinds[group.kind].heard_of(group, member.member_id, now)
@@ -370,12 +130,12 @@ class GroupsMachine:
         """TxnOffsetCommit of partitions that exist, by a producer whose transaction has this shard's partition. The
         reply is that of `decide_commit`; the offsets count when the transaction commits."""
         if not group_id:
-            return _answer(promise, KafkaError(ErrorCode.INVALID_GROUP_ID))
+            return answered(promise, KafkaError(ErrorCode.INVALID_GROUP_ID))
         error = self._commit_error(group_id, member, commits)
         if error is ErrorCode.STALE_MEMBER_EPOCH:
             error = ErrorCode.ILLEGAL_GENERATION
         if error is not ErrorCode.NONE:
-            return _answer(promise, KafkaError(error))
+            return answered(promise, KafkaError(error))
         producer_id = transaction.producer_id
         grows = growth_of_pending(self._pending, producer_id, group_id, self._settings.max_pending_offsets)
         codes, accepted = self._judge_commits(group_id, commits, grows)
@@ -384,7 +144,7 @@ class GroupsMachine:
             for commit in accepted
         ]
         if not records:
-            return _answer(promise, codes)
+            return answered(promise, codes)
         self._schedule_expiry(now)
         return Decision(records, [(promise, codes)], transaction=transaction)
 
@@ -437,12 +197,12 @@ class GroupsMachine:
     ) -> Decision[GroupRecord]:
         """OffsetDelete of partitions that exist. The reply has one code per partition, or is a KafkaError for all."""
         if not group_id:
-            return _answer(promise, KafkaError(ErrorCode.INVALID_GROUP_ID))
+            return answered(promise, KafkaError(ErrorCode.INVALID_GROUP_ID))
         group = self._groups.get(group_id)
         if group is None:
-            return _answer(promise, KafkaError(ErrorCode.GROUP_ID_NOT_FOUND))
+            return answered(promise, KafkaError(ErrorCode.GROUP_ID_NOT_FOUND))
         if not group.is_empty and not group.uses_consumer_protocol:
-            return _answer(promise, KafkaError(ErrorCode.NON_EMPTY_GROUP))
+            return answered(promise, KafkaError(ErrorCode.NON_EMPTY_GROUP))
         subscribed = group.subscribed_among({place.topic for place in places})
         committed = self._offsets.of(group_id)
         draft = Draft(now, promise)
@@ -468,7 +228,7 @@ class GroupsMachine:
     ) -> Decision[GroupRecord]:
         """The same as a decision, answered at once."""
         self.forget_topics(topics, now)
-        return _answer(promise, None)
+        return answered(promise, None)
 
     def topics(self) -> set[tuple[str, Uuid]]:
         """Name and id of each topic that something has been committed for."""
@@ -554,38 +314,6 @@ class GroupsMachine:
         if record.value is not None and record.group_id not in self._groups:
             self._groups[record.group_id] = ClassicGroup(record.group_id, record.value.commit_timestamp, self.account)
 
-    def _replay_classic(self, record: GroupMetadataRecord) -> None:
-        group = self._classic_group(record.group_id)
-        if record.value is not None:
-            if group is None:
-                group = ClassicGroup(record.group_id, record.value.current_state_timestamp, self.account)
-                self._groups[record.group_id] = group
-            group.replay(record.value)
-        elif group is not None:
-            self._remove(group)
-
-    def _replay_consumer(self, record: ConsumerRecord) -> None:
-        """A group that only stores offsets, of which no record says what it is, becomes a consumer group with the
-        first record that says so."""
-        group_id = record.key.group_id
-        group = self._groups.get(group_id)
-        if not isinstance(group, ConsumerGroup):
-            if record.value is None:
-                return  # what it removes was compacted away
-            if group is not None:
-                self._remove(group)
-            group = self._groups[group_id] = ConsumerGroup(group_id, self.account)
-        if record.value is None and isinstance(record.key, ConsumerGroupMetadataKey):
-            self._remove(group)
-        else:
-            self._consumer.replayed(group, record, self._now)
-
-    def _remove(self, group: Group) -> None:
-        """The group is gone, and its deadlines are."""
-        del self._groups[group.group_id]
-        group.release()
-        self._kinds[group.kind].cancel_all(group)
-
     def loaded(self, now: Instant) -> Iterator[None]:
         """Every member gets a fresh session, group by group."""
         self._now = now
@@ -628,11 +356,6 @@ class GroupsMachine:
         return decode_group_record(data)
 
     # --- forgetting
-
-    def _schedule_expiry(self, now: Instant) -> None:
-        """While there are groups, they are looked through for what is too old."""
-        if OFFSETS_TIMER not in self._deadlines:
-            self._deadlines.set(OFFSETS_TIMER, now.monotonic + self._settings.offsets_retention_check_interval)
 
     def _room(self) -> Room:
         return Room(self._settings.expiry_batch, self._settings.expiry_batch_bytes)
@@ -682,18 +405,6 @@ class GroupsMachine:
         assert not self._groups or OFFSETS_TIMER in self._deadlines, "groups that would never be forgotten"
         for name in self._deadlines.names():
             assert not name.group_id or name.group_id in self._groups, f"a deadline of {name.group_id}, which is gone"
-
-
-def _answer(promise: Promise[Any], reply: Any) -> Decision[GroupRecord]:
-    return Decision(replies=((promise, reply),))
-
-
-def _unknown(leaver: MemberIdentity) -> MemberResponse:
-    return MemberResponse(
-        member_id=leaver.member_id,
-        group_instance_id=leaver.group_instance_id,
-        error_code=ErrorCode.UNKNOWN_MEMBER_ID,
-    )
 
 
 def _soon(draft: Draft) -> int:

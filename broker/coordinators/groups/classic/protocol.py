@@ -278,6 +278,14 @@ class ClassicProtocol:
         size += (text_size(new_id) - text_size(member.member_id)) * (1 + (group.leader == member.member_id))
         return size > self._settings.max_record
 
+    def turn_away(self, group: ClassicGroup, draft: Draft) -> None:
+        """The group becomes one of another kind: clients that wait are asked to join that."""
+        for member in group.members.values():
+            if member.joining is not None:
+                draft.answer(member.joining, _join_refusal(ErrorCode.REBALANCE_IN_PROGRESS, member.member_id))
+            if member.syncing is not None:
+                draft.answer(member.syncing, SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
+
     # --- the first phase
 
     def prepare_rebalance(self, group: ClassicGroup, draft: Draft) -> None:
@@ -523,6 +531,9 @@ class ClassicProtocol:
                 self._join_expired(group, draft)
             case Timer.SYNC:
                 self._sync_expired(group, draft)
+            case Timer.REJOIN:
+                if group.state is GroupState.STABLE:
+                    self.prepare_rebalance(group, draft)
             case _:
                 raise AssertionError(f"{name.kind} is no deadline of a classic group")
 
@@ -554,8 +565,8 @@ class ClassicProtocol:
         """The group goes: none of its deadlines may come."""
         for member_id in [*group.members, *group.pending_join]:
             self._deadlines.cancel(TimerName(Timer.SESSION, group.group_id, member_id))
-        self._deadlines.cancel(TimerName(Timer.JOIN, group.group_id))
-        self._deadlines.cancel(TimerName(Timer.SYNC, group.group_id))
+        for kind in (Timer.JOIN, Timer.SYNC, Timer.REJOIN):
+            self._deadlines.cancel(TimerName(kind, group.group_id))
 
     def _set(self, kind: Timer, group: ClassicGroup, now: Instant, delay: int, member_id: str = "") -> None:
         """Let a deadline come after `delay` milliseconds. It lies in the future in any case, as those of a timeout of 0

@@ -189,19 +189,19 @@ class ConsumerGroup:
         """The group is gone: give back what it has in the machine's account."""
         self._hold(-self.held)
 
-    def tombstones(self) -> Sequence[GroupRecord]:
-        """The records after which the group is gone."""
+    def tombstones(self, renamed: Mapping[str, str] | None = None) -> Sequence[GroupRecord]:
+        """The records after which the group is gone. Members that are `renamed`, old id to new, have been in records
+        of the same decision."""
+        group_id = self.group_id
+        members = [(renamed or {}).get(each, each) for each in self.members]
         keys: list[ConsumerGroupKey] = [
-            *(ConsumerGroupCurrentMemberAssignmentKey(group_id=self.group_id, member_id=each) for each in self.members),
-            *(ConsumerGroupTargetAssignmentMemberKey(group_id=self.group_id, member_id=each) for each in self.members),
-            ConsumerGroupTargetAssignmentMetadataKey(group_id=self.group_id),
-            *(ConsumerGroupMemberMetadataKey(group_id=self.group_id, member_id=each) for each in self.members),
-            *(
-                ConsumerGroupRegularExpressionKey(group_id=self.group_id, regular_expression=each)
-                for each in self.resolved
-            ),
-            ConsumerGroupPartitionMetadataKey(group_id=self.group_id),
-            ConsumerGroupMetadataKey(group_id=self.group_id),
+            *(ConsumerGroupCurrentMemberAssignmentKey(group_id=group_id, member_id=each) for each in members),
+            *(ConsumerGroupTargetAssignmentMemberKey(group_id=group_id, member_id=each) for each in members),
+            ConsumerGroupTargetAssignmentMetadataKey(group_id=group_id),
+            *(ConsumerGroupMemberMetadataKey(group_id=group_id, member_id=each) for each in members),
+            *(ConsumerGroupRegularExpressionKey(group_id=group_id, regular_expression=each) for each in self.resolved),
+            ConsumerGroupPartitionMetadataKey(group_id=group_id),
+            ConsumerGroupMetadataKey(group_id=group_id),
         ]
         return [ConsumerRecord(key, None) for key in keys]
 

@@ -42,7 +42,8 @@ from broker.coordinators.groups.consumer.member import (
     Owned,
     names_size,
 )
-from broker.coordinators.groups.consumer.steps import Steps, assignment_record
+from broker.coordinators.groups.consumer.records import assignment_record
+from broker.coordinators.groups.consumer.steps import Steps
 from broker.coordinators.groups.decision import Caller, CommittingMember, Draft, Timer, TimerName
 from broker.coordinators.groups.memory import GROUP_BYTES, MEMBER_BYTES, Budget
 from broker.coordinators.groups.offsets import OffsetToCommit
@@ -122,7 +123,7 @@ class ConsumerProtocol:
         member = group.members.get(request.member_id)
         if member is None or not _says_nothing(request, member, caller) or not self._is_settled(group, member):
             return None
-        self._renew(group, member, now)
+        self.renew(group, member, now)
         return self._answer(group, member)
 
     def heartbeat(
@@ -139,7 +140,7 @@ class ConsumerProtocol:
         Raises KafkaError: UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, FENCED_INSTANCE_ID, UNRELEASED_INSTANCE_ID,
         GROUP_MAX_SIZE_REACHED, INVALID_REGULAR_EXPRESSION, UNKNOWN_SERVER_ERROR.
         """
-        self._check_room(group, request)
+        self.check_room(group, request.member_id, request.instance_id)
         member_id = request.member_id or format_uuid(self._entropy.uuid())
         if request.instance_id is None:
             old = self._dynamic(group, member_id, request)
@@ -156,7 +157,7 @@ class ConsumerProtocol:
         settled = self._steps.settle(group, old, updated, change, request.topic_partitions, draft)
         self._watch_revocation(group, updated, settled, draft.now)
         if old is not None and old.member_id == member_id:
-            self._renew(group, old, draft.now)
+            self.renew(group, old, draft.now)
         answer = self._answer(group, settled)
         if request.member_epoch == JOINING_EPOCH or _says_everything(request) or settled.assigned != before.assigned:
             answer.assignment = Assignment(topic_partitions=_answered(settled.assigned))
@@ -177,11 +178,11 @@ class ConsumerProtocol:
             and self._steps.knows_topics(group)
         )
 
-    def _check_room(self, group: ConsumerGroup, request: ConsumerGroupHeartbeatRequest) -> None:
+    def check_room(self, group: ConsumerGroup, member_id: str, instance_id: str | None) -> None:
+        """Refuse one member more than there may be. Raises KafkaError(GROUP_MAX_SIZE_REACHED)."""
         limit = self._settings.consumer_max_size
-        if len(group.members) < limit or request.member_id in group.members or request.instance_id in group.static:
-            return
-        raise KafkaError(ErrorCode.GROUP_MAX_SIZE_REACHED, f"the group has {limit} members, as many as it may have")
+        if len(group.members) >= limit and member_id not in group.members and instance_id not in group.static:
+            raise KafkaError(ErrorCode.GROUP_MAX_SIZE_REACHED, f"the group has {limit} members, as many as it may have")
 
     def check_size(
         self, group: ConsumerGroup, old: ConsumerMember | None, new: ConsumerMember, *, is_new: bool
@@ -251,7 +252,7 @@ class ConsumerProtocol:
         if request.member_epoch == LEAVING_FOR_A_WHILE_EPOCH:
             kept = {topic_id: dict.fromkeys(partitions, 0) for topic_id, partitions in member.assigned.items()}
             left = member._replace(epoch=LEAVING_FOR_A_WHILE_EPOCH, assigned=kept, revoking=NOTHING)
-            draft.write(assignment_record(group, left))
+            draft.write(assignment_record(group.group_id, left))
             self._deadlines.cancel(TimerName(Timer.REBALANCE, group.group_id, member.member_id))
         else:
             self._steps.remove(group, [member], draft)
@@ -259,7 +260,7 @@ class ConsumerProtocol:
 
     # --- time
 
-    def _renew(self, group: ConsumerGroup, member: ConsumerMember, now: Instant) -> None:
+    def renew(self, group: ConsumerGroup, member: ConsumerMember, now: Instant) -> None:
         """This member has been heard of."""
         name = TimerName(Timer.SESSION, group.group_id, member.member_id)
         self._deadlines.set(name, now.monotonic + max(1, self._session_of(group, member)))
@@ -293,21 +294,23 @@ class ConsumerProtocol:
         if member is None:
             self._cancel(group, record.key.member_id)
         elif TimerName(Timer.SESSION, group.group_id, member.member_id) not in self._deadlines:
-            self._renew(group, member, now)
+            self.renew(group, member, now)
 
     def resume(self, group: ConsumerGroup, now: Instant) -> None:
         """After a load: every member gets a fresh session, and fresh time to give up what it has to."""
         for member in group.members.values():
-            self._renew(group, member, now)
+            self.renew(group, member, now)
             if _gives_up(member):
                 name = TimerName(Timer.REBALANCE, group.group_id, member.member_id)
                 self._deadlines.set(name, now.monotonic + max(1, member.rebalance_timeout))
 
     def expired(self, name: TimerName, group: ConsumerGroup, draft: Draft) -> None:
         """A deadline has passed."""
-        member = group.members[name.member_id]
+        member = group.members.get(name.member_id)
+        if member is None:
+            return  # its record was refused, the disk being full
         match name.kind:
-            case Timer.SESSION:
+            case Timer.SESSION | Timer.JOIN | Timer.SYNC:
                 self._steps.remove(group, [member], draft)
             case Timer.REBALANCE:
                 if _gives_up(member):
@@ -322,7 +325,7 @@ class ConsumerProtocol:
             self._cancel(group, member_id)
 
     def _cancel(self, group: ConsumerGroup, member_id: str) -> None:
-        for kind in (Timer.SESSION, Timer.REBALANCE):
+        for kind in (Timer.SESSION, Timer.REBALANCE, Timer.JOIN, Timer.SYNC):
             self._deadlines.cancel(TimerName(kind, group.group_id, member_id))
 
     # --- offsets

@@ -22,14 +22,10 @@ from typing import Final
 
 from broker.coordinators.groups.consumer.group import NOT_RESOLVED, ConsumerGroup, resolved_bytes
 from broker.coordinators.groups.consumer.member import ConsumerMember
+from broker.coordinators.groups.consumer.records import epoch_record
 from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.records import ConsumerRecord, GroupRecord
-from kproto.formats.consumer_offsets import (
-    ConsumerGroupMetadataKey,
-    ConsumerGroupMetadataValue,
-    ConsumerGroupRegularExpressionKey,
-    ConsumerGroupRegularExpressionValue,
-)
+from kproto.formats.consumer_offsets import ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue
 
 LEAST_PAUSE: Final = 10_000
 """Milliseconds from one resolution of a group's expressions to the next."""
@@ -103,8 +99,7 @@ def records(
         drafted.append(ConsumerRecord(key, value))
     hashed = topics.hash_of(names)
     if moved or hashed != group.metadata_hash:
-        value_of_group = ConsumerGroupMetadataValue(epoch=group.epoch + 1, metadata_hash=hashed)
-        drafted.append(ConsumerRecord(ConsumerGroupMetadataKey(group_id=group.group_id), value_of_group))
+        drafted.append(epoch_record(group.group_id, group.epoch + 1, hashed))
     return drafted
 
 

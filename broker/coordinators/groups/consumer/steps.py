@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from broker.coordinators.deadlines import Deadlines
 from broker.coordinators.groups.assignors import Assignment, CannotAssign
 from broker.coordinators.groups.consumer import resolving
 from broker.coordinators.groups.consumer.assigning import Assigning, assigning
@@ -27,32 +28,28 @@ from broker.coordinators.groups.consumer.group import (
     NO_ASSIGNMENT_EPOCH,
     NO_SHARES,
     ConsumerGroup,
-    Shares,
     shares_bytes,
 )
 from broker.coordinators.groups.consumer.member import ConsumerMember
+from broker.coordinators.groups.consumer.migration import downgraded
 from broker.coordinators.groups.consumer.reconciliation import Target, reconcile
+from broker.coordinators.groups.consumer.records import (
+    assignment_record,
+    epoch_record,
+    member_tombstones,
+    metadata_record,
+    target_epoch_record,
+    target_record,
+)
 from broker.coordinators.groups.consumer.resolving import Resolving
 from broker.coordinators.groups.consumer.topics import Topics
-from broker.coordinators.groups.decision import Draft
+from broker.coordinators.groups.decision import Draft, Timer, TimerName
 from broker.coordinators.groups.expressions import InvalidExpression, check_expression
 from broker.coordinators.groups.memory import Budget
 from broker.coordinators.groups.records import ConsumerRecord
 from broker.coordinators.groups.settings import GroupSettings
 from kproto.errors import ErrorCode, KafkaError
-from kproto.formats.consumer_offsets import (
-    ConsumerGroupCurrentMemberAssignmentKey,
-    ConsumerGroupMemberMetadataKey,
-    ConsumerGroupMetadataKey,
-    ConsumerGroupMetadataValue,
-    ConsumerGroupPartitionMetadataKey,
-    ConsumerGroupRegularExpressionKey,
-    ConsumerGroupTargetAssignmentMemberKey,
-    ConsumerGroupTargetAssignmentMemberValue,
-    ConsumerGroupTargetAssignmentMetadataKey,
-    ConsumerGroupTargetAssignmentMetadataValue,
-    TopicPartition,
-)
+from kproto.formats.consumer_offsets import ConsumerGroupPartitionMetadataKey, ConsumerGroupRegularExpressionKey
 from kproto.messages.consumer_group_heartbeat import TopicPartitions
 from storage.seams.clock import Instant
 
@@ -72,8 +69,16 @@ class Change(NamedTuple):
 class Steps:
     """The steps of one shard's consumer groups."""
 
-    def __init__(self, settings: GroupSettings, budget: Budget, topics: Topics, times_of: TimesOf) -> None:
+    def __init__(
+        self,
+        settings: GroupSettings,
+        deadlines: Deadlines[TimerName],
+        budget: Budget,
+        topics: Topics,
+        times_of: TimesOf,
+    ) -> None:
         self._settings = settings
+        self._deadlines = deadlines
         self._budget = budget
         self._topics = topics
         self._times_of = times_of
@@ -106,8 +111,7 @@ class Steps:
         Raises KafkaError: INVALID_REGULAR_EXPRESSION, GROUP_MAX_SIZE_REACHED.
         """
         if updated != before:
-            key = ConsumerGroupMemberMetadataKey(group_id=group.group_id, member_id=updated.member_id)
-            draft.write(ConsumerRecord(key, updated.metadata_value()))
+            draft.write(metadata_record(group.group_id, updated))
         names_changed = updated.topics != before.topics
         expression_changed = updated.expression != before.expression
         moves = expression_changed and self._change_expression(group, before.expression, updated.expression, draft)
@@ -165,7 +169,7 @@ class Steps:
         epoch = group.epoch
         if bump or hashed != group.metadata_hash:
             epoch += 1
-            draft.write(_epoch_record(group, epoch, hashed))
+            draft.write(epoch_record(group.group_id, epoch, hashed))
         else:
             group.checked = self._topics.version
         if group.has_partition_metadata:
@@ -210,7 +214,7 @@ class Steps:
         )
         if stepped == member:
             return member
-        draft.write(assignment_record(group, stepped))
+        draft.write(assignment_record(group.group_id, stepped))
         return stepped
 
     def present_target(self, group: ConsumerGroup, member: ConsumerMember) -> Target:
@@ -233,10 +237,10 @@ class Steps:
             return self._assign_later(group, work, updated, draft)
         result = self._assigned(work)
         for member_id, shares in work.changed(result):
-            draft.write(target_record(group, member_id, shares))
+            draft.write(target_record(group.group_id, member_id, shares))
         # An assignment of nothing, since the first expression has yet to be resolved, need not be followed by a pause.
         waits = group.assignment_epoch == NO_ASSIGNMENT_EPOCH and group.group_id in self.resolving
-        draft.write(target_epoch_record(group, epoch, 0 if waits else now))
+        draft.write(target_epoch_record(group.group_id, epoch, 0 if waits else now))
         return Target(epoch, result.get(updated.member_id, NO_SHARES))
 
     def _assigned(self, work: Assigning) -> Mapping[str, Assignment]:
@@ -255,7 +259,7 @@ class Steps:
         if group.assignment_epoch != NO_ASSIGNMENT_EPOCH:
             return self.present_target(group, updated)
         epoch = max(work.epoch - 1, FIRST_EPOCH)
-        draft.write(target_epoch_record(group, epoch, 0))
+        draft.write(target_epoch_record(group.group_id, epoch, 0))
         return Target(epoch, NO_SHARES)
 
     # --- what was computed beside the event loop
@@ -275,7 +279,7 @@ class Steps:
             if member_id not in group.members:
                 present = None if instance_id is None else group.static.get(instance_id)
             if present is not None:
-                draft.write(target_record(group, present, shares))
+                draft.write(target_record(group.group_id, present, shares))
 
     def put_off(self, group: ConsumerGroup, now: Instant) -> None:
         """An assignment could not be computed, or there is no room for it: it is tried again a moment later."""
@@ -295,26 +299,48 @@ class Steps:
     # --- members are gone
 
     def remove(self, group: ConsumerGroup, members: Collection[ConsumerMember], draft: Draft) -> None:
-        """These members are gone, and the group is another one."""
+        """These members are gone, and the group is another one; a classic one, if only classic members are left."""
+        if self.downgrade(group, members, None, draft, rejoin=True):
+            return
         for member in members:
-            draft.records += member_tombstones(group, member.member_id)
+            draft.records += member_tombstones(group.group_id, member.member_id)
         for expression, count in Counter(each.expression for each in members if each.expression).items():
             if group.expressions[expression] == count:
                 key = ConsumerGroupRegularExpressionKey(group_id=group.group_id, regular_expression=expression)
                 draft.write(ConsumerRecord(key, None))
         epoch = group.epoch + 1
-        draft.write(_epoch_record(group, epoch, self._topics.hash_of(group.names_without(members))))
+        draft.write(epoch_record(group.group_id, epoch, self._topics.hash_of(group.names_without(members))))
         if len(members) == len(group.members):
-            draft.write(target_epoch_record(group, epoch, 0))
+            draft.write(target_epoch_record(group.group_id, epoch, 0))
+
+    def downgrade(
+        self,
+        group: ConsumerGroup,
+        leaving: Collection[ConsumerMember],
+        joining: ConsumerMember | None,
+        draft: Draft,
+        *,
+        rejoin: bool,
+    ) -> bool:
+        """Make a classic group of it, if there is no member of this protocol any more; see `migration.py`. With
+        `rejoin` its members have to join again. False if it stays a consumer group."""
+        if len(group.members) - group.classic_members > len(leaving) + (joining is not None):
+            return False
+        drafted = downgraded(group, leaving, joining, self._settings, self._topics, draft.now.wall)
+        if drafted is None:
+            return False
+        draft.records += drafted
+        if rejoin:
+            self._deadlines.set(TimerName(Timer.REJOIN, group.group_id), draft.now.monotonic)
+        return True
 
     def replace(self, group: ConsumerGroup, old: ConsumerMember, member_id: str, draft: Draft) -> ConsumerMember:
         """A static member comes back under this id: it takes over all that its former self had."""
         new = old._replace(member_id=member_id, epoch=0, previous_epoch=0)
-        draft.records += member_tombstones(group, old.member_id)
-        key = ConsumerGroupMemberMetadataKey(group_id=group.group_id, member_id=member_id)
-        draft.write(ConsumerRecord(key, new.metadata_value()))
-        draft.write(target_record(group, member_id, group.targets.get(old.member_id, NO_SHARES)))
-        draft.write(assignment_record(group, new))
+        draft.records += member_tombstones(group.group_id, old.member_id)
+        draft.write(metadata_record(group.group_id, new))
+        draft.write(target_record(group.group_id, member_id, group.targets.get(old.member_id, NO_SHARES)))
+        draft.write(assignment_record(group.group_id, new))
         return new
 
 
@@ -324,45 +350,6 @@ def growth(work: Assigning, result: Mapping[str, Assignment]) -> int:
         shares_bytes(shares) - shares_bytes(work.spec.members[member_id].assigned)
         for member_id, shares in work.changed(result)
     )
-
-
-# What is written down.
-
-
-def member_tombstones(group: ConsumerGroup, member_id: str) -> list[ConsumerRecord]:
-    """After these the member is gone."""
-    return [
-        ConsumerRecord(ConsumerGroupCurrentMemberAssignmentKey(group_id=group.group_id, member_id=member_id), None),
-        ConsumerRecord(ConsumerGroupTargetAssignmentMemberKey(group_id=group.group_id, member_id=member_id), None),
-        ConsumerRecord(ConsumerGroupMemberMetadataKey(group_id=group.group_id, member_id=member_id), None),
-    ]
-
-
-def assignment_record(group: ConsumerGroup, member: ConsumerMember) -> ConsumerRecord:
-    """What the member owns."""
-    key = ConsumerGroupCurrentMemberAssignmentKey(group_id=group.group_id, member_id=member.member_id)
-    return ConsumerRecord(key, member.assignment_value())
-
-
-def target_record(group: ConsumerGroup, member_id: str, shares: Shares) -> ConsumerRecord:
-    """What a member shall own, in the order in which an assignor has put it."""
-    key = ConsumerGroupTargetAssignmentMemberKey(group_id=group.group_id, member_id=member_id)
-    written = [
-        TopicPartition(topic_id=topic_id, partitions=list(partitions)) for topic_id, partitions in shares.items()
-    ]
-    return ConsumerRecord(key, ConsumerGroupTargetAssignmentMemberValue(topic_partitions=written))
-
-
-def target_epoch_record(group: ConsumerGroup, epoch: int, timestamp: int) -> ConsumerRecord:
-    """The target is that of this epoch."""
-    key = ConsumerGroupTargetAssignmentMetadataKey(group_id=group.group_id)
-    value = ConsumerGroupTargetAssignmentMetadataValue(assignment_epoch=epoch, assignment_timestamp=timestamp)
-    return ConsumerRecord(key, value)
-
-
-def _epoch_record(group: ConsumerGroup, epoch: int, hashed: int) -> ConsumerRecord:
-    key = ConsumerGroupMetadataKey(group_id=group.group_id)
-    return ConsumerRecord(key, ConsumerGroupMetadataValue(epoch=epoch, metadata_hash=hashed))
 
 
 def _short(name: str) -> str:

@@ -260,7 +260,7 @@ OF_CONSUMER_GROUPS = {
 
 def test_every_decision_of_a_shard_is_tried() -> None:
     """M10: a decision that is new is tried here as well, where state and log are compared."""
-    decisions = {name for name in vars(GroupsMachine) if name.startswith("decide_")}
+    decisions = {name for name in dir(GroupsMachine) if name.startswith("decide_")}
     assert decisions - OF_CONSUMER_GROUPS == {
         "decide_join",
         "decide_sync",

@@ -1,0 +1,211 @@
+"""From the classic to the consumer protocol and back, while members read on.
+
+**Upgrade.** The first member of the consumer protocol that joins a classic group of consumers makes a consumer group of
+it. The classic members stay, with what their leader has assigned to them as what they own and shall own; the generation
+is the epoch of all. Clients that wait in a JoinGroup or SyncGroup are answered REBALANCE_IN_PROGRESS, and join again.
+From then on classic members are served as `classic_members.py` says.
+
+**Downgrade.** When the last member of the consumer protocol goes, a group whose other members are classic becomes a
+classic group again: STABLE, each member assigned what it should own last, and all are asked to join. A static member
+that is restarted with the classic protocol in the place of the last one of the consumer protocol is not waited for: if
+the group is not behind, it goes on as it is.
+
+`group.consumer.migration.policy` says which of the two may happen. A group without members changes its kind whatever
+the policy. What cannot be taken over is refused with GROUP_ID_NOT_FOUND, as if there were no group for this protocol:
+groups that are not of consumers, subscriptions that cannot be read, assignments with data of a custom assignor, which
+would be lost, or with one partition for two members.
+
+Source: Kafka's GroupMetadataManager (convertToConsumerGroup, convertToClassicGroup), ConsumerGroup.fromClassicGroup,
+ClassicGroup.fromConsumerGroup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from broker.coordinators.groups.classic.group import CONSUMER_PROTOCOL_TYPE, ClassicGroup, ClassicMember, Protocol
+from broker.coordinators.groups.consumer.group import NO_SHARES, ConsumerGroup, Shares
+from broker.coordinators.groups.consumer.member import ConsumerMember, MemberState, owned
+from broker.coordinators.groups.consumer.records import (
+    assignment_record,
+    epoch_record,
+    metadata_record,
+    target_epoch_record,
+    target_record,
+)
+from broker.coordinators.groups.consumer.topics import Topics
+from broker.coordinators.groups.memory import Held
+from broker.coordinators.groups.records import GroupMetadataRecord, GroupRecord, group_metadata_size
+from broker.coordinators.groups.settings import GroupSettings
+from kproto.errors import ErrorCode, KafkaError, ProtocolError
+from kproto.formats.consumer_offsets import ClassicMemberMetadata, ClassicProtocol, GroupMetadataValue
+from kproto.formats.consumer_protocol import (
+    AssignedTopicPartition,
+    ConsumerProtocolAssignment,
+    ConsumerProtocolSubscription,
+    decode_assignment,
+    decode_subscription,
+    encode_assignment,
+)
+from kproto.ids import Uuid
+
+NEWEST_SUBSCRIPTION = ConsumerProtocolSubscription.max_version
+
+
+def upgraded(group: ClassicGroup, settings: GroupSettings, topics: Topics) -> list[GroupRecord]:
+    """The records that make a consumer group of a classic one. Raises KafkaError(GROUP_ID_NOT_FOUND)."""
+    if not settings.consumer_migration.upgrades:
+        raise _cannot(group.group_id, "group.consumer.migration.policy does not let it")
+    if not group.uses_consumer_protocol:
+        raise _cannot(group.group_id, "its members are no consumers")
+    if len(group.members) > settings.consumer_max_size:
+        raise _cannot(group.group_id, "it has more members than group.consumer.max.size allows")
+    members = [_upgraded(group, member, topics) for member in group.members.values()]
+    places = [(topic_id, each) for member in members for topic_id, parts in member.assigned.items() for each in parts]
+    if len(set(places)) < len(places):
+        raise _cannot(group.group_id, "a partition is assigned to two members")
+    names = {name for member in members for name in member.topics}
+    epoch = group.generation
+    group_id = group.group_id
+    return [
+        *group.tombstones(),
+        *(metadata_record(group_id, member) for member in members),
+        epoch_record(group_id, epoch, topics.hash_of(names)),
+        *(target_record(group_id, member.member_id, _shares(member)) for member in members),
+        target_epoch_record(group_id, epoch, 0),
+        *(assignment_record(group_id, member) for member in members),
+    ]
+
+
+def _upgraded(group: ClassicGroup, member: ClassicMember, topics: Topics) -> ConsumerMember:
+    chosen = member.metadata(group.protocol_name or group.elect_protocol()) or b""
+    try:
+        subscription = decode_subscription(chosen)
+        assignment = decode_assignment(member.assignment) if member.assignment else ConsumerProtocolAssignment()
+    except ProtocolError as error:
+        raise _cannot(group.group_id, f"what member {member.member_id!r} has cannot be read: {error}") from error
+    if assignment.user_data:
+        raise _cannot(group.group_id, "its assignor has data of its own, which would be lost")
+    return ConsumerMember(
+        member.member_id,
+        instance_id=member.instance_id,
+        rack_id=subscription.rack_id or None,
+        client_id=member.client_id,
+        client_host=member.client_host,
+        topics=frozenset(subscription.topics),
+        rebalance_timeout=member.rebalance_timeout,
+        classic=ClassicMemberMetadata(
+            session_timeout_ms=member.session_timeout,
+            supported_protocols=[ClassicProtocol(name=name, metadata=data) for name, data in member.protocols],
+        ),
+        epoch=group.generation,
+        previous_epoch=group.generation,
+        state=MemberState.STABLE,
+        assigned=owned(_with_ids(assignment, topics), group.generation),
+    )
+
+
+def _with_ids(assignment: ConsumerProtocolAssignment, topics: Topics) -> dict[Uuid, Sequence[int]]:
+    """Topics that are gone are left out, and so are those without partitions."""
+    return {
+        topic.topic_id: each.partitions
+        for each in assignment.assigned_partitions
+        if each.partitions and (topic := topics.get(each.topic)) is not None
+    }
+
+
+def _shares(member: ConsumerMember) -> Shares:
+    return {topic_id: tuple(partitions) for topic_id, partitions in member.assigned.items()}
+
+
+def downgraded(
+    group: ConsumerGroup,
+    leaving: Collection[ConsumerMember],
+    joining: ConsumerMember | None,
+    settings: GroupSettings,
+    topics: Topics,
+    now_wall: int,
+) -> list[GroupRecord] | None:
+    """The records that make a classic group of a consumer group when these members leave it, or when `joining`, a
+    static member of the classic protocol, takes the place of its former self. None if the group stays what it is.
+    """
+    gone = {member.member_id for member in leaving}
+    former = None if joining is None or joining.instance_id is None else group.static_member(joining.instance_id)
+    if former is not None:
+        if former.classic is not None:
+            return None
+        gone.add(former.member_id)
+    stay = [member for member in group.members.values() if member.member_id not in gone]
+    if joining is not None:
+        stay.append(joining)
+    if not stay or len(stay) > settings.max_size or any(member.classic is None for member in stay):
+        return None
+    if not settings.consumer_migration.downgrades:
+        return None
+    value = _classic_value(group, stay, former, topics, now_wall)
+    if group_metadata_size(group.group_id, value) > settings.max_record:
+        return None
+    renamed = {} if former is None or joining is None else {former.member_id: joining.member_id}
+    return [*group.tombstones(renamed), GroupMetadataRecord(group.group_id, value)]
+
+
+def may_replace_last(group: ConsumerGroup, former: ConsumerMember, settings: GroupSettings) -> bool:
+    """Whether a classic member that takes the place of `former`, a static one, may make a classic group of it."""
+    return (
+        former.instance_id is not None
+        and former.classic is None
+        and group.classic_members == len(group.members) - 1
+        and len(group.members) <= settings.max_size
+        and settings.consumer_migration.downgrades
+    )
+
+
+def _classic_value(
+    group: ConsumerGroup,
+    members: Sequence[ConsumerMember],
+    former: ConsumerMember | None,
+    topics: Topics,
+    now_wall: int,
+) -> GroupMetadataValue:
+    classic = ClassicGroup(group.group_id, now_wall, Held())
+    classic.generation = group.epoch
+    for member in members:
+        assert member.classic is not None
+        classic.add(
+            ClassicMember(
+                member_id=member.member_id,
+                instance_id=member.instance_id,
+                client_id=member.client_id,
+                client_host=member.client_host,
+                rebalance_timeout=member.rebalance_timeout,
+                session_timeout=member.classic.session_timeout_ms,
+                protocol_type=CONSUMER_PROTOCOL_TYPE,
+                protocols=[Protocol(each.name, each.metadata) for each in member.classic.supported_protocols],
+            )
+        )
+    classic.protocol_name = classic.elect_protocol()
+    assignments: dict[str, bytes] = {}
+    for each in classic.members.values():
+        known = each.member_id if each.member_id in group.members or former is None else former.member_id
+        version = subscription_version(each.metadata(classic.protocol_name) or b"")
+        assignments[each.member_id] = classic_assignment(group.targets.get(known, NO_SHARES), version, topics)
+    return classic.metadata_value(assignments)
+
+
+def subscription_version(metadata: bytes) -> int:
+    """In which version a member speaks; the newest that is known here if its own is newer."""
+    return max(0, min(int.from_bytes(metadata[:2], "big", signed=True), NEWEST_SUBSCRIPTION))
+
+
+def classic_assignment(shares: Mapping[Uuid, Collection[int]], version: int, topics: Topics) -> bytes:
+    """Partitions as SyncGroup gives them to a consumer. Topics that are gone are left out."""
+    partitions = [
+        AssignedTopicPartition(topic=topic.name, partitions=list(each))
+        for topic_id, each in shares.items()
+        if (topic := topics.by_id(topic_id)) is not None
+    ]
+    return encode_assignment(ConsumerProtocolAssignment(assigned_partitions=partitions), version)
+
+
+def _cannot(group_id: str, reason: str) -> KafkaError:
+    return KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"group {group_id!r} cannot become a consumer group: {reason}")
