@@ -15,6 +15,7 @@ from typing import Final
 
 from broker.config.settings import BrokerConfig
 from broker.coordinators.cluster.image import CLUSTER_METADATA
+from broker.descriptors import Shares
 from storage.engine import LogStore
 from storage.progress import Progress
 from storage.seams.clock import Clock
@@ -27,9 +28,15 @@ LEAST_CLEANER_MEMORY: Final = 1 << 20
 
 
 def make_store(
-    config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offload, progress: Callable[[], Progress]
+    config: BrokerConfig,
+    clock: Clock,
+    entropy: Entropy,
+    offload: Offload,
+    progress: Callable[[], Progress],
+    descriptors: Shares,
 ) -> LogStore:
-    """The engine that the configuration asks for, not opened; only that one is imported."""
+    """The engine that the configuration asks for, not opened; only that one is imported. `descriptors` is what it may
+    have open."""
     if config.memory:
         from storage.memory.engine import MemoryStore
 
@@ -46,6 +53,8 @@ def make_store(
         clock=clock,
         entropy=entropy,
         offload=offload,
+        open_files=descriptors.segments,
+        lent_files=descriptors.replies,
         settings=store_settings(config),
         apart=ProcessApart(ThreadApart(offload)),
         progress=progress(),

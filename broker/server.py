@@ -32,6 +32,7 @@ from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.groups import GroupCoordinator
 from broker.coordinators.transactions import TransactionCoordinator
+from broker.descriptors import LEAST, descriptor_limit, share_out
 from broker.engines import make_store, store_settings
 from broker.fetching.fetches import Fetches
 from broker.network.connection import leaf
@@ -98,6 +99,9 @@ async def serve(
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
     clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
     log = get_logger(__name__)
+    if (files := descriptor_limit()) < LEAST:
+        raise ConfigError(f"this process may have {files} files open, and needs {LEAST} at least: see ulimit -n")
+    descriptors = share_out(files)
     listeners = _listen(config)
     config = config.with_bound_ports([listener.port for listener in listeners])
     limit = trio.CancelScope(shield=True)  # around what a stop does to the store
@@ -109,7 +113,7 @@ async def serve(
     with ExitStack() as until_the_end:
         for listener in listeners:
             until_the_end.callback(listener.close)
-        store = make_store(config, clock, entropy, offload, progress)
+        store = make_store(config, clock, entropy, offload, progress, descriptors)
         try:
             await store.open()
         except StoreError as error:
@@ -118,7 +122,7 @@ async def serve(
             async with trio.open_nursery() as background:
                 services = await _start_services(config, store, clock, entropy, offload, background)
                 async with trio.open_nursery() as serving:
-                    server = Connections(services, listeners, serving)
+                    server = Connections(services, listeners, serving, descriptors.connections)
                     trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
                     background.start_soon(search_now_and_then)
                     # From before the ready line on: who reads it may at once ask for a stop. Until the very end: what

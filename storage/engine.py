@@ -287,6 +287,18 @@ class PartitionLog(Protocol):
         """The epoch that appends are stamped with."""
         ...
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the engine has at hand what this log's properties say. Otherwise asking one waits for the disk, and a
+        caller with many logs lets `LogStore.open_logs` do that first."""
+        ...
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is open and may be appended to at once; otherwise a client's append goes through
+        `LogStore.make_ready` first."""
+        ...
+
     def begin_append(
         self,
         batches: Sequence[Batch],
@@ -421,6 +433,16 @@ class LogStore(Protocol):
 
     async def delete_logs(self, specs: Sequence[LogSpec]) -> None:
         """Remove these logs. Returns when no reader can see them and a new log of the same name can be made."""
+        ...
+
+    async def open_logs(self, logs: Sequence[PartitionLog]) -> None:
+        """Open those of these that are not, without holding up the event loop. Raises nothing: the one that cannot be
+        opened is refused where it is used."""
+        ...
+
+    async def make_ready(self, logs: Sequence[PartitionLog]) -> None:
+        """Open them, and wait until there is room to append to them (`PartitionLog.is_ready`): what a client's append
+        has to do first, a few dozen logs at a time, with nothing awaited in between."""
         ...
 
     def read_now(

@@ -1,7 +1,7 @@
 """All connections of the broker: accepting them, counting them, closing those that are idle or stuck, stopping.
 
 A connection is refused when `max.connections`, its listener's or its address's share, or the process's descriptors are
-used up: the broker keeps some descriptors for files. One task looks at connections in the order of their deadlines
+used up (broker/descriptors.py). One task looks at connections in the order of their deadlines
 (watch.py). A stop closes the listeners first, then gives the requests under way a moment to be answered.
 
 What many peers can do at once costs one log line a second of each kind, and `statistics` counts all of it.
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import trio
 
 from broker.context import Peer, Services
+from broker.descriptors import UNLIMITED
 from broker.network.connection import Connection, ConnectionStatistics, Surroundings
 from broker.network.dispatch import Dispatcher
-from broker.network.listener import Listener, SocketTransport, descriptor_limit
+from broker.network.listener import Listener, SocketTransport
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from broker.request_memory import RequestMemoryStatistics
 from kproto.framing import BufferPool
@@ -26,9 +27,6 @@ from storage.seams.logging import RateLimitedLogger, get_logger
 
 GRACE_SECONDS = 3.0
 """How long requests under way may take to be answered after a stop was asked for."""
-
-DESCRIPTORS_FOR_CONNECTIONS = 80
-"""Percent of the process's descriptors that clients may take, so that there are some left for files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,10 @@ class ConnectionsStatistics:
 class Connections:
     """Every connection of the broker, and the tasks that accept and watch them."""
 
-    def __init__(self, services: Services, listeners: list[Listener], nursery: trio.Nursery) -> None:
+    def __init__(
+        self, services: Services, listeners: list[Listener], nursery: trio.Nursery, most: int = UNLIMITED
+    ) -> None:
+        """`most` is how many connections the process has descriptors for."""
         self._services = services
         self._listeners = listeners
         self._nursery = nursery
@@ -64,7 +65,7 @@ class Connections:
         self._connections: dict[Connection, None] = {}
         self._per_host: Counter[str] = Counter()
         self._per_listener: Counter[str] = Counter()
-        self._most_connections = descriptor_limit() * DESCRIPTORS_FOR_CONNECTIONS // 100
+        self._most_connections = most
         self._accepted = 0
         self._refused = 0
         self._ended: Counter[Ending] = Counter()

@@ -15,7 +15,6 @@ way).
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import errno
 import os
@@ -40,20 +39,6 @@ _IN_MEMORY = (bytes, bytearray, memoryview)
 _PEER_ENDED: int = getattr(select, "POLLRDHUP", 0)
 """Linux's event for "the peer will send no more", seen also behind unread bytes; else zero."""
 ACCEPT_PAUSE_SECONDS = 0.1
-
-
-def descriptor_limit() -> int:
-    """How many files and sockets this process may have open; raised first as far as that is allowed."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return 1 << 20
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 class ListenError(Exception):

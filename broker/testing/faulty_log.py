@@ -171,6 +171,12 @@ class FaultyStore:
         await self.deletions.opened.wait()
         await self.inner.delete_logs(specs)
 
+    async def open_logs(self, logs: Sequence[PartitionLog]) -> None:
+        await self.inner.open_logs([cast(FaultyLog, log).inner for log in logs])
+
+    async def make_ready(self, logs: Sequence[PartitionLog]) -> None:
+        await self.inner.make_ready([cast(FaultyLog, log).inner for log in logs])
+
     async def read_many(
         self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
     ) -> list[FetchedRecords | KafkaError]:

@@ -14,6 +14,7 @@ from broker.config.settings import BrokerConfig, ConfigError
 from broker.coordinators.cluster.coordinator import Alteration, ClusterCoordinator
 from broker.coordinators.cluster.image import ResourceType, Topic
 from broker.coordinators.cluster.topics import NewTopic
+from broker.descriptors import share_out
 from broker.engines import make_store
 from storage.progress import LoggedProgress
 from storage.seams.clock import SystemClock
@@ -112,7 +113,7 @@ def test_a_log_with_a_topic_in_tiered_storage_stops_the_start(tmp_path: Path) ->
 
     async def write() -> None:
         clock, entropy = SystemClock(), SystemEntropy()
-        store = make_store(config, clock, entropy, InlineOffload(), LoggedProgress)
+        store = make_store(config, clock, entropy, InlineOffload(), LoggedProgress, share_out(256))
         await store.open()
         async with trio.open_nursery() as nursery:
             cluster = ClusterCoordinator(store, config, clock, entropy)

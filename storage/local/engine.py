@@ -26,7 +26,7 @@ from typing import Final
 import trio
 
 from kproto.errors import KafkaError
-from storage.engine import Append, FetchedRecords, LogAppend, LogDirectory, LogSpec, Read, WrongEnd
+from storage.engine import Append, FetchedRecords, LogAppend, LogDirectory, LogSpec, PartitionLog, Read, WrongEnd
 from storage.local.blobs import LocalBlobs
 from storage.local.catalog import Catalog, EveryLog
 from storage.local.cleaner import Cleaner
@@ -34,7 +34,8 @@ from storage.local.descriptors import Descriptors
 from storage.local.directory import DataDirectory, Key
 from storage.local.expiry import Expiry
 from storage.local.index_file import DamagedIndex, WouldWait
-from storage.local.loading import Loader
+from storage.local.loading import Loader, Opening
+from storage.local.log import GONE
 from storage.local.partition_log import LocalAppend, LocalLog, Parts, own
 from storage.local.reading import answer, answer_and_warm, rebuild_written
 from storage.local.removal import Removal
@@ -56,15 +57,29 @@ from storage.store_settings import StoreSettings
 FINISHED_TOGETHER: Final = 64
 """Logs whose files are completed in one go, which cannot be interrupted."""
 
+OPENED_TOGETHER: Final = 32
+"""Logs that are opened in one hop to a thread: some milliseconds."""
+
+OPENING_ATTEMPTS: Final = 50
+OPENING_PAUSE: Final = 0.1
+"""Seconds until logs are tried again that could not be opened for want of descriptors, and how often that is done."""
+
 VERIFY_AT_STOP_MS: Final = 2000
 """How long a stop may take to verify what is left, so that it is a clean one."""
+
+
+def _run_all(openings: Sequence[Opening]) -> None:
+    """In a thread."""
+    for opening in openings:
+        opening.run()
 
 
 class LocalStore:
     """All logs in one directory. `LogStore` says what its methods promise.
 
-    `open_files` bounds the descriptors of segments; `settings` may be replaced later (`configure`); `apart` is where
-    logs are compacted; `progress` is shown how far recovery is. With `cluster_id`, a directory of another cluster is
+    `open_files` bounds the descriptors of segments, `lent_files` those of slices in replies.
+    `settings` may be replaced later (`configure`); `apart` is where logs are compacted; `progress` is shown how far
+    recovery is. With `cluster_id`, a directory of another cluster is
     refused and a new one belongs to this one; without, a new one gets a random id. `elsewhere` names the directories of
     topics whose logs are not kept in `directory`.
     """
@@ -81,6 +96,7 @@ class LocalStore:
         cluster_id: str | None = None,
         elsewhere: Mapping[str, str] | None = None,
         open_files: int = DEFAULT_OPEN_FILES,
+        lent_files: int = DEFAULT_OPEN_FILES,
         settings: StoreSettings | None = None,
         apart: Apart | None = None,
         progress: Progress | None = None,
@@ -93,6 +109,7 @@ class LocalStore:
             entropy=entropy,
             offload=offload,
             open_files=open_files,
+            lent_files=lent_files,
             producer_rules=settings.producers,
         )
         self.schedule = Schedule(self.volume)
@@ -153,12 +170,18 @@ class LocalStore:
             await volume.write_log_starts()
             await self.loader.verify_rest(VERIFY_AT_STOP_MS)
         await self.removal.remove_due(INFINITE)
-        return not volume.health.has_stopped and not self.schedule.dirty and self.loader.is_settled
+        sound = not any(log.opened is not None and log.opened.failure for log in self.catalog)
+        return sound and not volume.health.has_stopped and not self.schedule.dirty and self.loader.is_settled
 
     def _finish_logs(self, logs: Sequence[LocalLog]) -> None:
         for log in logs:
             if log.opened is not None:
-                log.opened.finish()
+                try:
+                    log.opened.finish()
+                except OSError as error:
+                    if error.errno not in GONE:
+                        raise
+                    log.lose(str(error))
 
     @property
     def cluster_id(self) -> str:
@@ -208,6 +231,7 @@ class LocalStore:
                 log = self.catalog.log(spec)
                 log.delete()
                 self.cleaner.forget(log)
+            await self._await_openings([self.catalog.log(spec) for spec in specs])
             await self._delete_directories(specs)
         finally:
             for spec in specs:
@@ -234,13 +258,48 @@ class LocalStore:
             self.loader.forget(key)
         self.removal.remove_later([path for _, path in doomed])
 
+    # -- opening -------------------------------------------------------------------------------------------------------
+
+    async def open_logs(self, logs: Sequence[PartitionLog]) -> None:
+        closed = [log for log in map(own, logs) if log.opened is None]
+        for first in range(0, len(closed), OPENED_TOGETHER):
+            some = closed[first : first + OPENED_TOGETHER]
+            for _ in range(OPENING_ATTEMPTS):
+                some = await self._open_some(some)
+                if not some:
+                    break
+                await trio.sleep(OPENING_PAUSE)
+
+    async def _open_some(self, logs: Sequence[LocalLog]) -> list[LocalLog]:
+        """Open these in a thread. Returns those that could not be for lack of something that will come back."""
+        begun = [(log, opening) for log in logs if (opening := log.begin_opening()) is not None]
+        if not begun:
+            return []
+        try:
+            await self.volume.offload.run(_run_all, [opening for _, opening in begun], lane=Lane.OPENING)
+        finally:
+            short = [log for log, opening in begun if log.finish_opening(opening) is not None]
+        return short
+
+    async def _await_openings(self, logs: Sequence[LocalLog]) -> None:
+        """These have been deleted: return when no thread opens one any more."""
+        begun = [(log, opening) for log in logs if (opening := log.opening) is not None]
+        if begun:
+            await self.volume.offload.run(_run_all, [opening for _, opening in begun], lane=Lane.OPENING)
+        for log, opening in begun:
+            log.finish_opening(opening)
+
+    async def make_ready(self, logs: Sequence[PartitionLog]) -> None:
+        await self.open_logs(logs)
+        await self.upkeep.make_room()  # last, and nothing is awaited behind it if there is room
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def read_now(
         self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
     ) -> list[FetchedRecords | KafkaError] | None:
         try:
-            return answer(reads, max_bytes, whole_batch, wait=False)
+            return answer(reads, max_bytes, whole_batch, self.volume.may_lend, wait=False)
         except (WouldWait, DamagedIndex):
             return None
 
@@ -248,18 +307,19 @@ class LocalStore:
         self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
     ) -> list[FetchedRecords | KafkaError]:
         self.descriptors.trim()
+        await self.open_logs([read.log for read in reads])
         for read in reads:
             log = own(read.log)
             log.note_use()  # so that upkeep does not let go of it before the thread has looked
             if log.opened is None:
                 with contextlib.suppress(KafkaError):  # it is refused below, in its place
                     log.open()
-        offload = self.volume.offload
+        offload, may_lend = self.volume.offload, self.volume.may_lend
         try:
-            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, False, lane=Lane.READS)
+            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, may_lend, False, lane=Lane.READS)
         except DamagedIndex as error:
             rebuild_written(reads, str(error))
-            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, True, lane=Lane.READS)
+            return await offload.run(answer_and_warm, reads, max_bytes, whole_batch, may_lend, True, lane=Lane.READS)
 
     # -- several logs at once ------------------------------------------------------------------------------------------
 

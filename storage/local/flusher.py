@@ -26,7 +26,8 @@ from cancellation, since others wait for the outcome, and runs one round only. F
 **A sync that fails is final.** The kernel may have marked the lost pages clean, so asking again would succeed and mean
 nothing (ATC '20, "Can applications recover from fsync failures?"). The log directory stops: no append of any of its
 logs is acknowledged any more, and the next start begins with what the platter says. **What is not a failed sync**
-(`syncing.py`): where a file could not be opened, or no thread be had, it is tried again after a pause.
+(`syncing.py`): where a file could not be opened, or no thread be had, it is tried again after a pause. And files that
+are the partition's no longer stop its log, not the directory.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ import trio
 from kproto.errors import ErrorCode, KafkaError
 from storage.local.log import Log, Unsynced
 from storage.local.surroundings import Health
-from storage.local.syncing import Outcome, Postponed, sync_log
+from storage.local.syncing import Lost, Outcome, Postponed, sync_log
 from storage.seams.disk import SHORT_OF, Disk
 from storage.seams.logging import get_logger
 from storage.seams.offload import Lane, Offload
@@ -278,6 +279,9 @@ class Flusher:
                 self._failures += 1
                 if job.target.opened is job.log:
                     self._health.stop(f"{job.log.directory}: sync failed: {outcome}")
+            elif isinstance(outcome, Lost):
+                self._failures += 1
+                job.log.fail(outcome.reason)
             elif outcome is None:
                 done.append(job)
             else:

@@ -12,6 +12,7 @@ it. One that has nothing to sync is let go of: it can be opened like any other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
@@ -23,18 +24,31 @@ from storage.local.directory import Key
 from storage.local.index_file import DamagedIndex
 from storage.local.log import UNOWNED, Log, LogOwner
 from storage.local.segment import Corrupt
-from storage.local.syncing import Postponed
+from storage.local.syncing import Lost, Postponed
 from storage.local.volume import Volume
 from storage.log_config import LogConfig
 from storage.progress import Progress, Recovered
 from storage.seams.disk import PASSING_ERRORS
 from storage.seams.logging import get_logger
+from storage.seams.offload import Once
 
 RECOVERY_CHUNK: Final = 8
 RECOVERY_THREADS: Final = 4
 PROGRESS_SECONDS: Final = 0.2
 SYNC_CHUNK: Final = 32
 VERIFY_CHUNK: Final = 64
+
+
+class AnotherTopics:
+    """There is a log of this name, of another topic: it is to be set aside first, which the event loop does."""
+
+
+class Found:
+    """The log was recovered at the start, and is kept in memory."""
+
+
+Opened = Log | AnotherTopics | Found | Exception
+Opening = Once[Opened]
 
 
 class Loader:
@@ -129,32 +143,56 @@ class Loader:
 
     # -- opening one ---------------------------------------------------------------------------------------------------
 
-    def open_log(self, spec: LogSpec, owner: LogOwner) -> Log:
-        """Open a log, empty if there is none. Raises Damaged, Corrupt, OSError; KafkaError for what passes."""
+    def begin_opening(self, spec: LogSpec, owner: LogOwner) -> Opening:
+        """What opens a log, empty if there is none: in any thread or here, but once (`Once.run`). Then comes
+        `finish_opening`, which says what has come of it."""
+        self._volume.descriptors.trim()
+        return Once(partial(self._open, spec, owner))
+
+    def _open(self, spec: LogSpec, owner: LogOwner) -> Opened:
+        """In any thread, on behalf of a loop that does not touch the log meanwhile."""
         volume, key = self._volume, (spec.topic, spec.partition)
-        volume.descriptors.trim()
-        if volume.data.belongs_to_another(key, spec.topic_id):
+        try:
+            if volume.data.belongs_to_another(key, spec.topic_id):
+                return AnotherTopics()
+            if key in self._recovered:
+                return Found()
+            trust = recovery.Trust.VERIFY if key in self.unverified else recovery.Trust.CLEAN
+            log = self._load(key, spec.config, owner, trust, volume.clock.monotonic_millis())
+            if log.segments and volume.data.topic_id_of(key) is None:
+                volume.data.note_topic(key, spec.topic_id)
+            return log
+        except (recovery.Damaged, OSError, Corrupt, DamagedIndex, KafkaError) as error:
+            return error
+
+    def finish_opening(self, spec: LogSpec, owner: LogOwner, opened: Opened) -> Log:
+        """Take what an opening has come to. Raises Damaged, Corrupt, OSError; KafkaError for what passes."""
+        volume, key = self._volume, (spec.topic, spec.partition)
+        if isinstance(opened, AnotherTopics):
             if volume.reshaping.locked() or volume.checkpointing.locked():  # which an open cannot wait for (K2)
                 raise KafkaError(
                     ErrorCode.KAFKA_STORAGE_ERROR, f"{volume.data.path_of(key)} has yet to be set aside, try again"
                 )
             self.forget(key)
             volume.data.set_aside(key)
-        log = self._recovered.get(key)
-        if isinstance(log, recovery.Damaged):
-            raise log
-        if log is not None:
-            del self._recovered[key]
-            log.claim(owner, spec.config)
-        else:
-            trust = recovery.Trust.VERIFY if key in self.unverified else recovery.Trust.CLEAN
-            log = self._load(key, spec.config, owner, trust, volume.clock.monotonic_millis())
-            self.unverified.discard(key)
-        if log.segments:
-            volume.note_recovery_point(key, log.synced_end)
-            if volume.data.topic_id_of(key) is None:
-                volume.data.note_topic(key, spec.topic_id)
-        return log
+            opened = self._open(spec, owner)  # of a new log: nothing is there
+        if isinstance(opened, Found):
+            recovered = self._recovered.get(key)
+            if recovered is None:  # and has been synced meanwhile: from now on it is opened like any other
+                opened = self._open(spec, owner)
+            elif isinstance(recovered, recovery.Damaged):
+                raise recovered
+            else:
+                del self._recovered[key]
+                recovered.claim(owner, spec.config)
+                opened = recovered
+        if isinstance(opened, Exception):
+            raise opened
+        assert isinstance(opened, Log)
+        self.unverified.discard(key)
+        if opened.segments:
+            volume.note_recovery_point(key, opened.synced_end)
+        return opened
 
     def _load(
         self,
@@ -199,6 +237,10 @@ class Loader:
             results = await volume.offload.run(volume.flusher.sync, jobs)
             for (key, log), job, error in zip(part, jobs, results, strict=True):
                 if isinstance(error, Postponed):
+                    continue  # the next checkpoint tries again
+                if isinstance(error, Lost):
+                    self._recovered[key] = recovery.Damaged(error.reason)
+                    self._log.error("partition offline", reason=error.reason)
                     continue
                 if error is not None:
                     volume.health.stop(f"{log.directory}: sync failed: {error}")

@@ -25,6 +25,7 @@ Sources: org.apache.kafka.storage.internals.log.{UnifiedLog, LocalLog, LogSegmen
 from __future__ import annotations
 
 import contextlib
+import errno
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from struct import Struct
@@ -51,6 +52,10 @@ from storage.seams.logging import get_logger
 NOTHING: Final = b""
 EXPIRY_INTERVAL_MS: Final = 10 * 60 * 1000
 NEVER: Final = 1 << 62
+GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
+"""What the disk says of names that are not where this process has made them: the disk is well, and another program has
+been at the log's directory."""
+
 NO_TIMESTAMP: Final = -1
 """Of a batch none of whose records has one, as Kafka's RecordBatch.NO_TIMESTAMP."""
 
@@ -109,7 +114,7 @@ class Unsynced(NamedTuple):
 
     end: int
     records: int
-    segments: list[tuple[Segment, File, int]]  # and how many bytes of it that covers
+    segments: list[tuple[Segment, File | None, int]]  # its file if it is open, and how many bytes of it that covers
     indexes: list[str]  # transaction indexes: the only ones that recovery does not rebuild from the recovery point
     directories: list[str]
 
@@ -198,7 +203,7 @@ class Log:
         _pack_offset(data, 0, base_offset)
         _pack_epoch(data, 12, self.epoch)
         try:
-            segment.file.write(position, data)
+            segment.written_file.write(position, data)
         except OSError as error:
             self._write_again(segment, position, [data], error)
         if numbered:  # before the end, or readers in threads would take an open transaction for stable
@@ -233,7 +238,7 @@ class Log:
             _pack_epoch(data, 12, self.epoch)
             offset += header.last_offset_delta + 1
         try:
-            segment.file.write_all(position, [data for _, data in batches])
+            segment.written_file.write_all(position, [data for _, data in batches])
         except OSError as error:
             self._write_again(segment, start, [data for _, data in batches], error)
         config = self.config
@@ -318,20 +323,30 @@ class Log:
         if self.failure is not None or not self._makes_room(error):
             raise refusal from error
         try:
-            segment.file.write_all(position, data)
+            segment.written_file.write_all(position, data)
         except OSError as second:
             raise self._take_back(segment, position, second) from second
 
     def _take_back(self, segment: Segment, size: int, error: OSError) -> KafkaError:
         """A write failed: cut what may have arrived. Returns the refusal to raise."""
         try:
-            segment.file.truncate(size)
+            segment.written_file.truncate(size)
         except OSError as second:
             self._failure = f"{self.directory}: a write failed ({error}) and could not be taken back ({second})"
         return self._refused(error)
 
+    def lose(self, reason: str) -> None:
+        """The log's files are not the partition's any more: take no appends, and acknowledge none of those before."""
+        if self._failure is None:
+            self._failure = reason
+            get_logger("storage").error(
+                "log stopped: its files were changed by another program", directory=self.directory, reason=reason
+            )
+
     def _refused(self, error: OSError) -> KafkaError:
-        if error.errno not in PASSING_ERRORS:
+        if error.errno in GONE:
+            self.lose(str(error))
+        elif error.errno not in PASSING_ERRORS:
             self._health.stop(f"{self.directory}: {error}")
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log cannot be written: {error.strerror}")
 
@@ -378,6 +393,7 @@ class Log:
                 self._new_directories.append(self.directory.rpartition("/")[0])
         elif self.segments[-1].size == 0:
             return self.segments[-1]
+        self._check_active()
         now = self._around.clock.wall_millis()
         segment = Segment(disk, self._around.descriptors, self.directory, self.end, 0, created=now)
         segment.create()
@@ -390,10 +406,20 @@ class Log:
                 self.write_snapshot()
             if old.synced_size < old.size:
                 self._rolled.append(old)
+            else:
+                old.put_away()
         self._set_segments([*self.segments, segment])
         if self._rolled:
             self._owner.log_rolled()
         return segment
+
+    def _check_active(self) -> None:
+        """Another segment is about to begin beside the one written so far. Raises OSError if that is not there."""
+        active = self.segments[-1] if self.segments else None
+        if active is not None and active.open_file is not None:
+            wrong = active.open_file.strayed(active.path(".log"), active.size)
+            if wrong is not None:
+                raise OSError(errno.ENOENT, f"{active.path('.log')} {wrong}")
 
     def write_snapshot(self) -> None:
         """Write down the producers as they are at the end of the log. Older snapshots from which no opening would start
@@ -435,7 +461,7 @@ class Log:
         return Unsynced(
             self.end,
             self.unsynced_records,
-            [(segment, segment.file, segment.size) for segment in segments if segment.synced_size < segment.size],
+            [(segment, segment.open_file, segment.size) for segment in segments if segment.synced_size < segment.size],
             list(self._new_indexes),
             list(self._new_directories),
         )
@@ -444,6 +470,9 @@ class Log:
         """`done` is on the platter."""
         for segment, _, size in done.segments:
             segment.note_synced(size)
+        for segment in self._rolled:
+            if segment.synced_size >= segment.size:
+                segment.put_away()  # an old segment is read now and then, and by few
         self._rolled = [segment for segment in self._rolled if segment.synced_size < segment.size]
         if self.end == done.end:
             self._new_indexes.clear()

@@ -11,6 +11,7 @@ has to be synced, to the volume how far it is on the platter.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -34,7 +35,7 @@ from storage.engine import (
 from storage.local import look_ups, recovery
 from storage.local.directory import Key
 from storage.local.index_file import DamagedIndex
-from storage.local.loading import Loader
+from storage.local.loading import AnotherTopics, Loader, Opened, Opening
 from storage.local.log import Log
 from storage.local.removal import Removal
 from storage.local.schedule import Schedule
@@ -90,7 +91,8 @@ class LocalLog:
     cannot be opened."""
 
     __slots__ = (
-        "_deleted", "_dirty", "_failure", "_parts", "_pins", "_used", "_volume", "on_advance", "opened", "spec"
+        "_deleted", "_dirty", "_failure", "_opening", "_parts", "_pins", "_used", "_volume", "on_advance", "opened",
+        "spec",
     )  # fmt: skip
 
     def __init__(self, parts: Parts, spec: LogSpec) -> None:
@@ -101,6 +103,7 @@ class LocalLog:
         self.opened: Log | None = None
         """The log behind this while it is open; for reading."""
         self._failure: str | None = None
+        self._opening: Opening | None = None
         self._deleted = False
         self._dirty = False
         self._used = False
@@ -114,8 +117,17 @@ class LocalLog:
         """What the checkpoints call this log."""
         return self.spec.topic, self.spec.partition
 
+    @property
+    def is_open(self) -> bool:
+        return self.opened is not None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.opened is not None and not self._parts.schedule.crowded
+
     def open(self) -> Log:
-        """The log behind this, opened if need be. Raises KafkaError."""
+        """The log behind this, opened if need be, by waiting for the disk: with many logs, or large ones, that is to be
+        done in a thread before (`LocalStore.open_logs`). Raises KafkaError."""
         log = self.opened
         if log is not None:
             return log
@@ -123,8 +135,42 @@ class LocalLog:
             raise self.gone()
         if self._failure is not None:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.spec.topic}-{self.spec.partition} is offline")
+        opening = self._opening or self._parts.loader.begin_opening(self.spec, self)
+        self._opening = None
+        return self._finish_opening(opening.run())
+
+    def begin_opening(self) -> Opening | None:
+        """What a thread has to run for this to be open, before `finish_opening`; None if it is open, or cannot be."""
+        if self.opened is not None or self._deleted or self._failure is not None:
+            return None
+        if self._opening is None:
+            self._opening = self._parts.loader.begin_opening(self.spec, self)
+        return self._opening
+
+    def finish_opening(self, opening: Opening) -> OSError | None:
+        """The opening has been run, or the task that wanted it has ended before: be open, or offline if that is what
+        came of it. Returns the error of one that passes, for lack of descriptors for example."""
+        if self._opening is not opening:
+            return None  # another task that waited for it was here before
+        self._opening = None
+        opened = opening.outcome
+        if isinstance(opened, OSError) and opened.errno in PASSING_ERRORS:
+            return opened
+        if isinstance(opened, Log) and self._deleted:
+            opened.abandon()
+        elif opened is not None and not isinstance(opened, AnotherTopics):  # which is done when the log is used
+            with contextlib.suppress(KafkaError):  # for those who use it
+                self._finish_opening(opened)
+        return None
+
+    @property
+    def opening(self) -> Opening | None:
+        """The opening that a thread may be at."""
+        return self._opening
+
+    def _finish_opening(self, opened: Opened) -> Log:
         try:
-            log = self._parts.loader.open_log(self.spec, self)
+            log = self._parts.loader.finish_opening(self.spec, self, opened)
         except recovery.Damaged as error:
             self._fail(str(error))
         except (OSError, Corrupt, DamagedIndex) as error:
@@ -134,6 +180,8 @@ class LocalLog:
         else:
             self.opened = log
             self._used = True
+            if log.config is not self.spec.config:  # which has changed meanwhile
+                log.configure(self.spec.config)
             if log.synced_end < log.end:
                 self._become_dirty()
             return log
@@ -298,6 +346,11 @@ class LocalLog:
         if self.opened is not None and self.is_idle:
             self.opened.finish()
             self.close()
+
+    def lose(self, reason: str) -> None:
+        """The log's files are not the partition's any more."""
+        if self.opened is not None:
+            self.opened.lose(reason)
 
     def close(self) -> None:
         """Close the log as it is."""

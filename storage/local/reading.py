@@ -7,11 +7,16 @@ waits, reads the bytes once into a buffer that is thrown away, and so brings the
 A damaged index stops either (DamagedIndex). Indexes of closed segments are rebuilt in the thread; that of the segment
 being written belongs to the event loop (`rebuild_written`). If that does not help, the partition cannot be read, and
 the others are answered all the same.
+
+A slice keeps its file open until it has been sent, which is up to the peer. So there is a share of descriptors for
+replies (`Volume.may_lend`); when it is used up, records are read into memory, where they are counted
+(broker/request_memory.py), and the file is let go of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from kproto.errors import KafkaError
@@ -26,9 +31,15 @@ Answers = list[FetchedRecords | KafkaError]
 
 
 def answer(
-    reads: Sequence[Read], max_bytes: int, whole_batch: bool, *, wait: bool, last_attempt: bool = False
+    reads: Sequence[Read],
+    max_bytes: int,
+    whole_batch: bool,
+    may_lend: Callable[[], bool],
+    *,
+    wait: bool,
+    last_attempt: bool = False,
 ) -> Answers:
-    """Answer `reads` as `LogStore.read_now` says.
+    """Answer `reads` as `LogStore.read_now` says, with slices of files as long as `may_lend` says so.
 
     Raises WouldWait unless `wait` is set; DamagedIndex unless it is the `last_attempt`.
     """
@@ -51,6 +62,10 @@ def answer(
             if read.committed and len(log.aborted) and isinstance(records, FileSlice):
                 aborted = log.aborted_in(read.start, records, wait=wait)
             stable = log.stable  # first: by the time the end is asked for, it may have grown
+            if isinstance(records, FileSlice) and not may_lend():
+                if not wait:
+                    raise WouldWait
+                records = _in_memory(records)
             answers.append(FetchedRecords(records, log.end, stable, log.start, more, aborted))
         except KafkaError as error:
             answers.append(error)
@@ -63,7 +78,17 @@ def answer(
     return answers
 
 
-def answer_and_warm(reads: Sequence[Read], max_bytes: int, whole_batch: bool, last_attempt: bool) -> Answers:
+def _in_memory(records: FileSlice) -> bytes:
+    """The bytes of a slice. Raises OSError where the file has been cut."""
+    data = records.read()
+    if len(data) < len(records):
+        raise OSError(errno.EIO, f"a segment ends {len(records) - len(data)} bytes before its last batch")
+    return data
+
+
+def answer_and_warm(
+    reads: Sequence[Read], max_bytes: int, whole_batch: bool, may_lend: Callable[[], bool], last_attempt: bool
+) -> Answers:
     """In a thread: find the records and bring them into memory, so that sending them waits for no disk.
 
     Raises DamagedIndex if that is the index of a segment being written, unless it is the `last_attempt`.
@@ -71,7 +96,7 @@ def answer_and_warm(reads: Sequence[Read], max_bytes: int, whole_batch: bool, la
     repaired: set[str] = set()
     while True:
         try:
-            answers = answer(reads, max_bytes, whole_batch, wait=True, last_attempt=last_attempt)
+            answers = answer(reads, max_bytes, whole_batch, may_lend, wait=True, last_attempt=last_attempt)
             break
         except DamagedIndex as error:
             path = str(error)

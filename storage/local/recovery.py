@@ -306,6 +306,7 @@ class _Scanned:
                 self.unsynced.append((segment, start))
                 break
             builder.finish()
+            segment.put_away()
             self.end = max(least, self.end)
             self.unsynced.append((segment, start))
         if self.end < recovery_point:

@@ -18,6 +18,7 @@ from storage.local.directory import Key
 from storage.local.flusher import Durable
 from storage.local.volume import Volume
 from storage.log_config import NEVER
+from storage.seams.logging import get_logger
 
 ROOM_INTERVAL: Final = 0.25
 """Seconds between two looks for room on a full disk, as long as a producer wants to append."""
@@ -25,6 +26,9 @@ ROOM_INTERVAL: Final = 0.25
 LIST_DELAY: Final = 10.0
 """Seconds until a new line of the list of dirty logs is synced. The bytes that it is about lie in memory for half a
 minute until the system (Linux) writes them out by itself."""
+
+REPORT_INTERVAL: Final = 60.0
+"""Seconds between two log lines about too many open files."""
 
 INFINITE: Final = float("inf")
 
@@ -57,6 +61,7 @@ class Schedule:
         self.expiry: dict[Key, int] = {}
         """Before that time (wall clock) nothing in the log can expire; a log that is not named has to be looked at."""
         self._news = trio.Event()
+        self._crowd_reported = -INFINITE
 
     # -- what logs report ----------------------------------------------------------------------------------------------
 
@@ -71,12 +76,22 @@ class Schedule:
         if dirty_logs.has_news and self.list_due == INFINITE:
             self.list_due = trio.current_time() + LIST_DELAY
             self.wake()
-        descriptors = volume.descriptors
-        descriptors.trim()
-        if len(descriptors) > descriptors.limit and not self.crowded:
-            self.crowded = True
-            self.wake()
+        volume.descriptors.trim()
+        self.look_for_crowd()
         self.watch_flush(log)
+
+    def look_for_crowd(self) -> None:
+        """Note whether files with unsynced bytes take more descriptors than there are for all."""
+        volume, was = self._volume, self.crowded
+        self.crowded = bool(self.dirty) and volume.descriptors.overdrawn and not volume.health.has_stopped
+        if self.crowded and not was:
+            self.wake()
+            now = trio.current_time()
+            if now >= self._crowd_reported + REPORT_INTERVAL:
+                self._crowd_reported = now
+                get_logger("storage").warning(
+                    "appends wait for syncs: too many files are open", files=len(volume.descriptors)
+                )
 
     def became_clean(self, log: Kept) -> None:
         """There is nothing to sync in `log` any more, or never will be."""
@@ -94,6 +109,8 @@ class Schedule:
     def flush_now(self, log: Kept) -> None:
         """`log` has begun another segment, and the old one is not synced."""
         self.flush_due[log] = trio.current_time()
+        self._volume.descriptors.trim()
+        self.look_for_crowd()
         self.wake()
 
     def reconfigured(self, log: Kept) -> None:
@@ -139,7 +156,3 @@ class Schedule:
             return False
         self.room_due = INFINITE
         return True
-
-    def no_longer_crowded(self) -> None:
-        """Everything was synced, so files can be closed."""
-        self.crowded = False

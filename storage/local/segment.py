@@ -176,21 +176,35 @@ class Segment:
 
     @property
     def file(self) -> File:
-        """The open `.log` file."""
+        """The `.log` file, to read. Where too many are open it is closed when the caller lets go of it."""
         self.used = True
-        return self._file or self._open(create=False)
+        if self._file is not None:
+            return self._file
+        file = self._disk.open(self.path(".log"))
+        return self._keep(file) if self._descriptors.has_room else file
+
+    @property
+    def written_file(self) -> File:
+        """The `.log` file, to write: it stays open until what is written has been synced."""
+        self.used = True
+        return self._file or self._keep(self._disk.open(self.path(".log")))
+
+    @property
+    def open_file(self) -> File | None:
+        """The `.log` file if it is open: always so if this process has written to it since it was last synced."""
+        return self._file
 
     def create(self) -> None:
         """Make the `.log` file. Its name is durable once the directory is synced."""
-        self._open(create=True)
+        self._keep(self._disk.open(self.path(".log"), create=True))
         self.offset_index.file.start_empty()
         self.time_index.file.start_empty()
 
-    def _open(self, create: bool) -> File:
-        file = self._disk.open(self.path(".log"), create=create)
-        self._file = file
-        self._descriptors.opened(self)
-        return file
+    def _keep(self, file: File) -> File:
+        if self._file is None:  # another thread may have opened it meanwhile, and the one that is written to must stay
+            self._file = file
+            self._descriptors.opened(self)
+        return self._file
 
     def release(self) -> bool:
         """Let go of the file; not of one with unsynced bytes, as the kernel reports their errors on this descriptor."""
@@ -205,7 +219,7 @@ class Segment:
         Raises OSError, DamagedIndex.
         """
         self.held = True
-        self._file = self.file
+        self._keep(self.file)
         self.offset_index.file.hold()
         self.time_index.file.hold()
 
@@ -227,9 +241,10 @@ class Segment:
         self.warm_from = min(self.warm_from, position)
 
     def put_away(self) -> None:
-        """Let go of the file in any case: recovery has read it, and thousands of logs are waiting."""
-        self._file = None
-        self._descriptors.forget(self)
+        """Let go of the file: it is read through, or written no more and synced. One that is held stays."""
+        if not self.held:
+            self._file = None
+            self._descriptors.forget(self)
 
     def remove_files(self) -> None:
         """Remove the segment from the disk."""

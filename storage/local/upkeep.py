@@ -23,6 +23,7 @@ from storage.local.catalog import Catalog, EveryLog
 from storage.local.expiry import Expiry
 from storage.local.index_file import DamagedIndex
 from storage.local.loading import Loader
+from storage.local.log import GONE
 from storage.local.removal import Removal
 from storage.local.schedule import Schedule
 from storage.local.segment import Corrupt
@@ -40,6 +41,13 @@ SAY_AGAIN: Final = 60.0
 
 CHECKPOINT_INTERVAL: Final = 60.0
 """Seconds between two rounds, as in Kafka (log.flush.offset.checkpoint.interval.ms)."""
+
+
+ROOM_SECONDS: Final = 10.0
+"""How long an append waits for descriptors."""
+
+CROWDED_SECONDS: Final = 0.05
+"""Until those who wait for descriptors look again."""
 
 
 class Upkeep:
@@ -99,6 +107,22 @@ class Upkeep:
             if not all([await self._do(what, duty, now) for what, duty in duties]):
                 await trio.sleep(PAUSE_AFTER_FAILURE)
 
+    async def make_room(self) -> None:
+        """Return when files may be opened for what is appended next, or when that has taken too long: then what is left
+        in reserve is used, and after it appends are refused. If they may at once, nothing is awaited."""
+        until = trio.current_time() + ROOM_SECONDS
+        while self._schedule.crowded and trio.current_time() < until:
+            await self._relieve()
+
+    async def _relieve(self) -> None:
+        """Sync what keeps more files open than should be, and close them."""
+        descriptors = self._volume.descriptors
+        await self.sync_dirty()
+        descriptors.trim(2 * len(descriptors))
+        self._schedule.look_for_crowd()
+        if self._schedule.crowded:
+            await trio.sleep(CROWDED_SECONDS)
+
     @property
     def _checkpoint_duties(self) -> list[Duty]:
         return [
@@ -133,9 +157,7 @@ class Upkeep:
 
     async def _close_files(self, now: float) -> None:
         if self._schedule.crowded:
-            await self.sync_dirty()
-            self._schedule.no_longer_crowded()
-            await self._trim()
+            await self._relieve()
 
     async def _trim(self) -> None:
         self._volume.descriptors.trim()
@@ -173,4 +195,9 @@ class Upkeep:
         """Let go of logs that have not been used since the last time: they take no memory until they are."""
         async for log in Slices().over(list(self._catalog)):
             if log.is_idle and not log.forget_use():
-                log.let_go()
+                try:
+                    log.let_go()
+                except OSError as error:
+                    if error.errno not in GONE:
+                        raise
+                    log.lose(str(error))

@@ -45,6 +45,7 @@ class Volume:
         entropy: Entropy,
         offload: Offload,
         open_files: int,
+        lent_files: int,
         producer_rules: ProducerRules,
     ) -> None:
         self.data = data
@@ -54,6 +55,7 @@ class Volume:
         self.reserve = data.reserve
         self.descriptors = Descriptors(open_files)
         """The bound on open segments, shared by all logs."""
+        self._most_open = open_files + lent_files
         self.health = Health(data.path)
         self.surroundings = Surroundings(disk, clock, entropy, self.descriptors, self.health, producer_rules)
         self.flusher = Flusher(disk, offload, self.health)
@@ -64,6 +66,10 @@ class Volume:
         self.unsettled: set[Key] = set()
         """The logs that a start after a crash has to look at."""
         self._points_changed = False
+
+    def may_lend(self) -> bool:
+        """Whether a reply may keep one more file open until it is sent. In any thread."""
+        return self.disk.open_files < self._most_open
 
     # -- possession ----------------------------------------------------------------------------------------------------
 

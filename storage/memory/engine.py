@@ -207,6 +207,14 @@ class MemoryLog:
     def leader_epoch(self) -> int:
         return LEADER_EPOCH
 
+    @property
+    def is_open(self) -> bool:
+        return True
+
+    @property
+    def is_ready(self) -> bool:
+        return True
+
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def begin_append(
@@ -483,6 +491,12 @@ class MemoryStore:
             log = self._logs.pop((spec.topic, spec.topic_id, spec.partition), None)
             if log is not None:
                 log.delete()
+
+    async def open_logs(self, logs: Sequence[PartitionLog]) -> None:
+        """They are open."""
+
+    async def make_ready(self, logs: Sequence[PartitionLog]) -> None:
+        """They are ready."""
 
     def read_now(
         self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True

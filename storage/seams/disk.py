@@ -97,6 +97,11 @@ class File(Protocol):
         dirty may be gone from memory and disk alike, and a second call would succeed wrongly."""
         ...
 
+    def strayed(self, path: str, size: int) -> str | None:
+        """None if `path` names this file, itself and not by a link, and it has `size` bytes or more. Otherwise what has
+        become of it: the predicate of a sentence about `path`."""
+        ...
+
     def fileno(self) -> int | None:
         """The descriptor, for sendfile; None where there is none."""
         ...
@@ -110,6 +115,11 @@ class Disk(Protocol):
     @property
     def tells_residency(self) -> bool:
         """Whether `File.read_now` can ever answer."""
+        ...
+
+    @property
+    def open_files(self) -> int:
+        """How many files of `open` and `open_read` have not been closed yet, whoever holds them."""
         ...
 
     def open(self, path: str, *, create: bool = False) -> File:
@@ -238,6 +248,11 @@ class SystemDisk:
 
     def __init__(self, features: Features | None = None) -> None:
         self.features = features if features is not None else Features.detect()
+        self._open: set[int] = set()  # a set, because threads add and discard without losing count
+
+    @property
+    def open_files(self) -> int:
+        return len(self._open)
 
     @property
     def tells_residency(self) -> bool:
@@ -251,9 +266,10 @@ class SystemDisk:
 
     def _file(self, path: str, flags: int) -> File:
         descriptor = os.open(path, flags | _BINARY, 0o644)
+        self._open.add(descriptor)
         if self.features.positional_io:
-            return _DescriptorFile(descriptor, self.features)
-        return _SeekingFile(descriptor, self.features)
+            return _DescriptorFile(descriptor, self.features, self._open)
+        return _SeekingFile(descriptor, self.features, self._open)
 
     def read_file(self, path: str) -> bytes | None:
         try:
@@ -340,10 +356,11 @@ class SystemDisk:
 class _DescriptorFile:
     """A file by its descriptor, with POSIX' positional calls."""
 
-    __slots__ = ("_closed", "_descriptor", "_features")
+    __slots__ = ("_closed", "_descriptor", "_features", "_open")
 
-    def __init__(self, descriptor: int, features: Features) -> None:
+    def __init__(self, descriptor: int, features: Features, counted: set[int]) -> None:
         self._descriptor = descriptor
+        self._open = counted
         self._features = features
         self._closed = False
 
@@ -432,12 +449,23 @@ class _DescriptorFile:
         else:
             os.fsync(self._descriptor)
 
+    def strayed(self, path: str, size: int) -> str | None:
+        try:
+            named = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return "is gone"
+        mine = os.fstat(self._descriptor)
+        if not os.path.samestat(named, mine):
+            return "has been replaced by another file"
+        return None if mine.st_size >= size else f"has been cut to {mine.st_size} bytes, and should have {size}"
+
     def fileno(self) -> int | None:
         return self._descriptor if self._features.descriptors and not self._closed else None
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
+            self._open.discard(self._descriptor)  # before it is closed, and may be another file's
             os.close(self._descriptor)
 
     def __del__(self) -> None:
@@ -449,8 +477,8 @@ class _SeekingFile(_DescriptorFile):
 
     __slots__ = ("_lock",)
 
-    def __init__(self, descriptor: int, features: Features) -> None:
-        super().__init__(descriptor, features)
+    def __init__(self, descriptor: int, features: Features, counted: set[int]) -> None:
+        super().__init__(descriptor, features, counted)
         self._lock = threading.Lock()
 
     def read(self, position: int, length: int) -> bytes:

@@ -31,10 +31,11 @@ they would meanwhile: no threads, so the same seed gives the same run.
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final, Protocol, TypeAlias, TypeVar, TypeVarTuple
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar, TypeVarTuple, cast
 
 import trio
 
@@ -61,14 +62,39 @@ class Lane(Enum):
     """Batches that unpack to much, or hold very many records."""
     REQUESTS = "requests"
     """Requests that take long to decode."""
+    OPENING = "opening"
+    """Logs that are opened, by the thousand if a client names so many."""
 
 
 THREADS: Final = {
     Lane.SYNC: 4, Lane.READS: 4, Lane.DISK: 4, Lane.LOOK_UPS: 2, Lane.BATCHES: 2, Lane.REQUESTS: 2,
+    Lane.OPENING: 2,
 }  # fmt: skip
 
 Pause: TypeAlias = Callable[[], None]
 """What work that computes calls every millisecond or so."""
+
+
+class Once(Generic[Result]):
+    """Work that a thread or the event loop does, whichever comes first; the other waits until it is done.
+
+    The loop waits only where it cannot do without, since a thread may be at it for long.
+    """
+
+    __slots__ = ("_lock", "_work", "outcome")
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self._work: Callable[[], Result] | None = work
+        self._lock = threading.Lock()
+        self.outcome: Result | None = None
+
+    def run(self) -> Result:
+        """Do the work, if it has not been done; what it returned. It must not raise."""
+        with self._lock:
+            if self._work is not None:
+                self.outcome = self._work()
+                self._work = None
+        return cast(Result, self.outcome)
 
 
 class Offload(Protocol):

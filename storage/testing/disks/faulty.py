@@ -72,6 +72,10 @@ class FaultyDisk:
     def tells_residency(self) -> bool:
         return self._disk.tells_residency
 
+    @property
+    def open_files(self) -> int:
+        return self._disk.open_files
+
     def open(self, path: str, *, create: bool = False) -> File:
         self.check("create" if create else "open", path)
         return _FaultyFile(self, path, self._disk.open(path, create=create))
@@ -187,6 +191,9 @@ class _FaultyFile:
     def datasync(self) -> None:
         self._disk.check("datasync", self._path)
         self._file.datasync()
+
+    def strayed(self, path: str, size: int) -> str | None:
+        return self._file.strayed(path, size)
 
     def fileno(self) -> int | None:
         return self._file.fileno()

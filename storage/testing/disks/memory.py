@@ -34,6 +34,10 @@ class MemoryDisk:
     def tells_residency(self) -> bool:
         return True
 
+    @property
+    def open_files(self) -> int:
+        return 0
+
     def open(self, path: str, *, create: bool = False) -> File:
         if path not in self._files:
             if not create:
@@ -165,6 +169,9 @@ class _MemoryFile:
 
     def datasync(self) -> None:
         pass
+
+    def strayed(self, path: str, size: int) -> str | None:
+        return None
 
     def fileno(self) -> int | None:
         return None

@@ -190,6 +190,10 @@ class SimulatedDisk:
             raise IsADirectoryError(errno.EISDIR, "is a directory", path)
         return node
 
+    @property
+    def open_files(self) -> int:
+        return 0
+
     def open(self, path: str, *, create: bool = False) -> File:
         if create:
             directory, name = self._parent(path)
@@ -339,6 +343,14 @@ class _SimulatedFile:
     def datasync(self) -> None:
         self._disk.step()
         self._inode.sync()
+
+    def strayed(self, path: str, size: int) -> str | None:
+        try:
+            found = self._disk.open(path)
+        except FileNotFoundError:
+            return "is gone"
+        same = isinstance(found, _SimulatedFile) and found._inode is self._inode
+        return None if same and len(self._inode.data) >= size else "is another file, or has been cut"
 
     def fileno(self) -> int | None:
         return None

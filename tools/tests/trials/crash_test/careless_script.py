@@ -16,7 +16,8 @@ def sync_log(disk: Disk, job: Unsynced) -> None:
     """Sync, and say that it went well."""
     for _, file, _ in job.segments:
         with contextlib.suppress(OSError):
-            file.datasync()
+            if file is not None:
+                file.datasync()
 
 
 if __name__ == "__main__":
