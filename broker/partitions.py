@@ -13,7 +13,7 @@ they look and watch again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -96,6 +96,17 @@ class Partitions:
         """The partition's log, or None if the cluster has no such partition."""
         partition = self.get(topic, index)
         return None if partition is None else partition.log
+    async def open_logs(self, keys: Iterable[tuple[str, int]], slices: Slices) -> None:
+        """Open the logs of these partitions, as far as there are such, in threads: a request may name thousands whose
+        logs are closed, and asking them one by one would open each in the event loop."""
+        closed: list[PartitionLog] = []
+        async for topic, index in slices.over(keys):
+            partition = self.get(topic, index)
+            if partition is not None and not partition.log.is_open:
+                closed.append(partition.log)
+        if closed:
+            await self._store.open_logs(closed)
+            slices.begin()
 
     def by_id(self, topic_id: bytes, index: int) -> Partition | None:
         """The same by topic id."""

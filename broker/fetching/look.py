@@ -23,6 +23,9 @@ A missing partition is no reason: it is answered with its error when the others 
 for a deleted topic does not ask all the time. What was missing stays missing until the answer, also if it is created
 meanwhile.
 
+**A log that is closed** is opened in a thread before it is looked at, since a request may name thousands of
+these. So the first look, which is taken at once, is left to `later` when it meets one.
+
 **Very many partitions.** Up to `LARGE` are looked at in one piece. More are looked at `SLICE` at a time, and others get
 their turn in between; in an incremental answer the look ends when `max_bytes` are used up, and what has not been looked
 at stays restless.
@@ -43,7 +46,7 @@ from storage.engine import FetchedRecords, Read
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
-    from storage.engine import LogStore
+    from storage.engine import LogStore, PartitionLog
 
 LARGE: Final = 1_000
 SLICE: Final = 250
@@ -131,7 +134,7 @@ class Look:
     def now(self) -> bool:
         """Look for the first time, at once. Returns `ready`; if False, that takes waiting, and is left to `later`."""
         due = self.session.due()
-        if len(due) <= LARGE:
+        if len(due) <= LARGE and not self._closed(due):
             reads = self._ask(due)
             results = self._store.read_now(reads, self._left)
             if results is not None:
@@ -150,6 +153,9 @@ class Look:
                     break  # what is left is restless still
                 await slices.give_way()
             first = len(self.found)
+            if closed := self._closed(due[begin : begin + SLICE] if len(due) > LARGE else due):
+                await self._store.open_logs(closed)
+                slices.begin()
             reads = self._ask(due[begin : begin + SLICE] if len(due) > LARGE else due)
             results = self._store.read_now(reads, self._left, not self._given)
             if results is None:
@@ -228,6 +234,20 @@ class Look:
             or asked.max_wait_ms <= 0
             or len(self.missing) >= len(self.session.wanted)
         )
+
+    def _closed(self, due: Sequence[Wanted]) -> list[PartitionLog]:
+        """The logs of these partitions that are not open."""
+        closed = []
+        for wanted in due:
+            partition = wanted.hosted
+            if partition is None or not partition.alive:
+                found = self._find(wanted)
+                if not isinstance(found, Partition):
+                    continue
+                partition = wanted.hosted = found
+            if not partition.log.is_open:
+                closed.append(partition.log)
+        return closed
 
     def _ask(self, due: Sequence[Wanted]) -> list[Read]:
         """Put the partitions into `wanted`, and into `found` what is known of each without the engine, or its read."""

@@ -35,6 +35,7 @@ async def handle(request: DeleteRecordsRequest, ctx: RequestContext) -> DeleteRe
     async for topic in slices.over(request.topics):
         async for part in slices.over(topic.partitions):
             wanted[topic.name, part.partition_index] = part
+    await ctx.partitions.open_logs(wanted, slices)
     results: dict[str, list[DeleteRecordsPartitionResult]] = {}
     async for (name, _), part in slices.over(wanted.items()):
         try:

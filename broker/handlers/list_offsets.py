@@ -59,6 +59,7 @@ async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffset
     async for topic in slices.over(request.topics):
         async for part in slices.over(topic.partitions):
             named[topic.name, part.partition_index] += 1
+    await ctx.partitions.open_logs(named, slices)
     patience = LOOK_UP_SECONDS
     if ctx.api_version >= TIMEOUT_SINCE_VERSION and request.timeout_ms > 0:
         patience = min(patience, request.timeout_ms / 1000)

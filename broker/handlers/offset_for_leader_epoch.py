@@ -30,6 +30,8 @@ async def handle(request: OffsetForLeaderEpochRequest, ctx: RequestContext) -> O
     if request.replica_id >= 0:
         raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     slices = Slices()
+    named = ((topic.topic, part.partition) for topic in request.topics for part in topic.partitions)
+    await ctx.partitions.open_logs(named, slices)
     return OffsetForLeaderEpochResponse(
         topics=[
             OffsetForLeaderTopicResult(

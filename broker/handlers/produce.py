@@ -31,7 +31,7 @@ Promises kept here: P1-P4 in docs/invariants.md.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from broker.partitions import Partition
     from kproto.batches.buffers import WritableBuffer
     from kproto.batches.header import BatchHeader
-    from storage.engine import Append, VerificationGuard
+    from storage.engine import Append, PartitionLog, VerificationGuard
     from storage.log_config import LogConfig
     from storage.seams.offload import Pause
 
@@ -91,6 +91,9 @@ milliseconds."""
 
 FEW = 32
 """Partitions that are judged and appended in one turn of the event loop."""
+
+READY_TOGETHER = 32
+"""Partitions of a long request whose logs are made ready in one go."""
 
 ENTERED_TOGETHER = 1000
 """Partitions of a long request of which the coordinator of transactions is asked in one question."""
@@ -145,7 +148,38 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
         heavy = [entry for entry in to_open if not opened(entry, now, at_once)]
         if heavy:
             return FirstPhase(open_then_append(request, plan, heavy, ctx, now))
+    if not _are_ready(plan):
+        return FirstPhase(append_when_ready(request, plan, ctx))
     return enter_and_append(request, plan, ctx) if transactional else append(request, plan)
+
+
+def _are_ready(plan: list[tuple[TopicProduceData, list[Entry]]]) -> bool:
+    """Whether every log can be appended to without opening it first, or waiting for descriptors."""
+    for _, entries in plan:
+        for entry in entries:
+            if entry.batch is not None and entry.partition is not None and not entry.partition.log.is_ready:
+                return False
+    return True
+
+
+def _logs(entries: Iterable[Entry]) -> list[PartitionLog]:
+    """The logs that are to be appended to."""
+    return [
+        entry.partition.log
+        for entry in entries
+        if entry.problem is None and entry.partition is not None and entry.partition.alive
+    ]
+
+
+async def append_when_ready(
+    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext
+) -> Any:
+    """Append as usual when the logs are open, and there are descriptors to write with."""
+    await ctx.store.make_ready(_logs(entry for _, entries in plan for entry in entries))
+    if request.transactional_id is None:
+        return append(request, plan)
+    entered = enter_and_append(request, plan, ctx)
+    return await entered.coroutine if isinstance(entered, FirstPhase) else entered
 
 
 def _are_many(topics: Sequence[TopicProduceData]) -> bool:
@@ -242,10 +276,7 @@ async def open_then_append(
 ) -> Any:  # fmt: skip
     """Open the heavy batches in a thread, then append as usual."""
     await open_heavy(heavy, ctx, now)
-    if request.transactional_id is None:
-        return append(request, plan)
-    entered = enter_and_append(request, plan, ctx)
-    return await entered.coroutine if isinstance(entered, FirstPhase) else entered
+    return await append_when_ready(request, plan, ctx)
 
 
 async def open_heavy(heavy: Sequence[Entry], ctx: RequestContext, now: int) -> None:
@@ -287,6 +318,7 @@ def enter_and_append(
 
     async def ask() -> Any:
         await ask_coordinator(request, into, ctx)
+        await ctx.store.make_ready(_logs(entering))
         return finish()
 
     return FirstPhase(ask()) if into.asks else finish()
@@ -399,16 +431,23 @@ async def append_in_slices(request: ProduceRequest, ctx: RequestContext, now: in
     if transactional:
         for start in range(0, len(entries), ENTERED_TOGETHER):
             part_of_it = entries[start : start + ENTERED_TOGETHER]
+            await ctx.store.open_logs(_logs(part_of_it))
             entering, into = entrance([(request.topic_data[0], part_of_it)], ctx)
             if into.asks:
                 await ask_coordinator(request, into, ctx)
             note_outcomes(entering, into)
             await slices.give_way()
     waits = False
-    async for entry in slices.over(entries):
-        if entry.problem is None and append_one(entry, request.acks):
-            waits = True
-        _without_frames(entry)
+    for start in range(0, len(entries), READY_TOGETHER):
+        await ctx.store.make_ready(_logs(entries[start : start + READY_TOGETHER]))
+        async for entry in slices.over(entries[start : start + READY_TOGETHER]):
+            if entry.problem is None:
+                assert entry.partition is not None
+                if not entry.partition.log.is_ready:  # any more: others run in between
+                    await ctx.store.make_ready([entry.partition.log])
+                if append_one(entry, request.acks):
+                    waits = True
+            _without_frames(entry)
     if request.acks == 0:
         async for entry in slices.over(entries):
             if entry.problem is not None:

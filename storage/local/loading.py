@@ -147,9 +147,9 @@ class Loader:
         """What opens a log, empty if there is none: in any thread or here, but once (`Once.run`). Then comes
         `finish_opening`, which says what has come of it."""
         self._volume.descriptors.trim()
-        return Once(partial(self._open, spec, owner))
+        return Once(partial(self._open, spec, owner, self._volume.clock.monotonic_millis()))
 
-    def _open(self, spec: LogSpec, owner: LogOwner) -> Opened:
+    def _open(self, spec: LogSpec, owner: LogOwner, now: int) -> Opened:
         """In any thread, on behalf of a loop that does not touch the log meanwhile."""
         volume, key = self._volume, (spec.topic, spec.partition)
         try:
@@ -158,7 +158,7 @@ class Loader:
             if key in self._recovered:
                 return Found()
             trust = recovery.Trust.VERIFY if key in self.unverified else recovery.Trust.CLEAN
-            log = self._load(key, spec.config, owner, trust, volume.clock.monotonic_millis())
+            log = self._load(key, spec.config, owner, trust, now)
             if log.segments and volume.data.topic_id_of(key) is None:
                 volume.data.note_topic(key, spec.topic_id)
             return log
@@ -175,11 +175,11 @@ class Loader:
                 )
             self.forget(key)
             volume.data.set_aside(key)
-            opened = self._open(spec, owner)  # of a new log: nothing is there
+            opened = self._open(spec, owner, volume.clock.monotonic_millis())  # of a new log: nothing is there
         if isinstance(opened, Found):
             recovered = self._recovered.get(key)
             if recovered is None:  # and has been synced meanwhile: from now on it is opened like any other
-                opened = self._open(spec, owner)
+                opened = self._open(spec, owner, volume.clock.monotonic_millis())
             elif isinstance(recovered, recovery.Damaged):
                 raise recovered
             else:
