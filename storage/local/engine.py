@@ -181,7 +181,7 @@ class LocalStore:
                 except OSError as error:
                     if error.errno not in GONE:
                         raise
-                    log.lose(str(error))
+                    log.fail(error)
 
     @property
     def cluster_id(self) -> str:

@@ -335,17 +335,9 @@ class Log:
             self._failure = f"{self.directory}: a write failed ({error}) and could not be taken back ({second})"
         return self._refused(error)
 
-    def lose(self, reason: str) -> None:
-        """The log's files are not the partition's any more: take no appends, and acknowledge none of those before."""
-        if self._failure is None:
-            self._failure = reason
-            get_logger("storage").error(
-                "log stopped: its files were changed by another program", directory=self.directory, reason=reason
-            )
-
     def _refused(self, error: OSError) -> KafkaError:
         if error.errno in GONE:
-            self.lose(str(error))
+            self.fail(str(error))
         elif error.errno not in PASSING_ERRORS:
             self._health.stop(f"{self.directory}: {error}")
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log cannot be written: {error.strerror}")

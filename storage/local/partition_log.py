@@ -347,10 +347,10 @@ class LocalLog:
             self.opened.finish()
             self.close()
 
-    def lose(self, reason: str) -> None:
-        """The log's files are not the partition's any more."""
+    def fail(self, error: OSError) -> None:
+        """The open log's files are not there any more."""
         if self.opened is not None:
-            self.opened.lose(reason)
+            self.opened.fail(str(error))
 
     def close(self) -> None:
         """Close the log as it is."""

@@ -200,4 +200,4 @@ class Upkeep:
                 except OSError as error:
                     if error.errno not in GONE:
                         raise
-                    log.lose(str(error))
+                    log.fail(error)
