@@ -201,7 +201,7 @@ class Flusher:
                     missing = await self._sync(jobs, outcomes) or missing
                 finally:
                     self._settle(jobs, outcomes)
-                await self._pause(missing)
+            await self._pause(missing)  # where the task that runs the round may be cancelled: it may go on for long
         finally:
             self._running = False
             over, self._round_over = self._round_over, trio.Event()
