@@ -96,6 +96,7 @@ class Partitions:
         """The partition's log, or None if the cluster has no such partition."""
         partition = self.get(topic, index)
         return None if partition is None else partition.log
+
     async def open_logs(self, keys: Iterable[tuple[str, int]], slices: Slices) -> None:
         """Open the logs of these partitions, as far as there are such, in threads: a request may name thousands whose
         logs are closed, and asking them one by one would open each in the event loop."""
