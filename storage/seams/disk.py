@@ -119,7 +119,7 @@ class Disk(Protocol):
 
     @property
     def open_files(self) -> int:
-        """How many files of `open` and `open_read` have not been closed yet, whoever holds them."""
+        """How many files of `open` and `open_read` have not been closed yet."""
         ...
 
     def open(self, path: str, *, create: bool = False) -> File:
