@@ -30,6 +30,10 @@ and never learn that it is gone. The first cleaning that meets a tombstone write
 place of the base timestamp: the time of that cleaning and `delete.retention.ms`. So with a marker, from the cleaning on
 that finds nothing of its transaction.
 
+**A batch that cannot be read** stays as it is, and nothing dies because of it: a producer has sent it like that, to a
+topic that was not compacted then and whose batches nothing looks into. (Kafka gives the whole log up.) Bytes that are
+not those that were checksummed are another thing: that is damage, and the log is left alone.
+
 **Batches that are left empty** go, save two kinds, of which the header stays: the last one of a producer that is still
 known, since its sequence number is in there and the producer may send it again; and the last one below `upto`, so that
 the cleaned part shows by itself up to where it reaches.
@@ -50,7 +54,7 @@ from typing import Final, NamedTuple
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import CONTROL, DELETE_HORIZON, TRANSACTIONAL, BatchHeader, has_valid_crc
-from kproto.batches.record_spans import batch_of_spans, emptied_batch, record_keys, record_spans
+from kproto.batches.record_spans import RecordKeys, batch_of_spans, emptied_batch, record_keys, record_spans
 from kproto.batches.records import ControlRecordType, control_record_type, iter_records
 from kproto.errors import ErrorCode, KafkaError
 from storage.aborted_transactions import CompletedTransaction
@@ -61,6 +65,9 @@ MAX_RELATIVE_OFFSET: Final = 2**31 - 1
 
 KEEPS_KEYS: Final = 0.8
 """Share of the memory that is for keys; the rest marks what is dead, a byte per offset."""
+
+UNREADABLE_SIZE: Final = 100
+"""Bytes of memory for each batch that cannot be read."""
 
 _LIVES, _DIES, _TOMBSTONE = 0, 1, 2
 
@@ -263,6 +270,8 @@ class Compaction:
         self._fates = bytearray()  # of the dirty records, in the order of the log
         self._most_fates = 0
         self._judged = 0  # of these, by the second pass
+        self.unreadable: set[int] = set()
+        """Base offsets of the dirty batches that stay as they are, because their records cannot be read."""
         self._learning = _Trail(aborted)
         self._trail = _Trail(aborted)
 
@@ -280,16 +289,18 @@ class Compaction:
         if header.attributes & CONTROL:
             self._learning.ends_nothing(header, batch)
         elif not self._learning.is_aborted(header):
-            found = record_keys(header, batch)
+            found = _readable_keys(header, batch)
+            if found is None:
+                if len(self.unreadable) * UNREADABLE_SIZE >= self._memory and self.end > self.first_dirty:
+                    return False
+                self.unreadable.add(header.base_offset)
+                self.end = last_offset + 1
+                return True
             count, deltas = len(found.keys), found.offset_deltas
             keys, fates = self._keys or self._make_map(count), self._fates
             has_room = keys.count + count <= keys.capacity and len(fates) + count <= self._most_fates
             if not has_room and self.end > self.first_dirty:
                 return False
-            if deltas and not (
-                deltas[0] >= 0 and deltas[-1] <= header.last_offset_delta and deltas == sorted(set(deltas))
-            ):
-                raise _damaged(header, "its records' offsets do not rise, or lead out of it")
             number = len(fates)
             fates.extend(bytes(count))
             for index in found.without_value:
@@ -328,6 +339,8 @@ class Compaction:
             return self._emptied(header, batch)
         if header.base_offset + header.last_offset_delta < self.first_dirty:
             return self._judge_records(header, batch, None)
+        if header.base_offset in self.unreadable:
+            return batch
         fates, low = self._fates, self._judged
         high = self._judged = low + header.record_count
         if header.base_offset >= self.first_dirty:
@@ -346,7 +359,12 @@ class Compaction:
         clean = self.first_dirty - header.base_offset
         passed = header.attributes & DELETE_HORIZON != 0 and header.base_timestamp <= self._now
         keys = self._keys
-        data, spans = record_spans(header, batch)
+        try:
+            data, spans = record_spans(header, batch)
+        except KafkaError:
+            if fates is None:
+                return batch  # it has stayed before
+            raise
         kept = []
         tombstones = False
         for number, span in enumerate(spans):
@@ -420,6 +438,18 @@ def check(header: BatchHeader, batch: ReadableBuffer) -> None:
     checksum, and must not make damage look sound."""
     if not has_valid_crc(header, batch):
         raise _damaged(header, "its checksum is wrong")
+
+
+def _readable_keys(header: BatchHeader, batch: ReadableBuffer) -> RecordKeys | None:
+    """The keys of a batch whose records can be read, and have offsets that rise and lie within it; else None."""
+    try:
+        found = record_keys(header, batch)
+    except KafkaError:
+        return None
+    deltas = found.offset_deltas
+    if deltas and not (deltas[0] >= 0 and deltas[-1] <= header.last_offset_delta and deltas == sorted(set(deltas))):
+        return None
+    return found
 
 
 def _damaged(header: BatchHeader, reason: str) -> KafkaError:

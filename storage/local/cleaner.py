@@ -21,7 +21,7 @@ crash before that loses nothing but work.
 kept readable (`Segment.hold`) until the list of segments has been replaced. Files that are no longer used are removed
 after `file.delete.delay.ms`.
 
-**Failure.** A log in which something cannot be read, or whose rewriting fails, is left as it is: said once, and not
+**Failure.** A log in which something is damaged, or whose rewriting fails, is left as it is: said once, and not
 tried again until the next start. When the disk is full, or the other process was killed, it is tried again after a
 while. Only if an exchange fails half-way, the directory stops, for only the next start can bring its names to rights.
 
@@ -289,7 +289,7 @@ class Cleaner:
                 if made is not None:
                     await self._exchange(face, log, made)
                     rewritten += 1
-            await workshop.run(Workshop.end)
+            unreadable = await workshop.run(Workshop.end)
         except FileNotFoundError as error:
             if job.sources[0].base_offset < log.layout[0][0]:
                 raise Stale from error  # retention was quicker
@@ -306,6 +306,7 @@ class Cleaner:
             bytes=sum([source.size for source in job.sources]),
             segments=len(job.sources),
             rewritten=rewritten,
+            unreadable_batches=unreadable,
             millis=volume.clock.monotonic_millis() - started,
         )
         return True

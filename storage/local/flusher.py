@@ -188,11 +188,11 @@ class Flusher:
     # -- one round -----------------------------------------------------------------------------------------------------
 
     async def _run_round(self) -> None:
-        self._running = True
         woken: list[trio.Event] = []
         jobs: list[_Job] = []
         outcomes: list[Outcome] = []
         try:
+            self._running = True
             self._rounds += 1
             missing = self._take(woken, jobs)
             outcomes += [Postponed(None)] * len(jobs)

@@ -317,6 +317,11 @@ class LocalLog:
         """True after `delete`."""
         return self._deleted
 
+    @property
+    def is_offline(self) -> bool:
+        """Whether the log could not be opened and is not tried again: what was found wrong has been logged."""
+        return self._failure is not None
+
     @contextmanager
     def pinned(self) -> Iterator[None]:
         """The log stays open meanwhile, however long it is not used."""

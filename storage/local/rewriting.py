@@ -108,9 +108,11 @@ class Workshop:
         assert self._rewriter is not None, "a job was begun"
         return self._rewriter.rewrite(group)
 
-    def end(self) -> None:
-        """The job is over; what was learned for it is forgotten."""
-        self._rewriter = None
+    def end(self) -> int:
+        """The job is over; what was learned for it is forgotten. Returns how many dirty batches could not be read."""
+        assert self._rewriter is not None, "a job was begun"
+        unreadable, self._rewriter = self._rewriter.unreadable, None
+        return unreadable
 
     def stop(self) -> None:
         """From another thread: end what is under way with `Stopped`, as soon as possible."""
@@ -142,6 +144,11 @@ class Rewriter:
     def stop(self) -> None:
         """From another thread: end with `Stopped` as soon as possible."""
         self._stopped = True
+
+    @property
+    def unreadable(self) -> int:
+        """How many batches stay as they are because their records cannot be read."""
+        return len(self._compaction.unreadable)
 
     def learn(self) -> int:
         """The first pass. Returns the offset up to which this cleaning goes. Raises Uncleanable, OSError, Stopped."""

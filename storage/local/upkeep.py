@@ -25,7 +25,7 @@ from storage.local.index_file import DamagedIndex
 from storage.local.loading import Loader
 from storage.local.log import GONE
 from storage.local.removal import Removal
-from storage.local.schedule import Schedule
+from storage.local.schedule import INFINITE, Schedule
 from storage.local.segment import Corrupt
 from storage.local.volume import Volume
 from storage.seams.logging import get_logger
@@ -72,6 +72,7 @@ class Upkeep:
         self._retention_check_ms = retention_check_ms
         self._log = get_logger("storage")
         self._checkpoints = 0
+        self._next_checkpoint = self._next_retention = INFINITE  # until the first round
         self._said: dict[str, float] = {}  # what fails, and when that was last logged
 
     def statistics(self) -> UpkeepStatistics:
@@ -85,27 +86,38 @@ class Upkeep:
 
     async def run(self, every_log: EveryLog | None = None) -> None:
         """Do it all, forever; retention for the logs that `every_log` names."""
-        next_checkpoint = trio.current_time() + CHECKPOINT_INTERVAL
-        next_retention = trio.current_time() + self._retention_check_ms / 1000
         while True:
-            await self._schedule.wait_until(min(next_checkpoint, next_retention, self._removal.due))
-            now = trio.current_time()
-            duties: list[Duty] = [
-                ("syncing the list of dirty logs", self._sync_list),
-                ("syncing logs", self._flush_late),
-                ("looking for room", self._look_for_room),
-                ("closing files", self._close_files),
-                ("removing files", self._removal.remove_due),
-            ]
-            if now >= next_retention:
-                next_retention = now + self._retention_check_ms / 1000
-                duties.append(("deleting what has expired", lambda _: self._expiry.apply(every_log)))
-            if now >= next_checkpoint:
-                next_checkpoint = now + CHECKPOINT_INTERVAL
-                self._checkpoints += 1
-                duties += self._checkpoint_duties
-            if not all([await self._do(what, duty, now) for what, duty in duties]):
+            try:
+                done = await self._round(every_log)
+            except Exception as error:
+                self._log.error("the upkeep failed", exc_info=error)
+                done = False
+            if not done:
                 await trio.sleep(PAUSE_AFTER_FAILURE)
+
+    async def _round(self, every_log: EveryLog | None) -> bool:
+        """Sleep until something is due, and do it. Returns whether all of it could be done."""
+        now = trio.current_time()
+        if self._next_checkpoint == INFINITE:
+            self._next_checkpoint = now + CHECKPOINT_INTERVAL
+            self._next_retention = now + self._retention_check_ms / 1000
+        await self._schedule.wait_until(min(self._next_checkpoint, self._next_retention, self._removal.due))
+        now = trio.current_time()
+        duties: list[Duty] = [
+            ("syncing the list of dirty logs", self._sync_list),
+            ("syncing logs", self._flush_late),
+            ("looking for room", self._look_for_room),
+            ("closing files", self._close_files),
+            ("removing files", self._removal.remove_due),
+        ]
+        if now >= self._next_retention:
+            self._next_retention = now + self._retention_check_ms / 1000
+            duties.append(("deleting what has expired", lambda _: self._expiry.apply(every_log)))
+        if now >= self._next_checkpoint:
+            self._next_checkpoint = now + CHECKPOINT_INTERVAL
+            self._checkpoints += 1
+            duties += self._checkpoint_duties
+        return all([await self._do(what, duty, now) for what, duty in duties])
 
     async def make_room(self) -> None:
         """Return when files may be opened for what is appended next, or when that has taken too long: then what is left

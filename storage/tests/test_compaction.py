@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from kproto.batches.compression import Codec
-from kproto.batches.header import compute_crc, has_valid_crc, read_header
+from kproto.batches.header import (
+    ATTRIBUTES_OFFSET,
+    CRC_OFFSET,
+    HEADER_SIZE,
+    compute_crc,
+    has_valid_crc,
+    read_header,
+)
 from kproto.batches.records import ControlRecordType, build_control_batch, iter_records
 from kproto.errors import ErrorCode
 from storage.aborted_transactions import CompletedTransaction
@@ -374,11 +381,30 @@ def test_damage_is_not_laundered() -> None:
         compacted([bytes(damaged), log[1]], first_dirty=2)
 
 
-def test_records_that_do_not_fit_their_batch_are_refused() -> None:
-    """Offsets that go back would make a newer record look older."""
-    log = in_log([keyed((b"a", b"1"), (b"b", b"1"))])
-    swapped = bytearray(log[0])
-    swapped[swapped.index(b"\x02\x02b")] = 0  # the second record's offset delta
-    swapped[17:21] = compute_crc(swapped, 0, len(swapped)).to_bytes(4, "big")
-    with refused(ErrorCode.CORRUPT_MESSAGE):
-        compacted([bytes(swapped)])
+def offsets_that_go_back() -> bytes:
+    """Two records, of which the second has the offset of the first."""
+    data = bytearray(keyed((b"a", b"1"), (b"b", b"1")).data)
+    data[data.index(b"\x02\x02b")] = 0
+    data[CRC_OFFSET:ATTRIBUTES_OFFSET] = compute_crc(data, 0, len(data)).to_bytes(4, "big")
+    return bytes(data)
+
+
+def garbage(compression: int) -> bytes:
+    """A batch of two records that are none, under a checksum that is right."""
+    data = bytearray(keyed((b"a", b"1"), (b"b", b"1")).data)
+    data[HEADER_SIZE:] = b"\xff" * (len(data) - HEADER_SIZE)
+    data[ATTRIBUTES_OFFSET + 1] |= compression
+    data[CRC_OFFSET:ATTRIBUTES_OFFSET] = compute_crc(data, 0, len(data)).to_bytes(4, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "unreadable", [offsets_that_go_back(), garbage(Codec.NONE), garbage(Codec.ZSTD)], ids=["offsets", "plain", "zstd"]
+)
+def test_what_cannot_be_read_stays_and_the_rest_is_cleaned(unreadable: bytes) -> None:
+    """No record dies because of it, and it does not keep the log from being cleaned, now or the next time."""
+    log = in_log([keyed((b"a", b"0")), as_batch(unreadable), keyed((b"a", b"1")), keyed((b"a", b"2"))])
+    left = compacted(log)
+    assert left == [log[1], log[3]]
+    more = in_log([as_batch(each) for each in log] + [keyed((b"c", b"1"))])[-1]
+    assert compacted([*left, more], first_dirty=5) == [log[1], log[3], more]

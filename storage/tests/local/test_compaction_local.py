@@ -24,7 +24,16 @@ from storage.seams.offload import ThreadOffload
 from storage.store_settings import CleanerSettings, StoreSettings
 from storage.testing.disks.faulty import FaultyDisk
 from storage.testing.keyed_batches import contents, keyed, produced
-from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, as_batch, content, spec, whole_batches
+from storage.testing.log_builder import (
+    EPOCH_MS,
+    ScriptedProducer,
+    as_batch,
+    content,
+    joined,
+    spec,
+    unreadable_batch,
+    whole_batches,
+)
 from storage.tests.local.local_lab import HurriedDisk, Place, append, log_of, read_all, same_topic
 
 HOUR = 3_600_000
@@ -459,6 +468,20 @@ async def test_a_log_is_cleaned_in_several_cleanings_if_memory_is_short(place: P
         left = {(key, value) for _, key, value in newest(written, log.open().segments[-1].base_offset)}
         assert left <= {(key, value) for _, key, value in await found(store, log)}
         assert len(await found(store, log)) < 40
+
+
+async def test_garbage_of_a_deleting_topic_does_not_poison_a_compacted_one(place: Place) -> None:
+    """What nothing looked into while the topic was not compacted stays; everything around it is cleaned."""
+    async with place.open() as store:
+        log = log_of(store, segment_bytes=SETTINGS["segment_bytes"])
+        await append(log, unreadable_batch())
+        log.configure(log_of(store, "other", **SETTINGS).spec.config)
+        await fill(log)
+        size = log.statistics().size
+        assert await store.cleaner.clean_due() == 1
+        assert store.cleaner.uncleanable == []
+        assert log.statistics().size < size / 2
+        assert (await read_all(store, log)).startswith(joined([unreadable_batch()]))
 
 
 # -- failure -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ there that was acknowledged, at its offset, once, and is nothing there that was 
 =============  ========================================================================================================
 `kills`        SIGKILL of a real broker under load (that is `python -m tools.trials kill-test`)
 `syscalls`     the process is killed at its Nth system call, or the Nth answers EIO or ENOSPC; N = 1, 2, 3 ...
+`exceptions`   an exception at every line of the group commit, the upkeep, an opening and a stop
 `sync-order`   a real broker's system calls are read: did each answer to acks=all leave after the sync of its bytes?
 `power-cuts`   the power goes, on a disk in memory that keeps of what was not synced what the chance says
 `bit-rot`      bits flip, files end early, blocks are zeroed, doubled and swapped

@@ -33,6 +33,9 @@ TIERS: dict[str, Tier] = {
     "syscalls": Tier(
         "tools.trials.crash_test.syscalls:run", "cases", 9, None, "kill, EIO and ENOSPC at the Nth system call"
     ),
+    "exceptions": Tier(
+        "tools.trials.crash_test.exceptions:run", "cases", 150, None, "an exception at every line of commit and upkeep"
+    ),
     "sync-order": Tier("tools.trials.crash_test.sync_order:run", "requests", 100, 6000, "no answer before the sync"),
     "power-cuts": Tier(
         "tools.trials.crash_test.power_cuts:run", "cuts", 60, 2000, "the power goes, on a disk in memory"
