@@ -450,14 +450,47 @@ class _Stepper:
         if count & 1 or count > self._left:
             raise invalid(f"{(count >> 1) ^ -(count & 1)} headers in {self._left} bytes")
         self._source.bounds.take_items(count >> 1)
-        for _ in range(count >> 1):
-            name = self._number()
-            if name & 1:
-                raise invalid("a header without a key")
-            self._skip_sized(name)
-            self._skip_sized(self._number())
+        self._step_over_headers(count >> 1)
         if self._left:
             raise invalid("the parts of a record do not add up to its length")
+
+    def _step_over_headers(self, count: int) -> None:
+        """A record may have millions of them: those that lie in one piece are stepped over in a loop of few steps."""
+        while count:
+            count -= self._step_over_near_headers(count)
+            if count:
+                name = self._number()
+                if name & 1:
+                    raise invalid("a header without a key")
+                self._skip_sized(name)
+                self._skip_sized(self._number())
+                count -= 1
+
+    def _step_over_near_headers(self, count: int) -> int:
+        """How many of the next `count` headers have been stepped over: short ones, all in this piece and record."""
+        data, pos = self.data, self.pos
+        limit = min(len(data), pos + self._left)
+        number = 0
+        good = pos
+        try:
+            while number < count:
+                size = data[pos]
+                if size & 0x81:
+                    break
+                pos += 1 + (size >> 1)
+                size = data[pos]
+                if size >= 0x80:
+                    break
+                pos += 1 if size & 1 else 1 + (size >> 1)
+                if pos > limit:
+                    break
+                good = pos
+                number += 1
+        except IndexError:
+            pass  # the next one goes on in the next piece
+        self._left -= good - self.pos
+        self.pos = good
+        return number
 
     def _number(self, bits: int = 32) -> int:
         if len(self.data) - self.pos < VARLONG:

@@ -31,6 +31,8 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
+import trio
+
 from kproto.batches.header import CONTROL
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
@@ -125,7 +127,7 @@ class Log:
     __slots__ = (
         "_around", "_expire_at", "_failure", "_health", "_new_directories", "_new_indexes", "_owner", "_roll_after",
         "_roll_at", "_rolled", "_snapshots", "aborted", "config", "directory", "end", "epoch",
-        "epochs", "layout", "producers", "start", "synced_end", "unsynced_records",
+        "epochs", "layout", "long_look_up", "producers", "start", "synced_end", "unsynced_records",
     )  # fmt: skip
 
     def __init__(
@@ -146,6 +148,8 @@ class Log:
         self.producers = found.producers
         self.aborted = found.aborted
         self.unsynced_records = 0
+        self.long_look_up = trio.Lock()
+        """Held by a look-up by time that lasts: the next one knows what that has found out."""
         self._snapshots = found.snapshots
         self._failure: str | None = None  # why this log, and not the whole directory, takes no appends any more
         self._rolled = [segment for segment in found.segments[:-1] if segment.synced_size < segment.size]

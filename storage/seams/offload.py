@@ -34,6 +34,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from enum import Enum
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar, TypeVarTuple, cast
 
@@ -119,12 +120,14 @@ class Offload(Protocol):
         *,
         lane: Lane,
         abandonable: bool = False,
+        alone: trio.Lock | None = None,
     ) -> Result:
         """Call `work(pause)` outside the event loop and return, or raise, what it does.
 
         `work` calls `pause` often and lets through what that raises. It may be begun, left at a pause and begun again,
         so up to its last pause it has no effect. Cancellation is noticed before it starts and at each pause, or at once
-        if it is `abandonable`.
+        if it is `abandonable`. Of work that lasts and has the same lock, `alone`, one piece runs at a time: for work
+        that finds done what the one before it has done.
         """
         ...
 
@@ -158,6 +161,7 @@ class ThreadOffload:
         *,
         lane: Lane,
         abandonable: bool = False,
+        alone: trio.Lock | None = None,
     ) -> Result:
         def soon() -> Result:
             until = time.perf_counter() + self._express_seconds
@@ -173,11 +177,10 @@ class ThreadOffload:
             return await trio.to_thread.run_sync(soon, abandon_on_cancel=abandonable, limiter=self._express[lane])
         except _NotShort:
             pass
-        return await trio.to_thread.run_sync(
-            functools.partial(work, _pause),
-            abandon_on_cancel=abandonable,
-            limiter=self._limiters[lane],
-        )
+        async with alone or nullcontext():
+            return await trio.to_thread.run_sync(
+                functools.partial(work, _pause), abandon_on_cancel=abandonable, limiter=self._limiters[lane]
+            )
 
 
 def _pause() -> None:
@@ -215,6 +218,7 @@ class InlineOffload:
         *,
         lane: Lane,
         abandonable: bool = False,
+        alone: trio.Lock | None = None,
     ) -> Result:
         return await self.run(work, _no_pause, abandonable=True, lane=lane)
 

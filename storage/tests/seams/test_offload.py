@@ -202,3 +202,26 @@ async def test_short_work_does_not_wait_for_long_work() -> None:
         nursery.cancel_scope.cancel()
     assert len(begun) == 12, "of those that last two run, the others wait"
     assert await offload.compute(lambda pause: 2, lane=Lane.LOOK_UPS) == 2
+
+
+async def test_work_that_lasts_can_be_alone() -> None:
+    """Of work with the same lock one piece lasts at a time; what is short does not wait for it."""
+    offload = ThreadOffload({Lane.LOOK_UPS: 2}, express_seconds=0.001)
+    alone, release = trio.Lock(), threading.Event()
+    lasting: list[int] = []
+
+    def work(pause: Pause) -> None:
+        while not release.is_set():
+            pause()
+            if alone.locked() and not lasting:
+                lasting.append(1)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(partial(offload.compute, work, lane=Lane.LOOK_UPS, alone=alone))
+        while not lasting:
+            await trio.lowlevel.checkpoint()
+        while not alone.statistics().tasks_waiting:
+            await trio.lowlevel.checkpoint()
+        assert await offload.compute(lambda pause: 7, lane=Lane.LOOK_UPS, alone=alone) == 7
+        release.set()

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from kproto.messages.api_versions import ApiVersionsRequest
-from tools.trials.abuse import connections, largest_lists, members, replies
+from tools.trials.abuse import connections, largest_lists, members, records, replies
 from tools.trials.abuse.attack import PATIENCE_SECONDS, Attack, Site
 from tools.trials.abuse.figures import (
     HEADING,
@@ -77,7 +77,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def chosen(contender: Contender | None, options: argparse.Namespace) -> list[Attack]:
     """The attacks to play; those made from the list of served APIs need a broker that says what it serves."""
-    found = [*members.ATTACKS, *replies.ATTACKS, *connections.ATTACKS]
+    found = [*members.ATTACKS, *replies.ATTACKS, *connections.ATTACKS, *records.ATTACKS]
     if not options.no_lists:
         with running(contender, options, ()) as (port, _, _):
             found += largest_lists.attacks(served(port))

@@ -13,7 +13,7 @@ What must be true, whatever was raised where:
   and its failure, or its directory's, has been logged;
 * the store lets go of its directory, and another one opens it; what was acknowledged is there, at its offset.
 
-Lines of `except` and `finally` are left out: they are what is tried here.
+Lines of `except` and `finally` are left out: they are what is tried here. So are those of `with`.
 """
 
 from __future__ import annotations
@@ -81,17 +81,18 @@ Line = tuple[str, int]
 
 
 @cache
-def lines_left_out(path: str) -> frozenset[int]:
-    """Lines in the bodies of `except` and `finally`."""
+def lines_left_out(path: str) -> set[int]:
+    """Lines of `except` and `finally`, and of `with`, which Python comes by again on its way out."""
     with open(path, encoding="utf-8") as file:
         tree = ast.parse(file.read())
-    bodies: list[ast.stmt] = []
+    bodies: list[ast.stmt | ast.excepthandler] = []
+    opens: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Try):
-            bodies += node.finalbody
-            for handler in node.handlers:
-                bodies += handler.body
-    return frozenset(number for each in bodies for number in range(each.lineno, (each.end_lineno or 0) + 1))
+            bodies += [*node.finalbody, *node.handlers]
+        elif isinstance(node, ast.With | ast.AsyncWith):
+            opens.update(range(node.lineno, node.body[0].lineno))
+    return opens | {number for each in bodies for number in range(each.lineno, (each.end_lineno or 0) + 1)}
 
 
 class Tracer:
