@@ -137,10 +137,8 @@ class LocalStore:
         await self.loader.begin(clean)
 
     async def close(self) -> None:
-        if not self.data.is_held:
-            return
         try:
-            if await self._settle():
+            if self.data.is_held and await self._settle():
                 await self.volume.offload.run(self.data.mark_clean)
         except OSError as error:
             self._log.error("the stop is not clean", reason=str(error))

@@ -177,8 +177,8 @@ class Flusher:
         for target, event in list(self._wanted.items()):
             if event.statistics().tasks_waiting:
                 # It finds its log not synced, and no round running; or it leaves, and hands on in its turn.
-                self._wanted[target] = trio.Event()
                 event.set()
+                self._wanted[target] = trio.Event()
                 return
 
     def statistics(self) -> FlushStatistics:

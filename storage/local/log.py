@@ -13,9 +13,11 @@ or by recovery. Files and directories with news since then are handed out by `ta
 segment whose first batch has no timestamp is rolled by the time of day: `segment.ms` after it was made, or, when the
 log has been opened since, after it was last written then. (Kafka counts from the opening instead. Here logs are closed
 when they are idle, and such a segment would never be old.) The old segment's indexes are completed, and the producers
-are written to a snapshot at the boundary, so that an opening log need not replay from the beginning. What of it has not
-been synced yet is synced now, whether or not a producer waits for it (as in Kafka): were the power to go much later,
-the disk might have the new segment and not the end of the old one, and a log with a hole is damaged.
+are written to a snapshot at the boundary, so that an opening log need not replay from the beginning; unless the
+snapshot would be larger than the batches since the last one, which then are read more quickly: thousands of producers
+and segments of one record must not leave gigabytes of snapshots. What of it has not been synced yet is synced now,
+whether or not a producer waits for it (as in Kafka): were the power to go much later, the disk might have the new
+segment and not the end of the old one, and a log with a hole is damaged.
 
 The list of segments is replaced whole, never changed in place: readers may be at work in other threads.
 
@@ -57,6 +59,9 @@ NEVER: Final = 1 << 62
 GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
 """What the disk says of names that are not where this process has made them: the disk is well, and another program has
 been at the log's directory."""
+
+SNAPSHOT_BYTES: Final = 5 * producer_snapshot.ENTRY.size
+"""A producer's share of a snapshot."""
 
 NO_TIMESTAMP: Final = -1
 """Of a batch none of whose records has one, as Kafka's RecordBatch.NO_TIMESTAMP."""
@@ -125,8 +130,8 @@ class Log:
     """An open log. `recovery.load` makes one, of what it has found. Attributes are for reading."""
 
     __slots__ = (
-        "_around", "_expire_at", "_failure", "_health", "_new_directories", "_new_indexes", "_owner", "_roll_after",
-        "_roll_at", "_rolled", "_snapshots", "aborted", "config", "directory", "end", "epoch",
+        "_around", "_behind_snapshot", "_expire_at", "_failure", "_health", "_new_directories", "_new_indexes",
+        "_owner", "_roll_after", "_roll_at", "_rolled", "_snapshots", "aborted", "config", "directory", "end", "epoch",
         "epochs", "layout", "long_look_up", "producers", "start", "synced_end", "unsynced_records",
     )  # fmt: skip
 
@@ -151,6 +156,9 @@ class Log:
         self.long_look_up = trio.Lock()
         """Held by a look-up by time that lasts: the next one knows what that has found out."""
         self._snapshots = found.snapshots
+        newest = max(found.snapshots, default=0)
+        self._behind_snapshot = sum([each.size for each in found.segments[:-1] if each.base_offset >= newest])
+        """Bytes of the segments rolled since the newest snapshot."""
         self._failure: str | None = None  # why this log, and not the whole directory, takes no appends any more
         self._rolled = [segment for segment in found.segments[:-1] if segment.synced_size < segment.size]
         """Not written any more, not synced yet."""
@@ -399,7 +407,9 @@ class Log:
             old = self.segments[-1]
             with contextlib.suppress(OSError):  # both are caches: an opening that misses them rebuilds them
                 old.finish()
-                self.write_snapshot()
+                self._behind_snapshot += old.size
+                if self._behind_snapshot >= SNAPSHOT_BYTES * len(self.producers):
+                    self.write_snapshot()
             if old.synced_size < old.size:
                 self._rolled.append(old)
             else:
@@ -431,6 +441,7 @@ class Log:
             if offset not in bases:
                 disk.remove(f"{self.directory}/{file_name(offset, '.snapshot')}")
         self._snapshots = [*keep, self.end]
+        self._behind_snapshot = 0
 
     def write_epochs(self) -> None:
         """Bring the epochs to their file. They are on the batches as well, so this need not be durable."""
@@ -626,6 +637,9 @@ class Log:
         count = max(0, bisect_right(bases, self.start) - 1)
         gone, kept = segments[:count], segments[count:]
         if gone:
+            if not any(offset >= kept[0].base_offset for offset in self._snapshots):
+                with contextlib.suppress(OSError):
+                    self.write_snapshot()  # of producers whose batches go
             self.layout = bases[count:], kept
             self._rolled = [segment for segment in self._rolled if segment not in gone]
             if self.epochs.truncate_start(self.start):

@@ -82,7 +82,8 @@ Line = tuple[str, int]
 
 @cache
 def lines_left_out(path: str) -> set[int]:
-    """Lines of `except` and `finally`, and of `with`, which Python comes by again on its way out."""
+    """Lines of `except` and `finally`; of `with`, which Python comes by again on its way out; and of `try`, at which
+    nothing happens that could raise (and which Python does not count to the block of a `with` around it)."""
     with open(path, encoding="utf-8") as file:
         tree = ast.parse(file.read())
     bodies: list[ast.stmt | ast.excepthandler] = []
@@ -90,6 +91,7 @@ def lines_left_out(path: str) -> set[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Try):
             bodies += [*node.finalbody, *node.handlers]
+            opens.add(node.lineno)
         elif isinstance(node, ast.With | ast.AsyncWith):
             opens.update(range(node.lineno, node.body[0].lineno))
     return opens | {number for each in bodies for number in range(each.lineno, (each.end_lineno or 0) + 1)}
@@ -165,6 +167,7 @@ class Life:
                 except trio.TooSlowError:
                     self.outcome.violate(f"{self.where}: the stop hangs")
                 except Exception:
+                    store.data.give_up()
                     self.outcome.count("stops that raised")
         finally:
             sys.settrace(None)
