@@ -44,6 +44,8 @@ CAPABILITIES = {
     "commit_metadata": "commit with metadata and read it back",
     "committed": "ask for committed offsets",
     "commit_without_joining": "commit for a group without joining it",
+    "consumer_protocol": "be a member of a group whose partitions the broker assigns (KIP-848)",
+    "leave_for_a_while": "tell the broker that a static member of a consumer group is away for a while",
     "static_membership": "be a static member of a group",
     "cooperative": "rebalance cooperatively",
     "no_auto_creation": "read a topic without asking for its creation",

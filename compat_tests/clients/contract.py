@@ -94,13 +94,18 @@ class ProducerSettings:
 
 @dataclass(frozen=True)
 class ConsumerSettings:
-    """Without a `group` the consumer can only be assigned partitions. `reset` says where to begin without an offset."""
+    """Without a `group` the consumer can only be assigned partitions. `reset` says where to begin without an offset.
+
+    In the `protocol` "consumer" (KIP-848) the broker assigns and says how often members beat: `assignor` and
+    `session_timeout` play no part.
+    """
 
     group: str | None = None
     instance_id: str | None = None
     reset: Literal["earliest", "latest", "none"] = "earliest"
     auto_commit: bool = False
     assignor: Literal["range", "roundrobin", "cooperative"] = "range"
+    protocol: Literal["classic", "consumer"] = "classic"
     read_committed: bool = False
     session_timeout: float = 10.0
     max_poll_interval: float = 300.0

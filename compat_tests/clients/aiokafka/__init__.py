@@ -6,6 +6,8 @@ NAME = "aiokafka"
 NEEDS = "the package aiokafka"
 _ADMIN = "AIOKafkaAdminClient has no such call"
 CANNOT = {
+    "leave_for_a_while": "it speaks the classic protocol only",
+    "consumer_protocol": "it speaks the classic protocol only",
     "null_headers": "its record builder takes headers of (str, bytes) only",
     "null_key_and_value": "AIOKafkaProducer.send wants a key or a value",
     "commit_metadata": "AIOKafkaConsumer.committed returns the offset only",

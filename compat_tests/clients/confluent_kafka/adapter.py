@@ -155,6 +155,11 @@ class ConfluentConsumer(Consumer):
             "coordinator.query.interval.ms": 500,
             **QUICK,
         }
+        if settings.protocol == "consumer":
+            # librdkafka refuses what the broker decides.
+            for key in ("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"):
+                del options[key]
+            options["group.protocol"] = "consumer"
         if settings.instance_id is not None:
             options["group.instance.id"] = settings.instance_id
         self._client = confluent_kafka.Consumer(options)

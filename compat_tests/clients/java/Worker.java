@@ -34,6 +34,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -268,6 +269,7 @@ public class Worker {
             "roundrobin", "org.apache.kafka.clients.consumer.RoundRobinAssignor",
             "cooperative", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
         final KafkaConsumer<byte[], byte[]> consumer;
+        final boolean onServer;
 
         Consuming(String bootstrap, JsonNode settings) {
             Properties properties = connecting(bootstrap);
@@ -280,10 +282,14 @@ public class Worker {
             boolean committed = settings.get("read_committed").asBoolean();
             properties.put("auto.offset.reset", settings.get("reset").asText());
             properties.put("enable.auto.commit", settings.get("auto_commit").asText());
-            properties.put("partition.assignment.strategy", ASSIGNORS.get(settings.get("assignor").asText()));
             properties.put("isolation.level", committed ? "read_committed" : "read_uncommitted");
-            properties.put("session.timeout.ms", (int) (settings.get("session_timeout").asDouble() * 1000));
-            properties.put("heartbeat.interval.ms", "200");
+            onServer = settings.get("protocol").asText().equals("consumer");
+            properties.put("group.protocol", settings.get("protocol").asText());
+            if (!onServer) {
+                properties.put("partition.assignment.strategy", ASSIGNORS.get(settings.get("assignor").asText()));
+                properties.put("session.timeout.ms", (int) (settings.get("session_timeout").asDouble() * 1000));
+                properties.put("heartbeat.interval.ms", "200");
+            }
             properties.put("max.poll.interval.ms", (int) (settings.get("max_poll_interval").asDouble() * 1000));
             properties.put("fetch.max.bytes", settings.get("fetch_max_bytes").asInt());
             properties.put("max.partition.fetch.bytes", settings.get("partition_max_bytes").asInt());
@@ -306,7 +312,12 @@ public class Worker {
                     yield null;
                 }
                 case "subscribe_pattern" -> {
-                    consumer.subscribe(Pattern.compile(request.get("pattern").asText()));
+                    String pattern = request.get("pattern").asText();
+                    if (onServer) {
+                        consumer.subscribe(new SubscriptionPattern(pattern));
+                    } else {
+                        consumer.subscribe(Pattern.compile(pattern));
+                    }
                     yield null;
                 }
                 case "poll" -> poll(request.get("within").asDouble());

@@ -6,6 +6,8 @@ NAME = "kafkajs"
 NEEDS = "Node.js with kafkajs (python -m compat_tests prepare kafkajs)"
 _NATIVE = "kafkajs leaves this codec to add-ons that must be compiled"
 CANNOT = {
+    "leave_for_a_while": "it speaks the classic protocol only",
+    "consumer_protocol": "it speaks the classic protocol only",
     "lz4": _NATIVE,
     "zstd": _NATIVE,
     "null_headers": "kafkajs takes headers of strings and buffers only",

@@ -90,6 +90,9 @@ func (consuming *Consuming) join(more ...kgo.Opt) error {
 			consuming.have(less, false)
 		}),
 	)
+	if settings.Protocol == "consumer" {
+		options = append(options, kgo.ServerSideBalancer())
+	}
 	if settings.InstanceID != nil {
 		options = append(options, kgo.InstanceID(*settings.InstanceID))
 	}

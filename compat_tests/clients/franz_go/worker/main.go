@@ -61,6 +61,7 @@ type Settings struct {
 	Reset             string  `json:"reset"`
 	AutoCommit        bool    `json:"auto_commit"`
 	Assignor          string  `json:"assignor"`
+	Protocol          string  `json:"protocol"`
 	ReadCommitted     bool    `json:"read_committed"`
 	SessionTimeout    float64 `json:"session_timeout"`
 	FetchMaxBytes     int32   `json:"fetch_max_bytes"`
