@@ -47,6 +47,7 @@ from kproto.schema.compile import (
     encode,
     encode_in_pieces,
     encode_within,
+    encoder,
 )
 from kproto.schema.declare import Request, Response
 
@@ -67,8 +68,9 @@ class ReceivedRequest:
     """A request as it came: header fields, and the decoded body (None: ApiVersions in a version we do not know).
 
     A body with more than `AT_ONCE` elements is not decoded yet, for that takes long: `undecoded` is true, and `decode`
-    is to be called, where it holds nothing up, before the receive buffer is used again; `many` stays true. `size` is
-    that of the frame, in bytes.
+    is to be called, where it holds nothing up, before the receive buffer is used again; `many` stays true. So it is
+    with the first request of an API and version, whose codecs have to be compiled. `size` is that of the frame, in
+    bytes.
     """
 
     __slots__ = (
@@ -118,7 +120,7 @@ def _load_decoder(api_key: int, api_version: int) -> tuple[Decoder, bool, bool]:
 class ServerConnection:
     """The broker's end. `served` maps each API key to its (lowest, highest) version."""
 
-    __slots__ = ("_budget", "_frames", "_served", "grown", "received", "rest", "shrink", "window")
+    __slots__ = ("_budget", "_frames", "_load_at_once", "_served", "grown", "received", "rest", "shrink", "window")
 
     def __init__(
         self,
@@ -127,9 +129,12 @@ class ServerConnection:
         max_frame: int = DEFAULT_MAX_FRAME,
         element_budget: int = DEFAULT_ELEMENT_BUDGET,
         pool: BufferPool | None = None,
+        load_at_once: bool = True,
     ) -> None:
-        """`pool` is shared by connections that are read by turns; without it this one has its own."""
+        """`pool` is shared by connections that are read by turns; without it this one has its own. `load_at_once`:
+        compile codecs when they are first needed; otherwise by `ReceivedRequest.decode`."""
         self._served = served
+        self._load_at_once = load_at_once
         self._budget = element_budget
         self._frames = frames = FrameReader(max_frame, pool)
         self.rest = frames.rest
@@ -164,7 +169,13 @@ class ServerConnection:
             if api_key == API_VERSIONS:
                 return ReceivedRequest(api_key, api_version, correlation_id, client_id, None)
             raise UnsupportedVersion(f"version {api_version} of API key {api_key} is not served")
-        decode, flexible, _ = _decoders.get(api_key << 16 | api_version) or _load_decoder(api_key, api_version)
+        loaded = _decoders.get(api_key << 16 | api_version)
+        if loaded is None:
+            if not self._load_at_once:
+                rest = partial(_decode_first, frame, at, api_key, api_version, self._budget)
+                return ReceivedRequest(api_key, api_version, correlation_id, client_id, None, len(frame), rest)
+            loaded = _load_decoder(api_key, api_version)
+        decode, flexible, _ = loaded
         if flexible:
             if at < len(frame) and frame[at] == 0:
                 at += 1
@@ -210,6 +221,14 @@ class ServerConnection:
             yield b""
         yield size.to_bytes(4, "big") + header
         yield from encode_in_pieces(reply, version)
+
+
+def _decode_first(frame: memoryview, at: int, api_key: int, api_version: int, budget: int) -> Request:
+    decode, flexible, _ = _decoders.get(api_key << 16 | api_version) or _load_decoder(api_key, api_version)
+    encoder(request_type(api_key).response_type, api_version)
+    if flexible:
+        at = skip_tagged_fields(frame, at)
+    return _decode_whole(decode, frame, at, budget)
 
 
 def _decode_whole(decode: Decoder, frame: memoryview, at: int, budget: int) -> Request:

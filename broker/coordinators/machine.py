@@ -70,7 +70,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, c
 
 import trio
 
-from kproto.batches.records import RecordData
+from kproto.batches.records import EncodedRecords, RecordData
 from kproto.errors import KafkaError
 from storage.seams.clock import Instant
 
@@ -154,6 +154,9 @@ class Decision(Generic[RecordT]):
     refused, the machine has to be dropped."""
     transaction: InTransaction | EndOfTransaction | None = None
     """What the records are to a producer's transaction; None for records that count by themselves."""
+    encoded: EncodedRecords | None = None
+    """Very many records, encoded before the decision: the last of `records` stands for them. It is replayed like any
+    other and leaves the state that they leave, and it is not given to `encode`."""
 
 
 class Machine(Protocol[RecordT]):

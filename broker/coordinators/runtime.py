@@ -300,14 +300,15 @@ class Runtime(Generic[MachineT]):
     def _write(self, machine: MachineT, decision: Decision[Any], now: Instant) -> None:
         """Replay the decision's records, and append them: now, or with what is decided until the loop turns."""
         try:
-            records = [machine.encode(record, now) for record in decision.records]
+            plain = decision.records if decision.encoded is None else decision.records[:-1]
+            records = [machine.encode(record, now) for record in plain]
         except BaseException:
             self._cannot_be_written(decision, "a record cannot be encoded")
             raise
         if (self._gathered is not None or self._pending) and self._gather(machine, decision, records, now):
             return
         try:
-            append = self._append(build_batch(records))
+            append = self._append(build_batch(records, encoded=decision.encoded))
         except KafkaError as error:
             self._cannot_be_written(decision, str(error))
             raise
@@ -361,6 +362,8 @@ class Runtime(Generic[MachineT]):
         Raises KafkaError if what was gathered before cannot be appended, and the machine is lost with it.
         """
         size = sum(RECORD_OVERHEAD + len(key or b"") + len(value or b"") for _, _, key, value, _ in records)
+        if decision.encoded is not None:
+            size = self._max_decision_bytes  # encoded for a batch of its own
         room = min(GATHERED_BYTES, self._max_decision_bytes) - HEADER_SIZE
         batch = self._gathered
         if batch is not None and batch.size + size > room:

@@ -42,9 +42,10 @@ from typing import Any
 import trio
 
 from broker.context import CloseConnection, FirstPhase, Peer, Services
-from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler
+from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler, handler
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import PeerSide, Transport
+from broker.network.rounds import Rounds
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from kproto.connection import ReceivedRequest, ReplyTooLarge, ServerConnection
 from kproto.errors import ProtocolError
@@ -56,16 +57,17 @@ from storage.seams.slices import Slices
 
 FETCH = 1
 MAX_QUEUED = 64
+MAX_PARKED = 8
+"""Fetches among them: what waits there for half an hour takes two kilobytes each, and a consumer has one or two."""
 READS_BEFORE_YIELD = 8
-"""Reads that are answered before other tasks run; they run sooner when a slice is used up (slices.py)."""
+"""Reads that are answered before other tasks run; they run sooner when the round is used up (rounds.py)."""
 REQUESTS_BEFORE_YIELD = 64
-"""Requests that are answered before other tasks run: a slice is short for one peer, but a thousand peers may each have
-sent a hundred requests, and another client waits for one round of all of them."""
+"""Requests that are answered before other tasks run; sooner likewise."""
 FRAME_GRACE_SECONDS = 30
 FRAME_BYTES_PER_SECOND = 64 * 1024
 WRITE_STALL_SECONDS = 60
 BUFFER_KEPT_SECONDS = 5
-SENT_TOGETHER = 256 * 1024
+SENT_TOGETHER = 64 * 1024
 """Bytes of replies that are encoded before they are sent: more leave on their way, and the peer is waited for."""
 COUNTED_ABOVE = SMALL_WINDOW
 """Unsent replies of fewer bytes are not counted in the memory that all connections share."""
@@ -93,6 +95,7 @@ class Surroundings:
     watch: Watch[Connection]
     buffers: BufferPool
     log: RateLimitedLogger
+    rounds: Rounds
 
 
 class Connection:
@@ -110,7 +113,7 @@ class Connection:
         self._dispatcher = dispatcher
         self._around = around
         self._protocol = ServerConnection(
-            SERVED_VERSIONS, max_frame=config.socket_request_max_bytes, pool=around.buffers
+            SERVED_VERSIONS, max_frame=config.socket_request_max_bytes, pool=around.buffers, load_at_once=False
         )
         self._share = services.request_memory.share(peer.host)
         self._offload = services.offload
@@ -126,7 +129,9 @@ class Connection:
         self._writer_runs = False
         self._sending = False
         self._handling = False
-        self._slices = Slices()  # of the reader
+        self._rounds = around.rounds
+        self._may_go_on = True  # one request is answered in any case, once the peer has been waited for
+        self._parked = 0  # Fetches in the queue
         self._resting = False  # the next look may be far away
         self._moved = trio.current_time()  # when bytes came or went
         self._sent_before = 0  # what `look` saw last
@@ -247,6 +252,10 @@ class Connection:
         transport, protocol, share = self._transport, self._protocol, self._share
         reads = 0
         while True:
+            if (reads >= READS_BEFORE_YIELD or (reads and self._rounds.used_up)) and transport.has_more():
+                reads = 0
+                await self._rounds.turn(protocol.shrink)
+                self._may_go_on = True
             count = transport.receive_now(protocol.window())
             if count is None:
                 reads = 0
@@ -257,7 +266,7 @@ class Connection:
                     share.take_back()
                 else:
                     await transport.wait_readable()
-                self._slices.begin()
+                self._may_go_on = True
                 continue
             self._moved = now = trio.current_time()
             if self._resting:
@@ -272,10 +281,6 @@ class Connection:
                 await self._wait_for_memory(wanted)
             self._handling = False
             reads += 1
-            if reads == READS_BEFORE_YIELD:
-                reads = 0
-                await trio.lowlevel.checkpoint()
-                self._slices.begin()
         self._ended_at = now
         protocol.rest()
         await self._drained()
@@ -309,24 +314,25 @@ class Connection:
 
     async def _handle_received(self, nursery: trio.Nursery) -> None:
         """Dispatch every request that is complete; replies that are ready leave together."""
-        protocol, dispatcher, peer, slices = self._protocol, self._dispatcher, self.peer, self._slices
+        protocol, dispatcher, peer, rounds = self._protocol, self._dispatcher, self.peer, self._rounds
         out: list[Any] = []
         size = 0
         turn_ends = self.requests + REQUESTS_BEFORE_YIELD
-        while (request := protocol.next_request()) is not None:
-            if slices.used_up:
-                await slices.give_way()
-            if self.requests == turn_ends:
-                turn_ends += REQUESTS_BEFORE_YIELD
+        while True:
+            if not self._may_go_on and (rounds.used_up or self.requests >= turn_ends) and protocol.pending:
                 await self._send(out)
                 out, size = [], 0
-                await trio.lowlevel.checkpoint()
+                await rounds.turn(protocol.shrink)
+                turn_ends = self.requests + REQUESTS_BEFORE_YIELD
+            if (request := protocol.next_request()) is None:
+                break
+            self._may_go_on = False
             self.requests += 1
             self._current = request
             if request.undecoded:
                 await self._send(out)
                 out = []
-                await self._offload.run(request.decode, abandonable=True, lane=Lane.REQUESTS)
+                await self._offload.run(_prepare, request, abandonable=True, lane=Lane.REQUESTS)
             found, reply = dispatcher.begin(request, peer)
             if not isinstance(reply, Response):
                 if reply is None:
@@ -348,6 +354,7 @@ class Connection:
                     except BaseException:
                         reply.close()
                         raise
+                    protocol.rest()  # its handler may wait for long, and needs nothing of the buffer
                     reply = await dispatcher.finish(request, found, reply)
                     self._moved = trio.current_time()
                 if reply is None:
@@ -427,11 +434,12 @@ class Connection:
 
     async def _enqueue(self, item: tuple[ReceivedRequest, Handler | None, Any], nursery: trio.Nursery) -> None:
         self._queue.append(item)
+        self._parked += item[0].api_key == FETCH
         if not self._writer_runs:
             self._writer_runs = True
             nursery.start_soon(self._write)
         self._queued.set()
-        while len(self._queue) >= MAX_QUEUED or self._encoded >= SENT_TOGETHER:
+        while len(self._queue) >= MAX_QUEUED or self._parked >= MAX_PARKED or self._encoded >= SENT_TOGETHER:
             await self._wait_shorter()
 
     async def _drained(self) -> None:
@@ -464,9 +472,16 @@ class Connection:
                         await self._send_in_pieces(request, reply)
                 self._moved = trio.current_time()
                 self._queue.popleft()
+                self._parked -= request.api_key == FETCH
                 self._shorter.set()
             self._queued = trio.Event()
             await self._queued.wait()
+
+
+def _prepare(request: ReceivedRequest) -> None:
+    """In a thread: decode a large request, or the first of its kind, whose codecs and handler are loaded for it."""
+    handler(request.api_key)
+    request.decode()
 
 
 def in_memory(buffers: Sequence[Any]) -> int:

@@ -20,6 +20,7 @@ from broker.descriptors import UNLIMITED
 from broker.network.connection import Connection, ConnectionStatistics, Surroundings
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import Listener, SocketTransport
+from broker.network.rounds import Rounds
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from broker.request_memory import RequestMemoryStatistics
 from kproto.framing import BufferPool
@@ -75,13 +76,14 @@ class Connections:
         self._watch: Watch[Connection] = Watch(
             trio.current_time(), min(LOOK_SECONDS, idle) if idle > 0 else LOOK_SECONDS
         )
-        self._around = Surroundings(self._watch, BufferPool(), self._log)
+        self._around = Surroundings(self._watch, BufferPool(), self._log, Rounds(services.turns))
 
     def start(self) -> None:
         """Begin to accept."""
         for listener in self._listeners:
             self._nursery.start_soon(self._accept, listener)
         self._nursery.start_soon(self._look)
+        self._nursery.start_soon(self._around.rounds.run)
 
     async def stop(self, signals: AsyncIterator[int]) -> None:
         """Stop gracefully; at once when another signal comes."""

@@ -79,6 +79,10 @@ class Transport(Protocol):
         """Return when `receive_now` would say something."""
         ...
 
+    def has_more(self) -> bool:
+        """Whether `receive_now` would say something at once."""
+        ...
+
     def peer_side(self) -> PeerSide:
         """Whether the peer has gone: for a connection that does not read at the moment. Costs two system calls."""
         ...
@@ -118,6 +122,15 @@ class SocketTransport:
             return None
         self.received += count
         return count
+
+    def has_more(self) -> bool:
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def peer_side(self) -> PeerSide:
         if _PEER_ENDED and not PORTABLE:

@@ -13,6 +13,10 @@ turn is blamed for at most `SAMPLE_SECONDS` of what ran before it, and for what 
 
 A turn that was too long is counted and named in the log, by what the task had said about itself (`describe`): a
 connection names the request at hand, its size and its peer.
+
+What a client waits is not a turn but a *round*: from one look for events to the next, the turns of all tasks that were
+ready. Many short turns make a long one, so rounds are measured as well, in the same way. Connections look at when the
+present one began (`broker/network/rounds.py`).
 """
 
 from __future__ import annotations
@@ -28,10 +32,12 @@ import trio
 from storage.seams.logging import RateLimitedLogger, get_logger
 
 LONGEST_SECONDS: Final = 0.020
+LONGEST_ROUND_SECONDS: Final = 0.050
 SAMPLE_SECONDS: Final = 0.005
 KEPT: Final = 16
 HELD: Final = "the event loop was held"
-"""The event of the log's line."""
+LONG_ROUND: Final = "a round of the event loop was long"
+"""The events of the log's lines."""
 
 Description = Callable[[], Mapping[str, Any]]
 
@@ -47,11 +53,14 @@ class LongTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnStatistics:
-    """Turns that were too long, since the start: how many, the longest in milliseconds, and the last few."""
+    """Turns that were too long, since the start: how many, the longest in milliseconds, and the last few. Likewise
+    rounds."""
 
     too_long: int
     longest_ms: float
     last: tuple[LongTurn, ...]
+    long_rounds: int
+    longest_round_ms: float
 
 
 class Turns(trio.abc.Instrument):
@@ -73,6 +82,12 @@ class Turns(trio.abc.Instrument):
         self._count = 0
         self._longest = 0.0
         self._last: deque[LongTurn] = deque(maxlen=KEPT)
+        self.round_began = float("inf")
+        """When the present round began, by `wall`; infinite as long as the instrument has not been added."""
+        self._round_sampled_at = float("-inf")
+        self._round_sample = 0.0
+        self._long_rounds = 0
+        self._longest_round = 0.0
         self._log = RateLimitedLogger(get_logger(__name__), wall)
 
     def describe(self, description: Description) -> None:
@@ -81,7 +96,26 @@ class Turns(trio.abc.Instrument):
 
     def statistics(self) -> TurnStatistics:
         """What has been seen so far."""
-        return TurnStatistics(self._count, self._longest * 1000, tuple(self._last))
+        return TurnStatistics(
+            too_long=self._count,
+            longest_ms=self._longest * 1000,
+            last=tuple(self._last),
+            long_rounds=self._long_rounds,
+            longest_round_ms=self._longest_round * 1000,
+        )
+
+    def after_io_wait(self, timeout: float) -> None:
+        """A round begins: the one before has ended."""
+        now = self._wall()
+        if now - self._round_sampled_at > SAMPLE_SECONDS:
+            used = self._processor()
+            took = min(now - self.round_began, used - self._round_sample)
+            if took > LONGEST_ROUND_SECONDS:
+                self._long_rounds += 1
+                self._longest_round = max(self._longest_round, took)
+                self._log.warning(LONG_ROUND, milliseconds=round(took * 1000, 1))
+            self._round_sampled_at, self._round_sample = now, used
+        self.round_began = now
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Trio resumes a task: the turn of the one before has ended."""

@@ -50,6 +50,9 @@ class MemoryTransport:
         if not self._incoming and not self._ended:
             await self._readable.wait()
 
+    def has_more(self) -> bool:
+        return bool(self._incoming) or self._ended
+
     def peer_side(self) -> PeerSide:
         if self.resets:
             return PeerSide.GONE

@@ -60,6 +60,7 @@ from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMEST
 __all__ = [
     "DEFAULT_MAX_OUTPUT",
     "ControlRecordType",
+    "EncodedRecords",
     "EndTxnMarker",
     "Header",
     "RecordData",
@@ -68,6 +69,7 @@ __all__ = [
     "build_end_txn_marker",
     "control_record_type",
     "decompressed_records",
+    "encode_record_parts",
     "iter_records",
     "parse_records",
     "read_end_txn_marker",
@@ -126,9 +128,27 @@ def _encode_headers(headers: Sequence[Header]) -> bytes:
     return b"".join(parts)
 
 
+class EncodedRecords(NamedTuple):
+    """Records as they stand in a batch, uncompressed, all with the timestamp of its first record: ``number`` of them,
+    of which the first is the ``first``-th of the batch, counted from 0."""
+
+    data: bytes
+    first: int
+    number: int
+
+
+def encode_record_parts(values: Iterable[bytes], first: int) -> Iterator[tuple[bytes, ...]]:
+    """Records that have a value and nothing else, for :class:`EncodedRecords`: the parts of one after the other."""
+    for delta, value in enumerate(values, first):
+        front = b"\0" + _varint(0) + _varint(delta) + _NULL
+        length = _varint(len(value))
+        yield _varint(len(front) + len(length) + len(value) + len(_NO_HEADERS)), front, length, value, _NO_HEADERS
+
+
 def build_batch(
     records: Iterable[RecordData],
     *,
+    encoded: EncodedRecords | None = None,
     base_offset: int = 0,
     compression: int = Codec.NONE,
     level: int | None = None,
@@ -147,6 +167,7 @@ def build_batch(
 
     Records get consecutive offsets from ``base_offset`` on, whatever their own ``offset`` says. A cleaner, which leaves
     gaps, passes ``keep_offsets=True`` and the original's ``last_offset_delta``; only then may there be no records.
+    ``encoded`` are more records, behind those of ``records``.
     ``log_append_time`` sets attribute bit 3; the largest timestamp then counts for all. ``delete_horizon`` (ms) is that
     of KIP-534.
     """
@@ -179,6 +200,11 @@ def build_batch(
         else:
             length = _varint(len(value))
             parts += (_varint(len(front) + len(length) + len(value) + len(back)), front, length, value, back)
+    if encoded is not None:
+        assert encoded.first == count and not keep_offsets, "encoded records know their place"
+        parts.append(encoded.data)
+        count += encoded.number
+        delta = count - 1
     if last_offset_delta is None:
         last_offset_delta = delta
     assert last_offset_delta >= max(delta, 0), "a batch without records still covers offsets"

@@ -21,6 +21,7 @@ VERBS: dict[str, Verb] = {
     "kill-test": Verb("tools.trials.kill_test.command:main", "kill the broker, check every acknowledgement"),
     "crash-test": Verb("tools.trials.crash_test.command:main", "play power cuts, disk errors, rot; count losses"),
     "abuse": Verb("tools.trials.abuse.command:main", "attack a broker, and measure what another client feels"),
+    "abuse-crowd": Verb("tools.trials.abuse.crowd:main", "open bad connections by the thousand beside honest clients"),
     "abuse-sessions": Verb("tools.trials.abuse.sessions:main", "play random sessions beside honest clients"),
     "fuzz": Verb("tools.trials.fuzz.command:main", "attack the decoders with mutated bytes, guided by coverage"),
     "codec-benchmark": Verb("tools.trials.codec_benchmark:main", "time the decoder against kafka-python's"),

@@ -41,6 +41,7 @@ from broker.coordinators.cluster.image import (
 )
 from broker.coordinators.cluster.internal_topics import internal_topic
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
+from broker.coordinators.cluster.partition_runs import MANY, PartitionRun, prepare
 from broker.coordinators.cluster.producer_ids import decide_block
 from broker.coordinators.cluster.quorum_files import QuorumFiles
 from broker.coordinators.cluster.snapshot_keeper import Captured, SnapshotKeeper, SnapshotRules
@@ -55,6 +56,7 @@ from broker.coordinators.cluster.topics import (
     decide_deletion,
     decide_growth,
     growth_size,
+    partitions_wanted,
 )
 from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
@@ -380,14 +382,44 @@ class ClusterCoordinator:
                 if place in results or self._logs.is_being_removed(topic.name):
                     continue
                 topic_id = self._unused_topic_id()
-                create = partial(_creation, new=topic, topic_id=topic_id, rules=rules, validate_only=validate_only)
-                decisions[place] = self._begin(create)
+                prepared = None
+                count = partitions_wanted(topic, rules)
+                if count >= MANY and not validate_only:
+                    prepared = await self._prepared(topic_id, range(count), 1 + len(topic.configs or ()), slices)
+                    if self._logs.is_being_removed(topic.name):
+                        continue
+                decisions[place] = self._begin(
+                    partial(
+                        _creation,
+                        new=topic,
+                        topic_id=topic_id,
+                        rules=rules,
+                        validate_only=validate_only,
+                        prepared=prepared,
+                    )
+                )
                 if self._decided_topic(topic_id) is not None:
                     names.add(topic.name)
             replies = await self._replies(list(decisions.values()), slices)
             results.update(zip(decisions, replies, strict=True))
             created = [reply for reply in replies if isinstance(reply, Topic) and not validate_only]
             await self._logs.make(created, [topic.partitions for topic in created])
+
+    async def _prepared(self, topic_id: Uuid, partitions: range, first: int, slices: Slices) -> PartitionRun | None:
+        machine = self._runtime.machine
+        if machine is None:
+            return None
+        return await prepare(
+            topic_id, partitions, self.node_id, metadata_version=machine.metadata_version, first=first, slices=slices
+        )
+
+    async def _prepared_growth(self, growth: NewPartitions, slices: Slices) -> PartitionRun | None:
+        """The new partitions but for the first, if they are many."""
+        machine = self._runtime.machine
+        topic = None if machine is None else machine.topic(growth.topic)
+        if topic is None or growth.total_count - topic.partition_count < MANY:
+            return None
+        return await self._prepared(topic.topic_id, range(topic.partition_count + 1, growth.total_count), 1, slices)
 
     async def _delete_topics(self, topic_ids: Sequence[Uuid]) -> list[Topic | KafkaError]:
         decisions = []
@@ -426,8 +458,18 @@ class ClusterCoordinator:
         with self._logs.making() as names:
             for growth in new:
                 names.add(growth.topic)
+            prepared: dict[int, PartitionRun] = {}
+            if not validate_only:
+                async for place, growth in slices.over(enumerate(new)):
+                    run = await self._prepared_growth(growth, slices)
+                    if run is not None:
+                        prepared[place] = run
             results = await self._decide_each(
-                (partial(_growth, new=growth, rules=rules, validate_only=validate_only) for growth in new), slices
+                (
+                    partial(_growth, new=growth, rules=rules, validate_only=validate_only, prepared=prepared.get(place))
+                    for place, growth in enumerate(new)
+                ),
+                slices,
             )
             if not validate_only:
                 grown = [
@@ -540,8 +582,9 @@ def _creation(
     topic_id: Uuid,
     rules: TopicRules,
     validate_only: bool,
+    prepared: PartitionRun | None,
 ) -> ClusterDecision:
-    return decide_creation(machine, new, topic_id, rules, promise, validate_only)
+    return decide_creation(machine, new, topic_id, rules, promise, validate_only, prepared)
 
 
 def _deletion(machine: ClusterMachine, promise: Promise[Topic], *, topic_id: Uuid) -> ClusterDecision:
@@ -549,9 +592,15 @@ def _deletion(machine: ClusterMachine, promise: Promise[Topic], *, topic_id: Uui
 
 
 def _growth(
-    machine: ClusterMachine, promise: Promise[Topic], *, new: NewPartitions, rules: TopicRules, validate_only: bool
+    machine: ClusterMachine,
+    promise: Promise[Topic],
+    *,
+    new: NewPartitions,
+    rules: TopicRules,
+    validate_only: bool,
+    prepared: PartitionRun | None,
 ) -> ClusterDecision:
-    return decide_growth(machine, new, rules, promise, validate_only)
+    return decide_growth(machine, new, rules, promise, validate_only, prepared)
 
 
 def _alteration(

@@ -22,10 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from broker.coordinators.cluster.image import ClusterChange, ClusterImage, ResourceType, Topic, difference
 from broker.coordinators.cluster.kept_records import KeptRecords
+from broker.coordinators.cluster.partition_runs import PartitionRun
 from broker.coordinators.cluster.placements import NO_LEADER_CHANGE, Placement, TopicPlacements, placement_of
 from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
@@ -54,7 +55,8 @@ from kproto.schema.compile import decode
 from kproto.schema.declare import Record
 from storage.seams.clock import Instant
 
-ClusterDecision = Decision[Record]
+ClusterRecord: TypeAlias = Record | PartitionRun
+ClusterDecision = Decision[ClusterRecord]
 
 _NO_CONFIGS: Final[Mapping[str, str]] = {}
 
@@ -103,7 +105,7 @@ class ClusterMachine:
         self._kept = KeptRecords()
         self._quorum = Quorum()
         self._shared_placements: dict[Placement, Placement] = {}
-        self._transaction: list[Record] | None = None
+        self._transaction: list[ClusterRecord] | None = None
         self._image = ClusterImage()
         self._stale_topics: dict[Uuid, None] = {}
         self._stale_resources: dict[tuple[int, str], None] = {}
@@ -179,8 +181,8 @@ class ClusterMachine:
 
     # --- the fold
 
-    def replay(self, record: Record) -> None:
-        """Apply one record."""
+    def replay(self, record: ClusterRecord) -> None:
+        """Apply one record, or a run of them."""
         match record:
             case BeginTransactionRecord():
                 assert self._transaction is None, "a transaction begins inside another one"
@@ -196,7 +198,7 @@ class ClusterMachine:
             case _:
                 self._apply(record)
 
-    def _apply(self, record: Record) -> None:
+    def _apply(self, record: ClusterRecord) -> None:
         match record:
             case TopicRecord():
                 self._add_topic(record.name, record.topic_id)
@@ -204,6 +206,8 @@ class ClusterMachine:
                 self._add_partition(record)
                 if record.leader_epoch > 0:
                     self._raise_leader_epoch(record.topic_id, record.partition_id, record.leader_epoch)
+            case PartitionRun():
+                self._add_partitions(record)
             case PartitionChangeRecord():
                 self._topics[record.topic_id].placements.change(record)
                 if record.leader != NO_LEADER_CHANGE:
@@ -261,6 +265,16 @@ class ClusterMachine:
         state.placements.add(partition, shared, record.partition_epoch)
         self.partition_count += 1
         self._stale_topics[topic_id] = None
+
+    def _add_partitions(self, run: PartitionRun) -> None:
+        """As their records would, one after the other."""
+        state = self._topics[run.topic_id]
+        assert run.partitions[0] == state.partition_count, f"{run.partitions} of {state.name} are out of sequence"
+        placement = placement_of(run.record())
+        state.placements.add_alike(run.partitions, self._shared_placements.setdefault(placement, placement))
+        state.partition_count += len(run.partitions)
+        self.partition_count += len(run.partitions)
+        self._stale_topics[run.topic_id] = None
 
     def _raise_leader_epoch(self, topic_id: Uuid, partition: int, by: int) -> None:
         state = self._topics[topic_id]
@@ -381,8 +395,9 @@ class ClusterMachine:
         """Nothing expires."""
         return Decision()
 
-    def encode(self, record: Record, now: Instant) -> RecordData:
+    def encode(self, record: ClusterRecord, now: Instant) -> RecordData:
         """Kafka's framing, in the value; metadata records have no key. Versions are those of `metadata.version`."""
+        assert not isinstance(record, PartitionRun), "its records are encoded already"
         version = partition_record_version(self.metadata_version) if isinstance(record, PartitionRecord) else None
         return RecordData(0, now.wall, None, encode_record(record, version), ())
 

@@ -117,6 +117,15 @@ class TopicPlacements:
         if partition_epoch > 0:
             self._set_epoch(partition, partition_epoch)
 
+    def add_alike(self, partitions: range, placement: Placement) -> None:
+        """New partitions are made, all in the same place."""
+        if self._first is None:
+            self._first = placement
+        if placement != self._first:
+            if self._others is None:
+                self._others = {}
+            self._others.update(dict.fromkeys(partitions, placement))
+
     def change(self, change: PartitionChangeRecord) -> None:
         """Something about a partition has changed."""
         partition = change.partition_id

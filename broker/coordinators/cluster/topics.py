@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from broker.coordinators.cluster.image import ResourceType, Topic
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
+from broker.coordinators.cluster.partition_runs import PartitionRun, partition_record
 from broker.coordinators.cluster.topic_names import check_topic_name
 from broker.coordinators.machine import Decision, Promise
 from kproto.errors import ErrorCode, KafkaError
-from kproto.formats.cluster_metadata import ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord
-from kproto.ids import ZERO_UUID, Uuid
-from kproto.release.features import DIRECTORIES_IN_RECORDS
+from kproto.formats.cluster_metadata import ConfigRecord, RemoveTopicRecord, TopicRecord
+from kproto.ids import Uuid
 from kproto.schema.declare import Record
 
 MAX_RECORDS_PER_REQUEST: Final = 10_000
@@ -83,8 +83,9 @@ def decide_creation(
     rules: TopicRules,
     promise: Promise[Topic],
     validate_only: bool,
+    prepared: PartitionRun | None = None,
 ) -> ClusterDecision:
-    """Create one topic. The reply is the topic as it will be.
+    """Create one topic. The reply is the topic as it will be. `prepared`: its partitions, if they are many.
 
     Replies KafkaError: INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_CONFIG, INVALID_REQUEST,
     INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, INVALID_PARTITIONS, POLICY_VIOLATION.
@@ -101,8 +102,7 @@ def decide_creation(
         ConfigRecord(resource_type=int(ResourceType.TOPIC), resource_name=topic.name, name=name, value=value)
         for name, value in topic.configs.items()
     ]
-    records += _partition_records(machine, topic_id, topic.partitions, rules.node_id)
-    return Decision(records, [(promise, topic)])
+    return _with_partitions(machine, records, topic_id, topic.partitions, rules.node_id, prepared, [(promise, topic)])
 
 
 def _plan_topic(machine: ClusterMachine, new: NewTopic, topic_id: Uuid, rules: TopicRules) -> Topic:
@@ -195,8 +195,13 @@ def _check_room(machine: ClusterMachine, additional: int, rules: TopicRules) -> 
 
 def creation_size(new: NewTopic, rules: TopicRules) -> int:
     """Records that creating this topic takes."""
+    return 1 + len(new.configs or ()) + partitions_wanted(new, rules)
+
+
+def partitions_wanted(new: NewTopic, rules: TopicRules) -> int:
+    """How many partitions this topic is to have, whether it may or not; never negative."""
     count = rules.default_partitions if new.partition_count == DEFAULT else new.partition_count
-    return 1 + len(new.configs or ()) + (len(new.assignments) or max(0, count))
+    return len(new.assignments) or max(0, count)
 
 
 def growth_size(machine: ClusterMachine, new: NewPartitions) -> int:
@@ -214,21 +219,22 @@ def check_request_size(records: int) -> None:
         )
 
 
-def _partition_records(machine: ClusterMachine, topic_id: Uuid, partitions: range, node_id: int) -> list[Record]:
-    directories = [ZERO_UUID] if machine.metadata_version >= DIRECTORIES_IN_RECORDS else []  # DirectoryId.UNASSIGNED
-    return [
-        PartitionRecord(
-            partition_id=partition,
-            topic_id=topic_id,
-            replicas=[node_id],
-            isr=[node_id],
-            leader=node_id,
-            leader_epoch=0,
-            partition_epoch=0,
-            directories=directories,
-        )
-        for partition in partitions
-    ]
+def _with_partitions(
+    machine: ClusterMachine,
+    records: list[Record],
+    topic_id: Uuid,
+    partitions: range,
+    node_id: int,
+    prepared: PartitionRun | None,
+    replies: Sequence[tuple[Promise[Any], Any]],
+) -> ClusterDecision:
+    """A decision with these records, and those of the partitions, behind them."""
+    level = machine.metadata_version
+    if prepared is not None and prepared.is_for(topic_id, partitions, len(records), level):
+        return Decision([*records, prepared], replies, encoded=prepared.encoded)
+    return Decision(
+        [*records, *(partition_record(topic_id, partition, node_id, level) for partition in partitions)], replies
+    )
 
 
 def decide_deletion(machine: ClusterMachine, topic_id: Uuid, promise: Promise[Topic]) -> ClusterDecision:
@@ -240,9 +246,14 @@ def decide_deletion(machine: ClusterMachine, topic_id: Uuid, promise: Promise[To
 
 
 def decide_growth(
-    machine: ClusterMachine, new: NewPartitions, rules: TopicRules, promise: Promise[Topic], validate_only: bool
+    machine: ClusterMachine,
+    new: NewPartitions,
+    rules: TopicRules,
+    promise: Promise[Topic],
+    validate_only: bool,
+    prepared: PartitionRun | None = None,
 ) -> ClusterDecision:
-    """Add partitions to one topic. The reply is the topic as it was.
+    """Add partitions to one topic. The reply is the topic as it was. `prepared`: the new ones but for the first.
 
     Replies KafkaError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT, POLICY_VIOLATION.
     """
@@ -256,7 +267,9 @@ def decide_growth(
     if validate_only:
         return Decision(replies=[(promise, topic)])
     added = range(topic.partition_count, new.total_count)
-    return Decision(_partition_records(machine, topic.topic_id, added, rules.node_id), [(promise, topic)])
+    # The first has a record of its own, whose timestamp is that of all.
+    first = partition_record(topic.topic_id, added[0], rules.node_id, machine.metadata_version)
+    return _with_partitions(machine, [first], topic.topic_id, added[1:], rules.node_id, prepared, [(promise, topic)])
 
 
 def _check_growth(machine: ClusterMachine, topic: Topic, new: NewPartitions, rules: TopicRules) -> None:

@@ -18,6 +18,7 @@ from broker.coordinators.cluster import NewTopic
 from broker.handlers import HANDLERS, SERVED_VERSIONS
 from broker.network.connection import Connection, Surroundings
 from broker.network.dispatch import Dispatcher
+from broker.network.rounds import Rounds
 from broker.network.watch import Watch
 from broker.observe.turns import LONGEST_SECONDS
 from broker.testing.contexts import World, world
@@ -56,7 +57,7 @@ async def answer(w: World, data: bytes) -> int:
     """Bytes of the reply to a request, over a connection of its own."""
     transport = MemoryTransport()
     log = RateLimitedLogger(get_logger(__name__), trio.current_time)
-    around = Surroundings(Watch(trio.current_time()), BufferPool(), log)
+    around = Surroundings(Watch(trio.current_time()), BufferPool(), log, Rounds(w.services.turns))
     connection = Connection(transport, Peer("192.0.2.1", 50_000), w.services, Dispatcher(w.services), around)
     transport.deliver(data)
     transport.end()

@@ -13,6 +13,7 @@ import trio.testing
 from broker.context import Peer
 from broker.handlers import Handler
 from broker.network.connection import Connection, Surroundings
+from broker.network.rounds import Rounds
 from broker.network.watch import Watch
 from broker.observe.turns import Turns
 from broker.request_memory import RequestMemory
@@ -73,7 +74,7 @@ def connection_on(
     )
     watch: Watch[Connection] = Watch(trio.current_time())
     log = RateLimitedLogger(get_logger("connections"), trio.current_time)
-    around = Surroundings(watch, BufferPool(), log)
+    around = Surroundings(watch, BufferPool(), log, Rounds(services.turns))
     return Connection(transport, Peer("192.0.2.1", 50_000), services, script, around), watch
 
 

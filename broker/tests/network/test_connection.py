@@ -11,7 +11,9 @@ import trio.testing
 from broker.context import CloseConnection, FirstPhase
 from broker.network.connection import (
     ENDED_SECONDS,
+    FETCH,
     FRAME_GRACE_SECONDS,
+    MAX_PARKED,
     MAX_QUEUED,
     REQUESTS_BEFORE_YIELD,
     WRITE_STALL_SECONDS,
@@ -153,6 +155,21 @@ async def test_a_peer_that_sends_without_reading_replies_is_slowed_down() -> Non
         await settle()
         assert len(script.begun) == MAX_QUEUED
         later.set()
+
+
+async def test_a_peer_that_parks_fetches_is_slowed_down() -> None:
+    """C5: at most MAX_PARKED Fetches of a connection wait, for they may wait for half an hour."""
+    later = trio.Event()
+    script = Script(**{f"_{number}": after(later) for number in range(1, 50)})
+    fetch = bytes(4 + 4 + 4 + 4 + 1 + 4)  # version 4, with no topics
+    sent = [frame_prefix(10 + len(fetch)) + request(number, FETCH, 4)[4:] + fetch for number in range(1, 50)]
+    async with connected(script) as (transport, _):
+        transport.deliver(b"".join(sent))
+        await settle()
+        assert len(script.begun) == MAX_PARKED
+        later.set()
+        await settle()
+        assert len(script.begun) == len(sent)
 
 
 @pytest.mark.parametrize("deliveries", [[], [request(1)], [request(1)[:7], request(1)[7:] + request(2)]])

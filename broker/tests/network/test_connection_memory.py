@@ -255,6 +255,21 @@ async def test_a_connection_that_waits_for_its_peer_holds_no_buffer() -> None:
         assert connection._current is None, "the last request's records lie in a buffer"
 
 
+async def test_a_connection_whose_handler_waits_holds_no_buffer() -> None:
+    """C13: a thousand members that are parked in JoinGroup would hold 64 MiB; what came behind it is kept."""
+    later = trio.Event()
+    script = Script(_1=after(later))
+    script.eager = False
+    async with connected(script) as (transport, connection):
+        transport.deliver(request(1) + request(2) + request(3)[:9])
+        await settle()
+        assert buffered(connection) == len(request(2)) + 9
+        later.set()
+        transport.deliver(request(3)[9:])
+        await settle()
+        assert (buffered(connection), replies(transport)) == (0, [1, 2, 3])
+
+
 async def test_a_still_connection_does_not_keep_a_grown_buffer(autojump_clock: trio.testing.MockClock) -> None:
     """What large requests needed is given back after BUFFER_KEPT_SECONDS without any."""
     async with connected(Script(), max_frame=LARGE) as (transport, connection):

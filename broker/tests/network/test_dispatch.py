@@ -12,6 +12,7 @@ from broker.context import Peer
 from broker.handlers import Handler, describe_groups, loaded
 from broker.network.connection import Connection, Surroundings
 from broker.network.dispatch import Dispatcher
+from broker.network.rounds import Rounds
 from broker.network.watch import Watch
 from broker.testing.contexts import World, world
 from broker.testing.transports import MemoryTransport
@@ -29,9 +30,8 @@ PEER = Peer("192.0.2.1", 50_000)
 async def answered(w: World, request: Request, version: int) -> Any:
     """The reply to a request, over a connection of its own; None if there was none."""
     transport, client = MemoryTransport(), ClientConnection()
-    around = Surroundings(
-        Watch(trio.current_time()), BufferPool(), RateLimitedLogger(get_logger(__name__), trio.current_time)
-    )
+    log = RateLimitedLogger(get_logger(__name__), trio.current_time)
+    around = Surroundings(Watch(trio.current_time()), BufferPool(), log, Rounds(w.services.turns))
     connection = Connection(transport, PEER, w.services, Dispatcher(w.services), around)
     transport.deliver(b"".join(bytes(each) for each in client.encode_request(request, version)[1]))
     transport.end()

@@ -82,3 +82,22 @@ def test_the_last_turn_of_a_task_is_named_too() -> None:
 
     trio.run(main, instruments=[turns])
     assert [turn.doing for turn in turns.statistics().last] == [{"api": "fetch"}]
+
+
+def test_many_short_turns_are_a_long_round() -> None:
+    """What a client waits is the sum of the turns of all tasks that are ready."""
+    clocks = Clocks()
+    turns = Turns(lambda: clocks.wall, lambda: clocks.processor)
+
+    async def step() -> None:
+        clocks.work(0.002)
+
+    async def main() -> None:
+        for tasks in (20, 60, 20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(tasks):
+                    nursery.start_soon(step)
+
+    trio.run(main, instruments=[turns])
+    seen = turns.statistics()
+    assert (seen.too_long, seen.long_rounds, round(seen.longest_round_ms)) == (0, 1, 120)

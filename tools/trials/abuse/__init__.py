@@ -7,9 +7,9 @@
     python -m tools.trials abuse --save F; ... --table F.ottla.json F.kafka.json    the table of docs/abuse.md
 
 For each attack a line: the longest that the witness has waited for Metadata and for an acknowledgement with acks=all,
-the memory that the broker took beyond what it had, the longest turn of the event loop that Ottla's log names (in the
-CPU time of its thread, so that a busy machine does not count), and whether the broker still answers afterwards. The
-goals are in `figures.py`.
+the memory that the broker took beyond what it had, the longest turn and round of the event loop that Ottla's log names
+(in the CPU time of its thread, so that a busy machine does not count), and whether the broker still answers afterwards.
+The goals are in `figures.py`.
 
 * **The witness** (`witness.py`) is a process of its own, so that the attacker's work is not in its figures. It has two
   connections and asks on each as soon as it has an answer.

@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from broker.observe.turns import HELD, LONG_ROUND
 from kproto.messages.api_versions import ApiVersionsRequest
 from tools.trials.abuse import connections, largest_lists, members, records, replies
 from tools.trials.abuse.attack import PATIENCE_SECONDS, Attack, Site
@@ -23,7 +25,7 @@ from tools.trials.abuse.figures import (
     LONGEST_WAIT_MS,
     MOST_MEMORY_MB,
     Felt,
-    longest_turn,
+    longest,
     save,
     saved,
     table,
@@ -103,10 +105,18 @@ def played(attack: Attack, contender: Contender | None, options: argparse.Namesp
                 site.close()
             pause(SETTLE_SECONDS)
             metadata, durable, _ = witness.take()
+            said = partial(longest, output=output, start=said_before)
             return Felt(
-                attack.name, metadata, durable, memory.peak_megabytes, undisturbed,
-                longest_turn(output, said_before), attack.budget_mb, verdict or answers(port),
-            )  # fmt: skip
+                attack=attack.name,
+                metadata_ms=metadata,
+                durable_ms=durable,
+                memory_mb=memory.peak_megabytes,
+                undisturbed_ms=undisturbed,
+                turn_ms=said(HELD),
+                round_ms=said(LONG_ROUND),
+                budget_mb=attack.budget_mb,
+                verdict=verdict or answers(port),
+            )
 
 
 def in_time(steps: Iterator[None], site: Site) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Final
 from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.configs import Compute, decide_alteration
 from broker.coordinators.cluster.image import ClusterImage, Topic
-from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
+from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine, ClusterRecord
+from broker.coordinators.cluster.partition_runs import PartitionRun
 from broker.coordinators.cluster.snapshots import snapshot_batches
 from broker.coordinators.cluster.topics import (
     NewPartitions,
@@ -20,7 +21,6 @@ from broker.coordinators.cluster.topics import (
 )
 from broker.coordinators.machine import Promise
 from kproto.errors import KafkaError
-from kproto.schema.declare import Record
 from storage.seams.clock import Instant
 
 MANY: Final = 2_000
@@ -69,8 +69,9 @@ class Cluster:
             raise value
         return value
 
-    def replay(self, record: Record) -> None:
+    def replay(self, record: ClusterRecord) -> None:
         """Add a record to the log."""
+        assert not isinstance(record, PartitionRun), "nothing was prepared here"
         self.machine.replay(record)
         written = self.follower.decode(self.machine.encode(record, NOW))
         assert written is not None

@@ -19,7 +19,7 @@ from broker.coordinators.cluster.features import (
     supported_levels,
     unserved_levels,
 )
-from broker.coordinators.cluster.machine import ClusterMachine
+from broker.coordinators.cluster.machine import ClusterMachine, ClusterRecord
 from broker.coordinators.machine import Promise
 from broker.handlers import HANDLERS
 from kproto.errors import ErrorCode, KafkaError
@@ -35,7 +35,6 @@ from kproto.release.features import (
     levels_of_release,
     metadata_version_named,
 )
-from kproto.schema.declare import Record
 
 ALL: Final = levels_of_release(33)
 """What Kafka serves, and gives a new cluster."""
@@ -65,7 +64,7 @@ def at(levels: Mapping[str, int]) -> ClusterMachine:
 
 def update(
     machine: ClusterMachine, *updates: tuple[str, int] | tuple[str, int, int], dry: bool = False
-) -> tuple[KafkaError | None, list[Record]]:
+) -> tuple[KafkaError | None, list[ClusterRecord]]:
     """What an update is answered with, and which records it writes; they are replayed."""
     wanted = {name: FeatureUpdate(level, *kind) for name, level, *kind in updates}
     promise: Promise[None] = Promise()
