@@ -64,7 +64,7 @@ _SESSION_ERRORS = (
 def handle(request: FetchRequest, ctx: RequestContext) -> FetchResponse | Awaitable[FetchResponse] | FirstPhase:
     """Answer now if that is what the client wants, else return the wait."""
     if request.replica_id >= 0 or request.replica_state.replica_id >= 0:
-        return refuse(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED, ctx.api_version)
+        raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
         raise KafkaError(ErrorCode.INVALID_REQUEST)  # Kafka fails with -1
     asked = _asked(request, ctx)

@@ -126,7 +126,7 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     """Judge and append; the response, None for acks=0, or what is left to wait for."""
     transactional = request.transactional_id is not None
     if request.acks not in ACKS:
-        return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS, ctx.api_version)
+        raise KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
     now = ctx.clock.wall_millis()
     walked = WALKED[ctx.config.ottla_validate_records]
     to_open: list[Entry] = []

@@ -44,6 +44,7 @@ import trio
 from broker.context import CloseConnection, FirstPhase, Peer, Services
 from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler, handler
 from broker.network.dispatch import Dispatcher
+from broker.network.freeing import free_in_slices
 from broker.network.listener import PeerSide, Transport
 from broker.network.rounds import Rounds
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
@@ -372,6 +373,10 @@ class Connection:
                 await self._send(out)
                 out = []
                 await self._send_in_pieces(request, reply)
+                await free_in_slices(reply)
+            if request.many and request.message is not None and not self._queue:
+                self._current = None
+                await free_in_slices(request.message)
         if out:
             await self._send(out)
         self._current = None  # its records lie in a buffer that a connection at rest must not hold
@@ -471,6 +476,8 @@ class Connection:
                     else:
                         await self._send_in_pieces(request, reply)
                 self._moved = trio.current_time()
+                if request.many and request.message is not None:
+                    await free_in_slices(request.message)
                 self._queue.popleft()
                 self._parked -= request.api_key == FETCH
                 self._shorter.set()

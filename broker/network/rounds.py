@@ -19,7 +19,6 @@ stands in the queue, and waiting for a turn is a plain checkpoint.
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -51,7 +50,7 @@ class Rounds:
     @property
     def used_up(self) -> bool:
         """Whether the round has taken its time."""
-        return time.perf_counter() - self._turns.round_began >= ROUND_SECONDS
+        return self._turns.in_round() >= ROUND_SECONDS
 
     @property
     def waiting(self) -> int:

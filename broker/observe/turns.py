@@ -104,6 +104,10 @@ class Turns(trio.abc.Instrument):
             longest_round_ms=self._longest_round * 1000,
         )
 
+    def in_round(self) -> float:
+        """Seconds since the present round began; below zero as long as the instrument has not been added."""
+        return self._wall() - self.round_began
+
     def after_io_wait(self, timeout: float) -> None:
         """A round begins: the one before has ended."""
         now = self._wall()
