@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import BatchHeader, read_header
-from kproto.batches.record_walk import Bounds, Source, walk
+from kproto.batches.record_walk import Bounds, Source, walk_times
 from kproto.batches.records import record_pieces
 from kproto.errors import KafkaError
 from kproto.ids import NO_TIMESTAMP
@@ -52,7 +52,7 @@ def first_record_at(
     if header.max_timestamp < timestamp or header.last_offset < log_start_offset:
         return Searched(None, header.max_timestamp)
     try:
-        for page in walk(header, Source(pieces, Bounds(), pause)):
+        for page in walk_times(header, Source(pieces, Bounds(), pause)):
             times = page.timestamps(header)
             most = max(times)
             if most >= timestamp:
@@ -74,7 +74,7 @@ def latest_record(
     """The record with the largest timestamp, the first of equals, not before the start of the log."""
     latest: TimestampOffset | None = None
     try:
-        for page in walk(header, Source(pieces, Bounds(), pause)):
+        for page in walk_times(header, Source(pieces, Bounds(), pause)):
             times = page.timestamps(header)
             if latest is not None and max(times) <= latest.timestamp:
                 continue

@@ -150,7 +150,7 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
             return FirstPhase(open_then_append(request, plan, heavy, ctx, now))
     if not _are_ready(plan):
         return FirstPhase(append_when_ready(request, plan, ctx))
-    return enter_and_append(request, plan, ctx) if transactional else append(request, plan)
+    return enter_and_append(request, plan, ctx) if transactional else append(request, plan, ctx)
 
 
 def _are_ready(plan: list[tuple[TopicProduceData, list[Entry]]]) -> bool:
@@ -177,7 +177,7 @@ async def append_when_ready(
     """Append as usual when the logs are open, and there are descriptors to write with."""
     await ctx.store.make_ready(_logs(entry for _, entries in plan for entry in entries))
     if request.transactional_id is None:
-        return append(request, plan)
+        return append(request, plan, ctx)
     entered = enter_and_append(request, plan, ctx)
     return await entered.coroutine if isinstance(entered, FirstPhase) else entered
 
@@ -314,7 +314,7 @@ def enter_and_append(
 
     def finish() -> Any:
         note_outcomes(entering, into)
-        return append(request, plan)
+        return append(request, plan, ctx)
 
     async def ask() -> Any:
         await ask_coordinator(request, into, ctx)
@@ -362,7 +362,7 @@ def append_one(entry: Entry, acks: int) -> bool:
     return not begun.durable and (acks == ALL or begun.durable_on_ack)
 
 
-def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]]) -> Any:
+def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext) -> Any:
     """Append every partition, in the order of the request."""
     waits = False
     for _, entries in plan:
@@ -375,17 +375,21 @@ def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entr
                 if entry.problem is not None:
                     raise CloseConnection(f"a batch with acks=0 was refused with {entry.problem.code.name}")
         return None
-    return answer_when_durable(request, plan) if waits else answer(plan)
+    return answer_when_durable(request, plan, ctx) if waits else answer(plan)
 
 
 def answer_when_durable(
-    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]]
+    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext
 ) -> Coroutine[Any, Any, ProduceResponse]:
     """Wait for the disk, at most as long as the producer said."""
 
     async def wait() -> ProduceResponse:
+        entries = [entry for _, some in plan for entry in some if entry.append is not None]
         with trio.move_on_after(max(request.timeout_ms, 0) / 1000) as scope:
-            for entry in (entry for _, entries in plan for entry in entries):
+            if len(entries) > 1:
+                with suppress(KafkaError):  # of one of them: each is asked below
+                    await ctx.store.wait_durable([entry.append for entry in entries if entry.append is not None])
+            for entry in entries:
                 if entry.append is not None and not entry.append.durable:
                     try:
                         await entry.append.wait_durable()

@@ -4,10 +4,11 @@ A walk takes the records' bytes piece by piece (:class:`Source`), as they come o
 lets each piece go when the records in it have been seen. In a record that goes from one piece into the next, key, value
 and header values are stepped over. So the memory is that of a piece, whatever a batch stands for.
 
-Two walks:
+Three walks:
 
 * :func:`walk` goes through every field of every record, and yields of each its timestamp, its offset and whether it has
   a key, in lists (:class:`Page`). It accepts exactly what :func:`kproto.batches.records.parse_records` accepts.
+* :func:`walk_times` does so of timestamps and offsets only, and steps over what is behind them, in half of the time.
 * :func:`count_frames` goes from length to length and looks at nothing else, in a fifth of the time.
 
 **The bytes are hostile.** What does not fit the format raises ``KafkaError(INVALID_RECORD)``: an overlong varint, a
@@ -43,6 +44,7 @@ __all__ = [
     "plainly_sound",
     "summarise",
     "walk",
+    "walk_times",
 ]
 
 MAX_DECOMPRESSED_MESSAGE_BYTES: Final = 2**31 - 9
@@ -254,6 +256,78 @@ def walk(header: BatchHeader, source: Source, largest: int = MAX_DECOMPRESSED_ME
         raise invalid("there are bytes behind the last record")
 
 
+def walk_times(header: BatchHeader, source: Source) -> Iterator[Page]:
+    """When the records of ``header`` in ``source`` happened, and their offsets, in pages of at least one.
+
+    Raises as :func:`walk` does, but for what is behind a record's offset, which is not looked at.
+    """
+    count = header.record_count
+    source.bounds.take_items(max(count, 0))
+    data = source.take()
+    pos = number = 0
+    try:
+        while number < count:
+            page = Page(number)
+            until = min(count, number + PAGE)
+            pos, number = _walk_times(data, pos, page, until)
+            if number < until:
+                record = _Stepper(source, data, pos)
+                record.step_over_all_but_times(page)
+                data, pos = record.data, record.pos
+                number += 1
+            yield page
+            if source.pause is not None:
+                source.pause()
+    except IndexError:
+        raise invalid("a record leads outside its batch") from None
+    if pos != len(data) or source.take():
+        raise invalid("there are bytes behind the last record")
+
+
+def _walk_times(data: bytes | memoryview, pos: int, page: Page, count: int) -> tuple[int, int]:
+    """As :func:`_walk_piece`, for less."""
+    add_time, add_delta = page.twice_timestamp_deltas.append, page.twice_offset_deltas.append
+    limit = len(data)
+    sure = limit - VARINT
+    number = page.number
+    while number < count:
+        begin = pos
+        if pos > sure and not _holds_varint(data, pos):
+            break
+        size = data[pos]
+        pos += 1
+        if size >= 0x80:
+            if (byte := data[pos]) < 0x80:
+                size = size & 0x7F | byte << 7
+                pos += 1
+            else:
+                size, pos = read_varint(data, pos - 1)
+        if size & 1:
+            raise invalid(f"a record of {(size >> 1) ^ -1} bytes")
+        end = pos + (size >> 1)
+        if end > limit:
+            return begin, number
+        time = data[pos + 1]  # behind the attributes byte, which means nothing yet
+        pos += 2
+        if time >= 0x80:
+            time, pos = read_varint(data, pos - 1, 64)
+        add_time(~time if time & 1 else time)
+        delta = data[pos]
+        if delta >= 0x80:
+            if (byte := data[pos + 1]) < 0x80:
+                delta = delta & 0x7F | byte << 7
+                pos += 1
+            else:
+                delta, pos = read_varint(data, pos)
+                pos -= 1
+        add_delta(~delta if delta & 1 else delta)
+        if pos >= end:
+            raise invalid("a record ends before its key")
+        pos = end
+        number += 1
+    return pos, number
+
+
 def _walk_piece(
     data: bytes | memoryview, pos: int, page: Page, count: int, bounds: Bounds, largest: int
 ) -> tuple[int, int]:
@@ -453,6 +527,18 @@ class _Stepper:
         self._step_over_headers(count >> 1)
         if self._left:
             raise invalid("the parts of a record do not add up to its length")
+
+    def step_over_all_but_times(self, page: Page) -> None:
+        """Add the record's times to ``page``. Raises as :func:`walk_times` does, and IndexError where the data end."""
+        size = self._number()
+        if size & 1:
+            raise invalid(f"a record of {(size >> 1) ^ -1} bytes")
+        self._left = size >> 1
+        self._skip(1)
+        time, delta = self._number(64), self._number()
+        page.twice_timestamp_deltas.append(~time if time & 1 else time)
+        page.twice_offset_deltas.append(~delta if delta & 1 else delta)
+        self._skip(self._left)
 
     def _step_over_headers(self, count: int) -> None:
         """A record may have millions of them: those that lie in one piece are stepped over in a loop of few steps."""

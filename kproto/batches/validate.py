@@ -114,6 +114,9 @@ MAX_RECORD_ERRORS: Final = 1000
 SMALL_BATCH: Final = 4
 """Records of a batch up to which a walk over them costs next to nothing."""
 
+MOST_IN_ONE_PIECE: Final = 1 << 20
+"""Bytes that a walk goes through from one pause to the next, at the most."""
+
 NO_BOUND: Final = 2**63 - 1
 
 ZSTD_SINCE_VERSION: Final = 7
@@ -388,8 +391,9 @@ def _pieces(header: BatchHeader, batch: ReadableBuffer) -> Iterator[bytes | memo
     """The records of a batch, piece by piece."""
     payload = memoryview(batch)[HEADER_SIZE : header.size]
     codec = header.attributes & CODEC_MASK
-    if codec == Codec.NONE and (len(payload) <= PIECE or header.record_count <= SMALL_BATCH):
-        # A view of few large records is not copied: next to nothing of it is looked at.
+    few = header.record_count <= SMALL_BATCH and len(payload) <= MOST_IN_ONE_PIECE
+    if codec == Codec.NONE and (few or len(payload) <= PIECE):
+        # A view of few large records is not copied: next to nothing of it is looked at, if they have few headers.
         return iter((bytes(payload) if len(payload) <= PIECE else payload,))
     return unpacked(codec, payload)
 

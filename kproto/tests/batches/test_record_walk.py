@@ -19,6 +19,7 @@ from kproto.batches.record_walk import (
     plainly_sound,
     summarise,
     walk,
+    walk_times,
 )
 from kproto.batches.records import RecordData, build_batch, parse_records
 from kproto.errors import ErrorCode, KafkaError
@@ -47,15 +48,20 @@ def cut(data: bytes, step: int) -> Iterator[bytes]:
     return (data[start : start + step] for start in range(0, len(data), step))
 
 
+def times_of(header: BatchHeader, source: Source) -> int:
+    """How many records a walk over times sees."""
+    return sum(len(page.twice_offset_deltas) for page in walk_times(header, source))
+
+
 def outcome(header: BatchHeader, data: bytes, step: int) -> tuple[object, object]:
-    """What a summary and a count say of the records when they come in pieces of `step` bytes."""
+    """What a summary, and a count, say of the records when they come in pieces of `step` bytes."""
     found: list[object] = []
-    for look in (summarise, count_frames):
+    for look in (summarise, count_frames, times_of):
         try:
             found.append(look(header, Source(cut(data, step), Bounds())))
         except KafkaError as error:
             found.append(error.code)
-    return found[0], found[1]
+    return found[0], tuple(found[1:])
 
 
 @settings(deadline=None, max_examples=100)
@@ -76,13 +82,18 @@ def test_pieces_make_no_difference(records: list[RecordData], step: int, data: s
         parsed = error.code
     assert (parsed is ErrorCode.INVALID_RECORD) == (whole[0] is ErrorCode.INVALID_RECORD)
     if isinstance(parsed, list):
-        assert whole[1] is None, "what is well-formed has as many frames as records"
+        assert whole[1] == (None, len(parsed)), "what is well-formed has as many frames, and times, as records"
         pages = list(walk(header, Source(cut(bytes(payload), step), Bounds())))
         assert [time for page in pages for time in page.timestamps(header)] == [each.timestamp for each in parsed]
         assert [delta >> 1 for page in pages for delta in page.twice_offset_deltas] == [each.offset for each in parsed]
         assert [number for page in pages for number in page.keyless] == [
             number for number, each in enumerate(parsed) if each.key is None
         ]
+        times = list(walk_times(header, Source(cut(bytes(payload), step), Bounds())))
+        for what in ("twice_timestamp_deltas", "twice_offset_deltas"):
+            assert [each for page in times for each in getattr(page, what)] == [
+                each for page in pages for each in getattr(page, what)
+            ]
         summary = whole[0]
         assert isinstance(summary, RecordSummary)
         sound = summary.offsets_count_up and summary.max_timestamp == header.max_timestamp
@@ -110,7 +121,7 @@ def test_what_clients_send_is_plainly_sound() -> None:
         assert not plainly_sound(wrong, memoryview(batch), HEADER_SIZE)
 
 
-@pytest.mark.parametrize("look", [summarise, count_frames])
+@pytest.mark.parametrize("look", [summarise, count_frames, times_of])
 def test_a_huge_record_passes_in_the_memory_of_a_piece(look: object) -> None:
     """256 MiB of key and 256 MiB of value, of which no two pieces are there at once."""
     body = 1 + 1 + 1 + 5 + 256 * MIB + 5 + 256 * MIB + 1
@@ -138,7 +149,7 @@ def small(count: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("look", [summarise, count_frames])
+@pytest.mark.parametrize("look", [summarise, count_frames, times_of])
 @pytest.mark.parametrize(("output", "items"), [(10**9, 99), (len(small(100)) - 1, 10**9)], ids=["records", "bytes"])
 def test_the_work_is_bounded(look: object, output: int, items: int) -> None:
     """One record or one byte too many, and the walk ends; what it used up is gone for the next one."""
