@@ -471,7 +471,7 @@ async def test_a_log_is_cleaned_in_several_cleanings_if_memory_is_short(place: P
 
 
 async def test_garbage_of_a_deleting_topic_does_not_poison_a_compacted_one(place: Place) -> None:
-    """What nothing looked into while the topic was not compacted stays; everything around it is cleaned."""
+    """E15: what nothing looked into while the topic was not compacted stays; everything around it is cleaned."""
     async with place.open() as store:
         log = log_of(store, segment_bytes=SETTINGS["segment_bytes"])
         await append(log, unreadable_batch())

@@ -37,8 +37,8 @@ def slow() -> InlineOffload:
     return InlineOffload(lambda: 0.01)
 
 
-async def test_one_log_does_not_wait_for_a_thousand(place: Place, autojump_clock: trio.testing.MockClock) -> None:
-    """While a request, or the upkeep, has hundreds of logs synced, another task's log is in the next round."""
+async def test_one_log_does_not_wait_for_hundreds(place: Place, autojump_clock: trio.testing.MockClock) -> None:
+    """E14: while a request, or the upkeep, has hundreds of logs synced, another task's log is in the next round."""
     disk = FaultyDisk(HurriedDisk())
     async with place.open(disk, offload=slow()) as store:
         many = [log_of(store, "many", partition) for partition in range(400)]
@@ -103,7 +103,7 @@ async def test_on_a_slow_disk_rounds_are_short(
 async def test_a_task_that_leaves_takes_no_other_with_it(
     place: Place, autojump_clock: trio.testing.MockClock, seed: int
 ) -> None:
-    """Two hundred tasks wait for sixty logs in rounds of all sizes; half of them are cancelled at some moment."""
+    """E13: two hundred tasks wait for sixty logs in rounds of all sizes; half of them are cancelled at some moment."""
     chance = random.Random(seed)
     async with place.open(offload=InlineOffload(lambda: chance.choice([0, 0.001, 0.01]))) as store:
         logs = [log_of(store, partition=number) for number in range(60)]

@@ -82,8 +82,9 @@ Line = tuple[str, int]
 
 @cache
 def lines_left_out(path: str) -> set[int]:
-    """Lines of `except` and `finally`; of `with`, which Python comes by again on its way out; and of `try`, at which
-    nothing happens that could raise (and which Python does not count to the block of a `with` around it)."""
+    """Lines of `except` and `finally`; of `with`, which Python comes by again on its way out; and of `try` and
+    `while True`, at which nothing happens that could raise (the first Python does not even count to the block of a
+    `with` around it)."""
     with open(path, encoding="utf-8") as file:
         tree = ast.parse(file.read())
     bodies: list[ast.stmt | ast.excepthandler] = []
@@ -91,6 +92,8 @@ def lines_left_out(path: str) -> set[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Try):
             bodies += [*node.finalbody, *node.handlers]
+            opens.add(node.lineno)
+        elif isinstance(node, ast.While) and isinstance(node.test, ast.Constant):
             opens.add(node.lineno)
         elif isinstance(node, ast.With | ast.AsyncWith):
             opens.update(range(node.lineno, node.body[0].lineno))
