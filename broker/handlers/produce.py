@@ -42,8 +42,8 @@ import trio
 from broker.context import CloseConnection, FirstPhase
 from broker.transaction_entry import Entrance, NotEntered
 from kproto.batches.header import HEADER_SIZE
+from kproto.batches.record_spans import most_unpacked
 from kproto.batches.record_walk import BoundExceeded, Bounds, plainly_sound
-from kproto.batches.records import DEFAULT_MAX_OUTPUT
 from kproto.batches.validate import (
     SMALL_BATCH,
     NotOneBatch,
@@ -343,7 +343,7 @@ def _conformed(
     batch: Batch, rules: LogConfig, now: int, look_inside: bool, pause: Pause
 ) -> tuple[BatchHeader, WritableBuffer]:
     """In a thread, perhaps twice, each time with whole bounds."""
-    bounds = Bounds(DEFAULT_MAX_OUTPUT) if rules.compact else Bounds()  # a cleaner has to hold all of a batch
+    bounds = Bounds(most_unpacked(batch.header.size)) if rules.compact else Bounds()
     return conform(batch.header, batch.data, rules, now, look_inside=look_inside, bounds=bounds, pause=pause)
 
 

@@ -5,6 +5,10 @@ A cleaner keeps records or drops them, it never changes one. So it does not take
 bytes it is. Only where a batch gets a delete horizon (KIP-534) each record's timestamp delta is rewritten, as the
 horizon takes the place of the timestamp that the deltas are relative to.
 
+**Bounds.** All of a batch is in memory, and something is made of each record. So a batch of more than
+:data:`MOST_RECORDS` records, or that comes to more bytes than :func:`most_unpacked` says, is refused
+(MESSAGE_TOO_LARGE); a compacted topic does not take such a batch in the first place.
+
 The bytes are as hostile here as there: what a span claims lies inside the data, or ``KafkaError(INVALID_RECORD)`` is
 raised. What is stepped over is not looked at.
 """
@@ -26,7 +30,17 @@ from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP
 from kproto.primitives import varint, varlong
 
+MOST_RECORDS: Final = 1 << 18
+"""Records of a batch that a cleaner takes apart: of each it makes objects, some hundred bytes."""
+
+LEAST_UNPACKED: Final = 32 << 20
+
 _MIN_INT64: Final = -(2**63)
+
+
+def most_unpacked(size: int) -> int:
+    """How many bytes a batch of ``size`` may come to so that a cleaner, which holds all of it, takes it apart."""
+    return max(LEAST_UNPACKED, 16 * size)
 
 
 class RecordSpan(NamedTuple):
@@ -54,7 +68,9 @@ class RecordKeys(NamedTuple):
 
 def record_keys(header: BatchHeader, batch: ReadableBuffer) -> RecordKeys:
     """What :func:`record_spans` returns of keys, in two thirds of the time. Raises the same."""
-    data = bytes(decompressed_records(header, batch))
+    if header.record_count > MOST_RECORDS:
+        raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"{header.record_count} records in one batch")
+    data = bytes(decompressed_records(header, batch, most_unpacked(header.size)))
     keys: list[bytes | None] = []
     without_value: list[int] = []
     deltas: list[int] = []
@@ -115,7 +131,9 @@ def record_spans(header: BatchHeader, batch: ReadableBuffer) -> tuple[bytes, lis
     Raises ``KafkaError`` as :func:`kproto.batches.records.decompressed_records` does, and INVALID_RECORD where the
     bytes do not fit the format or the header's count.
     """
-    data = bytes(decompressed_records(header, batch))
+    if header.record_count > MOST_RECORDS:
+        raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"{header.record_count} records in one batch")
+    data = bytes(decompressed_records(header, batch, most_unpacked(header.size)))
     spans: list[RecordSpan] = []
     add = spans.append
     make = tuple.__new__

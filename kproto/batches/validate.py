@@ -80,9 +80,11 @@ from kproto.batches.header import (
     read_header,
 )
 from kproto.batches.legacy import MIN_ENTRY_LENGTH, UP_TO_MAGIC, legacy_magic
+from kproto.batches.record_spans import MOST_RECORDS
 from kproto.batches.record_walk import (
     MAX_DECOMPRESSED_MESSAGE_BYTES,
     MIN_RECORD_SIZE,
+    BoundExceeded,
     Bounds,
     RecordSummary,
     Source,
@@ -357,6 +359,8 @@ def conform(
     doubt = not rules.log_append_time and (packing or _timestamps_in_doubt(header, rules, now))
     largest = rules.max_decompressed_message_bytes if compressed else MAX_DECOMPRESSED_MESSAGE_BYTES
     walked = look_inside or rules.compact or doubt or packing
+    if rules.compact and header.record_count > MOST_RECORDS:
+        raise BoundExceeded("records")
     usual = compressed and look_inside and not (rules.compact or doubt or codec != header.compression)
     repacking = None
     if (compressed or walked) and not (

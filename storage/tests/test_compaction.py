@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kproto.batches import record_spans
 from kproto.batches.compression import Codec
 from kproto.batches.header import (
     ATTRIBUTES_OFFSET,
@@ -408,3 +409,11 @@ def test_what_cannot_be_read_stays_and_the_rest_is_cleaned(unreadable: bytes) ->
     assert left == [log[1], log[3]]
     more = in_log([as_batch(each) for each in log] + [keyed((b"c", b"1"))])[-1]
     assert compacted([*left, more], first_dirty=5) == [log[1], log[3], more]
+
+
+def test_a_batch_too_large_to_be_taken_apart_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cleaner makes objects of records; of more than it may in one batch it makes none."""
+    monkeypatch.setattr(record_spans, "MOST_RECORDS", 3)
+    large = keyed(*[(b"a", b"%d" % number) for number in range(4)])
+    log = in_log([keyed((b"a", b"0")), large, keyed((b"a", b"1")), keyed((b"a", b"2"))])
+    assert compacted(log) == [log[1], log[3]]

@@ -13,6 +13,7 @@ from broker.context import CloseConnection
 from broker.coordinators.cluster import NewTopic
 from broker.handlers import produce as handler
 from broker.testing.contexts import World, versions_of, world
+from kproto.batches import validate
 from kproto.batches.compression import Codec, compress
 from kproto.batches.header import HEADER_SIZE, assemble, compute_crc, read_header
 from kproto.batches.records import RecordData, build_batch, iter_records
@@ -405,3 +406,17 @@ async def test_a_topic_may_bound_each_record() -> None:
         answer = await produced(w, bytearray(data))
         assert (ErrorCode(answer.error_code), answer.log_start_offset) == (ErrorCode.INVALID_RECORD, 0)
         assert (await produced(w, bytearray(data), topic="wide")).error_code == 0
+
+
+async def test_a_compacted_topic_takes_no_batch_that_a_cleaner_could_not_take_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Very many records in one, or bytes that come to very much: a Java producer splits such a batch."""
+    monkeypatch.setattr(validate, "MOST_RECORDS", 100)
+    zeros = build_batch([RecordData(0, NOW, b"k", bytes(40 << 20), ())], compression=Codec.ZSTD)
+    many = build_batch([RecordData(0, NOW, b"k", None, ())] * 101)
+    for cleanup_policy, code in (("compact", ErrorCode.MESSAGE_TOO_LARGE), ("delete", ErrorCode.NONE)):
+        async with world() as w:
+            await create(w, cleanup_policy=cleanup_policy)
+            for records in (zeros, many):
+                assert ErrorCode((await produced(w, bytearray(records))).error_code) is code

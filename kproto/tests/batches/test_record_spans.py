@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kproto.batches.compression import Codec
 from kproto.batches.header import HEADER_SIZE, compute_crc, has_valid_crc, read_header
-from kproto.batches.record_spans import batch_of_spans, emptied_batch, record_keys, record_spans
+from kproto.batches.record_spans import MOST_RECORDS, batch_of_spans, emptied_batch, record_keys, record_spans
 from kproto.batches.records import RecordData, build_batch, iter_records
 from kproto.errors import ErrorCode, KafkaError
 
@@ -102,7 +102,19 @@ def test_hostile_bytes(walk: Any) -> None:
 @pytest.mark.parametrize("walk", [record_spans, record_keys])
 def test_counts_that_do_not_fit(walk: Any) -> None:
     """More or fewer records than the header says, or less than none."""
-    for count in (-1, 0, 1, 3, 2**31 - 1):
+    for count in (-1, 0, 1, 3, MOST_RECORDS):
         batch = build_batch([RecordData(value=b"x"), RecordData(value=b"y")])
         batch[57:61] = count.to_bytes(4, "big", signed=True)
         assert refused(walk, batch)
+
+
+@pytest.mark.parametrize("walk", [record_spans, record_keys])
+def test_what_is_too_large_to_be_held_is_refused(walk: Any) -> None:
+    """Very many records, or bytes that come to very much."""
+    many = build_batch([RecordData(value=b"x")])
+    many[57:61] = (MOST_RECORDS + 1).to_bytes(4, "big")
+    zeros = build_batch([RecordData(value=bytes(40 << 20))], compression=Codec.ZSTD)
+    for batch in (many, zeros):
+        with pytest.raises(KafkaError) as refusal:
+            walk(read_header(batch), batch)
+        assert refusal.value.code is ErrorCode.MESSAGE_TOO_LARGE
