@@ -133,16 +133,12 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     topics = request.topic_data
     if (len(topics) != 1 or len(topics[0].partition_data) > FEW) and _are_many(topics):
         return FirstPhase(append_in_slices(request, ctx, now, walked))
-    plan = [
-        (
-            topic,
-            [
-                judge(part, find(topic, part, ctx), ctx, now, walked, to_open, transactional)
-                for part in topic.partition_data
-            ],
-        )
-        for topic in topics
-    ]
+    plan = []
+    for topic in topics:  # no comprehensions here and in `answer`: for one partition each costs as much as its work
+        entries = []
+        for part in topic.partition_data:
+            entries.append(judge(part, find(topic, part, ctx), ctx, now, walked, to_open, transactional))
+        plan.append((topic, entries))
     if to_open:
         at_once = Bounds(AT_ONCE_BYTES, AT_ONCE_ITEMS)
         heavy = [entry for entry in to_open if not opened(entry, now, at_once)]
@@ -406,16 +402,15 @@ def answer_when_durable(
 
 def answer(plan: list[tuple[TopicProduceData, list[Entry]]]) -> ProduceResponse:
     """The response to what has become of each partition."""
-    return ProduceResponse(
-        responses=[
-            TopicProduceResponse(
-                name=topic.name,
-                topic_id=topic.topic_id,
-                partition_responses=[_answer_partition(entry) for entry in entries],
-            )
-            for topic, entries in plan
-        ]
-    )
+    topics = []
+    for topic, entries in plan:
+        partitions = []
+        for entry in entries:
+            partitions.append(_answer_partition(entry))
+        topics.append(
+            TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=partitions)
+        )
+    return ProduceResponse(responses=topics)
 
 
 async def append_in_slices(request: ProduceRequest, ctx: RequestContext, now: int, walked: int) -> Any:

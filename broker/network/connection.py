@@ -251,6 +251,7 @@ class Connection:
         """Receive and handle until the peer ends the stream, and what it has sent is answered."""
         self._turns.describe(self.doing)
         transport, protocol, share = self._transport, self._protocol, self._share
+        current_time = trio.lowlevel.current_clock().current_time
         reads = 0
         while True:
             if (reads >= READS_BEFORE_YIELD or (reads and self._rounds.used_up)) and transport.has_more():
@@ -269,7 +270,7 @@ class Connection:
                     await transport.wait_readable()
                 self._may_go_on = True
                 continue
-            self._moved = now = trio.current_time()
+            self._moved = now = current_time()
             if self._resting:
                 self._resting = False
                 self._around.watch.soon(self, now)

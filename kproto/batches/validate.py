@@ -312,7 +312,10 @@ def conforms(header: BatchHeader, rules: BatchRules, now: int) -> bool:
         header.attributes & CODEC_MASK
         or rules.compact
         or rules.log_append_time
-        or _timestamps_in_doubt(header, rules, now)
+        or header.max_timestamp - now > rules.message_timestamp_after_max_ms  # as _timestamps_in_doubt, without a call
+        or header.max_timestamp < header.base_timestamp
+        or header.attributes & LOG_APPEND_TIME
+        or rules.message_timestamp_before_max_ms != NO_BOUND
         or rules.compression_type not in ("producer", "uncompressed")
     )
 
