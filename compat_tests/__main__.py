@@ -5,6 +5,7 @@
     python -m compat_tests page FILE                 all clients on Ottla and, if a command for it is known, on Apache
                                                      Kafka; writes the matrix of both as Markdown
     python -m compat_tests page FILE --from JSON ... the same page from what --outcomes wrote in earlier runs
+    python -m compat_tests copy CLIENT ...           consume, transform, produce exactly once, until it is killed
 
 The scenarios themselves are pytest's: `pytest compat_tests` runs them, with the options that README.md lists.
 """
@@ -21,7 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compat_tests import matrix
-from compat_tests.clients import CLIENTS, TOOLS, client
+from compat_tests.clients import CLIENTS, TOOLS, Missing, client
+from compat_tests.copying import add_options, copy_forever
 
 HERE = Path(__file__).parent
 CLIENTS_AND_TOOLS = (*CLIENTS, TOOLS)
@@ -78,9 +80,18 @@ def main(words: Sequence[str] | None = None) -> int:
     writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
     writing.add_argument("file", type=Path)
     writing.add_argument("--from", type=Path, nargs="+", dest="saved", metavar="JSON", help="what --outcomes wrote")
+    copying = commands.add_parser("copy", help="consume, transform, produce exactly once, until it is killed")
+    copying.add_argument("client", choices=CLIENTS)
+    add_options(copying)
     chosen, rest = parser.parse_known_args(words)
     if chosen.command == "prepare":
         return prepare(chosen.clients)
+    if chosen.command == "copy":
+        try:
+            copy_forever(client(chosen.client), chosen)
+        except Missing as missing:
+            print(missing, file=sys.stderr)
+            return 2
     if chosen.command == "run":
         return run(rest)
     return page_from(chosen.file, chosen.saved) if chosen.saved else page(chosen.file, rest)

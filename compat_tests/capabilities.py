@@ -12,6 +12,8 @@ CAPABILITIES = {
     "lz4": "compress with lz4",
     "zstd": "compress with zstd",
     "idempotence": "an idempotent producer",
+    "transactions": "send in transactions",
+    "copy": "consume, and produce with the offsets in one transaction",
     "headers": "send and receive headers",
     "null_headers": "headers whose value is null",
     "binary_keys": "keys and values of any bytes",

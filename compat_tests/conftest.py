@@ -85,7 +85,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "subject" in metafunc.fixturenames:
         chosen = [name for name in metafunc.config.getoption("--client") or CLIENTS if name != TOOLS]
         metafunc.parametrize("subject", [client(folder) for folder in chosen], ids=chosen, scope="session")
-    elif "tools" in metafunc.fixturenames:
+    elif "tool_subject" in metafunc.fixturenames:
         metafunc.parametrize("tool_subject", [client(TOOLS)], ids=[TOOLS], scope="session")
 
 
@@ -257,14 +257,37 @@ def owned(connect: Callable[..., Session]) -> Session:
 
 
 @pytest.fixture
-def tools(request: pytest.FixtureRequest, tool_subject: Client, brokers: Brokers) -> Tools:
-    """Kafka's command-line tools on the shared broker; they take their time, so only who asks for them gets them."""
+def tools_on(request: pytest.FixtureRequest, tool_subject: Client, brokers: Brokers) -> Callable[..., Tools]:
+    """Kafka's command-line tools on a broker; they take their time, so only who asks for them gets them."""
     chosen = request.config.getoption("--client") or ()
     if TOOLS not in chosen and not request.config.getoption("--all-clients"):
         pytest.skip("with --all-clients or --client kafka_tools")
     if lacking := missing():
         pytest.skip(f"{tool_subject.needs}: {lacking}")
-    return Tools(brokers.get("shared").bootstrap)
+
+    def running(purpose: str = "shared", **settings: str) -> Tools:
+        try:
+            return Tools(brokers.get(purpose, **settings).bootstrap)
+        except Unable as reason:
+            pytest.skip(str(reason))
+
+    return running
+
+
+@pytest.fixture
+def tools(tools_on: Callable[..., Tools]) -> Tools:
+    """Kafka's command-line tools on the shared broker."""
+    return tools_on()
+
+
+@pytest.fixture
+def any_driver(drivers: Drivers) -> Driver:
+    """A client that can do what the tools look at, whichever is here."""
+    for candidate in map(client, AT_HAND):
+        if "transactions" not in candidate.cannot:
+            with contextlib.suppress(Missing):
+                return drivers.get(candidate)
+    pytest.skip("no client that sends in transactions is here")
 
 
 @pytest.hookimpl(wrapper=True)

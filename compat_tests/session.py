@@ -19,6 +19,7 @@ from compat_tests.clients.contract import (
     Admin,
     Consumer,
     ConsumerSettings,
+    Copier,
     Driver,
     Failed,
     Position,
@@ -55,7 +56,7 @@ class Session:
         self.bootstrap: str = broker.bootstrap
         self._topic_maker = topic_maker
         self._scenario = scenario
-        self._open: list[Producer | Consumer | Admin] = []
+        self._open: list[Producer | Consumer | Admin | Copier] = []
         self._admin: Admin | None = None
 
     @property
@@ -120,7 +121,11 @@ class Session:
             self._open.append(self._admin)
         return self._admin
 
-    def close(self, opened: Producer | Consumer | Admin) -> None:
+    def also_close(self, opened: Copier) -> None:
+        """Close this with the others."""
+        self._open.append(opened)
+
+    def close(self, opened: Producer | Consumer | Admin | Copier) -> None:
         """Close one of what this session has opened, now."""
         self._open.remove(opened)
         opened.close()

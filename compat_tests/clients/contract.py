@@ -80,7 +80,11 @@ Outcome = Stored | Refused | Failed
 
 @dataclass(frozen=True)
 class ProducerSettings:
-    """`timeout` in seconds is how long a record may be retried. `in_flight` requests may wait for their answers."""
+    """`timeout` in seconds is how long a record may be retried. `in_flight` requests may wait for their answers.
+
+    With a `transactional_id` the producer sends in transactions only; the broker aborts one that stays open for longer
+    than `transaction_timeout` seconds.
+    """
 
     acks: Literal[0, 1, "all"] = "all"
     codec: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
@@ -90,6 +94,8 @@ class ProducerSettings:
     max_request_bytes: int = 1_048_576
     in_flight: int = 5
     timeout: float = PATIENCE
+    transactional_id: str | None = None
+    transaction_timeout: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -172,8 +178,28 @@ class Producer(ABC):
         """Wait until each record sent since the last call is acknowledged or given up; in the order of sending."""
 
     @abstractmethod
+    def init_transactions(self) -> None:
+        """Take hold of the transactional id: whoever had it before is fenced, and what it left open is aborted."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Begin a transaction; what is sent from now on belongs to it."""
+
+    @abstractmethod
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], consumer: Consumer) -> None:
+        """Commit offsets of the consumer's group as a part of the transaction. The consumer is one of this driver's."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Commit the transaction, and wait until that is decided."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Abort the transaction, and wait until that is decided."""
+
+    @abstractmethod
     def close(self) -> None:
-        """Let go of everything, waiting for little."""
+        """Let go of everything, waiting for little. A transaction that is open stays open, or is aborted."""
 
     def produce(self, topic: str, records: Iterable[Record], within: float = PATIENCE) -> list[Stored]:
         """Send and wait; raises the first failure."""
@@ -251,6 +277,81 @@ class Consumer(ABC):
     @abstractmethod
     def close(self) -> None:
         """Leave the group (a static member does not) and let go of everything."""
+
+
+@dataclass(frozen=True)
+class CopySettings:
+    """What a copier reads as which group, and where to it writes. `timeout` in seconds, that of its transactions."""
+
+    transactional_id: str
+    group: str
+    source: str
+    target: str
+    timeout: float = 60.0
+    session_timeout: float = 10.0
+
+
+class Copier(ABC):
+    """Consumes, and produces what it has consumed in one transaction with the offsets: exactly once, it is promised.
+
+    An error ends it. What the transaction held is then not committed, and the next copier with the same settings reads
+    it again.
+    """
+
+    @abstractmethod
+    def copy(self, within: float, *, commit: bool = True) -> int:
+        """Copy what there is, each record to the partition of the same number, and return how many records it was.
+
+        Waits for records for at most `within` seconds. Without `commit` the transaction is aborted in the end, and the
+        same records come again. Raises Refused, Failed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything, waiting for little."""
+
+
+class PlainCopier(Copier):
+    """A copier made of a consumer and a producer, for libraries that have nothing better."""
+
+    def __init__(self, driver: Driver, bootstrap: str, settings: CopySettings) -> None:
+        self._producer = driver.producer(
+            bootstrap,
+            ProducerSettings(
+                idempotent=True, transactional_id=settings.transactional_id, transaction_timeout=settings.timeout
+            ),
+        )
+        self._target = settings.target
+        reading = ConsumerSettings(settings.group, read_committed=True, session_timeout=settings.session_timeout)
+        self._consumer = driver.consumer(bootstrap, reading)
+        self._producer.init_transactions()
+        self._consumer.subscribe([settings.source])
+
+    def copy(self, within: float, *, commit: bool = True) -> int:
+        received = self._consumer.poll(within)
+        if not received:
+            return 0
+        first: dict[TopicPartition, int] = {}
+        behind: dict[TopicPartition, int] = {}
+        for record in received:
+            place = TopicPartition(record.topic, record.partition)
+            first.setdefault(place, record.offset)
+            behind[place] = record.offset + 1
+        self._producer.begin()
+        copies = [Record(each.value, each.key, each.headers, each.partition) for each in received]
+        self._producer.produce(self._target, copies)
+        self._producer.send_offsets(behind, self._consumer)
+        if commit:
+            self._producer.commit()
+            return len(received)
+        self._producer.abort()
+        for place, offset in first.items():
+            self._consumer.seek(place, offset)
+        return len(received)
+
+    def close(self) -> None:
+        self._producer.close()
+        self._consumer.close()
 
 
 class Admin(ABC):
@@ -335,6 +436,10 @@ class Driver(ABC):
     @abstractmethod
     def admin(self, bootstrap: str) -> Admin:
         """An admin client of its own connections."""
+
+    def copier(self, bootstrap: str, settings: CopySettings) -> Copier:
+        """A copier, which takes hold of its transactional id and joins its group."""
+        return PlainCopier(self, bootstrap, settings)
 
     def close(self) -> None:  # noqa: B027  (most libraries have nothing to let go of)
         """Let go of what the driver itself has."""

@@ -7,18 +7,19 @@ A request is one line on the worker's standard input, an answer one line on its 
     {"id": 8, "refused": 36, "message": "Topic 't' already exists."}        the broker's error code
     {"id": 9, "failed": "TimeoutException: ..."}                            the client gave up by itself
 
-Calls are `<kind>.open` (`bootstrap`, `settings`: the fields of ProducerSettings or ConsumerSettings), then the methods
-of the contract under their names and with its arguments' names, then `<kind>.close`; `kind` is producer, consumer or
-admin. `handle` names one of them, by the caller's choice. Calls for one handle run in order, those for different ones
-at the same time: a member of a group may wait for another one. What a worker writes to standard error is shown when
-it dies. It ends when its standard input does.
+Calls are `<kind>.open` (`bootstrap`, `settings`: the fields of ProducerSettings, ConsumerSettings or CopySettings),
+then the methods of the contract under their names and with its arguments' names, then `<kind>.close`; `kind` is
+producer, consumer, admin or, where a library has something better than the contract's own, copier. `handle` names one
+of them, by the caller's choice. Calls for one handle run in order, those for different ones at the same time: a member
+of a group may wait for another one. What a worker writes to standard error is shown when it dies. It ends when its
+standard input does.
 
 Forms: bytes are base64 or null; a partition is `[topic, number]`; a map from partitions is a list of
-`[topic, number, value]`, a committed offset in it `[topic, number, offset, metadata]`; headers are `[name, bytes]`; a
-position is a number, "beginning", "end" or null. Outcomes are `{"partition", "offset"}`, `{"refused", "message"}` or
-`{"failed"}`. Configs are `{name: {"value", "default", "read_only", "sensitive"}}`; a group is `{"state", "protocol",
-"members": [{"member_id", "client_id", "instance_id", "partitions"}]}`; a cluster is `{"nodes": [[id, host, port]],
-"controller", "cluster_id"}`.
+`[topic, number, value]`, a committed offset in it `[topic, number, offset, metadata]`; a consumer among the arguments
+is its handle, with its `group` beside it; headers are `[name, bytes]`; a position is a number, "beginning", "end" or
+null. Outcomes are `{"partition", "offset"}`, `{"refused", "message"}` or `{"failed"}`. Configs are
+`{name: {"value", "default", "read_only", "sensitive"}}`; a group is `{"state", "protocol", "members": [{"member_id",
+"client_id", "instance_id", "partitions"}]}`; a cluster is `{"nodes": [[id, host, port]], "controller", "cluster_id"}`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ from compat_tests.clients.contract import (
     Config,
     Consumer,
     ConsumerSettings,
+    Copier,
+    CopySettings,
     Driver,
     Failed,
     Group,
@@ -210,12 +213,12 @@ class Handle:
     def __init__(self, worker: Worker, kind: str, /, **opening: Any) -> None:
         self._worker = worker
         self._kind = kind
-        self._name = f"{kind}-{next(self._names)}"
+        self.name = f"{kind}-{next(self._names)}"
         self.call("open", **opening)
 
     def call(self, method: str, /, **arguments: Any) -> Any:
         """The result of one method."""
-        return self._worker.call(f"{self._kind}.{method}", {"handle": self._name, **arguments})
+        return self._worker.call(f"{self._kind}.{method}", {"handle": self.name, **arguments})
 
 
 def partition_list(partitions: Iterable[TopicPartition]) -> list[list[Any]]:
@@ -245,6 +248,23 @@ class WorkerProducer(Producer):
     def outcomes(self, within: float = PATIENCE) -> list[Outcome]:
         return [outcome_from(outcome) for outcome in self._handle.call("outcomes", within=within)]
 
+    def init_transactions(self) -> None:
+        self._handle.call("init_transactions")
+
+    def begin(self) -> None:
+        self._handle.call("begin")
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], consumer: Consumer) -> None:
+        assert isinstance(consumer, WorkerConsumer), "a consumer of the same worker"
+        written = [[*partition, offset, ""] for partition, offset in offsets.items()]
+        self._handle.call("send_offsets", offsets=written, consumer=consumer.name, group=consumer.group)
+
+    def commit(self) -> None:
+        self._handle.call("commit")
+
+    def abort(self) -> None:
+        self._handle.call("abort")
+
     def close(self) -> None:
         self._handle.call("close")
 
@@ -263,6 +283,8 @@ class WorkerConsumer(Consumer):
 
     def __init__(self, worker: Worker, bootstrap: str, settings: ConsumerSettings) -> None:
         self._handle = Handle(worker, "consumer", bootstrap=bootstrap, settings=asdict(settings))
+        self.name = self._handle.name
+        self.group = settings.group
 
     def assign(self, positions: Mapping[TopicPartition, Position | None]) -> None:
         self._handle.call("assign", positions=[[*partition, position] for partition, position in positions.items()])
@@ -405,11 +427,32 @@ class WorkerAdmin(Admin):
         self._handle.call("close")
 
 
+class WorkerCopier(Copier):
+    """A copier of the library's own, in a worker."""
+
+    def __init__(self, worker: Worker, bootstrap: str, settings: CopySettings) -> None:
+        self._handle = Handle(worker, "copier", bootstrap=bootstrap, settings=asdict(settings))
+
+    def copy(self, within: float, *, commit: bool = True) -> int:
+        return int(self._handle.call("copy", within=within, commit=commit))
+
+    def close(self) -> None:
+        self._handle.call("close")
+
+
 class WorkerDriver(Driver):
     """A client library in a process of its own."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, *, copies: bool = False
+    ) -> None:
         self._worker = Worker(command, environment)
+        self._copies = copies
+
+    def copier(self, bootstrap: str, settings: CopySettings) -> Copier:
+        if self._copies:
+            return WorkerCopier(self._worker, bootstrap, settings)
+        return super().copier(bootstrap, settings)
 
     def producer(self, bootstrap: str, settings: ProducerSettings) -> Producer:
         return WorkerProducer(self._worker, bootstrap, settings)

@@ -286,6 +286,21 @@ def test_a_session_closes_everything() -> None:
             """None."""
             return []
 
+        def init_transactions(self) -> None:
+            """Nothing."""
+
+        def begin(self) -> None:
+            """Nothing."""
+
+        def send_offsets(self, offsets: Any, consumer: Any) -> None:
+            """Nothing."""
+
+        def commit(self) -> None:
+            """Nothing."""
+
+        def abort(self) -> None:
+            """Nothing."""
+
         def close(self) -> None:
             """Note it; the second one fails."""
             closed.put(self._name)

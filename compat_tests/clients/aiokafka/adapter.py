@@ -126,7 +126,9 @@ class AiokafkaProducer(Producer):
                 bootstrap_servers=bootstrap,
                 acks=settings.acks,
                 compression_type=None if settings.codec == "none" else settings.codec,
-                enable_idempotence=settings.idempotent,
+                enable_idempotence=settings.idempotent or settings.transactional_id is not None,
+                transactional_id=settings.transactional_id,
+                transaction_timeout_ms=int(settings.transaction_timeout * 1000),
                 linger_ms=settings.linger_ms,
                 max_batch_size=settings.batch_bytes,
                 max_request_size=settings.max_request_bytes,
@@ -137,7 +139,28 @@ class AiokafkaProducer(Producer):
             await client.start()
             return client
 
-        self._client = loop.run(start())
+        # With a transactional id its start is what takes hold of it.
+        self._start = start
+        self._client: Any = None
+        if settings.transactional_id is None:
+            self.init_transactions()
+
+    def init_transactions(self) -> None:
+        self._client = self._loop.run(self._start())
+
+    def begin(self) -> None:
+        self._loop.run(self._client.begin_transaction())
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], consumer: Consumer) -> None:
+        assert isinstance(consumer, AiokafkaConsumer), "a consumer of this library"
+        theirs = {there(partition): offset for partition, offset in offsets.items()}
+        self._loop.run(self._client.send_offsets_to_transaction(theirs, consumer.group))
+
+    def commit(self) -> None:
+        self._loop.run(self._client.commit_transaction())
+
+    def abort(self) -> None:
+        self._loop.run(self._client.abort_transaction())
 
     def send(self, topic: str, records: Sequence[Record]) -> None:
         accepted: list[concurrent.futures.Future[Any]] = [concurrent.futures.Future() for _ in records]
@@ -182,8 +205,9 @@ class AiokafkaProducer(Producer):
 
     def close(self) -> None:
         # It waits for answers of a broker that may not be there any more.
-        with contextlib.suppress(Failed, Refused):
-            self._loop.run(self._client.stop(), 3)
+        if self._client is not None:
+            with contextlib.suppress(Failed, Refused):
+                self._loop.run(self._client.stop(), 3)
 
 
 def settle(done: asyncio.Future[Any], outcome: concurrent.futures.Future[Any]) -> None:
@@ -201,6 +225,7 @@ class AiokafkaConsumer(Consumer):
 
     def __init__(self, loop: Loop, bootstrap: str, settings: ConsumerSettings) -> None:
         self._loop = loop
+        self.group = settings.group
 
         async def start() -> Any:
             client = aiokafka.AIOKafkaConsumer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -74,21 +74,25 @@ class ConfluentProducer(Producer):
     """Producer; a callback for each record reports its outcome."""
 
     def __init__(self, bootstrap: str, settings: ProducerSettings) -> None:
-        self._client = confluent_kafka.Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "acks": settings.acks,
-                "compression.type": settings.codec,
-                "enable.idempotence": settings.idempotent,
-                "linger.ms": settings.linger_ms,
-                "batch.size": settings.batch_bytes,
-                "message.max.bytes": settings.max_request_bytes,
-                "max.in.flight.requests.per.connection": settings.in_flight,
-                "message.timeout.ms": int(settings.timeout * 1000),
-                "retry.backoff.ms": 50,
-                **QUICK,
-            },
-        )
+        options: dict[str, Any] = {
+            "bootstrap.servers": bootstrap,
+            "acks": settings.acks,
+            "compression.type": settings.codec,
+            "enable.idempotence": settings.idempotent,
+            "linger.ms": settings.linger_ms,
+            "batch.size": settings.batch_bytes,
+            "message.max.bytes": settings.max_request_bytes,
+            "max.in.flight.requests.per.connection": settings.in_flight,
+            "message.timeout.ms": int(settings.timeout * 1000),
+            "retry.backoff.ms": 50,
+            **QUICK,
+        }
+        if settings.transactional_id is not None:
+            # librdkafka wants no record to be retried for longer than its transaction may last.
+            lasts = int(settings.transaction_timeout * 1000)
+            options |= {"transactional.id": settings.transactional_id, "transaction.timeout.ms": lasts}
+            options |= {"enable.idempotence": True, "message.timeout.ms": min(lasts, int(settings.timeout * 1000))}
+        self._client = confluent_kafka.Producer(options)
         self._sent: list[Outcome | None] = []
 
     def send(self, topic: str, records: Sequence[Record]) -> None:
@@ -122,12 +126,37 @@ class ConfluentProducer(Producer):
         sent, self._sent = self._sent, []
         deadline = time.monotonic() + within
         while None in sent and time.monotonic() < deadline:
-            self._client.poll(0.05)
+            with translating():  # it may have been fenced
+                self._client.poll(0.05)
         return [Failed("no answer in time") if outcome is None else outcome for outcome in sent]
+
+    def init_transactions(self) -> None:
+        with translating():
+            self._client.init_transactions(PATIENCE)
+
+    def begin(self) -> None:
+        with translating():
+            self._client.begin_transaction()
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], consumer: Consumer) -> None:
+        assert isinstance(consumer, ConfluentConsumer), "a consumer of this library"
+        theirs = [Theirs(*partition, offset) for partition, offset in offsets.items()]
+        with translating():
+            self._client.send_offsets_to_transaction(theirs, consumer.group_metadata(), PATIENCE)
+
+    def commit(self) -> None:
+        with translating():
+            self._client.commit_transaction(PATIENCE)
+
+    def abort(self) -> None:
+        with translating():
+            self._client.abort_transaction(PATIENCE)
 
     def close(self) -> None:
         self._client.purge()
-        self._client.flush(1)
+        # A producer that is fenced says so once more.
+        with suppress(confluent_kafka.KafkaException):
+            self._client.flush(1)
 
 
 class ConfluentConsumer(Consumer):
@@ -164,6 +193,10 @@ class ConfluentConsumer(Consumer):
             options["group.instance.id"] = settings.instance_id
         self._client = confluent_kafka.Consumer(options)
         self._standing: Refused | Failed | None = None  # an error that came with records, for the next poll
+
+    def group_metadata(self) -> Any:
+        """What a producer needs to commit this consumer's offsets."""
+        return self._client.consumer_group_metadata()
 
     def assign(self, positions: Mapping[TopicPartition, Position | None]) -> None:
         with translating():

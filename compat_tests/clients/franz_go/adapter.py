@@ -34,4 +34,4 @@ def version() -> str:
 def open_driver() -> Driver:
     """The driver of this client. Raises ImportError when it is not built."""
     built_from(PROGRAM, *sources())
-    return WorkerDriver([str(PROGRAM)])
+    return WorkerDriver([str(PROGRAM)], copies=True)

@@ -204,6 +204,11 @@ public class Worker {
             properties.put("request.timeout.ms", request);
             properties.put("delivery.timeout.ms", Math.max(timeout, linger + request));
             properties.put("max.block.ms", timeout);
+            if (!settings.get("transactional_id").isNull()) {
+                properties.put("transactional.id", settings.get("transactional_id").asText());
+                properties.put("transaction.timeout.ms", (int) (settings.get("transaction_timeout").asDouble() * 1000));
+                properties.put("enable.idempotence", "true");
+            }
             producer = new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
         }
 
@@ -212,8 +217,32 @@ public class Worker {
             return switch (method) {
                 case "send" -> send(request.get("topic").asText(), request.get("records"));
                 case "outcomes" -> outcomes(request.get("within").asDouble());
+                case "init_transactions" -> {
+                    producer.initTransactions();
+                    yield null;
+                }
+                case "begin" -> {
+                    producer.beginTransaction();
+                    yield null;
+                }
+                case "send_offsets" -> sendOffsets(request.get("offsets"), request.get("consumer").asText());
+                case "commit" -> {
+                    producer.commitTransaction();
+                    yield null;
+                }
+                case "abort" -> {
+                    producer.abortTransaction();
+                    yield null;
+                }
                 default -> throw new IllegalArgumentException(method);
             };
+        }
+
+        Object sendOffsets(JsonNode offsets, String handle) {
+            Map<TopicPartition, OffsetAndMetadata> sending = new HashMap<>();
+            offsets.forEach(each -> sending.put(partition(each), new OffsetAndMetadata(each.get(2).asLong())));
+            producer.sendOffsetsToTransaction(sending, ((Consuming) CLIENTS.get(handle)).consumer.groupMetadata());
+            return null;
         }
 
         Object send(String topic, JsonNode records) {

@@ -83,11 +83,15 @@ class KafkaPythonProducer(Producer):
 
     def __init__(self, bootstrap: str, settings: ProducerSettings) -> None:
         timeout_ms = int(settings.timeout * 1000)
+        transactional: dict[str, Any] = {}
+        if settings.transactional_id is not None:
+            transactional["transactional_id"] = settings.transactional_id
+            transactional["transaction_timeout_ms"] = int(settings.transaction_timeout * 1000)
         self._client = kafka.KafkaProducer(
             bootstrap_servers=bootstrap,
             acks=settings.acks,
             compression_type=None if settings.codec == "none" else settings.codec,
-            enable_idempotence=settings.idempotent,
+            enable_idempotence=settings.idempotent or settings.transactional_id is not None,
             linger_ms=settings.linger_ms,
             batch_size=settings.batch_bytes,
             max_request_size=settings.max_request_bytes,
@@ -96,6 +100,7 @@ class KafkaPythonProducer(Producer):
             request_timeout_ms=min(timeout_ms, 10_000),
             max_block_ms=timeout_ms,
             metrics_enabled=False,
+            **transactional,
             **QUICK,
         )
         self._sent: list[Any] = []
@@ -129,6 +134,28 @@ class KafkaPythonProducer(Producer):
         except kafka.errors.KafkaError as error:
             return translated(error)
         return Stored(metadata.partition, metadata.offset)
+
+    def init_transactions(self) -> None:
+        with translating():
+            self._client.init_transactions()
+
+    def begin(self) -> None:
+        with translating():
+            self._client.begin_transaction()
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], consumer: Consumer) -> None:
+        assert isinstance(consumer, KafkaPythonConsumer), "a consumer of this library"
+        theirs = {there(partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+        with translating():
+            self._client.send_offsets_to_transaction(theirs, consumer.group_metadata())
+
+    def commit(self) -> None:
+        with translating():
+            self._client.commit_transaction()
+
+    def abort(self) -> None:
+        with translating():
+            self._client.abort_transaction()
 
     def close(self) -> None:
         self._client.close(timeout=1)
@@ -178,6 +205,10 @@ class KafkaPythonConsumer(Consumer):
             metrics_enabled=False,
             **QUICK,
         )
+
+    def group_metadata(self) -> Any:
+        """What a producer needs to commit this consumer's offsets."""
+        return self._client.group_metadata()
 
     def assign(self, positions: Mapping[TopicPartition, Position | None]) -> None:
         with translating():

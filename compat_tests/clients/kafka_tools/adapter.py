@@ -25,6 +25,7 @@ CLASSES = {
     "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
     "kafka-delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
     "kafka-log-dirs": "org.apache.kafka.tools.LogDirsCommand",
+    "kafka-transactions": "org.apache.kafka.tools.TransactionsCommand",
     "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "kafka-features": "org.apache.kafka.tools.FeatureCommand",
     "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
@@ -43,13 +44,13 @@ class Tools:
     """The tools, against one broker."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+        self.bootstrap = bootstrap
 
     def run(self, tool: str, *words: str, given: str = "", fails: bool = False) -> str:
         """What a tool prints. `given` is its standard input; `fails`: it is expected to, and what it says then."""
         java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", class_path(), CLASSES[tool]]
-        command = [*java, "--bootstrap-server", self._bootstrap, *words]
+        command = [*java, "--bootstrap-server", self.bootstrap, *words]
         done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=90, check=False)
         said = done.stdout + done.stderr
         assert fails == (done.returncode != 0), f"{tool} ended with {done.returncode}:\n{said[-2000:]}"

@@ -52,8 +52,11 @@ class Producing {
     this.chosen = new WeakMap()
     const retries = Math.ceil(settings.timeout / 0.25)
     this.client = connectTo(bootstrap, { ...RETRY, retries }).producer({
-      idempotent: settings.idempotent,
-      maxInFlightRequests: settings.idempotent ? 1 : settings.in_flight,
+      idempotent: settings.idempotent || settings.transactional_id !== null,
+      maxInFlightRequests: settings.idempotent || settings.transactional_id !== null ? 1 : settings.in_flight,
+      ...(settings.transactional_id === null ? {} : {
+        transactionalId: settings.transactional_id, transactionTimeout: settings.transaction_timeout * 1000,
+      }),
       createPartitioner: () => {
         const partitioner = Partitioners.DefaultPartitioner()
         return asked => {
@@ -65,6 +68,8 @@ class Producing {
     })
     this.sending = Promise.resolve()
     this.sent = []
+    this.transaction = null
+    this.taken = null
   }
 
   async open() {
@@ -95,10 +100,52 @@ class Producing {
     return null
   }
 
+  // kafkajs takes hold of the transactional id when it begins its first transaction: so that one is begun here.
+  async init_transactions() {
+    this.taken = await this.client.transaction()
+    return null
+  }
+
+  async begin() {
+    this.transaction = this.taken || await this.client.transaction()
+    this.taken = null
+    return null
+  }
+
+  async send_offsets({ offsets, group }) {
+    await this.sending
+    const topics = new Map()
+    for (const [topic, partition, offset] of offsets) {
+      if (!topics.has(topic)) topics.set(topic, [])
+      topics.get(topic).push({ partition, offset: String(offset) })
+    }
+    await this.transaction.sendOffsets({
+      consumerGroupId: group, topics: [...topics].map(([topic, partitions]) => ({ topic, partitions })),
+    })
+    return null
+  }
+
+  async commit() {
+    await this.sending
+    const ending = this.transaction
+    this.transaction = null
+    await ending.commit()
+    return null
+  }
+
+  async abort() {
+    await this.sending
+    const ending = this.transaction
+    this.transaction = null
+    await ending.abort()
+    return null
+  }
+
   dispatch(topic, messages) {
+    const through = this.transaction || this.client
     this.sending = this.sending.then(async () => {
       try {
-        const stored = await this.client.send({
+        const stored = await through.send({
           topic, messages, acks: this.acks, compression: this.compression, timeout: 10000,
         })
         const next = new Map((stored || []).map(each => [each.partition, Number(each.baseOffset)]))

@@ -20,6 +20,8 @@ CANNOT = {
     "position": "kcat does not tell its position",
     "max_poll_interval": "kcat polls all the time",
     "patterns": "librdkafka does, but kcat's group members say nothing of it",
+    "transactions": "kcat ends its transaction when its input ends",
+    "copy": _PROCESS,
     "commit": _PROCESS,
     "commit_metadata": _PROCESS,
     "committed": "kcat does not tell what is committed",

@@ -103,6 +103,21 @@ class KcatProducer(Producer):
         self._pending, self._expected = [], 0
         return settled
 
+    def init_transactions(self) -> None:
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        raise NotImplementedError
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], consumer: Consumer) -> None:
+        raise NotImplementedError
+
+    def commit(self) -> None:
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        raise NotImplementedError
+
     def _send_all(self) -> None:
         while work := self._work.get():
             topic, records, outcomes = work

@@ -44,9 +44,11 @@ type Request struct {
 	Changes    map[string]*string `json:"changes"`
 	Total      int                `json:"total"`
 	Group      string             `json:"group"`
+	Consumer   string             `json:"consumer"`
+	Commit     bool               `json:"commit"`
 }
 
-// Settings are those of producers and of consumers together.
+// Settings are those of producers, consumers and copiers together.
 type Settings struct {
 	Acks              any     `json:"acks"`
 	Codec             string  `json:"codec"`
@@ -56,6 +58,10 @@ type Settings struct {
 	MaxRequestBytes   int32   `json:"max_request_bytes"`
 	InFlight          int     `json:"in_flight"`
 	Timeout           float64 `json:"timeout"`
+	TransactionalID   *string `json:"transactional_id"`
+	TransactionTime   float64 `json:"transaction_timeout"`
+	Source            string  `json:"source"`
+	Target            string  `json:"target"`
 	Group             *string `json:"group"`
 	InstanceID        *string `json:"instance_id"`
 	Reset             string  `json:"reset"`
@@ -123,7 +129,7 @@ func (number *Number) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &[]any{&number.Topic, &number.Partition.Number, &number.Value})
 }
 
-// Client is a producer, a consumer or an admin client.
+// Client is a producer, a consumer, a copier or an admin client.
 type Client interface {
 	Call(method string, request *Request) (any, error)
 	Close()
@@ -215,6 +221,8 @@ func open(kind string, request *Request) (Client, error) {
 		return newProducing(request.Bootstrap, request.Settings)
 	case "consumer":
 		return newConsuming(request.Bootstrap, request.Settings), nil
+	case "copier":
+		return newCopying(request.Bootstrap, request.Settings)
 	}
 	return newAdministering(request.Bootstrap)
 }

@@ -54,6 +54,11 @@ func newProducing(bootstrap string, settings Settings) (*Producing, error) {
 		options = append(options,
 			kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(settings.InFlight))
 	}
+	if settings.TransactionalID != nil {
+		options = append(options,
+			kgo.TransactionalID(*settings.TransactionalID),
+			kgo.TransactionTimeout(time.Duration(settings.TransactionTime*float64(time.Second))))
+	}
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return nil, err
@@ -113,6 +118,25 @@ func (producing *Producing) Call(method string, request *Request) (any, error) {
 			}
 		}
 		return outcomes, nil
+	}
+	limit, cancel := soon()
+	defer cancel()
+	switch method {
+	case "init_transactions":
+		_, _, err := producing.client.ProducerID(limit)
+		return nil, err
+	case "begin":
+		return nil, producing.client.BeginTransaction()
+	case "commit":
+		if err := producing.client.Flush(limit); err != nil {
+			return nil, err
+		}
+		return nil, producing.client.EndTransaction(limit, kgo.TryCommit)
+	case "abort":
+		if err := producing.client.AbortBufferedRecords(limit); err != nil {
+			return nil, err
+		}
+		return nil, producing.client.EndTransaction(limit, kgo.TryAbort)
 	}
 	return nil, fmt.Errorf("no method %s", method)
 }
