@@ -15,11 +15,11 @@ POLL_SECONDS = 0.002
 
 
 class BrokerProcess:
-    """A running broker with an empty data directory of its own. A context manager."""
+    """A running broker with an empty data directory of its own, which is made in `within`. A context manager."""
 
-    def __init__(self, contender: Contender, port: int | None = None) -> None:
+    def __init__(self, contender: Contender, port: int | None = None, *, within: str | None = None) -> None:
         self.name = contender.name
-        self._directory = tempfile.TemporaryDirectory(prefix=f"bench-{contender.name}-")
+        self._directory = tempfile.TemporaryDirectory(prefix=f"bench-{contender.name}-", dir=within)
         place = Path(self._directory.name)
         self.log = place / "output"
         self.data = str(place / "data")

@@ -1,7 +1,7 @@
 """`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if a command for it is given.
 
-Two more take minutes and gigabytes, and run only when they are asked for: `trials bench partitions` and `trials bench
-recovery`, each with options of its own (--help lists them).
+Three more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
+and `trials bench recovery`, which take minutes and gigabytes, and `trials bench transactions`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from tools.trials.benchmark import load, suite
 from tools.trials.benchmark.brokers import BrokerProcess
 from tools.trials.brokers import Contender, kafka, ottla, pause
 
-LONG = {"partitions": "tools.trials.benchmark.partitions", "recovery": "tools.trials.benchmark.recovery"}
+LONG = {
+    "partitions": "tools.trials.benchmark.partitions",
+    "recovery": "tools.trials.benchmark.recovery",
+    "transactions": "tools.trials.benchmark.transactions",
+}
 
 SETTLING_SECONDS = 1.5
 """Between two measurements: until both brokers have removed the files of the last."""
