@@ -28,10 +28,11 @@ from typing import Final, NamedTuple
 from storage.local import checkpoints, partition_metadata
 from tools.log_check.directory import DirectoryCheck
 from tools.trials.brokers import Contender
-from tools.trials.kafka_exchange import brokers, load, sequences, stored_transactions
+from tools.trials.kafka_exchange import brokers, load, open_transactions, sequences
 from tools.trials.kafka_exchange.agreement import Agreement
 from tools.trials.kafka_exchange.brokers import Site
 from tools.trials.kafka_exchange.listing import Listing, differences, listing
+from tools.trials.kafka_exchange.open_transactions import OpenTransaction
 from tools.trials.kafka_exchange.sequences import Numbered
 
 CHECKPOINTS: Final = (
@@ -48,11 +49,12 @@ class Commands(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A directory that a broker has filled and left, what it said of it, and the producer that is to go on."""
+    """A directory that a broker has filled and left, what it said of it, and the producers that are to go on."""
 
     site: Site
     listing: Listing
     producer: Numbered
+    transaction: OpenTransaction
 
 
 class Exchange:
@@ -89,15 +91,14 @@ class Exchange:
             self._say(f"Ottla was killed after {begun:,} records")
         with site.running() as port, self._checking(contender.name, site.data):
             load.write(port, self._records, begun)
-        if not stored_transactions.are_in(site.data):
-            stored_transactions.write(site.data, self._records // 20)
         with site.running() as port:
             producer = sequences.begin(port)
+            transaction = open_transactions.begin(port)
             listed = self._listing(port, contender)
         records = sum(len(partition.records) for partition in listed.partitions.values())
         self._say(f"{contender.name} has written {records:,} records that clients read")
         self._sound(f"what {contender.name} wrote", site.data)
-        return Written(site, listed, producer)
+        return Written(site, listed, producer, transaction)
 
     def partitions_moved(self, written: Written, target: Contender, *, clean: bool = True) -> None:
         """Put the writer's logs into a directory of `target`'s own. Not `clean`: as if both had been killed."""
@@ -129,6 +130,8 @@ class Exchange:
         with site.running() as port:
             self._compare(how, written.listing, self._listing(port, target))
             self._report(how, sequences.go_on(port, written.producer, target.name))
+            wrong, transaction = open_transactions.go_on(port, written.transaction, target.name)
+            self._report(how, wrong)
             listed = self._listing(port, target)
         self._sound(how, site.data)
         again = f"{how} and back under {back.name}"
@@ -137,6 +140,9 @@ class Exchange:
         home.put(site.data)
         with home.running() as port:
             self._compare(again, listed, self._listing(port, back))
+            wrong, transaction = open_transactions.go_on(port, transaction, back.name)
+            self._report(again, wrong)
+            listed = self._listing(port, back)
         self._sound(again, home.data)
         killed = f"{again}, which is killed, and under {target.name}"
         with home.running(kill=True):
@@ -145,6 +151,7 @@ class Exchange:
         site.put(home.data)
         with site.running() as port:
             self._compare(killed, listed, self._listing(port, target))
+            self._report(killed, open_transactions.go_on(port, transaction, target.name)[0])
         self._sound(killed, site.data)
 
     # -- their parts ---------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ compacted       `cleanup.policy=compact`: few keys, many values, tombstones
 trimmed         records deleted up to the middle of a segment
 expired         `retention.bytes`: the oldest segments are gone
 unnumbered      producers without idempotence, acks 0 and 1
-transactions    two producers in turns, every other transaction aborted (where the broker has no transactions, its
-                storage writes them: `stored_transactions.py`)
+transactions    two producers in turns, every other transaction aborted, in the midst of one that spans many of them
 sequences       batches whose producer goes on, or repeats itself, after the move (`sequences.py`)
+open            a transaction that is open during the move, and is ended after it (`open_transactions.py`)
 ==============  ====================================================================================================
 
 A group commits offsets in `codecs`.
@@ -23,10 +23,6 @@ import importlib
 import random
 import time
 from typing import Any, Final
-
-from kproto.messages.api_versions import ApiVersionsRequest
-from kproto.messages.end_txn import EndTxnRequest
-from tools.trials.wire.client import WireClient
 
 CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 GROUP: Final = "exchange"
@@ -49,6 +45,7 @@ TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
     "unnumbered": (1, KEEP),
     "transactions": (1, SMALL_SEGMENTS),
     "sequences": (1, KEEP),
+    "open": (1, KEEP),
 }
 
 
@@ -78,8 +75,7 @@ def write(port: int, records: int, written: int = 0, *, seed: int = 1) -> None:
             counted += 1
             producer.produce("unnumbered", **_record(chance, acks, number, counted))
         _flush(producer)
-    if has_transactions(port):
-        _write_transactions(client, chance, records // 20)
+    _write_transactions(client, chance, records // 20)
     _delete_records(port)
     _commit(client)
     _wait_until_begins_later(client, "compacted")
@@ -108,13 +104,6 @@ def types() -> Any:
 def admin(port: int) -> Any:
     """A client that creates and asks."""
     return types().AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"})
-
-
-def has_transactions(port: int) -> bool:
-    """Whether the broker offers EndTxn."""
-    with WireClient(port) as client:
-        answer = client.call(ApiVersionsRequest(client_software_name="exchange", client_software_version="1"), 3)
-    return any(api.api_key == EndTxnRequest.api_key for api in answer.api_keys)
 
 
 def create_topics(port: int, *, frozen: bool) -> None:
