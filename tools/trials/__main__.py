@@ -19,6 +19,15 @@ VERBS: dict[str, Verb] = {
     "bench-compaction": Verb("tools.trials.benchmark.compaction:main", "measure compaction, and what producers feel"),
     "bench-small-logs": Verb("tools.trials.benchmark.small_logs:main", "measure the compaction of many small logs"),
     "kill-test": Verb("tools.trials.kill_test.command:main", "kill the broker, check every acknowledgement"),
+    "transaction-test": Verb(
+        "tools.trials.transaction_test.command:main", "record transactions under kills and pauses, check the history"
+    ),
+    "exactly-once-test": Verb(
+        "tools.trials.exactly_once.command:main", "copy records exactly once while broker and applications are killed"
+    ),
+    "streams-test": Verb(
+        "tools.trials.streams_test.command:main", "count words exactly once with Kafka Streams under kills"
+    ),
     "crash-test": Verb("tools.trials.crash_test.command:main", "play power cuts, disk errors, rot; count losses"),
     "abuse": Verb("tools.trials.abuse.command:main", "attack a broker, and measure what another client feels"),
     "abuse-crowd": Verb("tools.trials.abuse.crowd:main", "open bad connections by the thousand beside honest clients"),

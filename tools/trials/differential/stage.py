@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from broker.handlers import SERVED_VERSIONS
 from kproto.errors import ErrorCode, ProtocolError
 from kproto.headers import API_VERSIONS
 from kproto.messages.api_versions import ApiVersionsResponse
 from kproto.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
 from kproto.messages.describe_groups import DescribeGroupsRequest
+from kproto.messages.describe_transactions import DescribeTransactionsRequest
 from kproto.messages.find_coordinator import FindCoordinatorRequest
 from kproto.messages.init_producer_id import InitProducerIdRequest
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
@@ -31,10 +31,11 @@ from kproto.schema.compile import decode, encode
 from kproto.schema.declare import Request, Response, Struct
 from tools.trials.differential.canonical import Plain, Symbols, canonical
 from tools.trials.differential.peer import PATIENCE_SECONDS, NoReply, Peer
+from tools.trials.differential.served import SERVED_VERSIONS
 
 SETTLED_WITHIN_SECONDS = 20.0
 POLL_SECONDS = 0.02
-NAMING_FIELDS = ("name", "topic", "group_id", "key", "topic_name")
+NAMING_FIELDS = ("name", "topic", "group_id", "key", "topic_name", "transactional_id")
 
 
 class Key(NamedTuple):
@@ -186,10 +187,27 @@ class Stage:
         assert reply is not None, f"{found} instead of a reply to {request}"
         return reply
 
-    def until(self, request: Request, done: Callable[[Any], bool]) -> Any:
+    def ask_until(
+        self, step: str, request: Request, done: Callable[[Any], bool], *, version: int | None = None,
+        only_mine: bool = False,
+    ) -> Any:  # fmt: skip
+        """Like `ask`, again and again until the reply is as wanted, which is then written down.
+
+        For answers that depend on how far something is. When the reply never becomes as wanted, the last one counts.
+        """
+        version = self.version_of(request) if version is None else version
+        deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
+        while not done(reply := self.arrange(request, version=version)) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        if only_mine:
+            self._keep_mine(reply)
+        self.write_down(step, canonical(reply, version, self._symbols))
+        return reply
+
+    def until(self, request: Request, done: Callable[[Any], bool], *, version: int | None = None) -> Any:
         """Ask, out of the comparison, until the reply is as wanted. Raises AssertionError if that takes too long."""
         deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
-        while not done(reply := self.arrange(request)):
+        while not done(reply := self.arrange(request, version=version)):
             assert time.monotonic() < deadline, f"never as wanted: {request}: {reply}"
             time.sleep(POLL_SECONDS)
         return reply
@@ -261,16 +279,21 @@ def decoded_reply(found: memoryview | NoReply, request: Request, version: int) -
 
 
 def wait_for_coordinators(site: Site) -> None:
-    """Until the broker coordinates all groups and has ids for producers.
+    """Until the broker coordinates all groups and transactions, and has ids for producers.
 
-    The first question makes it create the topic of the groups' records; then each of its partitions has to be loaded.
+    The first question makes it create the topic of their records; then each of its partitions has to be loaded.
     """
     stage = Stage(site, "opening", FindCoordinatorRequest, SERVED_VERSIONS[FindCoordinatorRequest.api_key][1], {})
     asked = FindCoordinatorRequest(key_type=0, coordinator_keys=["any"])
     stage.until(asked, lambda reply: reply.coordinators[0].error_code == 0)
-    unknown = (ErrorCode.NONE, ErrorCode.GROUP_ID_NOT_FOUND)
+    unknown: tuple[ErrorCode, ...] = (ErrorCode.NONE, ErrorCode.GROUP_ID_NOT_FOUND)
     # So many names that every partition has some of them.
     groups = DescribeGroupsRequest(groups=[f"opening-{number}" for number in range(1000)])
     stage.until(groups, lambda reply: all(group.error_code in unknown for group in reply.groups))
     stage.until(InitProducerIdRequest(transactional_id=None), lambda reply: reply.error_code == 0)
+    asked = FindCoordinatorRequest(key_type=1, coordinator_keys=["any"])
+    stage.until(asked, lambda reply: reply.coordinators[0].error_code == 0)
+    transactions = DescribeTransactionsRequest(transactional_ids=groups.groups)
+    unknown = (ErrorCode.TRANSACTIONAL_ID_NOT_FOUND,)
+    stage.until(transactions, lambda reply: all(each.error_code in unknown for each in reply.transaction_states))
     stage.close()

@@ -47,7 +47,7 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Ordered:
-    """A set: sorted by these fields on both sides."""
+    """A set: sorted by these fields on both sides; if its elements are no structs, by themselves."""
 
     fields: tuple[str, ...]
     reason: str
@@ -63,6 +63,10 @@ class Ordered:
 SENTENCE = "sentences are for people; whether there is one is compared"
 PLACE = "each broker lives at an address of its own"
 HASHED = "Kafka collects these in a hash map, whose order means nothing"
+
+
+LONG_AFTER = 1_750_000_000_000
+"""A time, in ms, that is later than those of the records which scenarios send, and before any broker's clock."""
 
 
 def _is_one_of(*names: str) -> Callable[[Any], bool]:
@@ -85,6 +89,32 @@ VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
     "*.producer_id": Symbol("producer", "the next free one of a block"),
     "*.session_id": Symbol("session", "drawn at random", none=0),
     "*.log_append_time_ms": Masked("<time>", "the broker's clock", kept=(-1,)),
+    "ListOffsets.topics.partitions.timestamp": Masked(
+        "<time>", "that of a marker is the broker's clock", only=lambda struct: struct.timestamp > LONG_AFTER
+    ),
+    "*.transaction_start_time_ms": Masked("<time>", "the broker's clock", kept=(-1, 0)),
+    "DescribeProducers.topics.partitions.active_producers.last_timestamp": Masked(
+        "<time>", "that of a marker is the broker's clock", kept=(-1,)
+    ),
+    "DescribeProducers.topics.partitions.active_producers": Ordered(("producer_id", "producer_epoch"), HASHED),
+    "DescribeProducers.topics": Ordered(("name",), HASHED),
+    "DescribeTransactions.transaction_states.topics": Ordered(("topic",), HASHED),
+    "DescribeTransactions.transaction_states.topics.partitions": Ordered((), HASHED),
+    "DescribeTransactions.transaction_states": Ordered(("transactional_id",), HASHED),
+    "ListTransactions.transaction_states": Ordered(("transactional_id",), HASHED),
+    "ListTransactions.unknown_state_filters": Ordered((), HASHED),
+    "AddPartitionsToTxn.results_by_topic_v3_and_below": Ordered(("name",), HASHED),
+    "AddPartitionsToTxn.results_by_topic_v3_and_below.results_by_partition": Ordered(("partition_index",), HASHED),
+    "AddPartitionsToTxn.results_by_transaction": Ordered(("transactional_id",), HASHED),
+    "AddPartitionsToTxn.results_by_transaction.topic_results": Ordered(("name",), HASHED),
+    "AddPartitionsToTxn.results_by_transaction.topic_results.results_by_partition": Ordered(
+        ("partition_index",), HASHED
+    ),
+    "WriteTxnMarkers.markers": Ordered(("producer_id",), HASHED),
+    "WriteTxnMarkers.markers.topics": Ordered(("name",), HASHED),
+    "WriteTxnMarkers.markers.topics.partitions": Ordered(("partition_index", "error_code"), HASHED),
+    "TxnOffsetCommit.topics": Ordered(("name", "topic_id"), HASHED),
+    "TxnOffsetCommit.topics.partitions": Ordered(("partition_index", "error_code"), HASHED),
     "*.finalized_features_epoch": Masked("<epoch>", "the end of the cluster's log"),
     "ApiVersions.api_keys": Ordered(("api_key",), HASHED),
     "ApiVersions.supported_features": Ordered(("name",), HASHED),

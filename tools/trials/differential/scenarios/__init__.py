@@ -37,6 +37,12 @@ MODULES = (
     "describe_configs",
     "alter_configs",
     "log_dirs",
+    "transactional_ids",
+    "transactions",
+    "transactional_offsets",
+    "transaction_markers",
+    "transactional_batches",
+    "transaction_listings",
 )
 
 
