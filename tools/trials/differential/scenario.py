@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from broker.handlers import SERVED_VERSIONS
 from kproto.schema.declare import Request
-from tools.trials.differential.served import SERVED_VERSIONS
 from tools.trials.differential.stage import Answers, Site, Stage
 
 Play = Callable[[Stage], None]

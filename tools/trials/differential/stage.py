@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from broker.handlers import SERVED_VERSIONS
 from kproto.errors import ErrorCode, ProtocolError
 from kproto.headers import API_VERSIONS
 from kproto.messages.api_versions import ApiVersionsResponse
@@ -31,7 +32,6 @@ from kproto.schema.compile import decode, encode
 from kproto.schema.declare import Request, Response, Struct
 from tools.trials.differential.canonical import Plain, Symbols, canonical
 from tools.trials.differential.peer import PATIENCE_SECONDS, NoReply, Peer
-from tools.trials.differential.served import SERVED_VERSIONS
 
 SETTLED_WITHIN_SECONDS = 20.0
 POLL_SECONDS = 0.02

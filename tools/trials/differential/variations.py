@@ -105,7 +105,7 @@ VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
     "ListTransactions.unknown_state_filters": Ordered((), HASHED),
     "AddPartitionsToTxn.results_by_topic_v3_and_below": Ordered(("name",), HASHED),
     "AddPartitionsToTxn.results_by_topic_v3_and_below.results_by_partition": Ordered(("partition_index",), HASHED),
-    "AddPartitionsToTxn.results_by_transaction": Ordered(("transactional_id",), HASHED),
+    "AddPartitionsToTxn.results_by_transaction": Ordered(("transactional_id", "topic_results"), HASHED),
     "AddPartitionsToTxn.results_by_transaction.topic_results": Ordered(("name",), HASHED),
     "AddPartitionsToTxn.results_by_transaction.topic_results.results_by_partition": Ordered(
         ("partition_index",), HASHED

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from broker.handlers import SERVED_VERSIONS
 from kproto.messages import request_type
 from kproto.messages.api_versions import ApiVersionsRequest
 from kproto.messages.describe_cluster import DescribeClusterRequest
@@ -16,7 +17,6 @@ from kproto.messages.produce import ProduceRequest
 from kproto.primitives import MAX_TAGGED_FIELDS, uvarint
 from kproto.schema.declare import Field, Request, fields_of
 from tools.trials.differential.scenario import add_scenario, scenario
-from tools.trials.differential.served import SERVED_VERSIONS
 from tools.trials.differential.stage import Stage, encoded
 
 NULLS = {"string": b"\xff\xff", "array": b"\xff" * 4, "bytes": b"\xff" * 4, "records": b"\xff" * 4}

@@ -44,8 +44,8 @@ def added(stage: Stage, producer: Producer, topic: Topic, *partitions: int) -> N
 
 @scenario(ProduceRequest)
 def batches_of_a_transaction(stage: Stage) -> None:
-    topic, producer = stage.topic("t", 2), opened(stage)
-    added(stage, producer, topic, 0, 1)
+    topic, producer = stage.topic("t", 3), opened(stage)
+    added(stage, producer, topic, 0, 1, 2)
     ask_settled(stage, "first", send(producer, topic, 0, 2))
     ask_settled(stage, "the same again", send(producer, topic, 0, 2))
     ask_settled(stage, "second", send(producer, topic, 2))
@@ -60,7 +60,7 @@ def batches_of_a_transaction(stage: Stage) -> None:
     ask_settled(stage, "without producer", produce(topic, batch(), transactional_id=producer.transactional_id))
     ask_settled(
         stage, "transactional without producer",
-        produce(topic, batch(transactional=True), transactional_id=producer.transactional_id),
+        produce(topic, batch(transactional=True), partition=2, transactional_id=producer.transactional_id),
     )  # fmt: skip
     ask_settled(stage, "acks 1", produce(
         topic, transactional(producer, 3), acks=1, transactional_id=producer.transactional_id
