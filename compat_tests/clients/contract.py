@@ -179,7 +179,7 @@ class Producer(ABC):
 
     @abstractmethod
     def init_transactions(self) -> None:
-        """Take hold of the transactional id: the producer that had it before is fenced, and its open transaction aborted."""
+        """Take hold of the transactional id: the producer that had it is fenced, and its open transaction aborted."""
 
     @abstractmethod
     def begin(self) -> None:

@@ -41,6 +41,8 @@ admin: Any = import_module("confluent_kafka.admin")
 
 ASSIGNORS = {"range": "range", "roundrobin": "roundrobin", "cooperative": "cooperative-sticky"}
 MAX_POLL_EXCEEDED = confluent_kafka.KafkaError._MAX_POLL_EXCEEDED
+# When the broker went away librdkafka goes on asking the group's coordinator that it knew until the time is up.
+OFFSETS_PATIENCE = 8.0
 QUICK = {
     "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 250,
@@ -142,7 +144,7 @@ class ConfluentProducer(Producer):
         assert isinstance(consumer, ConfluentConsumer), "a consumer of this library"
         theirs = [Theirs(*partition, offset) for partition, offset in offsets.items()]
         with translating():
-            self._client.send_offsets_to_transaction(theirs, consumer.group_metadata(), PATIENCE)
+            self._client.send_offsets_to_transaction(theirs, consumer.group_metadata(), OFFSETS_PATIENCE)
 
     def commit(self) -> None:
         with translating():
