@@ -84,6 +84,9 @@ EXPLAINED: list[Explanation] = [
         "AlterConfigs/replacing: the same twice", "", "each of the two is refused, as IncrementalAlterConfigs does",
         kafkas=NO_ANSWER,
     ),
+    Explanation(
+        "AddPartitionsToTxn/*", "", "a request about no transaction at all is answered with none", kafkas=NO_ANSWER,
+    ),
     # What belongs to copies between brokers, which the engines keep.
     Explanation(
         "ListOffsets/replicas: replica *", "topics[~t].partitions[0].*",
