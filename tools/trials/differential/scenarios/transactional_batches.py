@@ -72,7 +72,7 @@ def batches_of_a_transaction(stage: Stage) -> None:
 
 
 @scenario(ProduceRequest)
-def batches_nobody_announced(stage: Stage) -> None:
+def unannounced_batches(stage: Stage) -> None:
     """No batch enters a partition for a transaction that the coordinator does not know (KIP-890)."""
     topic = stage.topic("t", 2)
     opened(stage)

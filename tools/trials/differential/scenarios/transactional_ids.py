@@ -56,7 +56,7 @@ def time_outs(stage: Stage) -> None:
 
 @scenario(InitProducerIdRequest)
 def over_an_open_transaction(stage: Stage) -> None:
-    """It is aborted first, and whoever had begun it is fenced."""
+    """It is aborted first, and the producer that had begun it is fenced."""
     topic = stage.topic("t")
     producer = opened(stage)
     sent(stage, producer, topic)

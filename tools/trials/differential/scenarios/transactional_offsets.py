@@ -64,7 +64,7 @@ def offsets_in_a_transaction(stage: Stage) -> None:
 
 
 @scenario(TxnOffsetCommitRequest)
-def offsets_nobody_announced(stage: Stage) -> None:
+def unannounced_offsets(stage: Stage) -> None:
     """Older clients must have added the group's partition; from version 5 on the commit does it."""
     topic, group = stage.topic("t"), stage.name("g")
     opened(stage)
@@ -117,13 +117,13 @@ def members_and_generations(stage: Stage) -> None:
         ask_settled(stage, f"generation {step:+}", asked(**right | changed))
     ask_settled(stage, "no generation", asked(member_id=member.member_id))
     ask_settled(stage, "a generation of no member", asked(generation_id_or_member_epoch=member.generation))
-    nobody = stage.name("nobody")
+    unknown = stage.name("unknown")
     if stage.version < 5:
-        settled(stage, add_offsets(producer, nobody), version=4)
-    ask_settled(stage, "a group that is not there", commit_offsets(producer, nobody, topic))
+        settled(stage, add_offsets(producer, unknown), version=4)
+    ask_settled(stage, "a group that is not there", commit_offsets(producer, unknown, topic))
     ask_settled(
         stage, "a generation of a group that is not there",
-        commit_offsets(producer, stage.name("nobody"), topic, generation_id_or_member_epoch=1, member_id="m"),
+        commit_offsets(producer, unknown, topic, generation_id_or_member_epoch=1, member_id="m"),
     )  # fmt: skip
     fresh = joined(stage, stage.name("fresh"))
     if stage.version < 5:
@@ -134,7 +134,7 @@ def members_and_generations(stage: Stage) -> None:
 
 @scenario(OffsetFetchRequest)
 def pending_offsets(stage: Stage) -> None:
-    """An open transaction's offsets are not there yet, and whoever wants to be sure has to wait."""
+    """An open transaction's offsets are not there yet, and a client that wants to be sure has to wait."""
     version, topic, group = stage.version, stage.topic("t", 2), stage.name("g")
     stage.arrange(commit(group, topic, 3))
     producer = opened(stage)

@@ -181,7 +181,7 @@ def ending_many(stage: Stage) -> None:
 
 @scenario(EndTxnRequest)
 def a_fenced_producer(stage: Stage) -> None:
-    """Whoever starts with the same id later has fenced it."""
+    """A producer that starts later with the same id has fenced it."""
     topic, classic = stage.topic("t"), stage.version < 5
     producer = opened(stage)
     sent(stage, producer, topic, classic=classic)
