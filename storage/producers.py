@@ -504,6 +504,14 @@ class LogProducers:
                     ),
                 )
 
+    @property
+    def wants_refill(self) -> bool:
+        """Whether a window may be shorter than it was, as after a snapshot of Kafka's, which has one batch of each: one
+        with a single batch that is not the first of its epoch."""
+        return any(
+            len(producer.window) == 1 and producer.window[0].first_sequence > 0 for producer in self._producers.values()
+        )
+
     def configure(self, rules: ProducerRules) -> None:
         """Other rules: they count for the producers that are remembered, too."""
         self.rules = rules

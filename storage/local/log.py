@@ -48,7 +48,7 @@ from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_
 from storage.local.surroundings import Surroundings
 from storage.log_config import LogConfig
 from storage.markers import end_marker
-from storage.producers import AppendedBatch, LogProducers
+from storage.producers import AppendedBatch, LogProducers, ProducerState
 from storage.retention import SegmentAge, judge
 from storage.seams.disk import PASSING_ERRORS, File
 from storage.seams.logging import get_logger
@@ -60,6 +60,8 @@ GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}
 """What the disk says of names that are not where this process has made them: the disk is well, and another program has
 been at the log's directory."""
 
+SNAPSHOT_WORTH: Final = 64 << 10
+"""Bytes of batches behind the newest snapshot that make another one worth while: about a millisecond of reading."""
 SNAPSHOT_BYTES: Final = 5 * producer_snapshot.ENTRY.size
 """A producer's share of a snapshot."""
 
@@ -116,6 +118,15 @@ class Contents(NamedTuple):
     snapshots: list[int]  # offsets of the producers' snapshots
 
 
+class Snapshot(NamedTuple):
+    """The producers of a log just before `offset`, where the segment being written had `size` bytes."""
+
+    offset: int
+    size: int
+    path: str
+    states: list[ProducerState]
+
+
 class Unsynced(NamedTuple):
     """What must be synced for the log to be durable below `end`."""
 
@@ -131,8 +142,9 @@ class Log:
 
     __slots__ = (
         "_around", "_behind_snapshot", "_expire_at", "_failure", "_health", "_new_directories", "_new_indexes",
-        "_owner", "_roll_after", "_roll_at", "_rolled", "_snapshots", "aborted", "config", "directory", "end", "epoch",
-        "epochs", "layout", "long_look_up", "producers", "start", "synced_end", "unsynced_records",
+        "_owner", "_roll_after", "_roll_at", "_rolled", "_snapshot_size", "_snapshots", "aborted", "config",
+        "directory", "end", "epoch", "epochs", "layout", "long_look_up", "producers", "start", "synced_end",
+        "unsynced_records",
     )  # fmt: skip
 
     def __init__(
@@ -159,6 +171,7 @@ class Log:
         newest = max(found.snapshots, default=0)
         self._behind_snapshot = sum([each.size for each in found.segments[:-1] if each.base_offset >= newest])
         """Bytes of the segments rolled since the newest snapshot."""
+        self._snapshot_size = 0  # of the segment being written, when the newest was taken; 0 also if that is not known
         self._failure: str | None = None  # why this log, and not the whole directory, takes no appends any more
         self._rolled = [segment for segment in found.segments[:-1] if segment.synced_size < segment.size]
         """Not written any more, not synced yet."""
@@ -407,7 +420,7 @@ class Log:
             old = self.segments[-1]
             with contextlib.suppress(OSError):  # both are caches: an opening that misses them rebuilds them
                 old.finish()
-                self._behind_snapshot += old.size
+                self._behind_snapshot += old.size - self._snapshot_size
                 if self._behind_snapshot >= SNAPSHOT_BYTES * len(self.producers):
                     self.write_snapshot()
             if old.synced_size < old.size:
@@ -415,6 +428,7 @@ class Log:
             else:
                 old.put_away()
         self._set_segments([*self.segments, segment])
+        self._snapshot_size = 0
         if self._rolled:
             self._owner.log_rolled()
         return segment
@@ -427,21 +441,44 @@ class Log:
             if wrong is not None:
                 raise OSError(errno.ENOENT, f"{active.path('.log')} {wrong}")
 
-    def write_snapshot(self) -> None:
-        """Write down the producers as they are at the end of the log. Older snapshots from which no opening would start
-        go."""
+    @property
+    def unsnapshotted(self) -> int:
+        """Bytes behind the newest snapshot: their headers would be read if the log were opened after a kill."""
+        segments = self.layout[1]
+        if not segments or self.end == 0 or self.end in self._snapshots:
+            return 0
+        return self._behind_snapshot + segments[-1].size - self._snapshot_size
+
+    @property
+    def snapshot_due(self) -> bool:
+        """Whether another snapshot would spare an opening more than it takes to write."""
+        return self.unsnapshotted >= max(SNAPSHOT_WORTH, SNAPSHOT_BYTES * len(self.producers))
+
+    def take_snapshot(self) -> Snapshot | None:
+        """The producers as they are at the end of the log, to be written down; None if they are already."""
         if self.end == 0 or self.end in self._snapshots:
-            return
-        disk = self._around.disk
-        data = producer_snapshot.encode(self.producers.snapshot())
-        disk.write_file(f"{self.directory}/{file_name(self.end, '.snapshot')}", data)
-        bases = set(self.layout[0])
-        keep = [offset for offset in self._snapshots if offset in bases]
-        for offset in self._snapshots:
-            if offset not in bases:
-                disk.remove(f"{self.directory}/{file_name(offset, '.snapshot')}")
-        self._snapshots = [*keep, self.end]
-        self._behind_snapshot = 0
+            return None
+        path = f"{self.directory}/{file_name(self.end, '.snapshot')}"
+        size = self.segments[-1].size if self.segments else 0
+        return Snapshot(self.end, size, path, self.producers.snapshot())
+
+    def note_snapshot(self, taken: Snapshot) -> list[str]:
+        """A snapshot has been written. Returns the files of older ones, from which no opening would start any more."""
+        bases = {*self.layout[0], *[offset for offset in self._snapshots if offset > taken.offset]}
+        old = [offset for offset in self._snapshots if offset not in bases]
+        self._snapshots = sorted([*(offset for offset in self._snapshots if offset in bases), taken.offset])
+        if taken.offset >= self.layout[0][-1]:
+            self._behind_snapshot, self._snapshot_size = 0, taken.size
+        return [f"{self.directory}/{file_name(offset, '.snapshot')}" for offset in old]
+
+    def write_snapshot(self) -> None:
+        """Write down the producers as they are at the end of the log. Raises OSError."""
+        taken = self.take_snapshot()
+        if taken is not None:
+            disk = self._around.disk
+            disk.write_file(taken.path, producer_snapshot.encode(taken.states))
+            for path in self.note_snapshot(taken):
+                disk.remove(path)
 
     def write_epochs(self) -> None:
         """Bring the epochs to their file. They are on the batches as well, so this need not be durable."""

@@ -24,8 +24,9 @@ and 50 bytes for each of the last five batches of each producer, in their order:
 Big-endian. Kafka has one entry per producer, for its last batch, and so forgets at a restart what else may be sent
 again; of several entries it keeps the last that it reads, so it reads these files as its own.
 
-A snapshot is written at each roll and at a clean stop, so that an opening log replays batch headers from the newest one
-instead of from the beginning. A snapshot that cannot be read is no loss: the one before it serves.
+A snapshot is written at each roll, at a clean stop, and at a checkpoint if the log has grown much (`snapshotting.py`),
+so that an opening log replays batch headers from the newest one instead of from the beginning. A snapshot that cannot
+be read is no loss: the one before it serves.
 
 Source: org.apache.kafka.storage.internals.log.ProducerStateManager, ProducerSnapshot.json.
 """

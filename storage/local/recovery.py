@@ -46,7 +46,7 @@ from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex
 from storage.local.leader_epochs import LeaderEpochs
-from storage.local.log import UNOWNED, Contents, Log, LogOwner
+from storage.local.log import SNAPSHOT_WORTH, UNOWNED, Contents, Log, LogOwner
 from storage.local.segment import MAX_RELATIVE_OFFSET, MOST_SKIMMED, Corrupt, IndexBuilder, Segment, file_name
 from storage.local.surroundings import Surroundings
 from storage.local.swapping import finish_interrupted
@@ -442,7 +442,7 @@ class _Restored(NamedTuple):
     producers: LogProducers
     aborted: AbortedTransactions
     snapshots: list[int]  # offsets of those that are there and may be used
-    needs_snapshot: bool  # the newest snapshot could not be read, or there was none
+    needs_snapshot: bool  # the newest snapshot could not be read, or there was none, or it was far away
 
 
 def _restore_producers(
@@ -481,8 +481,19 @@ def _restore_producers(
     aborted.drop_before(opening.start)
     if news or indexed is None:
         _write_transaction_indexes(opening, spans)
-    needs_snapshot = unreadable or (not usable and len(producers) > 0)
+    needs_snapshot = unreadable or (not usable and len(producers) > 0) or _is_far(opening, begin)
     return _Restored(producers, aborted, snapshots, needs_snapshot)
+
+
+def _is_far(opening: _Opening, begin: int) -> bool:
+    """Whether so much lies behind offset `begin` that the next opening should have a snapshot behind it."""
+    size = 0
+    for segment in opening.segments_from(begin):
+        size += segment.size
+        if begin > segment.base_offset:
+            with contextlib.suppress(DamagedIndex):
+                size -= segment.position_at(begin)
+    return size >= SNAPSHOT_WORTH
 
 
 def _replay(producers: LogProducers, batches: Iterable[Numbered], now: int) -> Iterator[CompletedTransaction]:
@@ -524,7 +535,7 @@ def _headers_from(opening: _Opening, segment: Segment, offset: int) -> Iterator[
 
 def _refill(producers: LogProducers, opening: _Opening, offset: int) -> None:
     """Complete the windows of restored producers from the batches just before `offset`."""
-    if not len(producers):
+    if not producers.wants_refill:
         return
     segment = opening.segments_from(offset - 1)[0]
     if not segment.size:

@@ -37,7 +37,7 @@ SCAN_BYTES: Final = 4096
 WARM_BYTES: Final = 4 << 20
 """Where the system does not say what is in memory, this much of what was written last is taken to be."""
 
-MOST_SKIMMED: Final = 1 << 20
+MOST_SKIMMED: Final = 128 << 10
 """Bytes of batches whose headers an opening log reads only to learn the largest timestamp."""
 
 MAX_RELATIVE_OFFSET: Final = 2**31 - 1
@@ -280,6 +280,11 @@ class Segment:
         positions.append(position)  # first: a reader in another thread goes by the offsets
         offsets.append(base_offset)
         self.size = position + size
+
+    def flush_indexes(self) -> None:
+        """Bring what the indexes have in memory to their files, which goes to the page cache. Raises OSError."""
+        self.offset_index.file.flush()
+        self.time_index.file.flush()
 
     def finish(self) -> None:
         """Nothing more will be written: bring the indexes to their files, as Kafka leaves those of a closed segment."""

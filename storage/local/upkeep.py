@@ -27,6 +27,7 @@ from storage.local.log import GONE
 from storage.local.removal import Removal
 from storage.local.schedule import INFINITE, Schedule
 from storage.local.segment import Corrupt
+from storage.local.snapshotting import Snapshots
 from storage.local.volume import Volume
 from storage.seams.logging import get_logger
 from storage.seams.slices import Slices
@@ -69,6 +70,7 @@ class Upkeep:
         self._removal = removal
         self._catalog = catalog
         self._expiry = expiry
+        self._snapshots = Snapshots(volume, catalog)
         self._retention_check_ms = retention_check_ms
         self._log = get_logger("storage")
         self._checkpoints = 0
@@ -141,6 +143,7 @@ class Upkeep:
             ("syncing logs", lambda _: self.sync_dirty()),
             ("syncing recovered logs", lambda _: self._loader.sync_recovered()),
             ("learning timestamps", lambda _: self.learn_timestamps()),
+            ("snapshots", lambda _: self._snapshots.write_due()),
             ("closing logs", lambda _: self._close_idle()),
             ("writing checkpoints", lambda _: self._volume.renew_recovery_points()),
             ("closing files", lambda _: self._trim()),
