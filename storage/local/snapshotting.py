@@ -4,10 +4,10 @@ A log that is opened restores its producers from its newest snapshot and replays
 Snapshots are written when a segment is rolled and at a clean stop; a segment may hold a gigabyte, and after a kill
 every header of it would be read. So at a checkpoint the logs with much behind their newest snapshot get another one.
 
-**How much is much**: `WORTH` bytes, or as many as the snapshot itself would have. What is left to replay after a kill
-is then at most that, and what was written since the checkpoint, which has to be checked anyway. To know where that
-begins, the indexes must be in their files, up to the last block of entries: those are written then as well. A log that grows by
-less than that is left alone; with a hundred thousand logs most do.
+**How much is much**: `SNAPSHOT_WORTH` bytes, or as many as the snapshot itself would have. What is left to replay after
+a kill is then at most that, and what was written since the checkpoint, which has to be checked anyway. To know where
+that begins, the indexes must be in their files, up to the last block of entries: those are written then as well. A log
+that grows by less is left alone; with a hundred thousand logs most do.
 
 **How many at once**: `MOST` a checkpoint, those with most behind them first; the others come next time. State is taken
 in the event loop, where it is that of one moment; files are written in a thread, `PIECE` logs at a time. They are not

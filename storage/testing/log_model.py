@@ -110,14 +110,14 @@ class LogModel:
 
     # -- appending -----------------------------------------------------------------------------------------------------
 
-    def expect_append(self, batches: Sequence[Batch]) -> Refused | Repeated | None:
+    def expect_append(self, batches: Sequence[Batch], transaction_version: int = 0) -> Refused | Repeated | None:
         """What has to come of appending these in one piece; None: they are appended."""
         trial = self.history.copy()
         end = self.end
         repeated: list[Repeated] = []
         for batch in batches:
             [at] = all_placed(joined([batch], end))
-            verdict = _verdict(trial, at)
+            verdict = _verdict(trial, at, transaction_version)
             if isinstance(verdict, Refused):
                 return verdict
             if verdict is not None:
@@ -474,7 +474,7 @@ def _of_last_epoch(own: Sequence[Placed]) -> list[Placed]:
     return found
 
 
-def _verdict(history: Sequence[Placed], batch: Placed) -> Refused | Repeated | None:
+def _verdict(history: Sequence[Placed], batch: Placed, transaction_version: int) -> Refused | Repeated | None:
     """What has to come of one batch."""
     header = batch.header
     own = [each for each in history if each.producer_id == batch.producer_id and _counts(each)]
@@ -483,7 +483,10 @@ def _verdict(history: Sequence[Placed], batch: Placed) -> Refused | Repeated | N
     epoch = own[-1].header.producer_epoch
     if header.producer_epoch < epoch:
         return Refused(ErrorCode.INVALID_PRODUCER_EPOCH)
+    is_open = any(each.end is None for each in transactions(own))
     if batch.marker is not None:
+        if transaction_version == 2 and header.producer_epoch == epoch and is_open:
+            return Refused(ErrorCode.INVALID_PRODUCER_EPOCH)  # the marker of the transaction before
         known = described(history, batch.producer_id).coordinator_epoch
         return Refused(ErrorCode.TRANSACTION_COORDINATOR_FENCED) if batch.marker.coordinator_epoch < known else None
     window = _of_last_epoch(own)
@@ -499,5 +502,4 @@ def _verdict(history: Sequence[Placed], batch: Placed) -> Refused | Repeated | N
                 ):  # fmt: skip
                     return Repeated(each.base, each.last)
             return Refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER)
-    is_open = any(each.end is None for each in transactions(own))
     return Refused(ErrorCode.INVALID_TXN_STATE) if is_open and not header.is_transactional else None

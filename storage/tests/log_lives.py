@@ -19,11 +19,13 @@ import tempfile
 import time
 import traceback
 from typing import Any
+from unittest import mock
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
+from storage.local import log
 from storage.seams.logging import process_lines
 from storage.testing.disks.simulated import SimulatedDisk
 from storage.testing.log_model import described, known_producers
@@ -31,6 +33,8 @@ from storage.tests.local.local_lab import HurriedDisk
 from storage.tests.log_machine import COUNTED, LocalMachine, LogMachine
 
 PHASES = (Phase.generate, Phase.shrink)
+SNAPSHOT_WORTH = 600
+"""Bytes: the logs here are small, and shall have snapshots at checkpoints all the same."""
 
 
 class PowerCutMachine(LocalMachine):
@@ -137,7 +141,8 @@ def live(machine: type[LogMachine], *, lives: int, steps: int, **more: Any) -> N
         report_multiple_bugs=False,
         **more,
     )
-    run_state_machine_as_test(machine, settings=chosen)
+    with mock.patch.multiple(log, SNAPSHOT_WORTH=SNAPSHOT_WORTH, SNAPSHOT_BYTES=50):
+        run_state_machine_as_test(machine, settings=chosen)
 
 
 def main() -> int:

@@ -162,15 +162,25 @@ class LogMachine(RuleBasedStateMachine):
             made[0] = made[0]._replace(headers=[("h", b"1"), ("n", None)])
         return as_batch(build_batch(made, **fields))
 
-    def send(self, batches: list[Batch], *, durable: bool, expected_end: int | None = None, look: bool = True) -> bool:
+    def send(
+        self,
+        batches: list[Batch],
+        *,
+        durable: bool,
+        expected_end: int | None = None,
+        look: bool = True,
+        transaction_version: int = 0,
+    ) -> bool:
         """Append to both; whether they were new."""
-        expected = self.model.expect_append(batches)
+        expected = self.model.expect_append(batches, transaction_version)
         rolls = self.model.must_roll(batches)
         copies = [as_batch(batch.data) for batch in batches]
 
         async def append() -> Refused | Repeated | None:
             try:
-                done = self.log.begin_append(batches, expected_end=expected_end)
+                done = self.log.begin_append(
+                    batches, expected_end=expected_end, transaction_version=transaction_version
+                )
             except KafkaError as error:
                 return Refused(error.code)
             if durable:
@@ -292,8 +302,11 @@ class LogMachine(RuleBasedStateMachine):
         if back < len(sent):
             self.send([as_batch(sent[-1 - back])], durable=False)
 
-    @rule(who=PRODUCERS, commit=st.booleans(), epoch_step=st.sampled_from([0, 0, 0, 1]))
-    def end_transaction(self, who: int, commit: bool, epoch_step: int) -> None:
+    @rule(
+        who=PRODUCERS, commit=st.booleans(), epoch_step=st.sampled_from([0, 0, 0, 1]),
+        version=st.sampled_from([0, 0, 2]),
+    )  # fmt: skip
+    def end_transaction(self, who: int, commit: bool, epoch_step: int, version: int = 0) -> None:
         """The coordinator writes a marker, whether or not there is something to end."""
         writer = self.writers[who]
         marker = as_batch(
@@ -302,7 +315,7 @@ class LogMachine(RuleBasedStateMachine):
                 timestamp=self.now,
             )
         )  # fmt: skip
-        if self.send([marker], durable=True) and epoch_step:
+        if self.send([marker], durable=True, transaction_version=version) and epoch_step:
             writer.epoch += epoch_step
             writer.sequence = 0
 

@@ -17,12 +17,14 @@ from kproto.batches.header import TRANSACTIONAL, BatchHeader
 from kproto.batches.records import EndTxnMarker
 from kproto.errors import ErrorCode, KafkaError
 from storage.aborted_transactions import AbortedTransactions
+from storage.engine import VerificationGuard
 from storage.producers import LogProducers
 from storage.store_settings import ProducerRules
 
 EXPIRATION = 1000
 NUMBERS = 2**31
 PRODUCERS = (1, 2, 3)
+RULES = ProducerRules(expiration=EXPIRATION, verify=True)
 
 
 class Appended(NamedTuple):
@@ -55,6 +57,24 @@ def header_of(producer_id: int, epoch: int, sequence: int, count: int, transacti
     )
 
 
+class Asked(NamedTuple):
+    """A coordinator is asked whether it knows of a transaction."""
+
+    guard: VerificationGuard
+    epoch: int
+    sequence: int
+    epoch_bump: bool
+
+
+def lowest_of(asked: Sequence[Asked], *, known: bool) -> int:
+    """The highest sequence that the transaction may begin with: the lowest that was asked about in the newest epoch."""
+    newest = max(each.epoch for each in asked)
+    of_newest = [each for each in asked if each.epoch == newest]
+    if of_newest[0].epoch_bump and not known:
+        return 0
+    return min(each.sequence for each in of_newest)
+
+
 class Past:
     """What one producer's past says, read from the list."""
 
@@ -84,27 +104,35 @@ class Past:
         )
         self.open_since = open_since(remembered)
 
-    def verdict(self, header: BatchHeader) -> int | ErrorCode | None:
-        """The original's offset for a repetition, the code for a refusal, None for a new batch."""
-        if not self.known:
-            return None
-        if header.producer_epoch < self.epoch:
+    def verdict(
+        self, header: BatchHeader, asked: Sequence[Asked], guard: VerificationGuard | None
+    ) -> int | ErrorCode | None:
+        """The original's offset for a repetition, the code for a refusal, None for a new batch.
+
+        `asked` is when verification was asked for since the last batch or marker of a transaction.
+        """
+        same_epoch = self.known and header.producer_epoch == self.epoch
+        if self.known and header.producer_epoch < self.epoch:
             return ErrorCode.INVALID_PRODUCER_EPOCH
-        if header.producer_epoch > self.epoch:
-            if header.base_sequence != 0:
-                return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-        else:
+        if same_epoch:
             for earlier in self.batches[-5:]:
                 if (earlier.base_sequence, earlier.record_count) == (header.base_sequence, header.record_count):
                     return earlier.base_offset
-            if header.base_sequence != self.expected:
-                return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        opens = header.is_transactional and not (same_epoch and self.open_since is not None)
+        if opens and not (asked and asked[0].guard is guard):
+            return ErrorCode.INVALID_TXN_STATE
+        if self.known and header.base_sequence != (self.expected if same_epoch else 0):
+            return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        if opens and header.base_sequence > lowest_of(asked, known=bool(self.batches)):
+            return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
         if self.open_since is not None and not header.is_transactional:
             return ErrorCode.INVALID_TXN_STATE
         return None
 
-    def verdict_on_marker(self, header: BatchHeader, marker: EndTxnMarker) -> ErrorCode | None:
+    def verdict_on_marker(self, header: BatchHeader, marker: EndTxnMarker, version: int) -> ErrorCode | None:
         if self.known and header.producer_epoch < self.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if version == 2 and self.known and header.producer_epoch == self.epoch and self.open_since is not None:
             return ErrorCode.INVALID_PRODUCER_EPOCH
         if self.known and marker.coordinator_epoch < self.coordinator_epoch:
             return ErrorCode.TRANSACTION_COORDINATOR_FENCED
@@ -140,8 +168,10 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.producers = LogProducers(ProducerRules(expiration=EXPIRATION))
+        self.producers = LogProducers(RULES)
         self.aborted = AbortedTransactions()
+        self.asked: dict[int, list[Asked]] = {}
+        self.guards: list[VerificationGuard] = []
         self.log: list[Appended] = []
         self.end = 0
         self.now = 0
@@ -152,11 +182,12 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
         for producer_id, sequence in first.items():
             self.send(header_of(producer_id, 1, sequence, 2, False))
 
-    def send(self, header: BatchHeader) -> None:
-        expected = Past(self.log, header.producer_id, self.now).verdict(header)
+    def send(self, header: BatchHeader, guard: VerificationGuard | None = None) -> None:
+        asked = self.asked.get(header.producer_id, [])
+        expected = Past(self.log, header.producer_id, self.now).verdict(header, asked, guard)
         found: int | ErrorCode | None
         try:
-            original = self.producers.check(header, self.now)
+            original = self.producers.check(header, self.now, guard)
             found = None if original is None else original.first_offset
         except KafkaError as error:
             found = error.code
@@ -165,6 +196,31 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
             self.producers.apply(header, self.end, self.now)
             self.log.append(Appended(header._replace(base_offset=self.end), None, self.now))
             self.end += header.record_count
+            if header.is_transactional:
+                self.asked.pop(header.producer_id, None)
+
+    def ask(self, header: BatchHeader, epoch_bump: bool) -> VerificationGuard | None:
+        """The coordinator is asked about the transaction of this batch; the guard, if there is need for one."""
+        past = Past(self.log, header.producer_id, self.now)
+        try:
+            guard = self.producers.start_verification(
+                header.producer_id, header.producer_epoch, header.base_sequence, epoch_bump=epoch_bump, now=self.now
+            )
+        except KafkaError as error:
+            assert error.code is ErrorCode.INVALID_PRODUCER_EPOCH
+            assert past.known and header.producer_epoch < past.epoch
+            return None
+        assert not past.known or header.producer_epoch >= past.epoch
+        if past.open_since is not None and header.producer_epoch == past.epoch:
+            assert guard is None
+            return None
+        assert guard is not None
+        asked = self.asked.setdefault(header.producer_id, [])
+        assert not asked or asked[0].guard is guard
+        assert asked or guard not in self.guards
+        asked.append(Asked(guard, header.producer_epoch, header.base_sequence, epoch_bump))
+        self.guards.append(guard)
+        return guard
 
     @rule(
         producer_id=st.sampled_from(PRODUCERS),
@@ -173,13 +229,23 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
         count=st.integers(1, 3),
         transactional=st.booleans(),
         afresh=st.booleans(),
+        verified=st.sampled_from(("now", "now", "now", "earlier", "only asked", "no")),
+        epoch_bump=st.booleans(),
     )
-    def data(self, producer_id: int, step: int, epoch_step: int, count: int, transactional: bool, afresh: bool) -> None:
-        """Mostly the batch that should come next, sometimes one that should not."""
+    def data(
+        self, producer_id: int, step: int, epoch_step: int, count: int, transactional: bool, afresh: bool,
+        verified: str, epoch_bump: bool,
+    ) -> None:  # fmt: skip
+        """Mostly the batch that should come next, sometimes one that should not; verified, or with an old guard."""
         past = Past(self.log, producer_id, self.now)
         epoch = max(0, past.epoch + epoch_step)
         sequence = 0 if afresh and epoch_step else (past.expected + step) % NUMBERS
-        self.send(header_of(producer_id, epoch, sequence, count, transactional))
+        header = header_of(producer_id, epoch, sequence, count, transactional)
+        guard = self.ask(header, epoch_bump) if transactional and verified in ("now", "only asked") else None
+        if verified == "earlier" and self.guards:
+            guard = self.guards[-1 - step % min(len(self.guards), 4)]
+        if verified != "only asked":
+            self.send(header, guard)
 
     @precondition(lambda self: self.log)
     @rule(back=st.integers(1, 12))
@@ -194,20 +260,22 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
         epoch_step=st.sampled_from((0, 0, 0, 1, -1)),
         coordinator_step=st.sampled_from((0, 0, 0, 1, -1)),
         commit=st.booleans(),
+        version=st.sampled_from((0, 1, 2)),
     )
-    def marker(self, producer_id: int, epoch_step: int, coordinator_step: int, commit: bool) -> None:
+    def marker(self, producer_id: int, epoch_step: int, coordinator_step: int, commit: bool, version: int) -> None:
         """A coordinator ends the transaction, whether or not there is one."""
         past = Past(self.log, producer_id, self.now)
         header = header_of(producer_id, max(0, past.epoch + epoch_step), -1, 1, True)
         marker = EndTxnMarker(commit, max(0, past.coordinator_epoch + coordinator_step))
-        expected = past.verdict_on_marker(header, marker)
+        expected = past.verdict_on_marker(header, marker, version)
         try:
-            self.producers.check_marker(header, marker, self.now)
+            self.producers.check_marker(header, marker, self.now, version)
             assert expected is None
         except KafkaError as error:
             assert error.code is expected
             return
         completed = self.producers.apply_marker(header, marker, self.end, self.now)
+        self.asked.pop(producer_id, None)
         self.log.append(Appended(header._replace(base_offset=self.end), marker, self.now))
         self.end += 1
         if completed is None:
@@ -216,6 +284,15 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
             assert completed[:4] == (producer_id, past.open_since, self.end - 1, not commit)
             if completed.aborted:
                 self.aborted.add(completed)
+
+    @rule(producer_id=st.sampled_from(PRODUCERS), epoch_step=st.sampled_from((0, 1)))
+    def overtaken(self, producer_id: int, epoch_step: int) -> None:
+        """The transaction is aborted between the coordinator's yes and the append of the batch."""
+        past = Past(self.log, producer_id, self.now)
+        header = header_of(producer_id, max(0, past.epoch), past.expected, 1, True)
+        guard = self.ask(header, False)
+        self.marker(producer_id=producer_id, epoch_step=epoch_step, coordinator_step=0, commit=False, version=2)
+        self.send(header, guard)
 
     @rule(millis=st.sampled_from((1, EXPIRATION // 2, EXPIRATION - 1, EXPIRATION)))
     def time_passes(self, millis: int) -> None:
@@ -231,7 +308,8 @@ class ProducersAgainstTheirPast(RuleBasedStateMachine):
         """From a snapshot, with the windows refilled; time idle counts from here, for all that was still known."""
         self.producers.expire(self.now)
         snapshot = self.producers.snapshot()
-        self.producers = LogProducers(ProducerRules(expiration=EXPIRATION))
+        self.producers = LogProducers(RULES)
+        self.asked.clear()
         self.producers.restore(snapshot, self.now)
         kept = [entry for producer_id in PRODUCERS for entry in Past(self.log, producer_id, self.now).entries]
         remembered = {entry.header.base_offset for entry in kept}
