@@ -14,6 +14,10 @@ version 12 on     `add_partitions`           this very request: there is nothing
 All partitions of a request that open the transaction are one question. With `transaction.partition.verification.enable`
 off the first one is not asked; the second always is.
 
+A coordinator that is asked while the markers of the producer's last transaction are being written answers when they
+are: then the marker of that has come to the log, and the guard is worth nothing. So after a yes the guard is looked at,
+and if it is another one by now, the coordinator is asked again, a few times.
+
 **What a producer is told** where the coordinator says no: its own codes would mean something else in an answer to
 Produce, or nothing to older clients. NOT_ENOUGH_REPLICAS makes every client try again, and look up nothing.
 
@@ -49,6 +53,9 @@ SAYS_ABORTABLE: Final = 11
 ADDS_PARTITIONS: Final = 12
 """Produce's version from which on its batches add their partitions to the transaction."""
 
+ATTEMPTS: Final = 3
+"""Times that a coordinator is asked; each but the first because a transaction has ended meanwhile."""
+
 _AGAIN: Final = frozenset({
     ErrorCode.NETWORK_EXCEPTION, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.COORDINATOR_NOT_AVAILABLE,
     ErrorCode.NOT_COORDINATOR,
@@ -82,7 +89,7 @@ class Entrance:
     once if there is nothing to ask (`asks`), as for all batches but the first of a transaction in a partition.
     """
 
-    __slots__ = ("_adds", "_asked", "_producer", "_version", "outcome")
+    __slots__ = ("_adds", "_asked", "_batches", "_producer", "_version", "outcome")
 
     def __init__(self, batches: Sequence[tuple[Partition, BatchHeader]], *, version: int, verify: bool) -> None:
         """`version` is Produce's, `verify` whether `transaction.partition.verification.enable` is set.
@@ -95,23 +102,29 @@ class Entrance:
                 ErrorCode.INVALID_PRODUCER_ID_MAPPING, "Transactional records contained more than one producer ID"
             )
         self._producer = next(iter(producers), (NO_PRODUCER_ID, NO_PRODUCER_EPOCH))
+        self._batches = batches
         self._version = version
         self._adds = version >= ADDS_PARTITIONS
         self._asked: dict[tuple[str, int], int] = {}
         self.outcome: list[VerificationGuard | NotEntered | None] = [None] * len(batches)
         if not self._adds and not verify:
             return
-        for number, (partition, header) in enumerate(batches):
-            try:
-                guard = partition.log.start_verification(
-                    header.producer_id, header.producer_epoch, header.base_sequence, epoch_bump=self._adds
-                )
-            except KafkaError as error:
-                self.outcome[number] = NotEntered(error.code, error.message)
-                continue
-            if guard is not None:
-                self.outcome[number] = guard
-                self._asked[partition.topic, partition.index] = number
+        for number in range(len(batches)):
+            self._verify(number)
+
+    def _verify(self, number: int) -> None:
+        """Take the guard of one batch, and note that the coordinator has to be asked about it, if there is need."""
+        partition, header = self._batches[number]
+        try:
+            guard = partition.log.start_verification(
+                header.producer_id, header.producer_epoch, header.base_sequence, epoch_bump=self._adds
+            )
+        except KafkaError as error:
+            self.outcome[number] = NotEntered(error.code, error.message)
+            return
+        self.outcome[number] = guard
+        if guard is not None:
+            self._asked[partition.topic, partition.index] = number
 
     @property
     def asks(self) -> bool:
@@ -119,12 +132,23 @@ class Entrance:
         return len(self._asked) > 0
 
     async def ask(self, transactions: Transactions, transactional_id: str) -> None:
-        """Ask the coordinator, once, for all partitions in question."""
+        """Ask the coordinator for all partitions in question; again for those where a marker has come meanwhile."""
         question = transactions.add_partitions if self._adds else transactions.verify_partitions
-        codes = await question(transactional_id, *self._producer, list(self._asked))
-        for named, number in self._asked.items():
-            if (code := codes[named]) is not ErrorCode.NONE:
-                self.outcome[number] = refusal(code, self._version)
+        for _ in range(ATTEMPTS):
+            codes = await question(transactional_id, *self._producer, list(self._asked))
+            asked, self._asked = self._asked, {}
+            for named, number in asked.items():
+                if (code := codes[named]) is not ErrorCode.NONE:
+                    self.outcome[number] = refusal(code, self._version)
+                    continue
+                guard = self.outcome[number]
+                self._verify(number)
+                if self.outcome[number] is guard:
+                    del self._asked[named]
+            if not self._asked:
+                return
+        for number in self._asked.values():
+            self.outcome[number] = refusal(ErrorCode.CONCURRENT_TRANSACTIONS, self._version)
 
 
 def refusal(code: ErrorCode, version: int) -> NotEntered:

@@ -295,7 +295,9 @@ def entrance(plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestConte
     for _, entries in plan:
         for entry in entries:
             batch, partition = entry.batch, entry.partition
-            if entry.problem is None and batch is not None and partition is not None and batch.header.is_transactional:
+            if entry.problem is not None or batch is None or partition is None:
+                continue
+            if batch.header.is_transactional and batch.header.producer_id >= 0:  # without a producer it is a plain one
                 entering.append(entry)
                 batches.append((partition, batch.header))
     verify = ctx.config.transaction_partition_verification_enable

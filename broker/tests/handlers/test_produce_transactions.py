@@ -116,9 +116,40 @@ async def test_an_abort_between_the_answer_and_the_append(version: int) -> None:
     async with transacting() as (w, coordinator):
         partition = w.services.partitions.get("t", 0)
         assert partition is not None
-        coordinator.meanwhile = lambda: partition.log.begin_append([marker_batch(Marker(7, 0, 0, False), NOW)])
+
+        def abort() -> None:
+            partition.log.begin_append([marker_batch(Marker(7, 0, 0, False), NOW)])
+            coordinator.meanwhile = lambda: coordinator.codes.update({("t", 0): ErrorCode.INVALID_TXN_STATE})
+
+        coordinator.meanwhile = abort
         assert await send(w, version, {0: batch()}) == {0: ErrorCode.INVALID_TXN_STATE}
         assert partition.log.last_stable_offset == partition.log.high_watermark == 1
+
+
+@pytest.mark.parametrize(("markers", "outcome"), [(2, ErrorCode.NONE), (3, ErrorCode.CONCURRENT_TRANSACTIONS)])
+async def test_a_marker_of_the_transaction_before(markers: int, outcome: ErrorCode) -> None:
+    """The coordinator says yes when its last transaction is complete, whose marker has come to the log by then: it is
+    asked again, as the batch belongs to the next one; but not forever."""
+    async with transacting() as (w, coordinator):
+        partition = w.services.partitions.get("t", 0)
+        assert partition is not None
+
+        def end() -> None:
+            if len(coordinator.asked) <= markers:
+                partition.log.begin_append([marker_batch(Marker(7, 0, 0, True), NOW)])
+
+        coordinator.meanwhile = end
+        assert await send(w, 12, {0: batch(), 1: batch()}) == {0: outcome, 1: ErrorCode.NONE}
+        assert [asked[-1] for asked in coordinator.asked] == [[("t", 0), ("t", 1)], [("t", 0)], [("t", 0)]]
+
+
+async def test_a_transaction_without_a_producer() -> None:
+    """Apache Kafka appends it as if it were plain: there is nothing that could open a transaction."""
+    async with transacting() as (w, coordinator):
+        assert await send(w, 12, {0: batch(-1, producer_id=-1, epoch=-1)}) == {0: ErrorCode.NONE}
+        partition = w.services.partitions.get("t", 0)
+        assert partition is not None and partition.log.last_stable_offset == 1
+        assert coordinator.asked == []
 
 
 async def test_verification_can_be_switched_off() -> None:
