@@ -392,9 +392,12 @@ class LogMachine(RuleBasedStateMachine):
 
     def _check_aborted(self, start: int, data: bytes, answer: FetchedRecords) -> None:
         """What was aborted in the records is listed, and nothing from behind the batch that was cut off."""
+        if not data:
+            assert not answer.aborted
+            return
         model, step = self.model, whole_batches(data)
         whole = step[-1][0].next_offset if step else start
-        cut_off = model.batches_from(whole, model.end)[:1] if data else []
+        cut_off = model.batches_from(whole, model.end)[:1]
         least = model.aborted_with_records(start, whole) if model.compacted else set(model.aborted(start, whole))
         most = model.aborted(start, cut_off[0].header.next_offset if cut_off else max(whole, model.end))
         found = list(answer.aborted)
