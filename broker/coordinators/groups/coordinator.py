@@ -29,6 +29,7 @@ import trio
 from broker.config.topics import log_config
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS, ClusterChange
 from broker.coordinators.groups.consumer.configs import ConsumerConfigs
+from broker.coordinators.groups.consumer.group import NO_SHARES, Described, described_member
 from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.consumer.work import Work
 from broker.coordinators.groups.decision import Caller, CommittingMember
@@ -350,7 +351,19 @@ class GroupCoordinator:
         self, group_ids: Iterable[str]
     ) -> dict[str, ConsumerGroupDescription | KafkaError | None]:
         """Each of these consumer groups; None if there is none of this id."""
-        return await self.shards.look_at_many(group_ids, GroupsMachine.described_consumer_group)
+        found = await self.shards.look_at_many(group_ids, GroupsMachine.described_consumer_group)
+        topics, slices = self._topics.as_they_are(), Slices()
+        described: dict[str, ConsumerGroupDescription | KafkaError | None] = {}
+        async for group_id, each in slices.over(found.items()):
+            if isinstance(each, Described):
+                each.group.members = [
+                    described_member(member, each.targets.get(member.member_id, NO_SHARES), topics)
+                    async for member in slices.over(each.members)
+                ]
+                described[group_id] = each.group
+            else:
+                described[group_id] = each
+        return described
 
     async def list_groups(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
         """The groups in one of `states` and of one of `types`; empty means any."""

@@ -7,7 +7,7 @@ about it. Each kind has a folder of its own with both (`classic/`); what its mem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from broker.coordinators.groups.decision import CommittingMember, Draft, TimerName
@@ -96,8 +96,8 @@ class GroupKind(Protocol[GroupT_contra]):
         """A client that may commit has committed: a sign of life, if it is a member."""
         ...
 
-    def resume(self, group: GroupT_contra, now: Instant) -> None:
-        """The log has been loaded: every member gets a fresh session."""
+    def resume(self, group: GroupT_contra, now: Instant) -> Iterator[None]:
+        """The log has been loaded: every member gets a fresh session, step by step."""
         ...
 
     def expired(self, name: TimerName, group: GroupT_contra, draft: Draft) -> None:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from broker.coordinators.groups.classic.group import ClassicGroup
 from broker.coordinators.groups.committing import growth_of, growth_of_pending, judge_commits
 from broker.coordinators.groups.consumer.configs import ConsumerTimes, TimesOf
-from broker.coordinators.groups.consumer.group import ConsumerGroup
+from broker.coordinators.groups.consumer.group import ConsumerGroup, Described
 from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.decision import (
     CommittingMember,
@@ -63,7 +63,6 @@ from kproto.batches.header import BatchHeader
 from kproto.batches.records import RecordData, read_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import TopicPartition, Uuid
-from kproto.messages.consumer_group_describe import DescribedGroup as ConsumerGroupDescription
 from kproto.messages.describe_groups import DescribedGroup
 from kproto.messages.list_groups import ListedGroup
 from storage.seams.clock import Instant
@@ -241,10 +240,10 @@ class GroupsMachine(Membership):
         group = self._classic_group(group_id)
         return None if group is None else group.described()
 
-    def described_consumer_group(self, group_id: str) -> ConsumerGroupDescription | None:
-        """A consumer group as ConsumerGroupDescribe shows it; None if there is none of this id."""
+    def described_consumer_group(self, group_id: str) -> Described | None:
+        """A consumer group for ConsumerGroupDescribe; None if there is none of this id."""
         group = self._groups.get(group_id)
-        return group.described(self._topics, self._steps.assignors[0]) if isinstance(group, ConsumerGroup) else None
+        return group.described(self._steps.assignors[0]) if isinstance(group, ConsumerGroup) else None
 
     def listed(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
         """The groups in one of `states` and of one of `types`, both without regard to case; empty means any."""
@@ -320,7 +319,7 @@ class GroupsMachine(Membership):
         if self._groups:
             self._schedule_expiry(now)
         for group in self._groups.values():
-            self._kinds[group.kind].resume(group, now)
+            yield from self._kinds[group.kind].resume(group, now)
             yield
 
     def next_deadline(self) -> int | None:

@@ -20,6 +20,7 @@ A further kind of group is a folder like `classic/`, a row in `_kinds`, a case f
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -353,7 +354,7 @@ class Membership:
                 made = False
             group.replay(record.value)
             if made and self._now is not None:
-                self._classic.resume(group, self._now)  # it was a consumer group until now
+                deque(self._classic.resume(group, self._now), maxlen=0)  # it was a consumer group until now
         elif group is not None:
             self._remove(group)
 

@@ -26,7 +26,7 @@ record has been replayed. Source: Kafka's GroupMetadataManager (classicGroupJoin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -514,10 +514,11 @@ class ClassicProtocol:
 
     # --- time
 
-    def resume(self, group: ClassicGroup, now: Instant) -> None:
+    def resume(self, group: ClassicGroup, now: Instant) -> Iterator[None]:
         """After a load: every member gets a fresh session, and a group that has grown too large has to choose."""
         for member in group.members.values():
             self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
+            yield
         if len(group.members) > self._settings.max_size:
             group.transition(GroupEvent.MEMBERSHIP_CHANGED, now.wall)
             self._set(Timer.JOIN, group, now, group.rebalance_timeout)

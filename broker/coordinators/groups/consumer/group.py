@@ -92,6 +92,14 @@ Shares: TypeAlias = Mapping[Uuid, tuple[int, ...]]
 NO_SHARES: Final[Shares] = {}
 
 
+class Described(NamedTuple):
+    """A group, and its members as they were then (`described_member`)."""
+
+    group: DescribedGroup
+    members: Sequence[ConsumerMember]
+    targets: Mapping[str, Shares]
+
+
 class ConsumerGroup:
     """One group. See the module's page."""
 
@@ -285,18 +293,17 @@ class ConsumerGroup:
         votes = +votes
         return max(sorted(votes, key=_place_in_hash_map), key=votes.__getitem__, default=default)
 
-    def described(self, topics: Topics, default_assignor: str) -> DescribedGroup:
-        """The group as ConsumerGroupDescribe shows it."""
-        return DescribedGroup(
+    def described(self, default_assignor: str) -> Described:
+        """The group as ConsumerGroupDescribe shows it, but for its members, which may be many."""
+        group = DescribedGroup(
             group_id=self.group_id,
             group_state=self.state,
             group_epoch=self.epoch,
             assignment_epoch=self.assignment_epoch,
             assignor_name=self.preferred_assignor(default_assignor),
-            members=[
-                _described(each, self.targets.get(each.member_id, NO_SHARES), topics) for each in self.members.values()
-            ],
+            members=[],
         )
+        return Described(group, list(self.members.values()), dict(self.targets))
 
     # --- replay
 
@@ -496,7 +503,8 @@ def _place_in_hash_map(name: str) -> int:
     return (hashed ^ hashed >> 16) & 15
 
 
-def _described(member: ConsumerMember, target: Shares, topics: Topics) -> Member:
+def described_member(member: ConsumerMember, target: Shares, topics: Topics) -> Member:
+    """A member as ConsumerGroupDescribe shows it: what it owns, with what it has to give up, and what it shall own."""
     owned: dict[Uuid, list[int]] = {}
     for topic_id, partition in _partitions(member):
         owned.setdefault(topic_id, []).append(partition)

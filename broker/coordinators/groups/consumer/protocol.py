@@ -26,7 +26,7 @@ Refusals are raised; nothing that would be missed has changed then. Source: Kafk
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from broker.coordinators.deadlines import Deadlines
@@ -296,13 +296,14 @@ class ConsumerProtocol:
         elif TimerName(Timer.SESSION, group.group_id, member.member_id) not in self._deadlines:
             self.renew(group, member, now)
 
-    def resume(self, group: ConsumerGroup, now: Instant) -> None:
+    def resume(self, group: ConsumerGroup, now: Instant) -> Iterator[None]:
         """After a load: every member gets a fresh session, and fresh time to give up what it has to."""
         for member in group.members.values():
             self.renew(group, member, now)
             if _gives_up(member):
                 name = TimerName(Timer.REBALANCE, group.group_id, member.member_id)
                 self._deadlines.set(name, now.monotonic + max(1, member.rebalance_timeout))
+            yield
 
     def expired(self, name: TimerName, group: ConsumerGroup, draft: Draft) -> None:
         """A deadline has passed."""

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from broker.coordinators.deadlines import Deadlines
 from broker.coordinators.groups.assignors import Assignment, CannotAssign
 from broker.coordinators.groups.consumer import resolving
-from broker.coordinators.groups.consumer.assigning import Assigning, assigning
+from broker.coordinators.groups.consumer.assigning import Assigning
 from broker.coordinators.groups.consumer.configs import TimesOf
 from broker.coordinators.groups.consumer.group import (
     FIRST_EPOCH,
@@ -232,7 +232,7 @@ class Steps:
             if now < group.assignment_timestamp + interval:
                 return self.present_target(group, updated)
         assignor = group.preferred_assignor(self.assignors[0], old, updated)
-        work = assigning(group, epoch, assignor, self._topics, updated, old)
+        work = Assigning(group, epoch, assignor, self._topics, updated)
         if not work.is_small:
             return self._assign_later(group, work, updated, draft)
         result = self._assigned(work)
@@ -274,7 +274,7 @@ class Steps:
     ) -> None:
         """Write a part of an assignment down. It counts with the record of its epoch."""
         for member_id, shares in part:
-            instance_id = work.instance_ids[member_id]
+            instance_id = work.members[member_id].instance_id
             present: str | None = member_id
             if member_id not in group.members:
                 present = None if instance_id is None else group.static.get(instance_id)
@@ -346,10 +346,8 @@ class Steps:
 
 def growth(work: Assigning, result: Mapping[str, Assignment]) -> int:
     """Bytes of memory that an assignment takes more than the one before."""
-    return sum(
-        shares_bytes(shares) - shares_bytes(work.spec.members[member_id].assigned)
-        for member_id, shares in work.changed(result)
-    )
+    changed = work.changed(result)
+    return sum(shares_bytes(shares) - shares_bytes(work.former(member_id)) for member_id, shares in changed)
 
 
 def _short(name: str) -> str:

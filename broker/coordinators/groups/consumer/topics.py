@@ -44,6 +44,10 @@ class Topics:
         """Where all partitions are; None if that is not known."""
         return self._rack
 
+    def as_they_are(self) -> Topics:
+        """The topics of now, whatever happens to them: for a thread."""
+        return Topics(self._rack, self._image)
+
     def follow(self, image: ClusterImage, change: ClusterChange, offset: int) -> None:
         """The cluster has changed."""
         self._image = image

@@ -24,6 +24,7 @@ from broker.coordinators.machine import Decision, Promise
 from kproto.errors import KafkaError
 from storage.seams.logging import get_logger
 from storage.seams.offload import Lane
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.coordinators.groups.machine import GroupsMachine
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from storage.seams.clock import Instant
     from storage.seams.offload import Offload
 
-TARGETS_AT_ONCE: Final = 200
+TARGETS_AT_ONCE: Final = 100
 """Members whose targets one decision writes: some five milliseconds."""
 
 MATCHES_AT_ONCE: Final = 1_000
@@ -73,9 +74,11 @@ class Work:
             get_logger(__name__).warning("there is no room for an assignment", group=group_id, bytes=grows)
             return
         changed = asked.changed(result)
+        slices = Slices()
         for start in range(0, max(1, len(changed)), TARGETS_AT_ONCE):
             part = changed[start : start + TARGETS_AT_ONCE]
             last = start + TARGETS_AT_ONCE >= len(changed)
+            await slices.give_way()
             if not await self._shards.decide(group_id, partial(_write, asked, part, last)):
                 return
 

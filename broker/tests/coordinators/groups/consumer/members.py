@@ -12,7 +12,7 @@ from typing import Any
 from broker.coordinators.cluster.image import ClusterChange, ClusterImage, Topic
 from broker.coordinators.groups.consumer.assigning import Assigning
 from broker.coordinators.groups.consumer.configs import ConsumerTimes
-from broker.coordinators.groups.consumer.group import ConsumerGroup
+from broker.coordinators.groups.consumer.group import NO_SHARES, ConsumerGroup, described_member
 from broker.coordinators.groups.consumer.resolving import Resolving
 from broker.coordinators.groups.decision import Caller
 from broker.coordinators.groups.expressions import resolve
@@ -186,7 +186,10 @@ class ConsumerShard(Shard):
         """As ConsumerGroupDescribe shows it."""
         found = self.machine.described_consumer_group(group)
         assert found is not None
-        return found
+        found.group.members = [
+            described_member(each, found.targets.get(each.member_id, NO_SHARES), self.topics) for each in found.members
+        ]
+        return found.group
 
     def member(self, member: str, group: str = "g") -> Member:
         """A member, as ConsumerGroupDescribe shows it."""
