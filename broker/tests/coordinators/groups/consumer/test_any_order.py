@@ -144,5 +144,11 @@ class Consumers(RuleBasedStateMachine):
             assert owns == self.shard.owned(member), "a client knows what it owns"
 
 
+def test_every_rule_leads_to_one_owner() -> None:
+    """G15: the rules above reach all that can change a group of this protocol."""
+    rules = {name for name, each in vars(Consumers).items() if hasattr(each, "hypothesis_stateful_rule")}
+    assert rules >= {"join", "beat", "subscribe", "wish", "leave", "change_topic", "wait", "compute", "crash", "delete"}
+
+
 Consumers.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestConsumers = Consumers.TestCase

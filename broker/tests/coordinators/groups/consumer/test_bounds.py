@@ -72,8 +72,8 @@ def test_expressions_are_counted_and_checked() -> None:
 
 
 def test_a_large_assignment_is_computed_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Members go on with what they have meanwhile; the result is written in parts, and counts with the last. Who has
-    left gets nothing of it, and who has taken a place gets the share of that."""
+    """G18: members go on with what they have meanwhile; the result is written in parts, and counts with the last. Who
+    has left gets nothing of it, and who has taken a place gets the share of that."""
     shard = ConsumerShard({"a": 4})
     shard.subscribe("m1", "a")
     shard.subscribe("m2", "a", instance="i")

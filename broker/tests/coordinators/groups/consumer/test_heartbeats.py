@@ -46,7 +46,7 @@ def test_a_member_that_says_everything_is_told_everything() -> None:
 
 
 def test_a_partition_changes_hands_after_its_owner_gave_it_up() -> None:
-    """No other member owns it before; what stays is kept on reading."""
+    """G14: no other member owns it before, and what stays is kept on reading."""
     shard = ConsumerShard({"a": 4})
     shard.subscribe("m1", "a")
     second = shard.subscribe("m2", "a")

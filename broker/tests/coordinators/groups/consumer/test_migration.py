@@ -169,7 +169,7 @@ def test_the_policy_says_which_way_a_group_with_members_may_go(policy: Migration
 
 
 def test_what_would_be_lost_is_not_taken_over() -> None:
-    """Data of a custom assignor, a partition that two members were given, subscriptions that cannot be read, and
+    """G17: data of a custom assignor, a partition that two members were given, subscriptions that cannot be read, and
     members that are no consumers: the group stays what it is."""
     shard = ConsumerShard({"a": 2})
     classic(shard, {"a": [0, 1]}, user_data=b"mine")

@@ -36,7 +36,7 @@ def test_a_member_commits_at_its_epoch() -> None:
 
 
 def test_an_epoch_is_stale_for_partitions_that_the_member_got_later() -> None:
-    """A commit that was under way when the epoch moved counts for what the member has had all the time."""
+    """G16: a commit that was under way when the epoch moved counts for what the member has had all the time."""
     shard = shard_with_two()
     shard.heartbeat("m1", 2, owns={"a": [0, 1]})
     shard.heartbeat("m2", 3)
