@@ -66,7 +66,7 @@ async def test_the_first_answer_has_an_assignment_that_was_computed_in_a_thread(
 
 
 async def test_refusals_have_a_sentence() -> None:
-    """For whoever reads the client's log; without a coordinator there is the code alone."""
+    """For a reader of the client's log; without a coordinator there is the code alone."""
     async with world(groups=True) as w:
         refused = await w.ask(joining(), 1)
         assert (refused.error_code, refused.error_message) == (ErrorCode.NOT_COORDINATOR, None)
