@@ -345,6 +345,9 @@ class Membership:
 
     def _replay_classic(self, record: GroupMetadataRecord) -> None:
         group = self._classic_group(record.group_id)
+        present = self._groups.get(record.group_id)
+        if record.value is not None and present is not None and present is not group:
+            self._remove(present)  # Kafka has been seen to write no tombstones for an empty consumer group
         if record.value is not None:
             if group is None:
                 group = ClassicGroup(record.group_id, record.value.current_state_timestamp, self.account)

@@ -217,6 +217,20 @@ def test_classic_requests_are_for_classic_members() -> None:
     assert shard.state() == "Empty"
 
 
+def test_a_classic_group_in_the_log_takes_the_place_of_a_consumer_group() -> None:
+    """Kafka writes no tombstones for an empty consumer group that a classic member with an unknown id wants to join,
+    and a group under that id later: what is loaded is sound, and counted."""
+    shard = ConsumerShard({"a": 1})
+    shard.subscribe("new", "a")
+    shard.heartbeat("new", -1)
+    other = ConsumerShard({"a": 1})
+    classic(other, {"a": [0]})
+    loaded = ConsumerShard({"a": 1})
+    loaded.log = [*shard.log, *other.log]
+    loaded.restart()
+    assert [(each.group_type, each.group_state) for each in loaded.machine.listed()] == [("classic", "Stable")]
+
+
 def test_an_empty_consumer_group_becomes_a_classic_group() -> None:
     """With its offsets, whatever the policy; a member that brings an id was in another one."""
     shard = ConsumerShard({"a": 2}, consumer_migration=MigrationPolicy.DISABLED)
