@@ -254,9 +254,12 @@ class Connection:
         current_time = trio.lowlevel.current_clock().current_time
         reads = 0
         while True:
-            if (reads >= READS_BEFORE_YIELD or (reads and self._rounds.used_up)) and transport.has_more():
-                reads = 0
-                await self._rounds.turn(protocol.shrink)
+            if reads and (reads >= READS_BEFORE_YIELD or self._rounds.used_up) and transport.has_more():
+                if reads >= READS_BEFORE_YIELD:
+                    reads = 0
+                    await self._rounds.turn(protocol.shrink)
+                else:  # its next question may be an answer to ours: no reason to stand in the queue
+                    await trio.lowlevel.checkpoint()
                 self._may_go_on = True
             count = transport.receive_now(protocol.window())
             if count is None:

@@ -7,8 +7,9 @@ ahead, make a round of five seconds.
 
 Hence the five milliseconds are those of the round, for all connections together (`used_up`):
 
-* a connection whose peer has been waited for answers **one request in any case**. A client that asks one thing at a
-  time never waits here, and of such clients a round may have as many as there are;
+* a connection whose peer has been waited for answers **one request in any case**, and one in each round if the next
+  comes as soon as it has its answer. A client that asks one thing at a time never waits here, and of such clients a
+  round may have as many as there are;
 * it goes on with what was sent ahead as long as the round has time, then it waits for its turn (`turn`). At most
   `AT_ONCE` of those that have waited go on in one round; the others stand in a queue, each in its place.
 

@@ -33,6 +33,7 @@ from tools.trials.abuse.figures import (
 from tools.trials.abuse.witness import Witness
 from tools.trials.brokers import Contender, Process, kafka, ottla, pause
 from tools.trials.wire.client import WireClient
+from tools.trials.wire.requests import Refusal
 
 SAMPLE_SECONDS = 0.01
 SETTLE_SECONDS = 1.0
@@ -93,6 +94,7 @@ def played(attack: Attack, contender: Contender | None, options: argparse.Namesp
         with Witness(port, site.topic()) as witness, Memory(broker) as memory:
             verdict = ""
             steps = attack.attacker(site)
+            undisturbed, said_before = 0.0, 0
             try:
                 next(steps)
                 witness.take()
@@ -101,6 +103,8 @@ def played(attack: Attack, contender: Contender | None, options: argparse.Namesp
                 memory.begin()
                 said_before = output.stat().st_size if output else 0
                 verdict = in_time(steps, site)
+            except Refusal as refusal:
+                verdict = f"cannot be tried: {refusal}"
             finally:
                 site.close()
             pause(SETTLE_SECONDS)
@@ -129,6 +133,8 @@ def in_time(steps: Iterator[None], site: Site) -> str:
                 pass
         except AssertionError as error:
             said.append(f"not so: {error}")
+        except Refusal as refusal:
+            said.append(f"refused: {refusal}")
         except OSError as error:
             if not site.over.is_set():
                 said.append(f"{type(error).__name__}")
