@@ -63,7 +63,7 @@ HANDLERS: dict[int, Api] = {
     60: Api("describe_cluster", NONE),
     61: Api("describe_producers", DEPENDS),
     65: Api("describe_transactions", DEPENDS),
-    66: Api("list_transactions", DEPENDS, newest=1),
+    66: Api("list_transactions", DEPENDS),
     68: Api("consumer_group_heartbeat", DEPENDS),
     69: Api("consumer_group_describe", DEPENDS),
     75: Api("describe_topic_partitions", DEPENDS),

@@ -4,8 +4,8 @@
 - v3: flexible. The newest version that clients send.
 - v4: several transactions at once, and `verify_only`: brokers ask each other whether partitions belong (KIP-890).
 - v5: TRANSACTION_ABORTABLE.
-- All partitions of a transaction join, or none: with one that does not exist (UNKNOWN_TOPIC_OR_PARTITION) the others
-  are OPERATION_NOT_ATTEMPTED.
+- All partitions of a transaction join, or none: with one that does not exist (UNKNOWN_TOPIC_OR_PARTITION), or that is
+  of an internal topic and named by a client (TOPIC_AUTHORIZATION_FAILED), the others are OPERATION_NOT_ATTEMPTED.
 - Partitions that have joined already are NONE, without a record.
 - While the markers of the transaction before are being written, partitions wait a moment to join (Kafka: only those of
   brokers wait, clients are answered CONCURRENT_TRANSACTIONS at once), then they are CONCURRENT_TRANSACTIONS.
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from broker.coordinators.cluster.image import INTERNAL_TOPICS
 from broker.coordinators.transactions import VERSION_2, Owner
 from kproto.errors import ErrorCode
 from kproto.messages.add_partitions_to_txn import (
@@ -72,14 +73,19 @@ async def _handle_one(
     """The code of each partition of one transaction."""
     image = ctx.cluster.image
     codes: dict[tuple[str, int], ErrorCode] = {}
-    all_exist = True
+    from_client = ctx.api_version < FIRST_OF_BROKERS
+    all_may_join = True
     async for topic in slices.over(asked.topics):
         known: Topic | None = image.topics.get(topic.name)
         async for partition in slices.over(topic.partitions):
-            exists = known is not None and partition in known.partitions
-            codes[topic.name, partition] = ErrorCode.NONE if exists else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            all_exist = all_exist and exists
-    if not all_exist:
+            code = ErrorCode.NONE
+            if from_client and topic.name in INTERNAL_TOPICS:
+                code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+            elif known is None or partition not in known.partitions:
+                code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            codes[topic.name, partition] = code
+            all_may_join = all_may_join and code is ErrorCode.NONE
+    if not all_may_join:
         for place, code in codes.items():
             if code is ErrorCode.NONE:
                 codes[place] = ErrorCode.OPERATION_NOT_ATTEMPTED
@@ -107,6 +113,7 @@ async def _handle_one(
             ],
         )
         async for topic in slices.over(asked.topics)
+        if topic.partitions or not asked.verify_only
     ]
 
 

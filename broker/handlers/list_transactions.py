@@ -4,15 +4,19 @@
   given back in `unknown_state_filters`, and match nothing.
 - v1: only transactions that began more than so many milliseconds ago (KIP-994). An id without a transaction began long
   ago.
+- v2: only ids that a regular expression matches as a whole (KIP-1152), in the syntax of RE2; an empty one is none. One
+  that is not well-formed: INVALID_REGULAR_EXPRESSION.
 - While a shard is being loaded: COORDINATOR_LOAD_IN_PROGRESS. Without any transactional id the list is empty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from broker.coordinators.groups.expressions import InvalidExpression, matcher
 from broker.coordinators.transactions import STATES_BY_LABEL
-from kproto.errors import ErrorCode
+from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.list_transactions import ListTransactionsRequest, ListTransactionsResponse, TransactionState
 from storage.seams.slices import Slices
 
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
 
 
 async def handle(request: ListTransactionsRequest, ctx: RequestContext) -> ListTransactionsResponse:
-    """Filter in the shards."""
+    """Filter in the shards; the expression, which takes longest, comes last."""
+    matches = _matcher(request.transactional_id_pattern)
     names = dict.fromkeys(request.state_filters)
     states = {state for name in names if (state := STATES_BY_LABEL.get(name)) is not None} if names else None
     found = await ctx.transactions.list_transactions(
@@ -36,8 +41,18 @@ async def handle(request: ListTransactionsRequest, ctx: RequestContext) -> ListT
                 transaction_state=each.state.label,
             )
             async for each in Slices().over(found)
+            if matches is None or matches(each.transactional_id)
         ],
     )
+
+
+def _matcher(pattern: str | None) -> Callable[[str], bool] | None:
+    if not pattern:
+        return None
+    try:
+        return matcher(pattern)
+    except InvalidExpression as error:
+        raise KafkaError(ErrorCode.INVALID_REGULAR_EXPRESSION, str(error)) from error
 
 
 def refuse(request: ListTransactionsRequest, error: ErrorCode, version: int) -> ListTransactionsResponse:

@@ -8,6 +8,7 @@
 - An unknown topic or partition is UNKNOWN_TOPIC_OR_PARTITION, an unknown id UNKNOWN_TOPIC_ID; the rest is committed.
 - A client outside of any membership may commit into a group with members, and during a rebalance too: what it has read
   is the transaction's affair.
+- An empty group id: INVALID_GROUP_ID.
 - An old epoch of the producer is INVALID_PRODUCER_EPOCH. What else the coordinator of the transaction says no with is
   answered as it is, but for "try again", which is COORDINATOR_NOT_AVAILABLE here: clients then look it up again.
 - What is pending shows nowhere, but makes the offset unstable (OffsetFetch).
@@ -83,6 +84,8 @@ async def handle(request: TxnOffsetCommitRequest, ctx: RequestContext) -> TxnOff
 async def _commit(
     request: TxnOffsetCommitRequest, commits: list[OffsetToCommit], ctx: RequestContext
 ) -> list[ErrorCode]:
+    if not request.group_id:
+        return [ErrorCode.INVALID_GROUP_ID] * len(commits)
     member = CommittingMember(
         request.member_id,
         request.group_instance_id,

@@ -8,7 +8,7 @@
 - A marker with nothing to end is written too: it fences older epochs.
 - In a partition of `__consumer_offsets` it moves the pending offsets of groups; while its shard is not there, it is
   NOT_LEADER_OR_FOLLOWER, which coordinators try again after.
-- Answered when all markers are durable.
+- Answered when all markers are durable. One without partitions is left out of the answer.
 
 Departs from Kafka: markers of one producer id that stand in the request several times are answered each by itself.
 """
@@ -50,6 +50,8 @@ async def handle(request: WriteTxnMarkersRequest, ctx: RequestContext) -> WriteT
         places: list[tuple[str, int]] = []
         async for topic in slices.over(marker.topics):
             places += [(topic.name, partition) async for partition in slices.over(topic.partition_indexes)]
+        if not places:
+            continue
         found = await ctx.transactions.write_markers(end, places)
         results.append(
             WritableTxnMarkerResult(

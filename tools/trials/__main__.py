@@ -15,6 +15,9 @@ VERBS: dict[str, Verb] = {
     "compare-answers": Verb("tools.trials.differential.command:main", "compare our answers with those of Kafka"),
     "compare-assignors": Verb("tools.trials.assignors.command:main", "compare our assignors with Kafka's classes"),
     "exchange-test": Verb("tools.trials.kafka_exchange.command:main", "move data to Kafka on disk and back"),
+    "walk-transactions": Verb(
+        "tools.trials.transaction_walks:main", "play random transactions with crashes against a naive coordinator"
+    ),
     "bench": Verb("tools.trials.benchmark.command:main", "measure the broker, side by side with Kafka"),
     "bench-compaction": Verb("tools.trials.benchmark.compaction:main", "measure compaction, and what producers feel"),
     "bench-small-logs": Verb("tools.trials.benchmark.small_logs:main", "measure the compaction of many small logs"),

@@ -65,6 +65,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+VERIFIED_AT_MOST: Final = 3
+"""How often a producer's transaction is verified for one commit: a marker that comes meanwhile, that of the transaction
+before as a rule, makes the answer worth nothing."""
+
 AT_ONCE_BYTES: Final = 4 << 20
 OFFSET_RECORD_FIXED: Final = 400
 """More than the record of an offset takes beside the group's id and the metadata, with a topic's name."""
@@ -278,25 +282,43 @@ class GroupCoordinator:
         `verify` asks the transaction's coordinator whether the partition of `__consumer_offsets` that the group is in
         belongs to the transaction, or lets it join. It is asked if the transaction has nothing there yet.
         """
-        log = self.shards.log_of(group_id)
+        codes: list[ErrorCode] = []
+        longest = max((len(commit.metadata) for commit in commits), default=0)
+        for part in _parts(commits, _at_once(group_id, longest)):
+            for _ in range(VERIFIED_AT_MOST):
+                found = await self._commit_part_in_transaction(group_id, member, part, producer, verify)
+                if found is not None:
+                    break
+            codes += found or [ErrorCode.INVALID_TXN_STATE] * len(part)
+        return codes
+
+    async def _commit_part_in_transaction(
+        self,
+        group_id: str,
+        member: CommittingMember,
+        commits: Sequence[OffsetToCommit],
+        producer: CommittingProducer,
+        verify: Callable[[TopicPartition], Awaitable[ErrorCode]],
+    ) -> list[ErrorCode] | None:
+        """A code for each; None if a marker has come since the transaction was verified: nothing was committed."""
         producer_id, producer_epoch, epoch_bump = producer
-        guard = log.start_verification(producer_id, producer_epoch, NO_SEQUENCE, epoch_bump=epoch_bump)
-        if guard is not None:
-            error = await verify(self.place_of(group_id))
-            if error is not ErrorCode.NONE:
+        guard = None
+        try:
+            log = self.shards.log_of(group_id)
+            guard = log.start_verification(producer_id, producer_epoch, NO_SEQUENCE, epoch_bump=epoch_bump)
+            if guard is not None and (error := await verify(self.place_of(group_id))) is not ErrorCode.NONE:
                 return [error] * len(commits)
-        transaction = InTransaction(producer_id, producer_epoch, guard)
-        parts = list(_parts(commits, _at_once(group_id, max((len(commit.metadata) for commit in commits), default=0))))
-        found = await self.shards.decide_many(
-            (
+            transaction = InTransaction(producer_id, producer_epoch, guard)
+            return await self.shards.decide(
                 group_id,
-                partial(
-                    _commit_in_transaction, group_id=group_id, member=member, commits=part, transaction=transaction
+                lambda machine, now, promise: machine.decide_commit_in_transaction(
+                    group_id, member, commits, transaction, now, promise
                 ),
             )
-            for part in parts
-        )
-        return _codes_of(parts, found)
+        except KafkaError as error:
+            if error.code is ErrorCode.INVALID_TXN_STATE and guard is not None:
+                return None
+            return [error.code] * len(commits)
 
     def place_of(self, group_id: str) -> TopicPartition:
         """The partition of `__consumer_offsets` that the group is in. Raises KafkaError if there is none."""
@@ -464,19 +486,6 @@ def _commit(
     retention: int,
 ) -> Decision[GroupRecord]:
     return machine.decide_commit(group_id, member, commits, retention, now, promise)
-
-
-def _commit_in_transaction(
-    machine: GroupsMachine,
-    now: Instant,
-    promise: Promise[list[ErrorCode]],
-    *,
-    group_id: str,
-    member: CommittingMember,
-    commits: Sequence[OffsetToCommit],
-    transaction: InTransaction,
-) -> Decision[GroupRecord]:
-    return machine.decide_commit_in_transaction(group_id, member, commits, transaction, now, promise)
 
 
 def _end_transaction(

@@ -43,6 +43,9 @@ from storage.seams.slices import Slices
 FIRST_RETRY: Final = 0.05  # seconds
 LAST_RETRY: Final = 10.0
 
+OPENED_AT_ONCE: Final = 64
+"""Logs that are made ready for markers together: those that are closed are opened in threads, not in the event loop."""
+
 GONE: Final = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID})
 FENCED: Final = frozenset({ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.TRANSACTION_COORDINATOR_FENCED})
 
@@ -107,12 +110,13 @@ class MarkerWriter:
         async with trio.open_nursery() as nursery:
             logs: list[tuple[tuple[str, int], PartitionLog]] = []
             async for place in Slices().over(places):
-                if place[0] == CONSUMER_OFFSETS:
-                    nursery.start_soon(self._end_in_a_shard, end, place, refused)
-                elif (log := self._log_of(*place)) is not None:
-                    logs.append((place, log))
-                else:
+                log = self._log_of(*place)
+                if log is None:
                     refused[place] = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+                elif place[0] == CONSUMER_OFFSETS:
+                    nursery.start_soon(self._end_in_a_shard, end, place, refused)
+                else:
+                    logs.append((place, log))
             await self._end_in_logs(end, logs, refused)
         return refused
 
@@ -132,16 +136,19 @@ class MarkerWriter:
     ) -> None:
         marker = Marker(end.producer_id, end.producer_epoch, end.coordinator_epoch, end.commit)
         batch = partial(marker_batch, marker, self._clock.wall_millis())
-        results = await self._store.append_all(
-            LogAppend(log, (batch(),), transaction_version=end.transaction_version) for _, log in logs
-        )
         begun: list[tuple[tuple[str, int], Append]] = []
-        async for (place, _), result in Slices().over(zip(logs, results, strict=True)):
-            if isinstance(result, KafkaError):
-                refused[place] = result
-            else:
-                assert not isinstance(result, WrongEnd), "markers are appended wherever the log ends"
-                begun.append((place, result))
+        for start in range(0, len(logs), OPENED_AT_ONCE):
+            part = logs[start : start + OPENED_AT_ONCE]
+            await self._store.make_ready([log for _, log in part])
+            results = await self._store.append_all(
+                LogAppend(log, (batch(),), transaction_version=end.transaction_version) for _, log in part
+            )
+            for (place, _), result in zip(part, results, strict=True):
+                if isinstance(result, KafkaError):
+                    refused[place] = result
+                else:
+                    assert not isinstance(result, WrongEnd), "markers are appended wherever the log ends"
+                    begun.append((place, result))
         try:
             await self._store.wait_durable(append for _, append in begun)
         except KafkaError:

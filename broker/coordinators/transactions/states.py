@@ -188,15 +188,13 @@ def initialized(old: Transaction, producer_id: int, epoch: int, last_epoch: int,
     )
 
 
-def with_partitions(
-    old: Transaction, added: Mapping[str, Collection[int]], client_version: int, now: int
-) -> Transaction:
-    """The transaction has these partitions too; it begins with the first."""
+def with_partitions(old: Transaction, partitions: Partitions, client_version: int, now: int) -> Transaction:
+    """The transaction has these partitions, those from before among them; it begins with the first."""
     return moved(
         old,
         TransactionEvent.PARTITIONS_ADDED,
         now,
-        partitions=union(old.partitions, added),
+        partitions=partitions,
         started=old.started if old.state is TransactionState.ONGOING else now,
         client_version=client_version,
     )
