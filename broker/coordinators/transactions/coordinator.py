@@ -289,8 +289,14 @@ class TransactionCoordinator:
                         reason=str(error),
                         retry_seconds=delay,
                     )
-                    await trio.sleep(delay)
-                    delay = min(2 * delay, LAST_RETRY)
+                except Exception as error:  # a fault of ours, which is to cost this transaction time and no more
+                    self._logger.error(
+                        "a decided transaction could not be completed",
+                        transactional_id=transactional_id,
+                        exc_info=error,
+                    )
+                await trio.sleep(delay)
+                delay = min(2 * delay, LAST_RETRY)
         finally:
             self._completing.pop(transactional_id).set()
             self._room.release()

@@ -394,3 +394,25 @@ async def test_partitions_wait_for_the_transaction_before_a_moment_at_most(
         assert await client.add("t", 0) == {ErrorCode.CONCURRENT_TRANSACTIONS}
         assert 0.3 <= trio.current_time() - begun < 0.4
         assert len(withheld.transactions) == 1
+
+
+async def test_a_fault_of_ours_costs_a_transaction_time_and_no_more(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker goes on, and so does the transaction, a moment later."""
+    async with coordinated() as w:
+        client = Client(w)
+        await client.init()
+        await client.produce(b"v")
+        plainly, faults = MarkerWriter.write, 3
+
+        async def write(writer: MarkerWriter, transaction: Transaction, epoch: int) -> None:
+            nonlocal faults
+            faults -= 1
+            assert faults < 0, "a fault of ours"
+            await plainly(writer, transaction, epoch)
+
+        monkeypatch.setattr(MarkerWriter, "write", write)
+        assert await client.end(True) is ErrorCode.NONE
+        await trio.sleep(1)
+        assert await client.state() == "CompleteCommit"
