@@ -37,7 +37,7 @@ import trio
 
 from broker.config.topics import log_config
 from broker.coordinators.budget import Budget
-from broker.coordinators.cluster.image import TRANSACTION_STATE
+from broker.coordinators.cluster.image import CONSUMER_OFFSETS, TRANSACTION_STATE
 from broker.coordinators.machine import Decision, EndOfTransaction, Promise
 from broker.coordinators.runtime import Runtime
 from broker.coordinators.shards import ShardedTopic, Shards, ShardsStatistics
@@ -106,7 +106,8 @@ class TransactionCoordinator:
         self._clock = clock
         self._settings = TransactionSettings.of(config)
         self._budget = Budget(self._settings.max_state, self._held)
-        self._markers = MarkerWriter(store, clock, log_of, groups.end_transaction)
+        end_in_shard = {CONSUMER_OFFSETS: groups.end_transaction, TRANSACTION_STATE: self._end_in_own_log}
+        self._markers = MarkerWriter(store, clock, log_of, end_in_shard)
         self._nursery: trio.Nursery | None = None
         self._prepared = trio.Event()
         self._completing: dict[str, trio.Event] = {}
@@ -257,6 +258,14 @@ class TransactionCoordinator:
         return {
             place: refused[place].code if place in refused else ErrorCode.NONE async for place in slices.over(distinct)
         }
+
+    async def _end_in_own_log(self, partition: int, end: EndOfTransaction) -> None:
+        """A marker for a log of this coordinator's own, as an administrator may ask for: it means nothing here."""
+
+        def decide(machine: TransactionsMachine, now: Instant, promise: Promise[None]) -> _Decision:
+            return Decision(replies=[(promise, None)], transaction=end)
+
+        await self.shards.decide_in(partition, decide)
 
     # --- completing what is decided
 

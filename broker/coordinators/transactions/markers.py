@@ -4,8 +4,8 @@ A transaction that is decided owes each of its partitions a marker, a control re
 of committed data see what came of it as soon as the marker stands in the log; so all markers are appended first, in
 slices of the event loop, and then waited for together, in as few syncs as the engine can.
 
-A partition of `__consumer_offsets` is written to through the shard of groups that owns it, whose pending offsets the
-marker moves.
+A partition that a coordinator keeps its state in is written to through its shard, which alone knows where the log
+ends: one of `__consumer_offsets` through the groups', whose pending offsets the marker moves.
 
 **What can go wrong with one marker:**
 
@@ -24,13 +24,12 @@ Kafka: TransactionMarkerChannelManager, TransactionMarkerRequestCompletionHandle
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
 import trio
 
-from broker.coordinators.cluster.image import CONSUMER_OFFSETS
 from broker.coordinators.machine import EndOfTransaction
 from broker.coordinators.transactions.states import Transaction, ordered
 from kproto.errors import ErrorCode, KafkaError
@@ -52,19 +51,19 @@ FENCED: Final = frozenset({ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.TRANSACTI
 
 class MarkerWriter:
     """Writes the markers of transactions. `log_of` finds the log of a partition, or None if it does not exist;
-    `end_in_offsets` appends a marker to a partition of `__consumer_offsets`."""
+    `end_in_shard` has, for each topic of a coordinator, what appends a marker to one of its partitions."""
 
     def __init__(
         self,
         store: LogStore,
         clock: Clock,
         log_of: Callable[[str, int], PartitionLog | None],
-        end_in_offsets: Callable[[int, EndOfTransaction], Awaitable[None]],
+        end_in_shard: Mapping[str, Callable[[int, EndOfTransaction], Awaitable[None]]],
     ) -> None:
         self._store = store
         self._clock = clock
         self._log_of = log_of
-        self._end_in_offsets = end_in_offsets
+        self._end_in_shard = end_in_shard
         self._logger = get_logger(__name__)
 
     async def write(self, transaction: Transaction, coordinator_epoch: int) -> None:
@@ -113,7 +112,7 @@ class MarkerWriter:
                 log = self._log_of(*place)
                 if log is None:
                     refused[place] = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-                elif place[0] == CONSUMER_OFFSETS:
+                elif place[0] in self._end_in_shard:
                     nursery.start_soon(self._end_in_a_shard, end, place, refused)
                 else:
                     logs.append((place, log))
@@ -124,7 +123,7 @@ class MarkerWriter:
         self, end: EndOfTransaction, place: tuple[str, int], refused: dict[tuple[str, int], KafkaError]
     ) -> None:
         try:
-            await self._end_in_offsets(place[1], end)
+            await self._end_in_shard[place[0]](place[1], end)
         except KafkaError as error:
             refused[place] = error
 

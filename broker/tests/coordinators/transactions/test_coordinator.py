@@ -416,3 +416,16 @@ async def test_a_fault_of_ours_costs_a_transaction_time_and_no_more(
         assert await client.end(True) is ErrorCode.NONE
         await trio.sleep(1)
         assert await client.state() == "CompleteCommit"
+
+
+async def test_a_marker_for_the_coordinators_own_log_disturbs_nothing() -> None:
+    """An administrator may ask for one; the shard appends it itself, and goes on."""
+    async with coordinated() as w:
+        client = Client(w)
+        await client.init()
+        transactions = w.services.transactions
+        end, place = EndOfTransaction(77, 1, 0, False), ("__transaction_state", transactions.shards.index_of("tx"))
+        assert await transactions.write_markers(end, [place]) == {place: ErrorCode.NONE}
+        assert await client.produce(b"v") is ErrorCode.NONE
+        assert await client.end(True) is ErrorCode.NONE
+        assert sum(each.losses for each in transactions.statistics().shards.runtimes) == 0
