@@ -12,7 +12,11 @@ empty one in its place would serve an empty cluster.
 
 **Offsets of logs that are gone are forgotten before their names are.** A recovery point or log start that outlived its
 log would accuse a new log of the same name of having lost records. So they are dropped, durably, before a directory is
-renamed, and again at the start for directories that were removed meanwhile.
+renamed, and when a new topic's log is made. A recovery point without a directory is therefore a log that was removed
+under us: it is not a new one, and stays offline until it is restored or its topic deleted.
+
+**The directory stays ours** as long as its path leads to what was locked. Before a checkpoint is written that is looked
+at (`strayed`): a directory that was removed, or exchanged for another broker's, gets nothing of ours.
 """
 
 from __future__ import annotations
@@ -32,6 +36,9 @@ from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
 
 MAX_NAME: Final = 255
+
+NAMED: Final = 5
+"""Names in a log line about many."""
 
 _LOG = re.compile(r"([a-zA-Z0-9._-]{1,249})-(\d{1,10})\Z")
 _LEFTOVER = re.compile(r".*\.[0-9a-f]{32}-(delete|stray|future)\Z")
@@ -115,21 +122,24 @@ class DataDirectory:
         self.log_starts = self._read_checkpoint(checkpoints.LOG_STARTS)
         self.clean_offsets = self._read_checkpoint(checkpoints.CLEANER_OFFSETS)
         clean = checkpoints.CLEAN_SHUTDOWN in names
+        foreign: list[str] = []
+        misplaced: list[str] = []
         for name in names:
             match = _LOG.match(name)
             if match and match[1] in self.elsewhere:
-                self._log.warning("left alone: this log is kept elsewhere", path=f"{path}/{name}")
+                misplaced.append(name)
             elif match:
                 self.present[match[1], int(match[2])] = None
             elif match := _LEFTOVER.match(name):
                 if match[1] == "delete":
                     self.leftovers.append(f"{path}/{name}")
             elif name not in _KNOWN_FILES and not name.endswith(".tmp"):
-                self._log.warning("left alone: nothing of ours", path=f"{path}/{name}")
+                foreign.append(name)
+        self._report("left alone: logs that are kept elsewhere", misplaced)
+        self._report("left alone: nothing of ours", foreign)
         for topic, other in self.elsewhere.items():
             self._look_elsewhere(topic, other, names, is_new)
-        offsets = (*self.recovery_points, *self.log_starts, *self.clean_offsets)
-        self.drop_offsets([key for key in offsets if key not in self.present])
+        self._look_for_missing()
         if not clean and self.present:
             self.listed = None if listed is None else listed & self.present.keys()
             return False
@@ -138,6 +148,33 @@ class DataDirectory:
             disk.remove(f"{path}/{checkpoints.CLEAN_SHUTDOWN}")
             disk.sync_directory(path)
         return True
+
+    def _report(self, event: str, names: list[str]) -> None:
+        """One log line for all names of a kind: there may be ten thousand."""
+        if names:
+            self._log.warning(event, directory=self.path, count=len(names), names=names[:NAMED])
+
+    def _look_for_missing(self) -> None:
+        """Compare the checkpoints with the logs that there are.
+
+        A deletion forgets a log's offsets before it takes away the directory (`rename_all`). So where offsets had been
+        synced and the directory is not there, it was another program, or a person, and the records that were promised
+        to be there are gone. The offsets stay: they are what distinguishes that log from a new one when it is opened.
+        """
+        missing = [key for key, synced in self.recovery_points.items() if synced and key not in self.present]
+        if missing:
+            names = [f"{topic}-{partition}" for topic, partition in missing[:NAMED]]
+            self._log.error(
+                "directories of logs are missing: restore them, or delete their topics",
+                directory=self.path, count=len(missing), names=names,
+            )  # fmt: skip
+        offsets = (*self.recovery_points, *self.log_starts, *self.clean_offsets)
+        kept = {*self.present, *missing}
+        self.drop_offsets([key for key in offsets if key not in kept])
+
+    def strayed(self) -> str | None:
+        """None as long as this directory is the one that was taken possession of; else what has become of it."""
+        return next((wrong for lock in self._locks if (wrong := lock.strayed()) is not None), None)
 
     def _occupy(self, path: str) -> list[str]:
         """Make a directory if it is new, lock it, and list it. Raises InUse, OSError."""
@@ -276,10 +313,16 @@ class DataDirectory:
     def make(self, logs: Iterable[tuple[Key, bytes]]) -> None:
         """Make these logs' directories, durably, where there are none of these topic ids."""
         made: list[Key] = []
+        logs = list(logs)
+        self.drop_offsets(
+            [key for key, _ in logs if key not in self.present]
+        )  # of an older topic, whose log is missing
         for key, topic_id in logs:
             if self.belongs_to_another(key, topic_id):
                 self.set_aside(key)
-            if key not in self.present:
+            if self._disk.is_link(self.path_of(key)):
+                self._log.error("links are not followed: the log is offline", path=self.path_of(key))
+            elif key not in self.present:
                 self._disk.make_directory(self.path_of(key))
                 self.note_topic(key, topic_id)
                 made.append(key)

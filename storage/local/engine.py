@@ -218,6 +218,7 @@ class LocalStore:
         wanted = [((spec.topic, spec.partition), spec.topic_id) for spec in specs]
         try:
             async with volume.reshaping, volume.checkpointing:  # a log of another topic may have to be set aside
+                await volume.check_possession()
                 await volume.offload.run(self.data.make, wanted)
         except OSError as error:
             raise volume.health.refused(error) from error
@@ -242,10 +243,14 @@ class LocalStore:
             key = spec.topic, spec.partition
             if key in data.present and not data.belongs_to_another(key, spec.topic_id):
                 doomed.append((key, data.name_aside(key, "delete")))
-        if not doomed:
+        missing = [key for spec in specs if (key := (spec.topic, spec.partition)) not in data.present]
+        missing = [key for key in missing if key in data.recovery_points or key in data.log_starts]
+        if not doomed and not missing:
             return
         try:
             async with volume.reshaping, volume.checkpointing:
+                await volume.check_possession()
+                await volume.offload.run(data.drop_offsets, missing)
                 await volume.offload.run(data.rename_all, doomed)
         except OSError as error:
             if error.errno not in PASSING_ERRORS:

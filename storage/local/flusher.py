@@ -280,8 +280,9 @@ class Flusher:
                 if job.target.opened is job.log:
                     self._health.stop(f"{job.log.directory}: sync failed: {outcome}")
             elif isinstance(outcome, Lost):
-                self._failures += 1
-                job.log.fail(outcome.reason)
+                if job.target.opened is job.log:  # else it has been deleted meanwhile, by us
+                    self._failures += 1
+                    job.log.fail(outcome.reason)
             elif outcome is None:
                 done.append(job)
             else:

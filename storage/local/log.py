@@ -56,7 +56,7 @@ from storage.seams.logging import get_logger
 NOTHING: Final = b""
 EXPIRY_INTERVAL_MS: Final = 10 * 60 * 1000
 NEVER: Final = 1 << 62
-GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
+GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ESTALE})
 """What the disk says of names that are not where this process has made them: the disk is well, and another program has
 been at the log's directory."""
 
@@ -227,8 +227,11 @@ class Log:
         position = segment.size
         _pack_offset(data, 0, base_offset)
         _pack_epoch(data, 12, self.epoch)
+        file = segment.written_file
+        if file.size() < position:
+            raise self._cut_short(segment)
         try:
-            segment.written_file.write(position, data)
+            file.write(position, data)
         except OSError as error:
             self._write_again(segment, position, [data], error)
         if numbered:  # before the end, or readers in threads would take an open transaction for stable
@@ -262,8 +265,11 @@ class Log:
             _pack_offset(data, 0, offset)
             _pack_epoch(data, 12, self.epoch)
             offset += header.last_offset_delta + 1
+        file = segment.written_file
+        if file.size() < position:
+            raise self._cut_short(segment)
         try:
-            segment.written_file.write_all(position, [data for _, data in batches])
+            file.write_all(position, [data for _, data in batches])
         except OSError as error:
             self._write_again(segment, start, [data for _, data in batches], error)
         config = self.config
@@ -360,6 +366,11 @@ class Log:
             self._failure = f"{self.directory}: a write failed ({error}) and could not be taken back ({second})"
         return self._refused(error)
 
+    def _cut_short(self, segment: Segment) -> KafkaError:
+        """The file ends before the log does: what is written now would lie behind a hole."""
+        self.fail(f"{segment.path('.log')} has been cut, and should have {segment.size} bytes")
+        return self.broken()
+
     def _refused(self, error: OSError) -> KafkaError:
         if error.errno in GONE:
             self.fail(str(error))
@@ -404,6 +415,8 @@ class Log:
         """Begin a new segment at the end of the log. Raises OSError; then nothing has changed."""
         disk = self._around.disk
         if not self.segments:
+            if disk.is_link(self.directory):
+                raise OSError(errno.ELOOP, f"{self.directory} is a link, which is not followed")
             if not disk.is_directory(self.directory):
                 disk.make_directory(self.directory)
                 self._owner.log_created()

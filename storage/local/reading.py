@@ -108,11 +108,11 @@ def answer_and_warm(
         if not isinstance(found, FetchedRecords) or not isinstance(found.records, FileSlice):
             continue
         records = found.records
-        if records.is_resident():
-            continue
-        buffer = buffer or bytearray(WARM_BUFFER)
-        end = records.position + len(records)
         try:
+            if records.is_resident():
+                continue
+            buffer = buffer or bytearray(WARM_BUFFER)
+            end = records.position + len(records)
             for position in range(records.position, end, WARM_BUFFER):
                 records.file.read_into(position, memoryview(buffer)[: min(WARM_BUFFER, end - position)])
         except OSError as error:

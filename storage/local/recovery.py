@@ -98,6 +98,8 @@ def load(
     """
     if trust is not Trust.CLEAN and recovery_point is None:
         recovery_point = 0
+    if around.disk.is_link(directory):
+        raise Damaged(f"{directory} is a link, which is not followed: move what it leads to here, or remove it")
     try:
         names = around.disk.list_directory(directory)
     except FileNotFoundError:
@@ -109,7 +111,10 @@ def load(
         segments.append(Segment(around.disk, around.descriptors, directory, base_offset, size or 0))
     if not segments:
         if recovery_point:
-            raise Damaged(f"{directory} holds no segments, but {recovery_point} offsets had been synced")
+            what = "holds no segments" if around.disk.is_directory(directory) else "is missing"
+            raise Damaged(
+                f"{directory} {what}, but {recovery_point} offsets had been synced: restore it, or delete the topic"
+            )
         producers = LogProducers(around.producer_rules)
         nothing = Contents([], log_start, log_start, log_start, LeaderEpochs(), producers, AbortedTransactions(), [])
         return Log(around, directory, config, owner, nothing)

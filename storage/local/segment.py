@@ -14,6 +14,7 @@ damaged (`DamagedIndex`) and the caller has it rebuilt. A wrong index can cost t
 
 from __future__ import annotations
 
+import errno
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,8 @@ from storage.local.offset_index import OffsetIndex
 from storage.local.seen_times import SeenTimes
 from storage.local.time_index import Timed, TimeIndex
 from storage.seams.disk import Disk, File
+
+NOTHING: Final = b""
 
 MAX_RECENT: Final = 1024
 """Batches remembered per log being written; the older half goes when there are more."""
@@ -85,7 +88,10 @@ class FileSlice:
         if self.warm is not None:
             return self.warm
         read_now = self.file.read_now
-        return read_now(self.position + self.length - 1, 1) is not None and read_now(self.position, 1) is not None
+        last = read_now(self.position + self.length - 1, 1)
+        if last == NOTHING:
+            raise OSError(errno.ESTALE, "the segment ends before its last batch: it has been cut")
+        return last is not None and read_now(self.position, 1) is not None
 
 
 def paced(

@@ -15,6 +15,7 @@ that are damaged. It is what the next list of dirty logs (`dirty_logs.py`) begin
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 import trio
@@ -89,6 +90,13 @@ class Volume:
             self.data.give_up()
             raise
 
+    async def check_possession(self) -> None:
+        """Stop the directory if its path does not lead to what was taken possession of. Raises OSError then."""
+        wrong = await self.offload.run(self.data.strayed)
+        if wrong is not None:
+            self.health.stop(f"the data directory is not ours any more: {wrong}")
+            raise OSError(errno.ESTALE, wrong)
+
     # -- recovery points -----------------------------------------------------------------------------------------------
 
     def note_recovery_point(self, key: Key, offset: int) -> None:
@@ -109,6 +117,7 @@ class Volume:
 
     async def _begin_recovery_points(self) -> None:
         async with self.checkpointing:
+            await self.check_possession()
             # From here on it is remembered which logs are touched. Of the others those that are synced end where their
             # recovery points, noted now or later, say.
             self.data.dirty_logs.begin()
@@ -137,9 +146,11 @@ class Volume:
     async def write_clean_offsets(self) -> None:
         """Bring to disk up to where logs are clean. Raises OSError."""
         async with self.checkpointing:
+            await self.check_possession()
             await self.offload.run(self.data.write_clean_offsets)
 
     async def write_log_starts(self) -> None:
         """Bring to disk where logs start. Raises OSError."""
         async with self.checkpointing:
+            await self.check_possession()
             await self.offload.run(self.data.write_log_starts)

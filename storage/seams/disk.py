@@ -62,6 +62,11 @@ class Space(NamedTuple):
 class Lock(Protocol):
     """An exclusive claim on a path, held until released or until the process ends, however it ends."""
 
+    def strayed(self) -> str | None:
+        """None as long as the path, and the directory that it is in, are those that were claimed; otherwise what has
+        become of them, in one clause."""
+        ...
+
     def release(self) -> None: ...
 
 
@@ -159,6 +164,10 @@ class Disk(Protocol):
         ...
 
     def is_directory(self, path: str) -> bool: ...
+
+    def is_link(self, path: str) -> bool:
+        """Whether a path is a symbolic link, to something or to nothing."""
+        ...
 
     def list_directory(self, path: str) -> list[str]:
         """The names in a directory, sorted. Raises FileNotFoundError."""
@@ -319,6 +328,9 @@ class SystemDisk:
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(path)
 
+    def is_link(self, path: str) -> bool:
+        return os.path.islink(path)
+
     def list_directory(self, path: str) -> list[str]:
         return sorted(os.listdir(path))
 
@@ -334,7 +346,10 @@ class SystemDisk:
 
     def remove_tree(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path)
+            if os.path.islink(path):
+                os.unlink(path)
+            else:
+                shutil.rmtree(path)
 
     def sync_directory(self, path: str) -> None:
         if not self.features.directory_sync:
@@ -365,7 +380,7 @@ class _DescriptorFile:
         self._closed = False
 
     def size(self) -> int:
-        return os.fstat(self._descriptor).st_size
+        return os.lseek(self._descriptor, 0, os.SEEK_END)  # a quarter of what fstat takes; no call here has a cursor
 
     def read(self, position: int, length: int) -> bytes:
         data = os.pread(self._descriptor, length, position)
@@ -481,6 +496,9 @@ class _SeekingFile(_DescriptorFile):
         super().__init__(descriptor, features, counted)
         self._lock = threading.Lock()
 
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
     def read(self, position: int, length: int) -> bytes:
         with self._lock:
             os.lseek(self._descriptor, position, os.SEEK_SET)
@@ -521,21 +539,25 @@ class _FileLock:
     """An advisory lock on a file.
 
     POSIX has two kinds that do not see each other: record locks (`lockf`), which are what a JVM takes, and `flock`.
-    Taking both keeps out either. A record lock belongs to the process and is lost when *any* descriptor of the file is
-    closed in it, so a second holder in the same process is refused before it opens the file.
+    Taking both keeps out either. The directory is claimed too (`flock`): the file can be removed, and made again by a
+    process that then has a lock of its own, but a directory that is in use cannot. A record lock belongs to the process
+    and is lost when *any* descriptor of the file is closed in it, so a second holder in the same process is refused
+    before it opens the file.
     """
 
-    __slots__ = ("_descriptor", "_path")
+    __slots__ = ("_descriptor", "_directory", "_path")
 
     def __init__(self, path: str) -> None:
         self._path = os.path.realpath(path)
         if self._path in _locked_here:
             raise InUse(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
+        self._directory: int | None = None
         try:
             if os.name == "posix":
                 import fcntl
 
+                self._directory = _claim_directory(os.path.dirname(self._path))
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             elif sys.platform == "win32":
@@ -544,14 +566,49 @@ class _FileLock:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError as error:
             os.close(descriptor)
+            if self._directory is not None:
+                os.close(self._directory)
             if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 raise InUse(path) from error
             raise
         self._descriptor: int | None = descriptor
         _locked_here.add(self._path)
 
+    def strayed(self) -> str | None:
+        directory = os.path.dirname(self._path)
+        for path, held in ((directory, self._directory), (self._path, self._descriptor)):
+            if held is None:
+                continue
+            try:
+                named = os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return f"{path} is gone"
+            if not os.path.samestat(named, os.fstat(held)):
+                return f"{path} has been replaced by another"
+        return None
+
     def release(self) -> None:
         if self._descriptor is not None:
             _locked_here.discard(self._path)
             os.close(self._descriptor)
             self._descriptor = None
+            if self._directory is not None:
+                os.close(self._directory)
+                self._directory = None
+
+
+def _claim_directory(path: str) -> int | None:
+    """Lock a directory itself: its descriptor, or None where that cannot be. Raises OSError if a process has it."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise
+        return None
+    return descriptor

@@ -43,6 +43,20 @@ class BrokerFailed(Exception):
     """The broker did not start, ended by itself, or did not stop when it was asked to."""
 
 
+def limit_open_files(most: int | None) -> None:
+    """Let this process, and those that it starts, have no more than `most` files and sockets open, if it is a number.
+
+    It is the hard limit, which a broker cannot raise again. Raises ValueError where there is no such limit.
+    """
+    if most is None:
+        return
+    try:
+        import resource
+    except ImportError:
+        raise ValueError("this system has no limit on open files") from None
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 @dataclass(frozen=True)
 class Contender:
     """How to start one kind of broker.

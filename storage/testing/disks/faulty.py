@@ -115,6 +115,9 @@ class FaultyDisk:
     def is_directory(self, path: str) -> bool:
         return self._disk.is_directory(path)
 
+    def is_link(self, path: str) -> bool:
+        return self._disk.is_link(path)
+
     def list_directory(self, path: str) -> list[str]:
         self.check("list_directory", path)
         return self._disk.list_directory(path)

@@ -78,6 +78,9 @@ class MemoryDisk:
     def is_directory(self, path: str) -> bool:
         return path in self._directories
 
+    def is_link(self, path: str) -> bool:
+        return False
+
     def list_directory(self, path: str) -> list[str]:
         if not self.is_directory(path):
             raise FileNotFoundError(path)
@@ -130,6 +133,9 @@ class _MemoryLock:
     def __init__(self, locked: set[str], path: str) -> None:
         self._locked = locked
         self._path = path
+
+    def strayed(self) -> str | None:
+        return None
 
     def release(self) -> None:
         self._locked.discard(self._path)

@@ -244,6 +244,9 @@ class SimulatedDisk:
         except FileNotFoundError:
             return False
 
+    def is_link(self, path: str) -> bool:
+        return False
+
     def list_directory(self, path: str) -> list[str]:
         return sorted(self._directory(path).names)
 
@@ -365,6 +368,9 @@ class _SimulatedLock:
     def __init__(self, locked: set[str], path: str) -> None:
         self._locked = locked
         self._path = path
+
+    def strayed(self) -> str | None:
+        return None
 
     def release(self) -> None:
         self._locked.discard(self._path)

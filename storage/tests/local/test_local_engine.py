@@ -204,6 +204,8 @@ async def test_a_new_log_owes_nothing_to_an_old_one(place: Place, how: str) -> N
         if how == "deleted":
             await store.delete_logs([log_of(store).spec])
         log = store.log(spec(generation=2))
+        if how == "removed by hand":
+            await store.create_logs([log.spec])
         await append(log, *batches(2))
         killed = place.as_killed()
     async with killed.open() as store:

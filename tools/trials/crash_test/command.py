@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from storage.seams.logging import process_lines
+from tools.trials.brokers import limit_open_files
 from tools.trials.crash_test.outcome import CannotTry, Outcome, Plan
 
 
@@ -50,6 +51,7 @@ TIERS: dict[str, Tier] = {
 def main(arguments: Sequence[str]) -> int:
     """Run `python -m tools.trials crash-test`."""
     options = parse(arguments)
+    limit_open_files(options.open_files)
     broken = False
     for name in list(TIERS) if "all" in options.tier else options.tier:
         tier = TIERS[name]
@@ -127,6 +129,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="the form of the test suite: seconds instead of minutes")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (default 1)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for the broker")
+    parser.add_argument(
+        "--open-files", type=positive, metavar="N", help="at most so many files may be open (ulimit -n)"
+    )
     parser.add_argument("--directory", help="where to keep files while it runs, and after a violation")
     parser.add_argument("--quiet", action="store_true", help="do not say how far it is")
     return parser.parse_args(arguments)

@@ -34,9 +34,10 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    from tools.trials.brokers import Contender
+    from tools.trials.brokers import Contender, limit_open_files
     from tools.trials.kill_test.run import LoadFailed, Plan, run
 
+    limit_open_files(options.open_files)
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     plan = Plan(options.kills, options.seconds_between, seed, options.records, options.rate)
     if options.launch != "ottla":
@@ -111,6 +112,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="ottla|COMMAND",
         help="this Ottla (the default), or a command that runs a broker in the foreground, {port} and {dir} filled in",
     )
+    parser.add_argument("--open-files", type=int, metavar="N", help="at most so many files may be open (ulimit -n)")
     parser.add_argument("--directory", help="where to keep files while it runs, and after a violation")
     parser.add_argument("--keep", action="store_true", help="keep the files in any case")
     return parser.parse_args(arguments)
