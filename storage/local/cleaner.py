@@ -133,7 +133,7 @@ class Cleaner:
     async def clean_due(self, every_log: EveryLog | None = None) -> int:
         """Clean every log that is due now, the dirtiest first. Returns how many were cleaned."""
         due = []
-        for face in self._candidates(every_log, self._volume.clock.wall_millis()):
+        for face in self._candidates(every_log, self._volume.elapsed.at(self._volume.clock.now())):
             verdict = await self._look_at(face)
             if verdict is not None and verdict.due:
                 due.append((verdict.ratio, face))
@@ -212,7 +212,7 @@ class Cleaner:
     async def _look_at(self, face: LocalLog) -> Verdict | None:
         """None: there is nothing to be had from this log."""
         volume = self._volume
-        now = volume.clock.wall_millis()
+        now = volume.elapsed.at(volume.clock.now())
         if face.is_deleted or volume.health.has_stopped:
             return None
         config = face.spec.config
@@ -331,7 +331,7 @@ class Cleaner:
             sources=tuple(sources),
             first_dirty=verdict.first_dirty,
             upto=verdict.upto,
-            now=self._volume.clock.wall_millis(),
+            now=self._volume.elapsed.latest,
             delete_retention_ms=log.config.delete_retention_ms,
             index_interval_bytes=log.config.index_interval_bytes,
             aborted=tuple(aborted),

@@ -47,7 +47,7 @@ class Expiry:
         """Delete the segments that have expired, of the logs that `every_log` names."""
         if self._volume.health.has_stopped:
             return
-        now = self._volume.clock.wall_millis()
+        now = self._volume.elapsed.at(self._volume.clock.now())
         chunk: list[LogSpec] = []
         async for spec in Slices().over(self._catalog.known(every_log)):  # there may be a hundred thousand
             if self._may_expire((spec.topic, spec.partition), now):

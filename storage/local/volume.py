@@ -20,6 +20,7 @@ from typing import Final
 
 import trio
 
+from storage.elapsed import ElapsedTime
 from storage.engine import StoreError
 from storage.local.descriptors import Descriptors
 from storage.local.directory import DataDirectory, Key
@@ -57,6 +58,8 @@ class Volume:
         self.descriptors = Descriptors(open_files)
         """The bound on open segments, shared by all logs."""
         self._most_open = open_files + lent_files
+        self.elapsed = ElapsedTime()
+        """The time by which records may be deleted."""
         self.health = Health(data.path)
         self.surroundings = Surroundings(disk, clock, entropy, self.descriptors, self.health, producer_rules)
         self.flusher = Flusher(disk, offload, self.health)

@@ -36,6 +36,7 @@ from broker.coordinators.groups.offsets import (
 from broker.coordinators.groups.pending_offsets import PendingOffsets
 from broker.coordinators.groups.records import GroupRecord, text_size
 from kproto.ids import TopicPartition
+from storage.elapsed import ElapsedTime
 
 LOOKS: Final = 2_000
 """Offsets, and groups, that one decision looks at. A look takes one to two microseconds, a record that comes of it
@@ -77,13 +78,19 @@ class ExpiryWalk:
     """A walk through all groups for what is too old."""
 
     def __init__(
-        self, groups: Mapping[str, Group], offsets: CommittedOffsets, pending: PendingOffsets, retention: int
+        self,
+        groups: Mapping[str, Group],
+        offsets: CommittedOffsets,
+        pending: PendingOffsets,
+        retention: int,
+        elapsed: ElapsedTime,
     ) -> None:
         """`groups` are looked at as they are when the walk comes to them; later ones are not seen."""
         self._groups = groups
         self._offsets = offsets
         self._pending = pending
         self._retention = retention
+        self._elapsed = elapsed
         self._group_ids: Iterator[str] = iter(list(groups))
         self._group_id: str | None = None
         self._keys: Sequence[int] = ()
@@ -112,7 +119,7 @@ class ExpiryWalk:
         if age.expires:
             part = room.part(self._keys, self._at, size)
             self._at += len(part)
-            expired = self._expired(part, offsets, group, age, draft.now.wall)
+            expired = self._expired(part, offsets, group, age, self._elapsed.at(draft.now))
             room.write(draft, (forget_record(group.group_id, place) for place in expired), size)
             if self._at < len(self._keys):
                 return False

@@ -65,6 +65,7 @@ from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import TopicPartition, Uuid
 from kproto.messages.describe_groups import DescribedGroup
 from kproto.messages.list_groups import ListedGroup
+from storage.elapsed import ElapsedTime
 from storage.seams.clock import Instant
 from storage.seams.entropy import Entropy
 
@@ -88,6 +89,7 @@ class GroupsMachine(Membership):
         self._pending = PendingOffsets(self.account)
         self._deleted_topics: dict[tuple[str, Uuid], None] = {}
         self._expiry: ExpiryWalk | None = None
+        self._elapsed = ElapsedTime(reports=False)  # the engine's does
         self._purge: PurgeWalk | None = None
 
     # --- offsets
@@ -362,7 +364,9 @@ class GroupsMachine(Membership):
     def _expire_offsets(self, draft: Draft) -> None:
         """Offsets that are too old go, and groups that have nothing left."""
         if self._expiry is None:
-            self._expiry = ExpiryWalk(self._groups, self._offsets, self._pending, self._settings.offsets_retention)
+            self._expiry = ExpiryWalk(
+                self._groups, self._offsets, self._pending, self._settings.offsets_retention, self._elapsed
+            )
         if not self._expiry.go_on(draft, self._room()):
             self._deadlines.set(OFFSETS_TIMER, _soon(draft))
             return

@@ -190,3 +190,23 @@ async def test_unused_logs_are_not_kept_open(place: Place) -> None:
         log_of(store, "empty", 3).configure(spec("empty", 3, retention_ms=DAY).config)
         await store.expiry.apply(lambda: [spec("empty", 3, retention_ms=DAY)])
         assert log_of(store, "empty", 3).log_start_offset == 1
+
+
+async def test_a_clock_that_jumps_deletes_nothing(place: Place) -> None:
+    """A clock that is days ahead for a while takes no segment with it; one that stays there does, an hour later."""
+    async with place.open() as store:
+        log = log_of(store, segment_bytes=1, retention_ms=DAY)
+        for timestamp in (0, 1, 2):
+            await append(log, batch(b"x", timestamps=[EPOCH_MS + timestamp]))
+        await store.expiry.apply()
+        place.clock.jump(3 * DAY)
+        await store.expiry.apply()
+        assert log.log_start_offset == 0
+        place.clock.jump(-3 * DAY)
+        await store.expiry.apply()
+        place.clock.jump(3 * DAY)
+        await store.expiry.apply()
+        assert log.log_start_offset == 0
+        place.clock.advance(3_600_000)
+        await store.expiry.apply()
+        assert log.log_start_offset == 3
