@@ -409,9 +409,7 @@ def answer(plan: list[tuple[TopicProduceData, list[Entry]]]) -> ProduceResponse:
         partitions = []
         for entry in entries:
             partitions.append(_answer_partition(entry))
-        topics.append(
-            TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=partitions)
-        )
+        topics.append(TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=partitions))
     return ProduceResponse(responses=topics)
 
 

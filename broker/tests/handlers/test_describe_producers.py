@@ -28,7 +28,7 @@ async def fill(w: World, *producers: ScriptedProducer, index: int = 0) -> None:
 
 
 async def test_a_producer_as_its_transaction_goes_on() -> None:
-    """T6: where it is open, and that it is not once the marker is in; the producer itself stays."""
+    """Where it is open, and that it is not once the marker is in; the producer itself stays."""
     async with world() as w:
         await w.cluster.create_topics([NewTopic("t", 2)])
         producer = ScriptedProducer(7, epoch=3)

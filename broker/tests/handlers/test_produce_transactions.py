@@ -87,7 +87,7 @@ async def send(w: World, version: int, batches: dict[int, bytearray], tx: str | 
 
 @pytest.mark.parametrize("version", versions_of(ProduceRequest, before=13))
 async def test_the_coordinator_is_asked_once_for_all_that_begin(version: int) -> None:
-    """T1: older clients' partitions are verified, newer ones' added; what is open in its log is not asked about."""
+    """E16: older clients' partitions are verified, newer ones' added; what is open in its log is not asked about."""
     async with transacting() as (w, coordinator):
         assert await send(w, version, {0: batch(), 2: batch()}) == {0: ErrorCode.NONE, 2: ErrorCode.NONE}
         assert await send(w, version, {0: batch(1), 1: batch(), 2: batch(1)}) == dict.fromkeys(range(3), ErrorCode.NONE)
@@ -101,7 +101,7 @@ async def test_the_coordinator_is_asked_once_for_all_that_begin(version: int) ->
 
 @pytest.mark.parametrize("version", [11, 12])
 async def test_a_partition_that_the_coordinator_does_not_know_gets_nothing(version: int) -> None:
-    """T1: its batch is refused, and leaves no trace; the other partitions of the request are not held back."""
+    """E16: its batch is refused, and leaves no trace; the other partitions of the request are not held back."""
     async with transacting() as (w, coordinator):
         coordinator.codes["t", 1] = ErrorCode.TRANSACTION_ABORTABLE
         outcome = await send(w, version, {0: batch(), 1: batch()})
@@ -112,7 +112,7 @@ async def test_a_partition_that_the_coordinator_does_not_know_gets_nothing(versi
 
 @pytest.mark.parametrize("version", [9, 12])
 async def test_an_abort_between_the_answer_and_the_append(version: int) -> None:
-    """T1: the coordinator has said yes, its marker has come, and the batch is too late: it would hang forever."""
+    """E16: the coordinator has said yes, its marker has come, and the batch is too late: it would hang forever."""
     async with transacting() as (w, coordinator):
         partition = w.services.partitions.get("t", 0)
         assert partition is not None

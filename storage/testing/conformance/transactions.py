@@ -75,7 +75,8 @@ class TransactionConformance(Bench):
                 assert list(await log.aborted_transactions(start, upto)) == found
 
     async def test_a_read_lists_what_was_aborted_in_its_records(self) -> None:
-        """And nothing that was aborted behind them, however much that is; only readers of committed data ask for it."""
+        """E19: And nothing that was aborted behind them, however much that is; only readers of committed data ask for
+        it."""
         async with self.lab() as lab:
             log, long, short = lab.log(), ScriptedProducer(1), ScriptedProducer(2)
             await lab.append(log, long.batch(b"0", transactional=True))
@@ -216,8 +217,8 @@ class TransactionConformance(Bench):
             assert log.last_stable_offset == 11
 
     async def test_a_late_marker_is_found_out_by_its_epoch(self) -> None:
-        """In version 2 of the protocol every transaction has an epoch: the marker of the last one does not end the next
-        (KIP-890, KIP-1228). Of old that could not be distinguished."""
+        """E17: In version 2 of the protocol every transaction has an epoch: the marker of the last one does not end the
+        next (KIP-890, KIP-1228). Of old that could not be distinguished."""
         async with self.lab() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             await lab.append(log, producer.batch(b"a", transactional=True))
@@ -287,8 +288,8 @@ class VerificationConformance(Bench):
             assert log.begin_append([producer.repeat(back=1)]).duplicate
 
     async def test_a_guard_does_not_outlive_a_marker(self) -> None:
-        """The transaction was aborted between the coordinator's yes and the append: the batch would open another, which
-        no coordinator would ever end."""
+        """E16: The transaction was aborted between the coordinator's yes and the append: the batch would open another,
+        which no coordinator would ever end."""
         async with self.verifying() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             guard = log.start_verification(1, 0, 0, epoch_bump=False)
@@ -368,7 +369,7 @@ class SeveralLogsConformance(Bench):
     """What is appended to several logs for one decision."""
 
     async def test_markers_in_many_logs(self) -> None:
-        """Each log gets its own; one that is refused harms no other, and all that were taken become durable."""
+        """E18: Each log gets its own; one that is refused harms no other, and all that were taken become durable."""
         async with self.lab() as lab:
             producer = ScriptedProducer(1)
             logs = [lab.log(partition=number) for number in range(4)]
