@@ -30,6 +30,7 @@ from storage.local.segment import Corrupt
 from storage.local.snapshotting import Snapshots
 from storage.local.volume import Volume
 from storage.seams.logging import get_logger
+from storage.seams.offload import Lane
 from storage.seams.slices import Slices
 from storage.statistics import UpkeepStatistics
 
@@ -202,7 +203,7 @@ class Upkeep:
         ]
         for segment in unknown:
             try:
-                await self._volume.offload.run(segment.learn_timestamps)
+                await self._volume.offload.compute(segment.learn_timestamps, lane=Lane.LOOK_UPS)
             except (OSError, Corrupt, DamagedIndex) as error:
                 self._log.error("timestamps cannot be read", file=segment.path(".log"), reason=str(error))
 
