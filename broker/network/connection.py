@@ -45,7 +45,7 @@ from broker.context import CloseConnection, FirstPhase, Peer, Services
 from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler, handler
 from broker.network.dispatch import Dispatcher
 from broker.network.freeing import free_in_slices
-from broker.network.listener import PeerSide, Transport
+from broker.network.listener import THE_NETWORKS, PeerSide, Transport
 from broker.network.rounds import Rounds
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from kproto.connection import ReceivedRequest, ReplyTooLarge, ServerConnection
@@ -149,7 +149,7 @@ class Connection:
                     self.ending = Ending.LEFT
                     nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            known, faults = group.split((ProtocolError, CloseConnection, OSError, trio.ClosedResourceError))
+            known, faults = group.split(_is_known)
             self._log_end(known, faults)
         finally:
             self._around.watch.forget(self)
@@ -493,6 +493,13 @@ def _prepare(request: ReceivedRequest) -> None:
     """In a thread: decode a large request, or the first of its kind, whose codecs and handler are loaded for it."""
     handler(request.api_key)
     request.decode()
+
+
+def _is_known(error: BaseException) -> bool:
+    """Whether a connection may end so without a fault of ours."""
+    if isinstance(error, OSError):
+        return error.errno in THE_NETWORKS or isinstance(error, ConnectionError)
+    return isinstance(error, ProtocolError | CloseConnection | trio.ClosedResourceError)
 
 
 def in_memory(buffers: Sequence[Any]) -> int:

@@ -21,7 +21,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 
@@ -47,6 +47,18 @@ class ListenError(Exception):
 
 class CutShort(Exception):
     """The file behind a fetched slice ends early. The reply's length has been sent, so only closing is left."""
+
+
+THE_NETWORKS: Final = frozenset(
+    number
+    for name in (
+        "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "ENOTCONN", "ESHUTDOWN", "EHOSTUNREACH", "EHOSTDOWN",
+        "ENETUNREACH", "ENETDOWN", "ENETRESET", "EPROTO", "EBADF",
+    )
+    if (number := getattr(errno, name, None)) is not None
+)  # fmt: skip
+"""What a connection ends with when its peer, or the way to it, is gone. Any other error is one of ours: of a file
+that is being sent, of descriptors or memory that are missing."""
 
 
 class PeerSide(enum.Enum):
