@@ -386,7 +386,11 @@ class ClassicProtocol:
             _differs(request.protocol_type, group.protocol_type) or _differs(request.protocol_name, group.protocol_name)
         ):
             error = ErrorCode.INCONSISTENT_GROUP_PROTOCOL
-        if error is ErrorCode.NONE and group.state is GroupState.PREPARING_REBALANCE:
+        if error is ErrorCode.NONE and (
+            group.state is GroupState.PREPARING_REBALANCE
+            # It has just been a consumer group: what it was to have, another member may still read.
+            or TimerName(Timer.REJOIN, group.group_id) in self._deadlines
+        ):
             error = ErrorCode.REBALANCE_IN_PROGRESS
         if error is not ErrorCode.NONE:
             draft.reply(SyncGroupResponse(error_code=error))
