@@ -205,6 +205,8 @@ class ClassicMember(Member):
             group_id=self.group,
             generation_id=joined.generation_id,
             member_id=joined.member_id,
+            protocol_type=joined.protocol_type,
+            protocol_name=joined.protocol_name,
             assignments=shares,
         )
         reply = client.call(request, 5)

@@ -155,7 +155,8 @@ class Client:
     @property
     def in_touch(self) -> bool:
         """Whether it has heard from the coordinator so lately that no one else may have its partitions."""
-        return self.world.now - self.heard < SESSION_MS and self.away_until <= self.world.now
+        unseen = 2 * TURN_MS  # how much earlier than it is noticed an answer may have been given
+        return self.world.now - self.heard < SESSION_MS - unseen and self.away_until <= self.world.now
 
     def act(self) -> None:
         raise NotImplementedError
