@@ -13,6 +13,7 @@ CAPABILITIES = {
     "zstd": "compress with zstd",
     "idempotence": "an idempotent producer",
     "transactions": "send in transactions",
+    "copy_reconnects": "go on copying when the broker was away",
     "copy": "consume, and produce with the offsets in one transaction",
     "headers": "send and receive headers",
     "null_headers": "headers whose value is null",

@@ -349,7 +349,7 @@ def test_ended_transactions_stay_what_they_are(owned: Session) -> None:
     assert values(read(reader, 1)) == [b"6"]
 
 
-@needs("transactions", "copy", "idempotence", "reconnects", "read_committed", "assign", "partitions")
+@needs("transactions", "copy", "copy_reconnects", "idempotence", "reconnects", "read_committed", "assign", "partitions")
 def test_copies_outlive_a_killed_broker(owned: Session) -> None:
     """The broker killed under a copier, which is opened again when it fails: each record is copied once, in order"""
     source, target = owned.topic(2), owned.topic(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 NAME = "confluent-kafka"
 NEEDS = "the package confluent-kafka"
 CANNOT = {
+    "copy_reconnects": "librdkafka waits for the group's coordinator that a producer knew before, and for no other",
     "no_partitions": "librdkafka checks the number of partitions by itself",
     "delete_group_offsets": "AdminClient does not offer librdkafka's DeleteConsumerGroupOffsets",
     "log_sizes": "librdkafka does not have DescribeLogDirs",

@@ -22,6 +22,7 @@ CANNOT = {
     "patterns": "librdkafka does, but kcat's group members say nothing of it",
     "transactions": "kcat ends its transaction when its input ends",
     "copy": _PROCESS,
+    "copy_reconnects": _PROCESS,
     "commit": _PROCESS,
     "commit_metadata": _PROCESS,
     "committed": "kcat does not tell what is committed",
