@@ -13,11 +13,10 @@ or by recovery. Files and directories with news since then are handed out by `ta
 segment whose first batch has no timestamp is rolled by the time of day: `segment.ms` after it was made, or, when the
 log has been opened since, after it was last written then. (Kafka counts from the opening instead. Here logs are closed
 when they are idle, and such a segment would never be old.) The old segment's indexes are completed, and the producers
-are written to a snapshot at the boundary, so that an opening log need not replay from the beginning; unless the
-snapshot would be larger than the batches since the last one, which then are read more quickly: thousands of producers
-and segments of one record must not leave gigabytes of snapshots. What of it has not been synced yet is synced now,
-whether or not a producer waits for it (as in Kafka): were the power to go much later, the disk might have the new
-segment and not the end of the old one, and a log with a hole is damaged.
+are written to a snapshot at the boundary, so that an opening log need not replay from the beginning; unless that would
+be larger than the batches since the last one, which are read more quickly then (thousands of producers in segments of
+one record would leave gigabytes). What of it has not been synced yet is synced now, even if no producer waits for it (as
+in Kafka): were the power to go later, the disk might have the new segment and not the end of the old one: a hole.
 
 The list of segments is replaced whole, never changed in place: readers may be at work in other threads.
 
