@@ -15,7 +15,7 @@ log has been opened since, after it was last written then. (Kafka counts from th
 when they are idle, and such a segment would never be old.) The old segment's indexes are completed, and the producers
 are written to a snapshot at the boundary, so that an opening log need not replay from the beginning; unless that would
 be larger than the batches since the last one, which are read more quickly then (thousands of producers in segments of
-one record would leave gigabytes). What of it has not been synced yet is synced now, even if no producer waits for it (as
+one record would leave gigabytes). What of it has not been synced yet is synced now, also if no producer waits (as
 in Kafka): were the power to go later, the disk might have the new segment and not the end of the old one: a hole.
 
 The list of segments is replaced whole, never changed in place: readers may be at work in other threads.
