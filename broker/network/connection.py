@@ -255,11 +255,8 @@ class Connection:
         reads = 0
         while True:
             if reads and (reads >= READS_BEFORE_YIELD or self._rounds.used_up) and transport.has_more():
-                if reads >= READS_BEFORE_YIELD:
-                    reads = 0
-                    await self._rounds.turn(protocol.shrink)
-                else:  # its next question may be an answer to ours: no reason to stand in the queue
-                    await trio.lowlevel.checkpoint()
+                reads = 0
+                await trio.lowlevel.checkpoint()  # its next question may be an answer to ours: it stands in no queue
                 self._may_go_on = True
             count = transport.receive_now(protocol.window())
             if count is None:
