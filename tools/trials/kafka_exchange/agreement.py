@@ -13,6 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
+from kproto.formats.consumer_protocol import AssignedTopicPartition, decode_assignment, decode_subscription
 from tools.log_check.directory import known_of
 from tools.log_files import lines
 from tools.log_files.names import Kind, file_named
@@ -22,6 +23,10 @@ from tools.trials.kafka_exchange.kafka_dump import KafkaDump, Line
 READ_BY_KAFKA: Final = (
     Kind.SEGMENT, Kind.OFFSET_INDEX, Kind.TIME_INDEX, Kind.TRANSACTION_INDEX, Kind.PRODUCER_SNAPSHOT,
 )  # fmt: skip
+STATES: Final = (
+    "Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "Dead", "PrepareEpochFence",
+)  # fmt: skip
+"""What Kafka's tool calls the states of transactions, by their numbers."""
 INDEXES: Final = (Kind.OFFSET_INDEX, Kind.TIME_INDEX)
 
 _WORD: Final = re.compile(r"(?<!^)([A-Z])")
@@ -127,16 +132,31 @@ def says(theirs: Any, ours: Any) -> bool:
 def agrees(theirs: Any, ours: Any) -> bool:
     """Whether each field that Kafka's tool shows is so here; bytes it shows in base64."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
+        if ours.keys() == {"hex"} and theirs.keys() & {"topics", "assignedPartitions"}:
+            return _of_member(theirs, bytes.fromhex(ours["hex"]))
         return all(agrees(value, ours.get(_WORD.sub(r"_\1", name).lower())) for name, value in theirs.items())
     if isinstance(theirs, list) and isinstance(ours, list):
         return len(theirs) == len(ours) and all(map(agrees, theirs, ours))
-    if theirs == ours:
+    if theirs == ours or (theirs in STATES and ours == STATES.index(theirs)):
         return True
     try:
         data = base64.b64decode(theirs, validate=True)
     except (TypeError, ValueError, binascii.Error):
         return False
     return data == (bytes.fromhex(ours["hex"]) if isinstance(ours, dict) else str(ours).encode())
+
+
+def _of_member(theirs: dict[str, Any], data: bytes) -> bool:
+    """Whether the topics and partitions are so that Kafka's tool reads in a member's subscription or assignment."""
+    if "topics" in theirs:
+        return bool(theirs["topics"] == decode_subscription(data).topics)
+    assigned = [shown(each) for each in decode_assignment(data).assigned_partitions]
+    return bool(theirs["assignedPartitions"] == assigned)
+
+
+def shown(assigned: AssignedTopicPartition) -> dict[str, Any]:
+    """A topic's partitions as Kafka's tool shows them."""
+    return {"topic": assigned.topic, "partitions": assigned.partitions}
 
 
 def in_common(line: Line) -> dict[str, Any]:

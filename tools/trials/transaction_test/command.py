@@ -58,8 +58,8 @@ def main(arguments: Sequence[str]) -> int:
                 broker.wait_until()
                 bootstrap = f"127.0.0.1:{broker.port}"
             faults = record(
-                bootstrap, history, operations=options.operations, lanes=options.lanes, seed=seed,
-                broker=None if options.no_faults else broker, say=say,
+                bootstrap, history, operations=options.operations, seconds=options.seconds, lanes=options.lanes,
+                seed=seed, broker=None if options.no_faults else broker, say=say,
             )  # fmt: skip
         except (BrokerFailed, Unfinished) as error:
             print(f"python -m tools.trials transaction-test: {error}\nfiles are in {directory}", file=sys.stderr)
@@ -106,6 +106,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     where.add_argument("--bootstrap", metavar="HOST:PORT", help="a broker that runs already, without faults")
     where.add_argument("--check", type=Path, metavar="FILE", help="only check this history")
     parser.add_argument("--operations", type=int, default=5000, help="at least so many (default 5,000)")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="at most so long (default 3,600)")
     parser.add_argument("--lanes", type=int, default=10, help="threads with clients of their own (default 10)")
     parser.add_argument("--seed", type=int, help="of the operations and faults; a random one by default")
     parser.add_argument("--no-faults", action="store_true", help="leave the broker alone")

@@ -31,12 +31,12 @@ class Unfinished(Exception):
 
 
 def record(
-    bootstrap: str, path: Path, *, operations: int, lanes: int, seed: int, broker: Process | None,
+    bootstrap: str, path: Path, *, operations: int, seconds: float, lanes: int, seed: int, broker: Process | None,
     say: Callable[[str], None],
 ) -> Faults | None:  # fmt: skip
-    """Write a history of at least so many operations; the faults that there were. Raises Unfinished, BrokerFailed.
+    """Write a history of so many operations, or fewer when the seconds are over; the faults that there were.
 
-    `broker` is the process behind the address, if faults are wanted.
+    `broker` is the process behind the address, if faults are wanted. Raises Unfinished, BrokerFailed.
     """
     prefix = f"transaction-test-{seed}-{int(time.time())}"
     keys, history, until = Keys(prefix), HistoryWriter(path), threading.Event()
@@ -56,6 +56,8 @@ def record(
     began = last = time.monotonic()
     while history.count < operations and (faults is None or faults.failed is None):
         time.sleep(0.1)
+        if time.monotonic() - began > seconds:
+            break
         if time.monotonic() - last > SAY_SECONDS:
             last = time.monotonic()
             say(f"{history.count:,} operations in {last - began:.0f} s")
