@@ -92,10 +92,6 @@ EXPLAINED: list[Explanation] = [
         "AddPartitionsToTxn/many-transactions-at-once: one twice", "results_by_transaction[*",
         "of two entries for one transaction each is answered; Kafka answers one of them twice",
     ),
-    Explanation(
-        "Produce/batches-of-a-transaction: transactional without producer", "responses[*].partition_responses[2].*",
-        "a transactional batch without producer belongs to no transaction, and is refused; Kafka takes it for plain",
-    ),
     # What belongs to copies between brokers, which the engines keep.
     Explanation(
         "ListOffsets/replicas: replica *", "topics[~t].partitions[0].*",

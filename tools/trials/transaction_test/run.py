@@ -20,7 +20,7 @@ from tools.trials.transaction_test.lanes import PARTITIONS, Keys, Lane, key_of, 
 
 STABLE_SECONDS: Final = 60.0
 READ_SECONDS: Final = 200.0
-LANE_ENDS_SECONDS: Final = 90.0
+LANE_ENDS_SECONDS: Final = 180.0
 SAY_SECONDS: Final = 10.0
 # Its types are there, but not exported in a way that type checkers accept.
 admin: Any = import_module("confluent_kafka.admin")
