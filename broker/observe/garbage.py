@@ -7,7 +7,9 @@ whenever the objects have become a quarter more, as they do when one request bri
 
 So only the youngest objects are searched as Python sees fit, which takes a millisecond or two. All of them are searched
 here, and seldom: `LEAST_SECONDS` after the search before, twice as long each time that one has found little, and never
-for more than `SHARE` of the time. What the start has made is there to stay, and is left out of every search.
+for more than `SHARE` of the time. A search that is due waits for a second in which the event loop has next to nothing to
+do, so that no client waits for it; a broker that is never idle is searched all the same, after `MOST_SECONDS`. What the
+start has made is there to stay, and is left out of every search.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ NEVER: Final = 1 << 30
 LEAST_SECONDS: Final = 60.0
 MOST_SECONDS: Final = 3600.0
 SHARE: Final = 0.01
+IDLE_SECONDS: Final = 1.0
+IDLE_SHARE: Final = 0.05
+"""Of a second, the processor's time of the loop's thread below which the broker is idle."""
 LITTLE: Final = 10_000
 """Objects: what a search finds below this was hardly worth it."""
 
@@ -46,6 +51,8 @@ async def search_now_and_then(
         pause = LEAST_SECONDS
         while True:
             await trio.sleep(pause)
+            with trio.move_on_after(MOST_SECONDS):
+                await _idle(processor)
             began = processor()
             found = search()
             took = processor() - began
@@ -54,3 +61,12 @@ async def search_now_and_then(
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+async def _idle(processor: Callable[[], float]) -> None:
+    """Return after a second in which the thread has had next to nothing to do."""
+    while True:
+        before = processor()
+        await trio.sleep(IDLE_SECONDS)
+        if processor() - before < IDLE_SHARE * IDLE_SECONDS:
+            return
