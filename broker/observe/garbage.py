@@ -7,9 +7,9 @@ whenever the objects have become a quarter more, as they do when one request bri
 
 So only the youngest objects are searched as Python sees fit, which takes a millisecond or two. All of them are searched
 here, and seldom: `LEAST_SECONDS` after the search before, twice as long each time that one has found little, and never
-for more than `SHARE` of the time. A search that is due waits for a second in which the event loop has next to nothing to
-do, so that no client waits for it; a broker that is never idle is searched all the same, after `MOST_SECONDS`. What the
-start has made is there to stay, and is left out of every search.
+for more than `SHARE` of the time. A search that is due waits for a second in which the event loop has next to nothing
+to do, so that no client waits for it; a broker that is never idle is searched all the same, after `MOST_SECONDS`. What
+the start has made is there to stay, and is left out of every search.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from broker.observe.garbage import (
     search_now_and_then,
 )
 
-
 PAUSE = LEAST_SECONDS + IDLE_SECONDS
 """Between two searches of a broker that is idle."""
 
