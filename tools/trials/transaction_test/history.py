@@ -57,7 +57,7 @@ class HistoryWriter:
     """Appends operations to a file; any thread may."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8")
+        self._file = path.open("w", encoding="utf-8", buffering=1)  # whatever becomes of the run, each line counts
         self._lock = threading.Lock()
         self.count = 0
 
