@@ -321,7 +321,7 @@ class Connection:
         size = 0
         turn_ends = self.requests + REQUESTS_BEFORE_YIELD
         while True:
-            if not self._may_go_on and (rounds.used_up or self.requests >= turn_ends) and protocol.pending:
+            if not self._may_go_on and protocol.pending and (rounds.used_up or self.requests >= turn_ends):
                 await self._send(out)
                 out, size = [], 0
                 await rounds.turn(protocol.shrink)

@@ -51,7 +51,8 @@ class Rounds:
     @property
     def used_up(self) -> bool:
         """Whether the round has taken its time."""
-        return self._turns.in_round() >= ROUND_SECONDS
+        turns = self._turns
+        return turns.wall() - turns.round_began >= ROUND_SECONDS
 
     @property
     def waiting(self) -> int:

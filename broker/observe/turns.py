@@ -71,7 +71,8 @@ class Turns(trio.abc.Instrument):
         wall: Callable[[], float] = time.perf_counter,
         processor: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._wall = wall
+        self.wall = wall
+        """The clock of turns and rounds, in seconds."""
         self._processor = processor
         self._began = float("inf")  # no turn has begun: the one that adds the instrument is not measured
         self._task: trio.lowlevel.Task | None = None  # whose turn it is
@@ -104,13 +105,9 @@ class Turns(trio.abc.Instrument):
             longest_round_ms=self._longest_round * 1000,
         )
 
-    def in_round(self) -> float:
-        """Seconds since the present round began; below zero as long as the instrument has not been added."""
-        return self._wall() - self.round_began
-
     def after_io_wait(self, timeout: float) -> None:
         """A round begins: the one before has ended."""
-        now = self._wall()
+        now = self.wall()
         if now - self._round_sampled_at > SAMPLE_SECONDS:
             used = self._processor()
             took = min(now - self.round_began, used - self._round_sample)
@@ -123,7 +120,7 @@ class Turns(trio.abc.Instrument):
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Trio resumes a task: the turn of the one before has ended."""
-        now = self._wall()
+        now = self.wall()
         if now - self._sampled_at > SAMPLE_SECONDS:
             used = self._processor()
             held = min(now - self._began, used - self._sample)
