@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from broker.context import CloseConnection, FirstPhase
-from broker.transaction_entry import Entrance, NotEntered
+from broker.transaction_entry import Entrance, NotEntered, entrance_of
 from kproto.batches.header import HEADER_SIZE
 from kproto.batches.record_spans import most_unpacked
 from kproto.batches.record_walk import BoundExceeded, Bounds, plainly_sound
@@ -301,7 +301,7 @@ def entrance(plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestConte
                 entering.append(entry)
                 batches.append((partition, batch.header))
     verify = ctx.config.transaction_partition_verification_enable
-    return entering, Entrance(batches, version=ctx.api_version, verify=verify)
+    return entering, entrance_of(batches, version=ctx.api_version, verify=verify)
 
 
 def enter_and_append(

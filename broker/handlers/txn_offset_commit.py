@@ -9,6 +9,7 @@
 - A client outside of any membership may commit into a group with members, and during a rebalance too: what it has read
   is the transaction's affair.
 - An empty group id: INVALID_GROUP_ID.
+- The coordinator of the transaction is asked as for a batch of Produce: see `transaction_entry.py`.
 - An old epoch of the producer is INVALID_PRODUCER_EPOCH. What else the coordinator of the transaction says no with is
   answered as it is, but for "try again", which is COORDINATOR_NOT_AVAILABLE here: clients then look it up again.
 - What is pending shows nowhere, but makes the offset unstable (OffsetFetch).
@@ -16,11 +17,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from broker.coordinators.groups import CommittingMember, CommittingProducer, OffsetToCommit
+from broker.coordinators.groups import CommittingMember, OffsetToCommit
+from broker.coordinators.machine import InTransaction
+from broker.transaction_entry import Entering, Entrance, NotEntered
 from kproto.errors import ErrorCode, KafkaError
-from kproto.ids import TopicPartition
+from kproto.ids import NO_SEQUENCE, TopicPartition
 from kproto.messages.txn_offset_commit import (
     TxnOffsetCommitRequest,
     TxnOffsetCommitResponse,
@@ -32,6 +36,7 @@ from storage.seams.slices import Slices
 if TYPE_CHECKING:
     from broker.context import RequestContext
     from broker.coordinators.cluster import Topic
+    from storage.engine import PartitionLog
 
 KNOWS_LOADING: Final = 2
 SAYS_ABORTABLE: Final = 4
@@ -93,28 +98,37 @@ async def _commit(
         ctx.api_version,
         transactional=True,
     )
-    adds = ctx.api_version >= ADDS_OFFSETS
-    producer = CommittingProducer(request.producer_id, request.producer_epoch, epoch_bump=adds)
 
-    async def verify(place: TopicPartition) -> ErrorCode:
-        ask = ctx.transactions.add_partitions if adds else ctx.transactions.verify_partitions
-        found = await ask(request.transactional_id, request.producer_id, request.producer_epoch, [place])
-        return _as_group(found[place], ctx.api_version)
+    async def enter(place: TopicPartition, log: PartitionLog) -> InTransaction:
+        """Let the offsets enter the transaction. Raises KafkaError."""
+        entrance = Entrance(
+            request.producer_id,
+            request.producer_epoch,
+            [Entering(place, log, NO_SEQUENCE)],
+            adds=ctx.api_version >= ADDS_OFFSETS,
+            refusal=partial(_as_group, version=ctx.api_version),
+        )
+        if entrance.asks:
+            await entrance.ask(ctx.transactions, request.transactional_id)
+        [outcome] = entrance.outcome
+        if isinstance(outcome, NotEntered):
+            raise outcome
+        return InTransaction(request.producer_id, request.producer_epoch, outcome)
 
     try:
-        codes = await ctx.groups.commit_in_transaction(request.group_id, member, commits, producer, verify)
+        codes = await ctx.groups.commit_in_transaction(request.group_id, member, commits, enter)
     except KafkaError as error:
         codes = [error.code] * len(commits)
     return [_known_to(ctx.api_version, code) for code in codes]
 
 
-def _as_group(error: ErrorCode, version: int) -> ErrorCode:
+def _as_group(error: ErrorCode, version: int) -> NotEntered:
     """What the transaction's coordinator has said, in the words of a group's coordinator."""
     if error is ErrorCode.PRODUCER_FENCED:
-        return ErrorCode.INVALID_PRODUCER_EPOCH
+        return NotEntered(ErrorCode.INVALID_PRODUCER_EPOCH)
     if error is ErrorCode.TRANSACTION_ABORTABLE and version < SAYS_ABORTABLE:
-        return ErrorCode.INVALID_TXN_STATE
-    return ErrorCode.COORDINATOR_NOT_AVAILABLE if error in AGAIN else error
+        return NotEntered(ErrorCode.INVALID_TXN_STATE)
+    return NotEntered(ErrorCode.COORDINATOR_NOT_AVAILABLE if error in AGAIN else error)
 
 
 def _known_to(version: int, error: ErrorCode) -> ErrorCode:

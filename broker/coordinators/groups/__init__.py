@@ -16,7 +16,7 @@
 | `settings` | what operators may set, and caps |
 """
 
-from broker.coordinators.groups.coordinator import CommittedByGroup, CommittingProducer, GroupCoordinator
+from broker.coordinators.groups.coordinator import CommittedByGroup, GroupCoordinator
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
 
@@ -25,7 +25,6 @@ __all__ = [
     "CommittedByGroup",
     "CommittedOffset",
     "CommittingMember",
-    "CommittingProducer",
     "GroupCoordinator",
     "OffsetToCommit",
 ]

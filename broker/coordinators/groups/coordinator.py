@@ -42,7 +42,7 @@ from broker.coordinators.machine import Decision, EndOfTransaction, InTransactio
 from broker.coordinators.runtime import Runtime
 from broker.coordinators.shards import ShardedTopic, Shards, ShardsStatistics
 from kproto.errors import ErrorCode, KafkaError
-from kproto.ids import NO_SEQUENCE, ZERO_UUID, TopicPartition, Uuid
+from kproto.ids import ZERO_UUID, TopicPartition, Uuid
 from kproto.messages.consumer_group_describe import DescribedGroup as ConsumerGroupDescription
 from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
 from kproto.messages.describe_groups import DescribedGroup
@@ -65,10 +65,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERIFIED_AT_MOST: Final = 3
-"""How often a producer's transaction is verified for one commit: a marker that comes meanwhile, that of the transaction
-before as a rule, makes the answer worth nothing."""
-
 AT_ONCE_BYTES: Final = 4 << 20
 OFFSET_RECORD_FIXED: Final = 400
 """More than the record of an offset takes beside the group's id and the metadata, with a topic's name."""
@@ -80,14 +76,6 @@ DELETED_AT_ONCE: Final = 5_000
 
 AT_ONCE: Final = 500
 """Offsets or members that one decision changes: so many records take a few milliseconds to encode and replay."""
-
-
-class CommittingProducer(NamedTuple):
-    """Who commits offsets inside a transaction. `epoch_bump` is True if it has an epoch for each transaction."""
-
-    producer_id: int
-    producer_epoch: int
-    epoch_bump: bool
 
 
 class CommittedByGroup(NamedTuple):
@@ -274,51 +262,25 @@ class GroupCoordinator:
         group_id: str,
         member: CommittingMember,
         commits: Sequence[OffsetToCommit],
-        producer: CommittingProducer,
-        verify: Callable[[TopicPartition], Awaitable[ErrorCode]],
+        enter: Callable[[TopicPartition, PartitionLog], Awaitable[InTransaction]],
     ) -> list[ErrorCode]:
         """Commit offsets that count when the producer's transaction commits; a code for each of them.
 
-        `verify` asks the transaction's coordinator whether the partition of `__consumer_offsets` that the group is in
-        belongs to the transaction, or lets it join. It is asked if the transaction has nothing there yet.
+        `enter` lets a batch for this partition of `__consumer_offsets`, which has this log, into the transaction, or
+        raises a KafkaError. It is called for each part, and has nothing to ask if the transaction is open in the log.
         """
         codes: list[ErrorCode] = []
         longest = max((len(commit.metadata) for commit in commits), default=0)
         for part in _parts(commits, _at_once(group_id, longest)):
-            for _ in range(VERIFIED_AT_MOST):
-                found = await self._commit_part_in_transaction(group_id, member, part, producer, verify)
-                if found is not None:
-                    break
-            codes += found or [ErrorCode.INVALID_TXN_STATE] * len(part)
+            try:
+                transaction = await enter(self.place_of(group_id), self.shards.log_of(group_id))
+                codes += await self.shards.decide(
+                    group_id,
+                    partial(_commit_in_transaction, group_id, member, part, transaction),
+                )
+            except KafkaError as error:
+                codes += [error.code] * len(part)
         return codes
-
-    async def _commit_part_in_transaction(
-        self,
-        group_id: str,
-        member: CommittingMember,
-        commits: Sequence[OffsetToCommit],
-        producer: CommittingProducer,
-        verify: Callable[[TopicPartition], Awaitable[ErrorCode]],
-    ) -> list[ErrorCode] | None:
-        """A code for each; None if a marker has come since the transaction was verified: nothing was committed."""
-        producer_id, producer_epoch, epoch_bump = producer
-        guard = None
-        try:
-            log = self.shards.log_of(group_id)
-            guard = log.start_verification(producer_id, producer_epoch, NO_SEQUENCE, epoch_bump=epoch_bump)
-            if guard is not None and (error := await verify(self.place_of(group_id))) is not ErrorCode.NONE:
-                return [error] * len(commits)
-            transaction = InTransaction(producer_id, producer_epoch, guard)
-            return await self.shards.decide(
-                group_id,
-                lambda machine, now, promise: machine.decide_commit_in_transaction(
-                    group_id, member, commits, transaction, now, promise
-                ),
-            )
-        except KafkaError as error:
-            if error.code is ErrorCode.INVALID_TXN_STATE and guard is not None:
-                return None
-            return [error.code] * len(commits)
 
     def place_of(self, group_id: str) -> TopicPartition:
         """The partition of `__consumer_offsets` that the group is in. Raises KafkaError if there is none."""
@@ -486,6 +448,18 @@ def _commit(
     retention: int,
 ) -> Decision[GroupRecord]:
     return machine.decide_commit(group_id, member, commits, retention, now, promise)
+
+
+def _commit_in_transaction(
+    group_id: str,
+    member: CommittingMember,
+    commits: Sequence[OffsetToCommit],
+    transaction: InTransaction,
+    machine: GroupsMachine,
+    now: Instant,
+    promise: Promise[list[ErrorCode]],
+) -> Decision[GroupRecord]:
+    return machine.decide_commit_in_transaction(group_id, member, commits, transaction, now, promise)
 
 
 def _end_transaction(

@@ -3,7 +3,7 @@ engine."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -394,6 +394,62 @@ async def test_partitions_wait_for_the_transaction_before_a_moment_at_most(
         assert await client.add("t", 0) == {ErrorCode.CONCURRENT_TRANSACTIONS}
         assert 0.3 <= trio.current_time() - begun < 0.4
         assert len(withheld.transactions) == 1
+
+
+@pytest.mark.parametrize("what", ["offsets", "records"])
+async def test_a_transaction_behind_another_is_no_late_one(
+    what: str, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E16: its first batch comes while the markers of the one before are being written. The marker overtakes the guard
+    that was given out for it: the coordinator is asked again, and the batch is part of the next transaction."""
+    async with coordinated() as w, trio.open_nursery() as nursery:
+        client = Client(w)
+        await client.init()
+        add = client.produce if what == "records" else client.commit_offset
+        value: Any = b"v" if what == "records" else 5
+        assert await add(value) is ErrorCode.NONE
+        withheld = Withheld(monkeypatch)
+        assert await client.end(True) is ErrorCode.NONE
+
+        async def release() -> None:
+            await trio.testing.wait_all_tasks_blocked()
+            withheld.release()
+
+        nursery.start_soon(release)
+        assert await add(value) is ErrorCode.NONE
+        assert await client.state() == "Ongoing"
+        assert await client.end(True) is ErrorCode.NONE
+        assert await client.settled() == "CompleteCommit"
+
+
+@pytest.mark.parametrize(
+    ("markers", "outcome"), [(2, ErrorCode.NONE), (3, ErrorCode.COORDINATOR_NOT_AVAILABLE)], ids=["some", "forever"]
+)
+@pytest.mark.parametrize("version", [4, 5])
+async def test_markers_that_overtake_each_question(
+    version: int, markers: int, outcome: ErrorCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offsets are asked about again, but not forever; then the client is to ask again, and its transaction goes on."""
+    async with coordinated() as w:
+        client = Client(w)
+        await client.init()
+        group = w.services.groups
+        index = group.place_of("g").partition
+        asked: list[Sequence[tuple[str, int]]] = []
+
+        async def answer(name: str, owner: int, epoch: int, places: Sequence[tuple[str, int]]) -> dict[Any, ErrorCode]:
+            asked.append(places)
+            if len(asked) <= markers:
+                await group.end_transaction(index, EndOfTransaction(*client.owner, 0, True))
+            return dict.fromkeys(places, ErrorCode.NONE)
+
+        question = "add_partitions" if version == 5 else "verify_partitions"
+        monkeypatch.setattr(w.services.transactions, question, answer)
+        assert await client.commit_offset(5, version=version) is outcome
+        assert len(asked) == 3
+        asked.clear()
+        assert await client.commit_offset(6, version=version) is (ErrorCode.NONE if markers == 2 else outcome)
+        assert bool(asked) is (markers == 3), "what is open in the log is not asked about"
 
 
 async def test_a_fault_of_ours_costs_a_transaction_time_and_no_more(
