@@ -160,8 +160,13 @@ class SimulatedDisk:
     def step(self) -> None:
         """An operation that changes something. Raises PowerCut when the power is gone."""
         self.operations += 1
-        if self.stop_after is not None and self.operations > self.stop_after:
+        if self.power_is_gone:
             raise PowerCut
+
+    @property
+    def power_is_gone(self) -> bool:
+        """Whether an operation has met the power cut: what the program says from then on, no other hears."""
+        return self.stop_after is not None and self.operations > self.stop_after
 
     def _find(self, path: str) -> _Directory | _Inode:
         node: _Directory | _Inode = self._root

@@ -16,6 +16,8 @@ from storage.engine import Append
 from storage.local import flusher
 from storage.local.flusher import PARALLEL, ROUND
 from storage.local.log import Log, Unsynced
+from storage.local.syncing import Outcome
+from storage.seams.disk import Disk
 from storage.seams.offload import Arguments, InlineOffload, Lane, Result
 from storage.testing.disks.faulty import FaultyDisk
 from storage.testing.lab import refused
@@ -209,3 +211,36 @@ async def test_a_failure_is_known_whatever_else_goes_wrong(
         opened = log_of(store, "a").opened
         assert opened is not None
         assert "a mistake of ours" in str(opened.failure)
+
+
+class _End(BaseException):
+    """Of the whole process: the power is gone, or the interpreter ends. No code here handles it."""
+
+
+async def test_a_sync_that_never_ended_is_not_asked_again(
+    place: Place, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends the process ends it; a task that runs a moment longer gets no acknowledgement, and no second sync,
+    which might succeed and mean nothing."""
+    begun: list[Unsynced] = []
+
+    def end(disk: Disk, job: Unsynced) -> Outcome:
+        begun.append(job)
+        raise _End
+
+    async def wait(appended: Append) -> None:
+        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+            await appended.wait_durable()
+
+    async with place.open(offload=slow()) as store:
+        log = log_of(store)
+        appends = [log.begin_append([batch(b"x")]) for _ in range(3)]
+        monkeypatch.setattr(flusher, "sync_log", end)
+        async with trio.open_nursery() as nursery:
+            with pytest.raises(_End):
+                nursery.start_soon(wait, appends[1])
+                nursery.start_soon(wait, appends[2])
+                await appends[0].wait_durable()
+        assert len(begun) == 1
+        assert store.has_stopped
+        assert not any(each.durable for each in appends)

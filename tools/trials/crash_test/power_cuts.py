@@ -41,7 +41,7 @@ from typing import Any, Final, NamedTuple
 import trio
 import trio.testing
 
-from kproto.errors import KafkaError
+from kproto.errors import ErrorCode, KafkaError
 from storage.engine import LogSpec, Read
 from storage.local.engine import LocalStore
 from storage.local.partition_log import LocalLog
@@ -142,17 +142,17 @@ class Life:
 
     # -- living --------------------------------------------------------------------------------------------------------
 
-    async def live(self, store: LocalStore) -> None:
+    async def live(self, store: LocalStore, disk: SimulatedDisk) -> None:
         """Writers and upkeep beside each other, until the power goes or all is written."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(store.maintain)
             async with trio.open_nursery() as writers:
                 for partition in range(PARTITIONS):
                     for _ in range(2):
-                        writers.start_soon(self.write, store, partition)
+                        writers.start_soon(self.write, store, disk, partition)
             nursery.cancel_scope.cancel()
 
-    async def write(self, store: LocalStore, partition: int) -> None:
+    async def write(self, store: LocalStore, disk: SimulatedDisk, partition: int) -> None:
         """Appends, acknowledged as the broker's Produce does."""
         chance, answered = self.chance, self.answered[partition]
         producer = ScriptedProducer(chance.randrange(1, 1 << 40))
@@ -175,6 +175,11 @@ class Life:
         except (PowerCut, trio.Cancelled):
             self.cut_at = min(self.cut_at, trio.current_time())
             raise
+        except KafkaError as error:
+            # A sync that has begun and not ended counts as failed, whatever ended it. If that was the power, no client
+            # hears of the refusal: the PowerCut is on its way to end this life, too.
+            if not disk.power_is_gone or error.code is not ErrorCode.KAFKA_STORAGE_ERROR:
+                raise
 
     def note_rolled(self, store: LocalStore, disk: SimulatedDisk) -> None:
         """Which logs had a new segment, if only its file, behind one with unsynced bytes, when the power went."""
@@ -334,7 +339,7 @@ async def _rounds(life: Life, disk: SimulatedDisk) -> None:
         life.cut_at, life.rolled = float("inf"), set()
         disk.operations, disk.stop_after = 0, chance.randrange(5, 250)
         with until_the_power_goes():
-            await life.live(store)
+            await life.live(store, disk)
             life.cut_at = trio.current_time()
         life.note_rolled(store, disk)
         disk = disk.after_power_cut(chance, fates=fates)
