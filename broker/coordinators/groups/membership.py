@@ -138,13 +138,15 @@ class Membership:
 
     def _upgraded(self, group: ClassicGroup, draft: Draft) -> ConsumerGroup:
         """What this classic group is as a consumer group, once the drafted records have been replayed. Raises
-        KafkaError(GROUP_ID_NOT_FOUND)."""
+        KafkaError: GROUP_ID_NOT_FOUND, GROUP_MAX_SIZE_REACHED."""
         draft.records += upgraded(group, self._settings, self._topics)
-        self._classic.turn_away(group, draft)
         group_as = ConsumerGroup(group.group_id, Held())
         for record in draft.records:
             if isinstance(record, ConsumerRecord):
                 group_as.replay(record)
+        if not self._budget.allows(group_as.held - group.held):
+            raise KafkaError(ErrorCode.GROUP_MAX_SIZE_REACHED, "there is no room for the group as a consumer group")
+        self._classic.turn_away(group, draft)
         return group_as
 
     def _consumer_group(self, group_id: str) -> ConsumerGroup:

@@ -10,6 +10,8 @@ How accounts and budget work is in `broker/coordinators/budget.py`.
 Refused are, with what is known to the clients that send it:
 
     a member that joins, or brings longer metadata    GROUP_MAX_SIZE_REACHED, as in a group that is full
+    a first member of the consumer protocol, if its
+    classic group takes more as a consumer group      GROUP_MAX_SIZE_REACHED
     assignments that are longer than before           UNKNOWN_SERVER_ERROR, as when their record is too large
     an offset of a partition that had none            INVALID_COMMIT_OFFSET_SIZE
 

@@ -243,3 +243,29 @@ def test_an_empty_consumer_group_becomes_a_classic_group() -> None:
     assert shard.committed() == {("a", 0): 5}
     shard.restart()
     assert shard.described().group_state == "Stable"
+
+
+def test_a_classic_consumer_that_finds_an_empty_consumer_group_is_asked_to_use_an_id() -> None:
+    """As in a new group (KIP-394): by then it is a classic one, which has had no members yet."""
+    shard = ConsumerShard({"a": 2})
+    shard.subscribe("new", "a")
+    shard.heartbeat("new", -1)
+    asked = shard.join("", protocols=wishes("a"), version=9)
+    assert asked.error is ErrorCode.MEMBER_ID_REQUIRED
+    assert [(each.group_type, each.group_state, each.protocol_type) for each in shard.machine.listed()] == [
+        ("classic", "Empty", "")
+    ]
+    assert shard.join(asked.reply.member_id, protocols=wishes("a"), version=9).error is ErrorCode.NONE
+
+
+def test_an_upgrade_that_there_is_no_room_for_changes_nothing() -> None:
+    """Partitions cost more when they are kept one by one than as a leader's bytes. The group stays as it is."""
+    shard = ConsumerShard({"a": 400}, max_state=50_000)
+    [old] = classic(shard, {"a": range(400)})
+    before = shard.machine.account.bytes
+    answer = shard.heartbeat("new", 0, ["a"])
+    assert code(answer) is ErrorCode.GROUP_MAX_SIZE_REACHED
+    assert (shard.machine.account.bytes, shard.beat(old, 1)) == (before, ErrorCode.NONE)
+    assert [(each.group_type, each.group_state) for each in shard.machine.listed()] == [("classic", "Stable")]
+    shard.restart(max_state=500_000)
+    assert code(shard.heartbeat("new", 0, ["a"])) is ErrorCode.NONE
