@@ -60,6 +60,11 @@ class OffsetIndex:
         entry = self.file.search(lambda entry: entry[0] <= relative, wait)
         return None if entry is None else Indexed(self._base_offset + entry[0], entry[1])
 
+    def before(self, position: int, *, wait: bool = True) -> Indexed | None:
+        """The entry of the last batch known to begin at `position` or before; None if there is none."""
+        entry = self.file.search(lambda entry: entry[1] <= position, wait)
+        return None if entry is None else Indexed(self._base_offset + entry[0], entry[1])
+
     def replace(self, entries: list[tuple[int, int]]) -> None:
         """Rebuilt: make the file hold these (last offset, position)."""
         base = self._base_offset

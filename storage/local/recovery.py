@@ -547,12 +547,10 @@ def _refill(producers: LogProducers, opening: _Opening, offset: int) -> None:
         return
     try:
         position = segment.find(offset)
-        begin = 0
-        if position > REFILL_BYTES:
-            begin = segment.position_before(position - REFILL_BYTES)
+        far = position > REFILL_BYTES
         headers = [
             header
-            for _, header in segment.headers(begin)
+            for _, header in (segment.headers_near(position - REFILL_BYTES) if far else segment.headers(0))
             if header.base_offset < offset and not header.attributes & CONTROL
         ]
     except (DamagedIndex, Corrupt):

@@ -24,7 +24,7 @@ from kproto.batches.buffers import ReadableBuffer
 from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, MAGIC, BatchHeader, header_at
 from storage.local.descriptors import Descriptors
 from storage.local.index_file import DamagedIndex, WouldWait, read
-from storage.local.offset_index import OffsetIndex
+from storage.local.offset_index import Indexed, OffsetIndex
 from storage.local.seen_times import SeenTimes
 from storage.local.time_index import Timed, TimeIndex
 from storage.seams.disk import Disk, File
@@ -316,7 +316,14 @@ class Segment:
 
     def headers_from(self, offset: int, *, wait: bool = True) -> Iterator[tuple[int, BatchHeader]]:
         """Batches from somewhere at or before the one with `offset`: as near before it as the index knows."""
-        indexed = self.offset_index.lookup(offset, wait=wait)
+        yield from self._headers_at(self.offset_index.lookup(offset, wait=wait), wait)
+
+    def headers_near(self, position: int, *, wait: bool = True) -> Iterator[tuple[int, BatchHeader]]:
+        """Batches from one that begins at `position` or before: as near before it as the index knows."""
+        yield from self._headers_at(self.offset_index.before(position, wait=wait), wait)
+
+    def _headers_at(self, indexed: Indexed | None, wait: bool) -> Iterator[tuple[int, BatchHeader]]:
+        """Batches from an entry of the index on, or all. Raises DamagedIndex where that is not the batch it says."""
         if indexed is None:
             yield from self.headers(0, wait=wait)
             return
@@ -369,11 +376,6 @@ class Segment:
         entry = self.offset_index.lookup(offset)
         return 0 if entry is None or entry.position < 0 else entry.position
 
-    def position_before(self, position: int, *, wait: bool = True) -> int:
-        """Where an indexed batch begins, at `position` or before; 0 if the index knows none."""
-        entry = self.offset_index.file.search(lambda entry: entry[1] <= position, wait)
-        return 0 if entry is None or entry[1] < 0 else entry[1]
-
     def offset_beyond(self, position: int, *, wait: bool = True) -> int | None:
         """The first offset of which no byte lies before `position`; None when all do.
 
@@ -385,7 +387,7 @@ class Segment:
         if positions and position >= positions[0]:
             index = bisect_left(positions, position)
             return offsets[index] if index < len(offsets) else None
-        for begin, header in self.headers(self.position_before(position, wait=wait), wait=wait):
+        for begin, header in self.headers_near(position, wait=wait):
             if begin >= position:
                 return header.base_offset
         return None

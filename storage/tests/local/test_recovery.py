@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from kproto.errors import ErrorCode
+from storage.engine import AbortedTransaction, FetchedRecords, Read
 from storage.seams.offload import ThreadOffload
 from storage.testing.lab import refused
-from storage.testing.log_builder import ScriptedProducer, batch, batches, joined
+from storage.testing.log_builder import ScriptedProducer, batch, batches, content, joined
 from storage.tests.local.local_lab import Place, append, log_of, read_all, values_of
 
 
@@ -255,6 +256,27 @@ async def test_an_index_from_another_time(place: Place) -> None:
             assert (await read_all(store, log, start=offset)) == joined(batches(100))[
                 offset * len(joined(batches(1))) :
             ]
+
+
+async def test_where_a_committed_read_ends_is_not_taken_from_another_index(place: Place) -> None:
+    """The aborted transactions of a part of a segment: where that part ends is looked up in the index, too."""
+    producer = ScriptedProducer(7)
+    async with place.open() as store:
+        log = log_of(store, index_interval_bytes=0)
+        await append(log, producer.batch(b"aborted", b"too", transactional=True))
+        await append(log, producer.marker(commit=False))
+        for part in batches(50):
+            await append(log, part)
+    index = place.file(".index")
+    data = bytearray(index.read_bytes())
+    data[7::8] = bytes(byte ^ 8 for byte in data[7::8])
+    index.write_bytes(data)
+    async with place.open() as store:
+        log = log_of(store)
+        [found] = await store.read_many([Read(log, 0, 2000, log.high_watermark, committed=True)], 2000)
+        assert isinstance(found, FetchedRecords), found
+        assert 1000 < len(content(found)) <= 2000
+        assert list(found.aborted) == [AbortedTransaction(7, 0)]
 
 
 @pytest.mark.parametrize("reopened", [True, False])
