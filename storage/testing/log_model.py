@@ -107,6 +107,8 @@ class LogModel:
         self.complete = True
         """Nothing has ever been removed from `batches`."""
         self.compacted = False
+        self.written: dict[int, int] = {}
+        """When the batch with this base offset was appended (milliseconds since 1970)."""
 
     # -- appending -----------------------------------------------------------------------------------------------------
 
@@ -129,9 +131,10 @@ class LogModel:
             return Refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER)
         return Repeated(repeated[0].base_offset, repeated[-1].last_offset) if repeated else None
 
-    def append(self, batches: Sequence[Batch]) -> None:
+    def append(self, batches: Sequence[Batch], now: int) -> None:
         """They are in the log."""
         added = all_placed(joined(batches, self.end))
+        self.written.update((batch.base, now) for batch in added)
         self.history += added
         self.batches += added
         self.end = added[-1].last + 1
@@ -151,9 +154,18 @@ class LogModel:
 
     def segment(self, number: int) -> list[Placed]:
         """The batches of one segment."""
-        begin = self.bases[number]
-        end = self.bases[number + 1] if number + 1 < len(self.bases) else self.end
-        return [batch for batch in self.batches if begin <= batch.base < end]
+        return [batch for batch in self.batches if batch.base in self._range(number)]
+
+    def newest(self, number: int) -> int:
+        """The age of a segment: its largest timestamp; if there is none, because compaction has left an empty batch,
+        when it was last appended to."""
+        newest = max((batch.header.max_timestamp for batch in self.segment(number)), default=-1)
+        if newest >= 0:
+            return newest
+        return max((when for base, when in self.written.items() if base in self._range(number)), default=-1)
+
+    def _range(self, number: int) -> range:
+        return range(self.bases[number], self.bases[number + 1] if number + 1 < len(self.bases) else self.end)
 
     # -- losing --------------------------------------------------------------------------------------------------------
 
@@ -181,8 +193,7 @@ class LogModel:
             if not segment:
                 break
             size = sum(batch.size for batch in segment)
-            newest = max(batch.header.max_timestamp for batch in segment)
-            too_old = config.retention_ms >= 0 and newest + config.retention_ms < now
+            too_old = config.retention_ms >= 0 and self.newest(number) + config.retention_ms < now
             too_much = config.retention_bytes >= 0 and excess >= size
             if not too_old and not too_much:
                 break
@@ -274,14 +285,13 @@ class LogModel:
             if self.bases[number + 1] <= first_dirty:
                 continue
             closed.append((base, segment))
-            newest = max((batch.header.max_timestamp for batch in segment), default=0)
-            if config.min_compaction_lag_ms > 0 and newest + config.min_compaction_lag_ms > now:
+            if config.min_compaction_lag_ms > 0 and self.newest(number) + config.min_compaction_lag_ms > now:
                 bound = min(bound, base)
         upto = max([base for base in self.bases if base <= bound], default=self.bases[0])
         for base, segment in closed:
             if base < upto:
                 dirty += sum(batch.size for batch in segment)
-            if segment:
+            if segment and segment[0].header.max_timestamp > 0:  # an empty batch has waited for nothing
                 oldest = min(oldest, segment[0].header.max_timestamp)
         if upto <= first_dirty or not dirty:
             return None

@@ -195,7 +195,7 @@ class LogMachine(RuleBasedStateMachine):
         assert found == expected, f"{found} instead of {expected}"
         if expected is None:
             base = self.model.end
-            self.model.append(copies)
+            self.model.append(copies, self.now)
             self.appended(base, rolls)
             if durable and self.model.config.ack_fsync:
                 self.model.durable = self.model.end
@@ -510,6 +510,8 @@ class LocalMachine(LogMachine):
             model.bases = found
         else:
             assert not must_roll, "this segment has had enough"
+        # A file says when it was last written, and here that is a time of the virtual clock.
+        self.disk.set_modified_millis(f"{self.directory}/{model.bases[-1]:020d}.log", self.now)
 
     async def _look(self) -> None:
         await super()._look()

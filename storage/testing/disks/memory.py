@@ -15,11 +15,17 @@ from kproto.batches.buffers import ReadableBuffer, WritableBuffer
 from storage.seams.disk import File, InUse, Lock, Space
 
 
+class _Content(bytearray):
+    """The bytes of a file, whatever its name is."""
+
+    modified = 0
+
+
 class MemoryDisk:
     """A file system in memory."""
 
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
-        self._files: dict[str, bytearray] = {}
+        self._files: dict[str, _Content] = {}
         self._directories: set[str] = set()
         self._locked: set[str] = set()
         for path, data in (files or {}).items():
@@ -53,7 +59,7 @@ class MemoryDisk:
         return None if data is None else bytes(data)
 
     def write_file(self, path: str, data: bytes) -> None:
-        self._files[path] = bytearray(data)
+        self._files[path] = _Content(data)
         self.make_directory(path.rpartition("/")[0])
 
     def write_file_atomically(self, path: str, data: bytes) -> None:
@@ -67,13 +73,15 @@ class MemoryDisk:
         return None if data is None else len(data)
 
     def modified_millis(self, path: str) -> int:
+        """0, the beginning of time, unless it was set: this disk has no clock."""
         if path not in self._files:
             raise FileNotFoundError(path)
-        return 0
+        return self._files[path].modified
 
     def set_modified_millis(self, path: str, millis: int) -> None:
         if path not in self._files:
             raise FileNotFoundError(path)
+        self._files[path].modified = millis
 
     def is_directory(self, path: str) -> bool:
         return path in self._directories

@@ -86,7 +86,7 @@ class _Inode:
 
     def after_power_cut(self, chance: Chance, fates: Sequence[str]) -> _Inode:
         twin = _Inode()
-        twin.data = bytearray(self.durable)
+        twin.data, twin.modified = bytearray(self.durable), self.modified
         fate = chance.choice(fates)
         if fate == "zeros":
             _resize(twin.data, max(len(twin.data), len(self.data)))

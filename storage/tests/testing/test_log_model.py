@@ -7,6 +7,7 @@ lives. Then mistakes are planted in the local engine, one at a time, and each ha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from storage.compaction import Compaction
 from storage.local import log, look_ups, recovery
 from storage.local.offset_index import Indexed, OffsetIndex
 from storage.local.partition_log import LocalAppend
+from storage.log_config import LogConfig
 from storage.producers import LogProducers, ProducerState
 from storage.retention import Verdict, judge
 from storage.seams.logging import process_lines
@@ -42,6 +44,41 @@ def quiet() -> Iterator[None]:
 def test_an_engine_is_what_the_model_is(engine: str, lives: int) -> None:
     """Content, offsets, look-ups by offset and time, producers and transactions agree after every step."""
     live(MACHINES[engine], lives=lives, steps=STEPS, database=None, phases=(Phase.generate,))
+
+
+@pytest.mark.parametrize("engine", ["local", "directory"])
+@pytest.mark.parametrize("rule", ["retention.ms", "min.compaction.lag.ms", "max.compaction.lag.ms"])
+def test_a_segment_without_timestamps_is_as_old_as_its_file(engine: str, rule: str) -> None:
+    """Compaction has left of the first segment an empty batch, which has no timestamp. Retention and the lag of
+    compaction then go by when the file was last written, as in Kafka (LogSegment.largestTimestamp), and nothing in
+    it is overdue (LogCleanerManager.maxCompactionDelay). A life that `log_lives.py` has found, shortened."""
+    config = LogConfig(segment_bytes=300, compact=True, min_cleanable_dirty_ratio=0.0, ack_fsync=False)
+    state: Any = MACHINES[engine]()
+    try:
+        state.begin(config=config)
+        for _ in range(3):
+            state.append(records=[(b"a", 150, 0), (b"b", 100, 0)], codec=0, log_append_time=False, durable=True)
+        state.compaction(memory=1 << 20)
+        assert state.model.batches[0].header.max_timestamp == -1
+        if rule == "retention.ms":
+            state.reconfigure(config=replace(config, delete=True, retention_ms=1500))
+            state.retention()
+            assert state.model.start == 0
+            state.time_passes(millis=2500)
+            state.retention()
+            assert state.model.start == state.model.end
+            return
+        if rule == "min.compaction.lag.ms":
+            config = replace(config, min_compaction_lag_ms=2000)
+        else:
+            config = replace(config, max_compaction_lag_ms=2000, min_cleanable_dirty_ratio=1.0)
+        state.reconfigure(config=config)
+        state.store.data.clean_offsets.clear()
+        state.compaction(memory=1 << 20)
+        state.time_passes(millis=2500)
+        state.compaction(memory=1 << 20)
+    finally:
+        state.teardown()
 
 
 def a_start_that_is_one_off_after_a_restart(patch: pytest.MonkeyPatch) -> None:
