@@ -37,9 +37,13 @@ class Budget:
         """Bytes that all machines take."""
         return self._held()
 
+    def has_room(self, growth: int) -> bool:
+        """Whether so many bytes more would be allowed: to ask for more than is wanted, which is no refusal."""
+        return growth <= 0 or self._held() + growth <= self.limit
+
     def allows(self, growth: int) -> bool:
         """Whether there is room for so many bytes more; always, if that is none."""
-        if growth <= 0 or self._held() + growth <= self.limit:
+        if self.has_room(growth):
             return True
         self.refused += 1
         return False

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from storage.engine import VerificationGuard
 
 RecordT = TypeVar("RecordT")
+RecordT_co = TypeVar("RecordT_co", covariant=True)
 ReplyT = TypeVar("ReplyT")
 
 
@@ -144,10 +145,10 @@ class EndOfTransaction(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision(Generic[RecordT]):
+class Decision(Generic[RecordT_co]):
     """What is to be appended, and who is answered once it is durable. A KafkaError is raised in the waiting task."""
 
-    records: Sequence[RecordT] = ()
+    records: Sequence[RecordT_co] = ()
     replies: Sequence[tuple[Promise[Any], Any]] = ()
     volatile: bool = False
     """True if deciding has changed volatile state in a way that means nothing without the records: should they be

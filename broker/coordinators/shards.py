@@ -272,6 +272,24 @@ class Shards(Generic[MachineT]):
                     raise
         return found
 
+    async def walk_each(self, walk: Callable[[MachineT], Iterable[ReplyT]]) -> list[ReplyT]:
+        """What a walk through each shard finds, in slices; other requests may come in between. The answer leaves when
+        what the walks saw is durable. A shard that is given up meanwhile is left out."""
+        found: list[ReplyT] = []
+        slices = Slices()
+        for index, shard in list(self._open.items()):
+            try:
+                await shard.ready.wait()
+                machine = await shard.runtime.decide(_looking(lambda machine: machine))
+                seen = [each async for each in slices.over(walk(machine))]
+                if (lost := await self._unless_durable(shard.runtime, machine)) is not None:
+                    raise lost
+                found += seen
+            except KafkaError:
+                if self._open.get(index) is shard:
+                    raise
+        return found
+
     async def decide_in_each(self, decide: Callable[[MachineT, Instant, Promise[None]], Decision[Any]]) -> None:
         """Take a decision in every open shard. One that is being loaded, or given up, is left out."""
         for shard in list(self._open.values()):

@@ -3,6 +3,8 @@
 - v3: an error message beside each code. Kafka has one where a streams group's topology description could not be
   deleted (GROUP_DELETION_FAILED), and null beside any other code; so has Ottla.
 - A group with members: NON_EMPTY_GROUP. An unknown group: GROUP_ID_NOT_FOUND.
+- A group and its offsets go with one batch; what does not fit into one is UNKNOWN_SERVER_ERROR. Kafka's batch is
+  smaller, and has all groups of a shard.
 - A group that is named twice is answered once, as in Kafka.
 """
 

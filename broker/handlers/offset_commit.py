@@ -13,6 +13,7 @@
   ILLEGAL_GENERATION.
 - Any offset is kept: offsets are not compared with the log.
 - A partition that is named twice is answered twice, and its last offset counts.
+- A commit is one batch: what does not fit into one is UNKNOWN_SERVER_ERROR for every partition. Kafka's is smaller.
 - Partitions are answered in the order of the request; Kafka has failed ones first.
 """
 

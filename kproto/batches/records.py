@@ -137,12 +137,17 @@ class EncodedRecords(NamedTuple):
     number: int
 
 
-def encode_record_parts(values: Iterable[bytes], first: int) -> Iterator[tuple[bytes, ...]]:
-    """Records that have a value and nothing else, for :class:`EncodedRecords`: the parts of one after the other."""
-    for delta, value in enumerate(values, first):
-        front = b"\0" + _varint(0) + _varint(delta) + _NULL
-        length = _varint(len(value))
-        yield _varint(len(front) + len(length) + len(value) + len(_NO_HEADERS)), front, length, value, _NO_HEADERS
+def encode_record_parts(
+    records: Iterable[tuple[bytes | None, bytes | None]], first: int
+) -> Iterator[tuple[bytes, ...]]:
+    """Records as key and value, without headers, for :class:`EncodedRecords`: the parts of one after the other."""
+    for delta, (key, value) in enumerate(records, first):
+        front = b"\0" + _varint(0) + _varint(delta) + (_NULL if key is None else _varint(len(key)) + key)
+        if value is None:
+            yield _varint(len(front) + len(_NULL) + len(_NO_HEADERS)), front, _NULL, _NO_HEADERS
+        else:
+            length = _varint(len(value))
+            yield _varint(len(front) + len(length) + len(value) + len(_NO_HEADERS)), front, length, value, _NO_HEADERS
 
 
 def build_batch(

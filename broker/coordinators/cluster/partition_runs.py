@@ -71,9 +71,9 @@ async def prepare(
     """Encode the records of these partitions, to stand behind `first` others in their batch."""
     version = partition_record_version(metadata_version)
 
-    def values() -> Iterator[bytes]:
+    def values() -> Iterator[tuple[None, bytes]]:
         for partition in partitions:
-            yield encode_record(partition_record(topic_id, partition, node_id, metadata_version), version)
+            yield None, encode_record(partition_record(topic_id, partition, node_id, metadata_version), version)
 
     parts: list[bytes] = []
     async for encoded in slices.over(encode_record_parts(values(), first)):

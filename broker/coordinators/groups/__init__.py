@@ -11,6 +11,7 @@
 | `memory` | what groups take, and the budget that they share |
 | `forgetting` | what is too old, or of a topic that is gone |
 | `committing` | what may be committed |
+| `offset_runs` | very many offsets that change together, in records made before the decision |
 | `offsets`, `pending_offsets` | committed offsets; those that wait for the end of a transaction |
 | `records` | both in Kafka's records |
 | `settings` | what operators may set, and caps |

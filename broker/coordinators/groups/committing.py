@@ -35,7 +35,7 @@ def judge_commits(
     codes = []
     last: dict[tuple[str, int], OffsetToCommit] = {}
     for commit in commits:
-        if _utf16_length(commit.metadata) > metadata_max:
+        if is_too_long(commit.metadata, metadata_max):
             codes.append(ErrorCode.OFFSET_METADATA_TOO_LARGE)
             continue
         more = grows(commit)
@@ -71,6 +71,8 @@ def growth_of_pending(
     return grows
 
 
-def _utf16_length(text: str) -> int:
-    """Characters as Java counts them."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+def is_too_long(metadata: str, most: int) -> bool:
+    """Whether this is more than so many characters, as Java counts them."""
+    if len(metadata) <= most and metadata.isascii():
+        return False
+    return len(metadata.encode("utf-16-le", "surrogatepass")) // 2 > most

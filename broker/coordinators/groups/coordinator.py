@@ -9,9 +9,10 @@ Deleted topics: what was committed for them is forgotten a moment after the clus
 not wait for that: an offset shows only if the topic it was committed for, by name and id, is there. What a crash
 interrupts is made up for when the shard is loaded.
 
-Requests may name thousands of groups, offsets or members. Equal groups are looked at once, and what is to be changed is
-decided in parts of `AT_ONCE`, between which other requests are served. So a commit of more partitions than that is not
-atomic: a crash may keep its first parts. No client got an answer that they are committed, and each offset stands alone.
+Requests may name thousands of groups, offsets or members. Equal groups are looked at once. A commit, and the deletion
+of a group, is one batch, however long: its records are made in slices, before the decision (`offset_runs.py`). What
+need not be whole is decided in parts of `AT_ONCE`, between which other requests are served: members that leave, offsets
+that an administrator deletes, and offsets in a transaction, which count together when its marker comes.
 
 Kafka: GroupCoordinatorService.
 """
@@ -22,12 +23,13 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import trio
 
 from broker.config.topics import log_config
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS, ClusterChange
+from broker.coordinators.groups.committing import is_too_long
 from broker.coordinators.groups.consumer.configs import ConsumerConfigs
 from broker.coordinators.groups.consumer.group import NO_SHARES, Described, described_member
 from broker.coordinators.groups.consumer.topics import Topics
@@ -35,6 +37,14 @@ from broker.coordinators.groups.consumer.work import Work
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.machine import GroupsMachine
 from broker.coordinators.groups.memory import Budget
+from broker.coordinators.groups.offset_runs import (
+    Contents,
+    PreparedCommit,
+    PreparedDeletion,
+    Run,
+    prepare_commit,
+    prepare_deletion,
+)
 from broker.coordinators.groups.offsets import CommittedOffset, OffsetToCommit
 from broker.coordinators.groups.records import GroupRecord, text_size
 from broker.coordinators.groups.settings import GroupSettings
@@ -73,6 +83,9 @@ BYTES_OF_A_CHARACTER: Final = 4
 
 DELETED_AT_ONCE: Final = 5_000
 """Groups that one part of a DeleteGroups deletes: what is noted of them is forgotten before the next part."""
+
+PREPARED_AT_MOST: Final = 5
+"""How often the deletion of a group is prepared that is committed to meanwhile."""
 
 AT_ONCE: Final = 500
 """Offsets or members that one decision changes: so many records take a few milliseconds to encode and replay."""
@@ -250,12 +263,41 @@ class GroupCoordinator:
         self, group_id: str, member: CommittingMember, commits: Sequence[OffsetToCommit], retention: int
     ) -> list[ErrorCode]:
         """Commit offsets of partitions that exist; a code for each, also where the member may not commit."""
-        parts = list(_parts(commits, _at_once(group_id, max((len(commit.metadata) for commit in commits), default=0))))
-        found = await self.shards.decide_many(
-            (group_id, partial(_commit, group_id=group_id, member=member, commits=part, retention=retention))
-            for part in parts
-        )
-        return _codes_of(parts, found)
+        few = _fits_one_decision(group_id, commits, self._settings)
+        last = commits if few else await self._last_of_each(commits)
+        decide: Callable[[GroupsMachine, Instant, Promise[list[ErrorCode]]], Decision[Any]]
+        if few or _fits_one_decision(group_id, last, self._settings):
+            decide = partial(_commit, group_id=group_id, member=member, commits=last, retention=retention)
+        else:
+            limit, now_wall = self._settings.max_offsets_batch, self._clock.now().wall
+            prepared = await prepare_commit(
+                group_id, last, now_wall=now_wall, retention=retention, limit=limit, slices=Slices()
+            )
+            decide = partial(_commit_prepared, group_id=group_id, member=member, commits=last, prepared=prepared)
+        found: list[list[ErrorCode] | KafkaError] = await self.shards.decide_many([(group_id, decide)])
+        [reply] = found
+        if isinstance(reply, KafkaError):
+            return [reply.code] * len(commits)
+        if few:
+            return reply
+        slices = Slices()
+        codes = {
+            (commit.topic, commit.partition): code async for commit, code in slices.over(zip(last, reply, strict=True))
+        }
+        return [
+            ErrorCode.OFFSET_METADATA_TOO_LARGE
+            if is_too_long(commit.metadata, self._settings.offset_metadata_max)
+            else codes[commit.topic, commit.partition]
+            async for commit in slices.over(commits)
+        ]
+
+    async def _last_of_each(self, commits: Sequence[OffsetToCommit]) -> list[OffsetToCommit]:
+        """Of each partition the last commit whose metadata is not too long."""
+        last: dict[tuple[str, int], OffsetToCommit] = {}
+        async for commit in Slices().over(commits):
+            if not is_too_long(commit.metadata, self._settings.offset_metadata_max):
+                last[commit.topic, commit.partition] = commit
+        return list(last.values())
 
     async def commit_in_transaction(
         self,
@@ -350,28 +392,42 @@ class GroupCoordinator:
         return described
 
     async def list_groups(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
-        """The groups in one of `states` and of one of `types`; empty means any."""
-        found = await self.shards.look_at_each(lambda machine: machine.listed(states, types))
-        return [group for groups in found for group in groups]
+        """The groups in one of `states` and of one of `types`, both without regard to case; empty means any."""
+        slices = Slices()
+        wanted_states = {state.strip().lower() async for state in slices.over(states)}
+        kinds = {kind.strip().lower() async for kind in slices.over(types)}
+        return await self.shards.walk_each(lambda machine: machine.listed(wanted_states, kinds))
 
     async def delete_groups(self, group_ids: Sequence[str]) -> dict[str, ErrorCode]:
         """Delete empty groups and all they have committed."""
         codes: dict[str, ErrorCode] = {}
         for part in _parts(group_ids, DELETED_AT_ONCE):
             left = [group_id for group_id in dict.fromkeys(part) if group_id not in codes]
-            while left:
-                found = await self.shards.decide_many(
-                    (group_id, partial(_delete_group, group_id=group_id)) for group_id in left
+            found = await self.shards.decide_many(
+                (group_id, partial(_delete_group, group_id=group_id)) for group_id in left
+            )
+            for group_id, reply in zip(left, found, strict=True):
+                codes[group_id] = (
+                    await self._deleted(group_id, reply) if isinstance(reply, Contents) else _code_of(reply)
                 )
-                again = []
-                for group_id, reply in zip(left, found, strict=True):
-                    code = reply.code if isinstance(reply, KafkaError) else reply[0]
-                    if code is None:
-                        again.append(group_id)
-                    else:
-                        codes[group_id] = code
-                left = again
         return codes
+
+    async def _deleted(self, group_id: str, contents: Contents) -> ErrorCode:
+        """Delete a group that has much, as one batch."""
+        for _ in range(PREPARED_AT_MOST):
+            prepared = await prepare_deletion(
+                group_id,
+                contents,
+                now_wall=self._clock.now().wall,
+                limit=self._settings.max_offsets_batch,
+                slices=Slices(),
+            )
+            decide = partial(_delete_prepared, group_id=group_id, prepared=prepared)
+            [reply] = await self.shards.decide_many([(group_id, decide)])
+            if not isinstance(reply, Contents):
+                return _code_of(reply)
+            contents = reply
+        return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS  # its clients commit without a pause: the admin tries again
 
     # --- topics that come and go
 
@@ -405,20 +461,27 @@ def _parts(things: Sequence[T], at_once: int = AT_ONCE) -> Iterator[Sequence[T]]
         yield things[start : start + at_once]
 
 
-def _codes_of(
-    parts: Sequence[Sequence[OffsetToCommit]], found: Sequence[list[ErrorCode] | KafkaError]
-) -> list[ErrorCode]:
-    codes: list[ErrorCode] = []
-    for part, reply in zip(parts, found, strict=True):
-        codes += [reply.code] * len(part) if isinstance(reply, KafkaError) else reply
-    return codes
+def _code_of(reply: ErrorCode | KafkaError) -> ErrorCode:
+    return reply.code if isinstance(reply, KafkaError) else reply
+
+
+def _fits_one_decision(group_id: str, commits: Sequence[OffsetToCommit], settings: GroupSettings) -> bool:
+    """Whether these are so few, and so small, that one decision may encode them."""
+    if len(commits) > AT_ONCE:
+        return False
+    longest = max((len(commit.metadata) for commit in commits), default=0)
+    return len(commits) * _largest(group_id, longest) <= settings.max_offsets_batch
 
 
 def _at_once(group_id: str, characters: int) -> int:
     """How many records of offsets make one decision: `AT_ONCE`, fewer if they are large, so that each fits into a
     batch. The longest metadata has so many characters."""
-    largest = OFFSET_RECORD_FIXED + text_size(group_id) + min(characters * BYTES_OF_A_CHARACTER, MAX_STRING)
-    return min(AT_ONCE, max(1, AT_ONCE_BYTES // largest))
+    return min(AT_ONCE, max(1, AT_ONCE_BYTES // _largest(group_id, characters)))
+
+
+def _largest(group_id: str, characters: int) -> int:
+    """Bytes that the record of an offset takes in a batch, at most."""
+    return OFFSET_RECORD_FIXED + text_size(group_id) + min(characters * BYTES_OF_A_CHARACTER, MAX_STRING)
 
 
 # What requests want of a machine, with the arguments of a decision in front.
@@ -462,6 +525,19 @@ def _commit_in_transaction(
     return machine.decide_commit_in_transaction(group_id, member, commits, transaction, now, promise)
 
 
+def _commit_prepared(
+    machine: GroupsMachine,
+    now: Instant,
+    promise: Promise[list[ErrorCode]],
+    *,
+    group_id: str,
+    member: CommittingMember,
+    commits: Sequence[OffsetToCommit],
+    prepared: PreparedCommit,
+) -> Decision[GroupRecord | Run]:
+    return machine.decide_commit_prepared(group_id, member, commits, prepared, now, promise)
+
+
 def _end_transaction(
     machine: GroupsMachine, now: Instant, promise: Promise[None], *, end: EndOfTransaction
 ) -> Decision[GroupRecord]:
@@ -480,6 +556,17 @@ def _delete_offsets(
 
 
 def _delete_group(
-    machine: GroupsMachine, now: Instant, promise: Promise[list[ErrorCode | None]], *, group_id: str
+    machine: GroupsMachine, now: Instant, promise: Promise[ErrorCode | Contents], *, group_id: str
 ) -> Decision[GroupRecord]:
-    return machine.decide_delete_groups([group_id], now, promise)
+    return machine.decide_delete_group(group_id, now, promise)
+
+
+def _delete_prepared(
+    machine: GroupsMachine,
+    now: Instant,
+    promise: Promise[ErrorCode | Contents],
+    *,
+    group_id: str,
+    prepared: PreparedDeletion,
+) -> Decision[GroupRecord | Run]:
+    return machine.decide_delete_prepared(group_id, prepared, promise)

@@ -115,7 +115,7 @@ class ExpiryWalk:
         offsets = self._offsets.of(group.group_id)
         age = group.offset_age
         expired: list[TopicPartition] = []
-        size = _tombstone_size(group.group_id)
+        size = tombstone_size(group.group_id)
         if age.expires:
             part = room.part(self._keys, self._at, size)
             self._at += len(part)
@@ -164,7 +164,7 @@ class PurgeWalk:
                 room.looks -= 1
                 self._keys, self._at = self._keys_of(*self._present), 0
             topic, group_id = self._present
-            size = _tombstone_size(group_id)
+            size = tombstone_size(group_id)
             part = room.part(self._keys, self._at, size)
             self._at += len(part)
             offsets = self._offsets.of(group_id)
@@ -183,23 +183,7 @@ class PurgeWalk:
         return offsets.keys_now
 
 
-def forget_group(group: Group, offsets: GroupOffsets, pending: PendingOffsets, draft: Draft, room: Room) -> bool:
-    """Forget what there is room for of a group that is to go; True if that is all, the group included."""
-    size = _tombstone_size(group.group_id)
-    part = room.part(offsets.keys_now, 0, size) if room.is_left else ()
-    room.write(draft, (forget_record(group.group_id, offsets.place(key)) for key in part), size)
-    if len(part) < len(offsets):
-        return False
-    left = [place for place in pending.places_of(group.group_id) if place not in offsets]
-    places = left[: max(0, room.records)]
-    room.write(draft, (forget_record(group.group_id, place) for place in places), size)
-    if len(places) < len(left) or room.records <= 0:
-        return False
-    room.write(draft, group.tombstones(), size)
-    return True
-
-
-def _tombstone_size(group_id: str) -> int:
+def tombstone_size(group_id: str) -> int:
     """Bytes that the record which removes an offset of this group takes in a batch, at most."""
     return TOMBSTONE_FIXED + text_size(group_id) + MAX_TOPIC_NAME
 

@@ -33,17 +33,28 @@ from broker.coordinators.groups.decision import (
     Timer,
     TimerName,
 )
-from broker.coordinators.groups.forgetting import ExpiryWalk, PurgeWalk, Room, forget_group
+from broker.coordinators.groups.forgetting import ExpiryWalk, PurgeWalk, Room, tombstone_size
 from broker.coordinators.groups.group import Group
 from broker.coordinators.groups.membership import OFFSETS_TIMER, Membership, answered
 from broker.coordinators.groups.memory import GROUP_BYTES, Budget
+from broker.coordinators.groups.offset_runs import (
+    CommitRun,
+    Contents,
+    DeletionRun,
+    PreparedCommit,
+    PreparedDeletion,
+    Run,
+)
 from broker.coordinators.groups.offsets import (
     NO_EXPIRY,
     CommittedOffset,
     CommittedOffsets,
     OffsetToCommit,
+    TopicCommits,
     commit_record,
     forget_record,
+    held_by_entry,
+    packed,
 )
 from broker.coordinators.groups.pending_offsets import PendingOffsets
 from broker.coordinators.groups.records import (
@@ -119,6 +130,31 @@ class GroupsMachine(Membership):
         draft.reply(codes)
         return draft.decision()
 
+    def decide_commit_prepared(
+        self,
+        group_id: str,
+        member: CommittingMember,
+        commits: Sequence[OffsetToCommit],
+        prepared: PreparedCommit,
+        now: Instant,
+        promise: Promise[list[ErrorCode]],
+    ) -> Decision[GroupRecord | Run]:
+        """The same for very many, none of which is there twice, with records that were prepared (`offset_runs.py`). All
+        of them are written, or none."""
+        error = self._commit_error(group_id, member, commits)
+        if error is ErrorCode.NONE and prepared.run is None:
+            error = ErrorCode.UNKNOWN_SERVER_ERROR
+        if error is not ErrorCode.NONE or prepared.run is None:
+            return answered(promise, KafkaError(error))
+        group = self._groups.get(group_id)
+        if group is not None:
+            self._kinds[group.kind].heard_of(group, member.member_id, now)
+        first, run = prepared.first, prepared.run
+        if not self._has_room_for(group_id, first, run):
+            return answered(promise, KafkaError(ErrorCode.INVALID_COMMIT_OFFSET_SIZE))
+        self._schedule_expiry(now)
+        return Decision([first, run], [(promise, [ErrorCode.NONE] * len(commits))], encoded=run.encoded)
+
     def decide_commit_in_transaction(
         self,
         group_id: str,
@@ -152,9 +188,22 @@ class GroupsMachine(Membership):
     def _judge_commits(
         self, group_id: str, commits: Sequence[OffsetToCommit], grows: Callable[[OffsetToCommit], int | None]
     ) -> tuple[list[ErrorCode], list[OffsetToCommit]]:
-        taken = 0 if group_id in self._groups else GROUP_BYTES + text_size(group_id)
-        metadata_max = self._settings.offset_metadata_max
+        taken, metadata_max = self._taken_by(group_id), self._settings.offset_metadata_max
         return judge_commits(commits, grows, taken=taken, budget=self._budget, metadata_max=metadata_max)
+
+    def _has_room_for(self, group_id: str, first: OffsetCommitRecord, run: CommitRun) -> bool:
+        """Whether groups may take what these commits take more than before; looked at closely if that is in doubt."""
+        assert first.value is not None
+        entry, taken = packed(first.value), self._taken_by(group_id)
+        if self._budget.has_room(taken + held_by_entry(entry) + run.held):
+            return True
+        topics = [TopicCommits(first.topic, first.value.topic_id, {first.partition: entry}), *run.topics]
+        grows = self._offsets.growth_by_many(group_id, topics)
+        return grows <= 0 or self._budget.allows(taken + grows)
+
+    def _taken_by(self, group_id: str) -> int:
+        """Bytes of memory that the group itself will take, with the first offset committed for it."""
+        return 0 if group_id in self._groups else GROUP_BYTES + text_size(group_id)
 
     def decide_end_transaction(
         self, end: EndOfTransaction, now: Instant, promise: Promise[None]
@@ -247,44 +296,70 @@ class GroupsMachine(Membership):
         group = self._groups.get(group_id)
         return group.described(self._steps.assignors[0]) if isinstance(group, ConsumerGroup) else None
 
-    def listed(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
-        """The groups in one of `states` and of one of `types`, both without regard to case; empty means any."""
-        wanted_states = {state.strip().lower() for state in states}
-        wanted_kinds = {kind.strip().lower() for kind in types}
-        found = [group.listed() for group in self._groups.values() if not wanted_kinds or group.kind in wanted_kinds]
-        return [each for each in found if not wanted_states or each.group_state.lower() in wanted_states]
+    def listed(self, states: Collection[str] = (), kinds: Collection[str] = ()) -> Iterator[ListedGroup]:
+        """The groups in one of `states` and of one of `kinds`, both in lower case; empty means any. To be gone through
+        step by step, with decisions in between: each group is listed as it is when its turn comes."""
+        for group_id, group in list(self._groups.items()):
+            if (kinds and group.kind not in kinds) or self._groups.get(group_id) is not group:
+                continue
+            listed = group.listed()
+            if not states or listed.group_state.lower() in states:
+                yield listed
 
-    def decide_delete_groups(
-        self, group_ids: Sequence[str], now: Instant, promise: Promise[list[ErrorCode | None]]
+    def decide_delete_group(
+        self, group_id: str, now: Instant, promise: Promise[ErrorCode | Contents]
     ) -> Decision[GroupRecord]:
-        """DeleteGroups: empty groups go, with all they have committed. The reply has one code per id, or None: this
-        group has more offsets than go at once, and is to be asked for again."""
-        draft = Draft(now, promise)
+        """DeleteGroups, one of them: an empty group goes, with all it has committed. The reply is a code; or what the
+        group has, if that is much: then nothing has happened, and its deletion is to be prepared (`offset_runs.py`)."""
+        group = self._empty_group(group_id)
+        if isinstance(group, ErrorCode):
+            return answered(promise, group)
+        contents = Contents.of(group, self._offsets.of(group_id), self._pending)
         room = self._room()
-        codes: list[ErrorCode | None] = []
-        for group_id in group_ids:
-            group = self._groups.get(group_id)
-            if group is None:
-                codes.append(ErrorCode.GROUP_ID_NOT_FOUND)
-            elif not group.is_empty:
-                codes.append(ErrorCode.NON_EMPTY_GROUP)
-            else:
-                codes.append(ErrorCode.NONE if self._forget_group(group, draft, room) else None)
-        draft.reply(codes)
-        return draft.decision()
+        if len(contents) > room.records or len(contents) * tombstone_size(group_id) > room.bytes:
+            return answered(promise, contents)
+        return Decision(list(contents.records(group_id)), [(promise, ErrorCode.NONE)])
 
-    def _forget_group(self, group: Group, draft: Draft, room: Room) -> bool:
-        return forget_group(group, self._offsets.of(group.group_id), self._pending, draft, room)
+    def decide_delete_prepared(
+        self, group_id: str, prepared: PreparedDeletion, promise: Promise[ErrorCode | Contents]
+    ) -> Decision[GroupRecord | Run]:
+        """The same with the records that were prepared, if they still are what has to be written."""
+        group = self._empty_group(group_id)
+        if isinstance(group, ErrorCode):
+            return answered(promise, group)
+        offsets = self._offsets.of(group_id)
+        if not prepared.contents.is_still_that_of(group, offsets, self._pending):
+            return answered(promise, Contents.of(group, offsets, self._pending))
+        if prepared.run is None:
+            return answered(promise, ErrorCode.UNKNOWN_SERVER_ERROR)
+        replies = [(promise, ErrorCode.NONE)]
+        return Decision([prepared.first, prepared.run], replies, encoded=prepared.run.encoded)
+
+    def _empty_group(self, group_id: str) -> Group | ErrorCode:
+        """A group that may be deleted, or why not."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return ErrorCode.GROUP_ID_NOT_FOUND
+        return group if group.is_empty else ErrorCode.NON_EMPTY_GROUP
 
     # --- the contract of a machine
 
-    def replay(self, record: GroupRecord) -> None:
-        """Take over what a record says."""
+    def replay(self, record: GroupRecord | Run) -> None:
+        """Take over what a record says, or very many."""
         match record:
             case OffsetCommitRecord():
                 self._ensure_group(record)
                 self._offsets.replay(record)
                 self._pending.overtake(record)
+            case CommitRun(group_id=group_id, topics=topics):
+                assert group_id in self._groups, "a run stands behind the first of its offsets"
+                self._offsets.replay_many(group_id, topics)
+                self._pending.overtake_many(group_id, topics)
+            case DeletionRun(group_id=group_id, tombstones=tombstones):
+                self._offsets.forget_group(group_id)
+                self._pending.forget_group(group_id)
+                for each in tombstones:
+                    self.replay(each)
             case PendingOffsetRecord(producer_id, commit):
                 self._ensure_group(commit)
                 self._pending.replay(producer_id, commit)
@@ -348,8 +423,9 @@ class GroupsMachine(Membership):
                     self._kinds[group.kind].expired(name, group, draft)
         return draft.decision()
 
-    def encode(self, record: GroupRecord, now: Instant) -> RecordData:
+    def encode(self, record: GroupRecord | Run, now: Instant) -> RecordData:
         """A record as Kafka writes it."""
+        assert not isinstance(record, Run), "its records are encoded already"
         return encode_group_record(record, now.wall)
 
     def decode(self, data: RecordData) -> GroupRecord | None:

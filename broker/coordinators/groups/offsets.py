@@ -58,6 +58,14 @@ class OffsetToCommit(NamedTuple):
     metadata: str
 
 
+class TopicCommits(NamedTuple):
+    """What a long commit has for one topic: entries, as a group's map has them, by partition."""
+
+    topic: str
+    topic_id: Uuid
+    entries: dict[int, bytes]
+
+
 class CommittedOffset(NamedTuple):
     """What a group has committed for one partition. Timestamps are wall milliseconds."""
 
@@ -194,8 +202,8 @@ class CommittedOffsets:
                 mine.groups[record.group_id] = mine.groups.get(record.group_id, 0) + 1
                 mine.partitions = max(mine.partitions, (record.partition & _PARTITION_BITS) + 1)
             known = entries.get(key)
-            entry = entries[key] = _packed(value)
-            self._account.bytes += _held(entry) - (0 if known is None else _held(known))
+            entry = entries[key] = packed(value)
+            self._account.bytes += held_by_entry(entry) - (0 if known is None else held_by_entry(known))
         for topic in self._by_name.get(record.topic, ()):
             if topic is not mine:
                 self._forget(record.group_id, topic, record.partition)
@@ -217,11 +225,50 @@ class CommittedOffsets:
         entry = None if entries is None else entries.pop(topic.key(partition), None)
         if entries is None or entry is None:
             return
-        self._account.bytes -= _held(entry)
+        self._account.bytes -= held_by_entry(entry)
         if not entries:
             del self._groups[group_id]
         topic.groups[group_id] -= 1
         if not topic.groups[group_id]:
+            del topic.groups[group_id]
+            self._unused += not topic.groups
+
+    def replay_many(self, group_id: str, topics: Iterable[TopicCommits]) -> None:
+        """Take over a long commit of a group. It leaves what `replay` of each leaves, and is many times as fast."""
+        entries = self._groups.setdefault(group_id, {})
+        for name, topic_id, packed_by_partition in topics:
+            mine = self._topic(name, topic_id)
+            fresh = _keyed(mine, packed_by_partition)
+            known = [entries[key] for key in fresh.keys() & entries.keys()]
+            self._account.bytes += _held_by(fresh.values()) - _held_by(known)
+            if len(fresh) > len(known):
+                self._unused -= not mine.groups
+                mine.groups[group_id] = mine.groups.get(group_id, 0) + len(fresh) - len(known)
+                mine.partitions = max(mine.partitions, max(packed_by_partition) + 1)
+            entries.update(fresh)
+            for topic in self._by_name[name]:
+                if topic is not mine and group_id in topic.groups:
+                    for partition in packed_by_partition:
+                        self._forget(group_id, topic, partition)
+
+    def growth_by_many(self, group_id: str, topics: Iterable[TopicCommits]) -> int:
+        """Bytes of memory that a long commit takes more than what the group has committed before."""
+        entries = self._groups.get(group_id, _NOTHING)
+        grows = 0
+        for name, _, packed_by_partition in topics:
+            grows += _held_by(packed_by_partition.values())
+            for topic in self._by_name.get(name, ()):
+                if group_id in topic.groups:
+                    known = _keyed(topic, packed_by_partition).keys() & entries.keys()
+                    grows -= _held_by([entries[key] for key in known])
+        return grows
+
+    def forget_group(self, group_id: str) -> None:
+        """A group goes with all that it has committed."""
+        entries = self._groups.pop(group_id, _NOTHING)
+        self._account.bytes -= _held_by(entries.values())
+        for number in {key >> 32 for key in entries}:
+            topic = self._topics[number]
             del topic.groups[group_id]
             self._unused += not topic.groups
 
@@ -259,7 +306,7 @@ class CommittedOffsets:
     @property
     def held(self) -> int:
         """Bytes of memory, added up: what the account has of them."""
-        return sum(_held(entry) for entries in self._groups.values() for entry in entries.values())
+        return sum(held_by_entry(entry) for entries in self._groups.values() for entry in entries.values())
 
     def check(self) -> None:
         """No group is kept for nothing, a partition has one offset, and topics know their groups."""
@@ -283,11 +330,26 @@ def growth(known: CommittedOffset | None, metadata: str) -> int:
     return text_size(metadata) - text_size(known.metadata)
 
 
-def _held(entry: bytes) -> int:
+def held_by_entry(entry: bytes) -> int:
+    """Bytes of memory that an offset takes."""
     return OFFSET_BYTES + max(0, len(entry) - _PLAIN.size - _EXPIRY.size)
 
 
-def _packed(value: OffsetCommitValue) -> bytes:
+def _held_by(entries: Collection[bytes]) -> int:
+    """The same of many, without a step for each."""
+    sizes = list(map(len, entries))
+    front = _PLAIN.size + _EXPIRY.size
+    return (OFFSET_BYTES - front) * len(sizes) + sum(sizes) + _EXPIRY.size * sizes.count(_PLAIN.size)
+
+
+def _keyed(topic: CommittedTopic, packed_by_partition: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Entries under the keys that they have in a group's map."""
+    front = topic.key(0)
+    return {front | partition: entry for partition, entry in packed_by_partition.items()}
+
+
+def packed(value: OffsetCommitValue) -> bytes:
+    """The entry of an offset in its group's map."""
     plain = _PLAIN.pack(value.offset, value.commit_timestamp, value.leader_epoch)
     if value.expire_timestamp == NO_EXPIRY and not value.metadata:
         return plain

@@ -31,6 +31,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from broker.coordinators.budget import Held
+from broker.coordinators.groups.offsets import TopicCommits
 from broker.coordinators.groups.records import OffsetCommitRecord, text_size
 from kproto.formats.consumer_offsets import OffsetCommitValue
 from kproto.ids import TopicPartition, Uuid
@@ -83,6 +84,21 @@ class PendingOffsets:
         else:
             for producer_id in list(by_producer):
                 self._remove(producer_id, record.group_id, place)
+
+    def overtake_many(self, group_id: str, topics: Iterable[TopicCommits]) -> None:
+        """The same for a long commit of a group."""
+        places = self._groups.get(group_id, _NOTHING)
+        for topic in topics if places else ():
+            for place, by_producer in places.items():
+                if place.topic == topic.topic and place.partition in topic.entries:
+                    for pending in by_producer.values():
+                        pending.overtaken = True
+
+    def forget_group(self, group_id: str) -> None:
+        """A group goes with all that open transactions have committed for it."""
+        for place, by_producer in list(self._groups.get(group_id, _NOTHING).items()):
+            for producer_id in list(by_producer):
+                self._remove(producer_id, group_id, place)
 
     def end(self, producer_id: int, commit: bool) -> Iterator[OffsetCommitRecord]:
         """The producer's transaction has ended: what counts from now on."""

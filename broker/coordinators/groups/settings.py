@@ -73,6 +73,10 @@ class GroupSettings:
     max_pending_offsets: int = 5_000
     """Offsets that one transaction may have pending in one shard: its marker moves them all in one step. Kafka knows no
     such cap; one more is refused with INVALID_COMMIT_OFFSET_SIZE."""
+    max_offsets_batch: int = 2 << 20
+    """Bytes of the batch that a commit takes, or a group that is deleted with all its offsets: either is written whole,
+    in one turn of the event loop. Kafka stops at the topic's max.message.bytes, 1 MiB, with the same
+    UNKNOWN_SERVER_ERROR."""
     expiry_batch: int = 200
     """Tombstones that one decision writes; the rest follows in the next."""
     expiry_batch_bytes: int = 128 << 10

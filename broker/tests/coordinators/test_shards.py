@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -250,6 +250,45 @@ async def test_what_was_seen_and_then_lost_is_not_told() -> None:
             host.shards.give_up(0)
         refused = found[KEYS[0]]
         assert isinstance(refused, KafkaError) and refused.code is ErrorCode.NOT_COORDINATOR
+
+
+async def test_others_are_served_while_shards_are_walked_through() -> None:
+    """A walk is as long as the shard: 100,000 groups were one turn of the event loop. It is answered like a look."""
+    async with hosted() as host:
+        await host.shards.decide(KEYS[0], add(1))
+        await host.shards.decide(KEYS[2], add(3))
+        served = trio.Event()
+
+        async def other() -> None:
+            await trio.lowlevel.checkpoint()
+            served.set()
+
+        def walk(machine: Sum) -> Iterator[int]:
+            for _ in range(1_000_000):
+                if served.is_set():
+                    break
+                yield 0
+            yield machine.total
+
+        async with trio.open_nursery() as clients:
+            clients.start_soon(other)
+            found = await host.shards.walk_each(walk)
+        assert [each for each in found if each] == [1, 3]
+        assert len(found) < 1_000_000
+        host.log(0).hold()
+        async with trio.open_nursery() as clients:
+            clients.start_soon(fails, ErrorCode.NOT_COORDINATOR, lambda: host.shards.decide(KEYS[0], add(2)))
+            await trio.testing.wait_all_tasks_blocked()
+            seen: list[list[int]] = []
+
+            async def tell() -> None:
+                seen.append(await host.shards.walk_each(lambda machine: [machine.total]))
+
+            clients.start_soon(tell)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not seen
+            host.shards.give_up(0)
+        assert seen == [[3]], "a shard that was given up is left out"
 
 
 async def test_statistics_are_a_value() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from broker.coordinators.cluster import NewTopic, Topic
 from broker.coordinators.groups import CommittedOffset
 from broker.testing.contexts import World
+from kproto.batches.header import BatchHeader, read_header
 from kproto.errors import ErrorCode, KafkaError
 from kproto.formats.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
 from kproto.ids import TopicPartition
@@ -20,6 +21,7 @@ from kproto.messages.offset_commit import (
     OffsetCommitResponse,
 )
 from kproto.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
+from storage.memory.engine import MemoryLog
 
 SUBSCRIPTION = encode_subscription(ConsumerProtocolSubscription(topics=["t"]), 1)
 
@@ -99,3 +101,9 @@ def commit_request(*offsets: tuple[int, int], group: str = "g", topic: str = "t"
 def commit_codes(response: OffsetCommitResponse) -> list[int]:
     """The codes of all partitions."""
     return [partition.error_code for topic in response.topics for partition in topic.partitions]
+
+
+def headers_from(log: MemoryLog, offset: int) -> list[BatchHeader]:
+    """Of the batches that have been appended since the log ended at `offset`."""
+    headers = [read_header(batch) for chunk in log._chunks for batch in chunk.batches()]
+    return [header for header in headers if header.base_offset >= offset]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from broker.testing.contexts import versions_of, world
@@ -9,6 +11,7 @@ from broker.tests.handlers.group_requests import (
     commit_codes,
     commit_request,
     committed_by,
+    headers_from,
     with_coordinator,
     with_member,
     with_topic,
@@ -16,6 +19,7 @@ from broker.tests.handlers.group_requests import (
 from kproto.errors import ErrorCode
 from kproto.ids import ZERO_UUID
 from kproto.messages.offset_commit import OffsetCommitRequest
+from storage.memory.engine import MemoryLog
 
 
 @pytest.mark.parametrize("version", versions_of(OffsetCommitRequest, before=10))
@@ -97,3 +101,40 @@ async def test_a_refusal_names_every_partition() -> None:
     async with world(groups=True) as w:
         await with_topic(w)
         assert commit_codes(await w.ask(commit_request((0, 1), (1, 1)), 9)) == [ErrorCode.NOT_COORDINATOR] * 2
+
+
+async def test_a_commit_of_many_partitions_is_one_batch() -> None:
+    """A crash leaves all of it or nothing. Of a partition that is there twice the last offset counts."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        await with_topic(w, partitions=1_500)
+        await w.ask(commit_request((0, 5)), 9)
+        log = cast(MemoryLog, w.services.groups.shards.log_of("g"))
+        before = log.log_end_offset
+        request = commit_request(*((number, number) for number in range(1_500)), (3, 99), (4, 99))
+        request.topics[0].partitions[7].committed_metadata = "m" * 5_000
+        expected = [0] * 1_502
+        expected[7] = ErrorCode.OFFSET_METADATA_TOO_LARGE
+        assert commit_codes(await w.ask(request, 9)) == expected
+        offsets = {place.partition: each.offset for place, each in (await committed_by(w, "g")).items()}
+        assert offsets == {number: number for number in range(1_500) if number != 7} | {3: 99, 4: 99}
+        assert [header.record_count for header in headers_from(log, before)] == [1_499]
+
+
+async def test_a_commit_that_does_not_fit_into_a_batch_changes_nothing() -> None:
+    """UNKNOWN_SERVER_ERROR for every partition, as Kafka where it is above max.message.bytes. However few there are."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        await with_topic(w, partitions=100)
+        request = commit_request(*((number, 1) for number in range(100)), group="g" * 30_000)
+        assert commit_codes(await w.ask(request, 9)) == [ErrorCode.UNKNOWN_SERVER_ERROR] * 100
+        assert await committed_by(w, "g" * 30_000) == {}
+
+
+async def test_one_partition_very_often_is_one_record() -> None:
+    """The last offset counts, and each is answered."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        await with_topic(w)
+        assert commit_codes(await w.ask(commit_request(*((0, number) for number in range(2_000))), 9)) == [0] * 2_000
+        assert [each.offset for each in (await committed_by(w, "g")).values()] == [1_999]

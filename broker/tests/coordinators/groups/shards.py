@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+import trio
+
 from broker.coordinators.cluster.image import ClusterImage
 from broker.coordinators.groups.classic.group import ClassicGroup
 from broker.coordinators.groups.classic.states import GroupState
@@ -20,12 +22,20 @@ from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.group import Group
 from broker.coordinators.groups.machine import GroupsMachine
+from broker.coordinators.groups.offset_runs import (
+    Contents,
+    PreparedCommit,
+    PreparedDeletion,
+    Run,
+    prepare_commit,
+    prepare_deletion,
+)
 from broker.coordinators.groups.offsets import OffsetToCommit
 from broker.coordinators.groups.records import GroupRecord
 from broker.coordinators.groups.settings import GroupSettings
 from broker.coordinators.machine import Decision, EndOfTransaction, InTransaction, Promise
 from kproto.batches.header import BatchHeader, read_header
-from kproto.batches.records import RecordData, build_batch, build_end_txn_marker, iter_records
+from kproto.batches.records import EncodedRecords, RecordData, build_batch, build_end_txn_marker, iter_records
 from kproto.errors import ErrorCode, KafkaError
 from kproto.formats.consumer_protocol import ConsumerProtocolSubscription, encode_subscription
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
@@ -36,6 +46,7 @@ from kproto.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, M
 from kproto.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
+from storage.seams.slices import Slices
 
 ReplyT = TypeVar("ReplyT")
 
@@ -89,7 +100,9 @@ class Shard:
         self.headers: dict[int, BatchHeader] = {}
         """Of the batches that records of the log stand in, by position, where those are part of transactions."""
         self.waiting: dict[Promise[Any], Waiting[Any]] = {}
-        self.on_decision: Callable[[Decision[GroupRecord]], None] | None = None
+        self.on_decision: Callable[[Decision[GroupRecord | Run]], None] | None = None
+        self.on_batch: Callable[[int], None] = lambda size: None
+        """Called with the bytes of each batch of records that were encoded before their decision."""
         self.image = ClusterImage()
         self.topics = Topics()
         self.times: dict[str, ConsumerTimes] = {}
@@ -107,12 +120,14 @@ class Shard:
             times_of=lambda group_id: times.get(group_id, ConsumerTimes(assignment_interval=0)),
         )
 
-    def carry_out(self, decision: Decision[GroupRecord]) -> None:
+    def carry_out(self, decision: Decision[GroupRecord | Run]) -> None:
         """Append, replay, release."""
         if self.on_decision is not None:
             self.on_decision(decision)
         if decision.transaction is not None:
             self._carry_out_in_transaction(decision, decision.transaction)
+        elif decision.encoded is not None:
+            self._carry_out_encoded(decision, decision.encoded)
         else:
             for record in decision.records:
                 data = self.machine.encode(record, self.clock.now())
@@ -125,8 +140,19 @@ class Shard:
             self.waiting.pop(promise).answer(reply)
         self.check()
 
+    def _carry_out_encoded(self, decision: Decision[GroupRecord | Run], encoded: EncodedRecords) -> None:
+        """The machine replays the run, the follower what stands in the log."""
+        plain = [self.machine.encode(record, self.clock.now()) for record in decision.records[:-1]]
+        for record in decision.records:
+            self.machine.replay(record)
+        batch = build_batch(plain, encoded=encoded)
+        self.on_batch(len(batch))
+        for data in iter_records(batch):
+            self.log.append(data)
+            _replay(self.follower, None, data)
+
     def _carry_out_in_transaction(
-        self, decision: Decision[GroupRecord], transaction: InTransaction | EndOfTransaction
+        self, decision: Decision[GroupRecord | Run], transaction: InTransaction | EndOfTransaction
     ) -> None:
         producer: Any = {"producer_id": transaction.producer_id, "producer_epoch": transaction.producer_epoch}
         if isinstance(transaction, EndOfTransaction):
@@ -152,7 +178,7 @@ class Shard:
         assert dict(self.machine._offsets.groups()) == dict(self.follower._offsets.groups())
         assert pending(self.machine) == pending(self.follower)
 
-    def _send(self, waiting: Waiting[ReplyT], decision: Decision[GroupRecord]) -> Waiting[ReplyT]:
+    def _send(self, waiting: Waiting[ReplyT], decision: Decision[GroupRecord | Run]) -> Waiting[ReplyT]:
         self.waiting[waiting.promise] = waiting
         self.carry_out(decision)
         return waiting
@@ -375,12 +401,45 @@ class Shard:
 
     def delete(self, *groups: str) -> list[ErrorCode]:
         """DeleteGroups."""
-        codes: dict[str, ErrorCode | None] = dict.fromkeys(groups)
-        while left := [group for group, code in codes.items() if code is None]:
-            waiting: Waiting[list[ErrorCode | None]] = Waiting()
-            self._send(waiting, self.machine.decide_delete_groups(left, self.clock.now(), waiting.promise))
-            codes.update(zip(left, waiting.reply, strict=True))
-        return [code for group in groups if (code := codes[group]) is not None]
+        return [self._delete(group) for group in groups]
+
+    def _delete(self, group: str) -> ErrorCode:
+        waiting: Waiting[ErrorCode | Contents] = Waiting()
+        self._send(waiting, self.machine.decide_delete_group(group, self.clock.now(), waiting.promise))
+        if isinstance(waiting.reply, ErrorCode):
+            return waiting.reply
+        again: Waiting[ErrorCode | Contents] = Waiting()
+        prepared = self.prepared_deletion(group, waiting.reply)
+        self._send(again, self.machine.decide_delete_prepared(group, prepared, again.promise))
+        assert isinstance(again.reply, ErrorCode)
+        return again.reply
+
+    def prepared_deletion(self, group: str, contents: Contents) -> PreparedDeletion:
+        """The deletion of a group that has these contents."""
+
+        async def prepare() -> PreparedDeletion:
+            limit, now_wall = self.settings.max_offsets_batch, self.clock.now().wall
+            return await prepare_deletion(group, contents, now_wall=now_wall, limit=limit, slices=Slices())
+
+        return trio.run(prepare)
+
+    def commit_many(
+        self, commits: Sequence[OffsetToCommit], *, group: str = "g", retention: int = -1
+    ) -> Waiting[list[ErrorCode]]:
+        """A long OffsetCommit, of partitions of which none is there twice."""
+
+        async def prepare() -> PreparedCommit:
+            limit, now_wall = self.settings.max_offsets_batch, self.clock.now().wall
+            return await prepare_commit(
+                group, commits, now_wall=now_wall, retention=retention, limit=limit, slices=Slices()
+            )
+
+        waiting: Waiting[list[ErrorCode]] = Waiting()
+        member = CommittingMember("", None, -1, 9)
+        prepared = trio.run(prepare)
+        now = self.clock.now()
+        decision = self.machine.decide_commit_prepared(group, member, commits, prepared, now, waiting.promise)
+        return self._send(waiting, decision)
 
     # --- builders
 

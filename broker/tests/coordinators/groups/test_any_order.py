@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from broker.coordinators.groups.machine import GroupsMachine
+from broker.coordinators.groups.offsets import OffsetToCommit
 from broker.tests.coordinators.groups.shards import Shard, Waiting
 from kproto.errors import ErrorCode
+from kproto.ids import ZERO_UUID
 from kproto.messages.leave_group import MemberIdentity
 
 GROUPS = st.sampled_from(["g", "h"])
@@ -151,6 +153,17 @@ class Clients(RuleBasedStateMachine):
         if code is ErrorCode.NONE:
             self.committed[group, partition] = self._next(), offset
 
+    @rule(pick=PICK, partitions=st.sets(st.integers(0, 2), min_size=2), offset=st.integers(0, 9))
+    def commit_many(self, pick: int, partitions: set[int], offset: int) -> None:
+        """As very many are committed."""
+        group, _, _ = self._member(pick)
+        commits = [OffsetToCommit("t", ZERO_UUID, partition, offset, 0, "") for partition in partitions]
+        waiting = self.shard.commit_many(commits, group=group)
+        reply: Any = waiting.reply
+        if isinstance(reply, list):
+            for partition in partitions:
+                self.committed[group, partition] = self._next(), offset
+
     def _next(self) -> int:
         """The order of what is written down."""
         self.order += 1
@@ -267,10 +280,12 @@ def test_every_decision_of_a_shard_is_tried() -> None:
         "decide_heartbeat",
         "decide_leave",
         "decide_commit",
+        "decide_commit_prepared",
         "decide_commit_in_transaction",
         "decide_end_transaction",
         "decide_delete_offsets",
         "decide_forget_topics",
-        "decide_delete_groups",
+        "decide_delete_group",
+        "decide_delete_prepared",
         "decide_expired",
     }

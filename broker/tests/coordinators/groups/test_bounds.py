@@ -171,4 +171,18 @@ def test_no_client_waits_forever() -> None:
     assert all(each.answered for each in waiting)
     shard.advance(10 * REBALANCE)
     assert not shard.waiting
-    assert shard.machine.listed() == [], "and a group without members and offsets is nothing to keep"
+    assert list(shard.machine.listed()) == [], "and a group without members and offsets is nothing to keep"
+
+
+def test_groups_are_listed_step_by_step() -> None:
+    """A shard of 100,000 groups was listed in one turn of the event loop. Decisions come in between: a group that has
+    gone is not listed, and one that is new may be missing."""
+    shard = Shard()
+    for name in ("a", "b", "c"):
+        shard.commit({("t", 0): 1}, group=name)
+    steps = iter(shard.machine.listed({"empty"}, {"classic"}))
+    assert next(steps).group_id == "a"
+    shard.delete("b")
+    shard.commit({("t", 0): 1}, group="d")
+    assert [each.group_id for each in steps] == ["c"]
+    assert list(shard.machine.listed({"stable"})) == list(shard.machine.listed(kinds={"consumer"})) == []

@@ -268,7 +268,7 @@ def test_old_offsets_go_in_pieces() -> None:
     shard.advance(CHECK)
     assert sum(sizes) == sum(range(1, 9)) + 8
     assert max(sizes) <= 3
-    assert shard.machine.listed() == []
+    assert list(shard.machine.listed()) == []
 
 
 def test_a_shard_without_groups_wants_nothing() -> None:
