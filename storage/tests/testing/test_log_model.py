@@ -81,6 +81,27 @@ def test_a_segment_without_timestamps_is_as_old_as_its_file(engine: str, rule: s
         state.teardown()
 
 
+@pytest.mark.parametrize("engine", ["local", "directory"])
+def test_a_gap_behind_the_batch_that_was_cut_off(engine: str) -> None:
+    """Compaction has removed an aborted transaction's records between that batch and the next. Whether the transaction
+    is listed with what was read is the engine's choice."""
+    state: Any = MACHINES[engine]()
+    try:
+        state.begin(config=LogConfig(segment_bytes=900, compact=True, min_cleanable_dirty_ratio=0.0))
+        for key in (b"a", b"b"):
+            state.append(records=[(key, 150, 0)], codec=0, log_append_time=False, durable=True)
+        for key in (b"c", b"d", b"d", b"d"):  # a producer's last batch stays, if only its header
+            transactional = key == b"c"
+            state.produce(0, [(key, 150, 0)], transactional, 0, 0, 0, True)
+            if transactional:
+                state.end_transaction(who=0, commit=False, epoch_step=0)
+        state.compaction(memory=1 << 20)
+        for _ in range(6):  # with every limit, and both isolation levels
+            state.look()
+    finally:
+        state.teardown()
+
+
 def a_start_that_is_one_off_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     right = recovery.load
 
