@@ -156,8 +156,9 @@ class Decision(Generic[RecordT_co]):
     transaction: InTransaction | EndOfTransaction | None = None
     """What the records are to a producer's transaction; None for records that count by themselves."""
     encoded: EncodedRecords | None = None
-    """Very many records, encoded before the decision: the last of `records` stands for them. It is replayed like any
-    other and leaves the state that they leave, and it is not given to `encode`."""
+    """Very many records, encoded before the decision. One of `records` stands for them: the first, if they are the
+    first of their batch, else the last. It is replayed like any other and leaves the state that they leave, and it is
+    not given to `encode`."""
 
 
 class Machine(Protocol[RecordT]):

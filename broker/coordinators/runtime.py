@@ -300,7 +300,9 @@ class Runtime(Generic[MachineT]):
     def _write(self, machine: MachineT, decision: Decision[Any], now: Instant) -> None:
         """Replay the decision's records, and append them: now, or with what is decided until the loop turns."""
         try:
-            plain = decision.records if decision.encoded is None else decision.records[:-1]
+            plain, encoded = decision.records, decision.encoded
+            if encoded is not None:  # one of the records stands for them
+                plain = plain[:-1] if encoded.first else plain[1:]
             records = [machine.encode(record, now) for record in plain]
         except BaseException:
             self._cannot_be_written(decision, "a record cannot be encoded")
@@ -308,7 +310,7 @@ class Runtime(Generic[MachineT]):
         if (self._gathered is not None or self._pending) and self._gather(machine, decision, records, now):
             return
         try:
-            append = self._append(build_batch(records, encoded=decision.encoded))
+            append = self._append(build_batch(records, encoded=encoded))
         except KafkaError as error:
             self._cannot_be_written(decision, str(error))
             raise

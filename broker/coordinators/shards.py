@@ -180,6 +180,10 @@ class Shards(Generic[MachineT]):
         """The log of the shard of `key`."""
         return self._shard(key).log
 
+    def machine_of(self, key: str) -> MachineT | None:
+        """The state of the shard of `key`, durable or not, to look at and never to change; None while it is loaded."""
+        return self._shard(key).runtime.machine
+
     def index_of(self, key: str) -> int:
         """The partition of the topic that `key` belongs to, of this broker or another."""
         if self._topic is None:

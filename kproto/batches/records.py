@@ -130,7 +130,8 @@ def _encode_headers(headers: Sequence[Header]) -> bytes:
 
 class EncodedRecords(NamedTuple):
     """Records as they stand in a batch, uncompressed, all with the timestamp of its first record: ``number`` of them,
-    of which the first is the ``first``-th of the batch, counted from 0."""
+    of which the first is the ``first``-th of the batch, counted from 0: they stand before all others then, and behind
+    them otherwise."""
 
     data: bytes
     first: int
@@ -172,7 +173,7 @@ def build_batch(
 
     Records get consecutive offsets from ``base_offset`` on, whatever their own ``offset`` says. A cleaner, which leaves
     gaps, passes ``keep_offsets=True`` and the original's ``last_offset_delta``; only then may there be no records.
-    ``encoded`` are more records, behind those of ``records``.
+    ``encoded`` are more records, before or behind those of ``records``.
     ``log_append_time`` sets attribute bit 3; the largest timestamp then counts for all. ``delete_horizon`` (ms) is that
     of KIP-534.
     """
@@ -180,10 +181,13 @@ def build_batch(
     base_timestamp = max_timestamp = NO_TIMESTAMP
     if delete_horizon is not None:
         base_timestamp = delete_horizon
-    count = 0
+    first = count = 0
     delta = -1
+    if encoded is not None and encoded.first == 0:
+        parts.append(encoded.data)
+        first = count = encoded.number
     for offset, timestamp, key, value, headers in records:
-        if count == 0:
+        if count == first:
             if delete_horizon is None:
                 base_timestamp = timestamp
             max_timestamp = timestamp
@@ -206,9 +210,10 @@ def build_batch(
             length = _varint(len(value))
             parts += (_varint(len(front) + len(length) + len(value) + len(back)), front, length, value, back)
     if encoded is not None:
-        assert encoded.first == count and not keep_offsets, "encoded records know their place"
-        parts.append(encoded.data)
-        count += encoded.number
+        assert encoded.first in (0, count) and not keep_offsets, "encoded records know their place"
+        if not first:
+            parts.append(encoded.data)
+            count += encoded.number
         delta = count - 1
     if last_offset_delta is None:
         last_offset_delta = delta

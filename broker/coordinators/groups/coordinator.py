@@ -32,7 +32,9 @@ from broker.coordinators.cluster.image import CONSUMER_OFFSETS, ClusterChange
 from broker.coordinators.groups.committing import is_too_long
 from broker.coordinators.groups.consumer.configs import ConsumerConfigs
 from broker.coordinators.groups.consumer.group import NO_SHARES, Described, described_member
+from broker.coordinators.groups.consumer.member import JOINING_EPOCH
 from broker.coordinators.groups.consumer.topics import Topics
+from broker.coordinators.groups.consumer.upgrade import Upgrade
 from broker.coordinators.groups.consumer.work import Work
 from broker.coordinators.groups.decision import Caller, CommittingMember
 from broker.coordinators.groups.machine import GroupsMachine
@@ -143,6 +145,7 @@ class GroupCoordinator:
         self._offload = offload
         self._topics = Topics(config.broker_rack)
         self._times = ConsumerConfigs(lambda: cluster.config, lambda: cluster.image)
+        self._upgrading = trio.Lock()
         self._nursery: trio.Nursery | None = None
         self.shards: Shards[GroupsMachine] = Shards(store, self._new_runtime)
 
@@ -223,27 +226,44 @@ class GroupCoordinator:
         """ConsumerGroupHeartbeat. Where one leads to work beside the event loop, the answer waits for what comes of
         it, so that a member that joins learns what it owns at once."""
         begun: list[Work] = []
+        upgrade = await self._prepared_upgrade(request, caller)
         response: ConsumerGroupHeartbeatResponse
-        response = await self.shards.decide(request.group_id, partial(self._beat, request, caller, begun))
+        response = await self.shards.decide(request.group_id, partial(self._beat, request, caller, begun, upgrade))
         if not begun or response.error_code:
             return response
         for work in begun:
             await work.done.wait()
         again = copy(request)
         again.member_id, again.member_epoch = response.member_id or "", response.member_epoch
-        response = await self.shards.decide(request.group_id, partial(self._beat, again, caller, []))
+        response = await self.shards.decide(request.group_id, partial(self._beat, again, caller, [], None))
         return response
+
+    async def _prepared_upgrade(self, request: ConsumerGroupHeartbeatRequest, caller: Caller) -> Upgrade | None:
+        """What a heartbeat makes of a large classic group. One is prepared at a time, for each is a copy of its group;
+        one that has waited for its turn may find that the group is a consumer group by now."""
+        if request.member_epoch != JOINING_EPOCH or not self._upgrade_by(request, caller):
+            return None
+        async with self._upgrading:
+            upgrade = self._upgrade_by(request, caller)
+            if upgrade is not None:
+                await upgrade.prepare()
+        return upgrade
+
+    def _upgrade_by(self, request: ConsumerGroupHeartbeatRequest, caller: Caller) -> Upgrade | None:
+        machine = self.shards.machine_of(request.group_id)
+        return None if machine is None else machine.upgrade_by(request, caller)
 
     def _beat(
         self,
         request: ConsumerGroupHeartbeatRequest,
         caller: Caller,
         begun: list[Work],
+        upgrade: Upgrade | None,
         machine: GroupsMachine,
         now: Instant,
         promise: Promise[ConsumerGroupHeartbeatResponse],
     ) -> Decision[GroupRecord]:
-        decision = machine.decide_consumer_heartbeat(request, caller, now, promise)
+        decision = machine.decide_consumer_heartbeat(request, caller, now, promise, upgrade)
         if machine.has_work:
             begun += self._begin_work(machine)
         return decision

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from broker.coordinators.groups.records import GroupRecord
 from broker.coordinators.machine import Decision, Promise
+from kproto.batches.records import EncodedRecords
 from storage.seams.clock import Instant
 
 UNKNOWN_MEMBER_ID: Final = ""
@@ -74,7 +75,7 @@ class Draft:
     It is `volatile` when members, or timers that do not come back by themselves, have been changed on the way.
     """
 
-    __slots__ = ("now", "promise", "records", "replies", "volatile")
+    __slots__ = ("encoded", "now", "promise", "records", "replies", "volatile")
 
     def __init__(self, now: Instant, promise: Promise[Any], *, volatile: bool = False) -> None:
         """A decision that no request has asked for takes a promise that no task waits for."""
@@ -83,6 +84,8 @@ class Draft:
         self.volatile = volatile
         self.records: list[GroupRecord] = []
         self.replies: list[tuple[Promise[Any], Any]] = []
+        self.encoded: EncodedRecords | None = None
+        """What the first of the records stands for (`Decision.encoded`)."""
 
     def write(self, record: GroupRecord) -> None:
         """This record will be in the log, and replayed."""
@@ -98,4 +101,4 @@ class Draft:
 
     def decision(self) -> Decision[GroupRecord]:
         """Final."""
-        return Decision(self.records, self.replies, self.volatile)
+        return Decision(self.records, self.replies, self.volatile, encoded=self.encoded)

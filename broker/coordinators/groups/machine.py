@@ -64,6 +64,7 @@ from broker.coordinators.groups.records import (
     OffsetCommitRecord,
     PendingOffsetRecord,
     TransactionEndRecord,
+    UpgradedGroup,
     decode_group_record,
     encode_group_record,
     text_size,
@@ -370,6 +371,9 @@ class GroupsMachine(Membership):
                 self._replay_classic(record)
             case ConsumerRecord():
                 self._replay_consumer(record)
+            case UpgradedGroup(group):
+                assert isinstance(group, ConsumerGroup)
+                self._replay_upgraded(group)
 
     def replay_in_transaction(self, header: BatchHeader, data: RecordData) -> None:
         """Take over a record of the log that is part of a producer's transaction."""

@@ -34,12 +34,12 @@ from broker.coordinators.groups.consumer.classic_members import ClassicMembers
 from broker.coordinators.groups.consumer.configs import TimesOf
 from broker.coordinators.groups.consumer.group import CONSUMER, ConsumerGroup
 from broker.coordinators.groups.consumer.member import JOINING_EPOCH, LEAVING_EPOCH, LEAVING_FOR_A_WHILE_EPOCH
-from broker.coordinators.groups.consumer.migration import upgraded
 from broker.coordinators.groups.consumer.protocol import ConsumerProtocol
 from broker.coordinators.groups.consumer.records import target_epoch_record
 from broker.coordinators.groups.consumer.resolving import Resolving
 from broker.coordinators.groups.consumer.steps import Steps
 from broker.coordinators.groups.consumer.topics import Topics
+from broker.coordinators.groups.consumer.upgrade import MANY, Upgrade
 from broker.coordinators.groups.decision import (
     UNKNOWN_MEMBER_ID,
     Caller,
@@ -99,8 +99,10 @@ class Membership:
         caller: Caller,
         now: Instant,
         promise: Promise[ConsumerGroupHeartbeatResponse],
+        upgrade: Upgrade | None = None,
     ) -> Decision[GroupRecord]:
-        """ConsumerGroupHeartbeat. A member that joins may make its group, of an empty classic one too."""
+        """ConsumerGroupHeartbeat. A member that joins may make its group, of a classic one too: `upgrade` is what
+        `upgrade_by` has given, prepared."""
         group = self._groups.get(request.group_id)
         if isinstance(group, ConsumerGroup):
             beat = self._consumer.beat(group, request, caller, now)
@@ -113,13 +115,13 @@ class Membership:
             if request.member_epoch in (LEAVING_EPOCH, LEAVING_FOR_A_WHILE_EPOCH):
                 draft.reply(self._consumer.leave(self._consumer_group(request.group_id), request, draft))
             else:
-                draft.reply(self._consumer_heartbeat(request, caller, draft))
+                draft.reply(self._consumer_heartbeat(request, caller, draft, upgrade))
         except KafkaError as error:
             return answered(promise, ConsumerGroupHeartbeatResponse(error_code=error.code, error_message=error.message))
         return draft.decision()
 
     def _consumer_heartbeat(
-        self, request: ConsumerGroupHeartbeatRequest, caller: Caller, draft: Draft
+        self, request: ConsumerGroupHeartbeatRequest, caller: Caller, draft: Draft, upgrade: Upgrade | None
     ) -> ConsumerGroupHeartbeatResponse:
         group = self._groups.get(request.group_id)
         if isinstance(group, ConsumerGroup):
@@ -127,7 +129,8 @@ class Membership:
         if request.member_epoch != JOINING_EPOCH:
             self._consumer_group(request.group_id)
         if isinstance(group, ClassicGroup) and not group.is_empty:
-            return self._consumer.heartbeat(self._upgraded(group, draft), request, caller, draft, is_new=False)
+            group_as = self._upgraded(group, draft, upgrade)
+            return self._consumer.heartbeat(group_as, request, caller, draft, is_new=False)
         if group is None and len(self._groups) >= self._settings.max_groups:
             raise KafkaError(ErrorCode.POLICY_VIOLATION, "there are as many groups as there may be")
         if group is not None:
@@ -136,18 +139,32 @@ class Membership:
         self._schedule_expiry(draft.now)
         return self._consumer.heartbeat(new, request, caller, draft, is_new=group is None)
 
-    def _upgraded(self, group: ClassicGroup, draft: Draft) -> ConsumerGroup:
+    def upgrade_by(self, request: ConsumerGroupHeartbeatRequest, caller: Caller) -> Upgrade | None:
+        """What this heartbeat makes of a classic group with many members: to be prepared before it is decided on. None
+        if there is no such group, or it will be refused."""
+        group = self._groups.get(request.group_id)
+        if request.member_epoch != JOINING_EPOCH or not isinstance(group, ClassicGroup) or len(group.members) < MANY:
+            return None
+        try:
+            self._consumer.check_request(request, caller.api_version)
+            return Upgrade(group, self._settings, self._topics)
+        except KafkaError:
+            return None
+
+    def _upgraded(self, group: ClassicGroup, draft: Draft, upgrade: Upgrade | None) -> ConsumerGroup:
         """What this classic group is as a consumer group, once the drafted records have been replayed. Raises
         KafkaError: GROUP_ID_NOT_FOUND, GROUP_MAX_SIZE_REACHED."""
-        draft.records += upgraded(group, self._settings, self._topics)
-        group_as = ConsumerGroup(group.group_id, Held())
-        for record in draft.records:
-            if isinstance(record, ConsumerRecord):
-                group_as.replay(record)
-        if not self._budget.allows(group_as.held - group.held):
+        if upgrade is None or not upgrade.is_of(group):
+            upgrade = Upgrade(group, self._settings, self._topics)
+            deque(upgrade.make(), maxlen=0)
+        if upgrade.refusal is not None:
+            raise upgrade.refusal
+        if not self._budget.allows(upgrade.group.held - group.held):
             raise KafkaError(ErrorCode.GROUP_MAX_SIZE_REACHED, "there is no room for the group as a consumer group")
+        draft.records += upgrade.drafted()
+        draft.encoded = upgrade.encoded
         self._classic.turn_away(group, draft)
-        return group_as
+        return upgrade.group
 
     def _consumer_group(self, group_id: str) -> ConsumerGroup:
         """The consumer group of this id. Raises KafkaError(GROUP_ID_NOT_FOUND)."""
@@ -378,6 +395,15 @@ class Membership:
             self._remove(group)
         else:
             self._consumer.replayed(group, record, self._now)
+
+    def _replay_upgraded(self, group: ConsumerGroup) -> None:
+        """A classic group has become this one, in one step."""
+        former = self._groups[group.group_id]
+        self._remove(former)
+        group.move_to(self.account)
+        self._groups[group.group_id] = group
+        assert self._now is not None, "in a log there are its records"
+        deque(self._consumer.resume(group, self._now), maxlen=0)
 
     def _remove(self, group: Group) -> None:
         """The group is gone, and its deadlines are."""

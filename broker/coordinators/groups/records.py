@@ -7,6 +7,7 @@
 | ConsumerRecord | ConsumerGroup...Key (kinds 3 to 8, 16) | ConsumerGroup...Value, version 0 | see `consumer/group.py` |
 | PendingOffsetRecord | the same, in a batch of a producer's transaction | the same | |
 | TransactionEndRecord | a transaction's marker | | |
+| UpgradedGroup | many ConsumerRecords, encoded before their decision | | |
 
 These are the versions that Kafka writes: 3 for groups (4 differs by being flexible only), 4 for offsets because
 of the topic's id. An offset with an expiry of its own (OffsetCommit v2-4) is written as version 1, the only one that
@@ -114,8 +115,21 @@ class TransactionEndRecord(NamedTuple):
     commit: bool
 
 
+class UpgradedGroup(NamedTuple):
+    """A classic group has become a consumer group (`consumer/upgrade.py`). In the log it is a tombstone, and the
+    records of the group and its members."""
+
+    group: object
+    """The `ConsumerGroup`, whose module knows this one."""
+
+
 GroupRecord: TypeAlias = (
-    GroupMetadataRecord | OffsetCommitRecord | PendingOffsetRecord | TransactionEndRecord | ConsumerRecord
+    GroupMetadataRecord
+    | OffsetCommitRecord
+    | PendingOffsetRecord
+    | TransactionEndRecord
+    | ConsumerRecord
+    | UpgradedGroup
 )
 
 
@@ -148,6 +162,7 @@ def encode_group_record(record: GroupRecord, timestamp: int) -> RecordData:
     """Key and value bytes; `timestamp` in wall milliseconds."""
     key: Record
     assert not isinstance(record, TransactionEndRecord), "a control record is written by the runtime"
+    assert not isinstance(record, UpgradedGroup), "its records are encoded already"
     if isinstance(record, PendingOffsetRecord):
         record = record.commit
     if isinstance(record, ConsumerRecord):

@@ -12,12 +12,14 @@ from kproto.batches.header import HEADER, HEADER_SIZE, BatchHeader, compute_crc,
 from kproto.batches.record_walk import Bounds, Source, count_frames, summarise
 from kproto.batches.records import (
     ControlRecordType,
+    EncodedRecords,
     EndTxnMarker,
     RecordData,
     build_batch,
     build_control_batch,
     build_end_txn_marker,
     control_record_type,
+    encode_record_parts,
     iter_records,
     read_end_txn_marker,
     record_pieces,
@@ -143,6 +145,18 @@ def test_offsets_are_given_out_in_a_row() -> None:
     batch = build_batch([RecordData(offset=7, value=b"a"), RecordData(offset=7, value=b"b")], base_offset=100)
     assert [record.offset for record in iter_records(batch)] == [100, 101]
     assert read_header(batch).last_offset_delta == 1
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_records_that_were_encoded_before_stand_before_or_behind_the_others(first: int) -> None:
+    """The batch is the one that the same records make together."""
+    others = [RecordData(0, 7, b"k", b"v"), RecordData(0, 7, b"k", b"w")]
+    early = [(b"key", b"value"), (b"key", None), (None, b"value")]
+    parts = [part for parts in encode_record_parts(early, first) for part in parts]
+    encoded = EncodedRecords(b"".join(parts), first, len(early))
+    as_records = [RecordData(0, 7, key, value) for key, value in early]
+    expected = build_batch([*others, *as_records] if first else [*as_records, *others])
+    assert build_batch(others, encoded=encoded) == expected
 
 
 def test_a_cleaner_keeps_offsets_and_the_end_of_the_batch() -> None:

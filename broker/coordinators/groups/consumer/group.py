@@ -197,6 +197,11 @@ class ConsumerGroup:
         """The group is gone: give back what it has in the machine's account."""
         self._hold(-self.held)
 
+    def move_to(self, account: Held) -> None:
+        """The group, which was prepared with an account of its own, is one of the machine's."""
+        self._account = account
+        account.bytes += self.held
+
     def tombstones(self, renamed: Mapping[str, str] | None = None) -> Sequence[GroupRecord]:
         """The records after which the group is gone. Members that are `renamed`, old id to new, have been in records
         of the same decision."""

@@ -3,7 +3,8 @@
 **Upgrade.** The first member of the consumer protocol that joins a classic group of consumers makes a consumer group of
 it. The classic members stay, with what their leader has assigned to them as what they own and shall own; the generation
 is the epoch of all. Clients that wait in a JoinGroup or SyncGroup are answered REBALANCE_IN_PROGRESS, and join again.
-From then on classic members are served as `classic_members.py` says.
+From then on classic members are served as `classic_members.py` says. The records are made in `upgrade.py`; here are
+those of the way back.
 
 **Downgrade.** When the last member of the consumer protocol goes, a group whose other members are classic becomes a
 classic group again: STABLE, each member assigned what it should own last, and all are asked to join. A static member
@@ -15,8 +16,7 @@ the policy. What cannot be taken over is refused with GROUP_ID_NOT_FOUND, as if 
 groups that are not of consumers, subscriptions that cannot be read, assignments with data of a custom assignor, which
 would be lost, or with one partition for two members.
 
-Source: Kafka's GroupMetadataManager (convertToConsumerGroup, convertToClassicGroup), ConsumerGroup.fromClassicGroup,
-ClassicGroup.fromConsumerGroup.
+Source: Kafka's GroupMetadataManager (convertToConsumerGroup, convertToClassicGroup), ClassicGroup.fromConsumerGroup.
 """
 
 from __future__ import annotations
@@ -24,98 +24,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from broker.coordinators.groups.classic.group import CONSUMER_PROTOCOL_TYPE, ClassicGroup, ClassicMember, Protocol
-from broker.coordinators.groups.consumer.group import NO_SHARES, ConsumerGroup, Shares
-from broker.coordinators.groups.consumer.member import ConsumerMember, MemberState, owned
-from broker.coordinators.groups.consumer.records import (
-    assignment_record,
-    epoch_record,
-    metadata_record,
-    target_epoch_record,
-    target_record,
-)
+from broker.coordinators.groups.consumer.group import NO_SHARES, ConsumerGroup
+from broker.coordinators.groups.consumer.member import ConsumerMember
 from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.memory import Held
 from broker.coordinators.groups.records import GroupMetadataRecord, GroupRecord, group_metadata_size
 from broker.coordinators.groups.settings import GroupSettings
-from kproto.errors import ErrorCode, KafkaError, ProtocolError
-from kproto.formats.consumer_offsets import ClassicMemberMetadata, ClassicProtocol, GroupMetadataValue
+from kproto.formats.consumer_offsets import GroupMetadataValue
 from kproto.formats.consumer_protocol import (
     AssignedTopicPartition,
     ConsumerProtocolAssignment,
     ConsumerProtocolSubscription,
-    decode_assignment,
-    decode_subscription,
     encode_assignment,
 )
 from kproto.ids import Uuid
 
 NEWEST_SUBSCRIPTION = ConsumerProtocolSubscription.max_version
-
-
-def upgraded(group: ClassicGroup, settings: GroupSettings, topics: Topics) -> list[GroupRecord]:
-    """The records that make a consumer group of a classic one. Raises KafkaError(GROUP_ID_NOT_FOUND)."""
-    if not settings.consumer_migration.upgrades:
-        raise _cannot(group.group_id, "group.consumer.migration.policy does not let it")
-    if not group.uses_consumer_protocol:
-        raise _cannot(group.group_id, "its members are no consumers")
-    if len(group.members) > settings.consumer_max_size:
-        raise _cannot(group.group_id, "it has more members than group.consumer.max.size allows")
-    members = [_upgraded(group, member, topics) for member in group.members.values()]
-    places = [(topic_id, each) for member in members for topic_id, parts in member.assigned.items() for each in parts]
-    if len(set(places)) < len(places):
-        raise _cannot(group.group_id, "a partition is assigned to two members")
-    names = {name for member in members for name in member.topics}
-    epoch = group.generation
-    group_id = group.group_id
-    return [
-        *group.tombstones(),
-        *(metadata_record(group_id, member) for member in members),
-        epoch_record(group_id, epoch, topics.hash_of(names)),
-        *(target_record(group_id, member.member_id, _shares(member)) for member in members),
-        target_epoch_record(group_id, epoch, 0),
-        *(assignment_record(group_id, member) for member in members),
-    ]
-
-
-def _upgraded(group: ClassicGroup, member: ClassicMember, topics: Topics) -> ConsumerMember:
-    chosen = member.metadata(group.protocol_name or group.elect_protocol()) or b""
-    try:
-        subscription = decode_subscription(chosen)
-        assignment = decode_assignment(member.assignment) if member.assignment else ConsumerProtocolAssignment()
-    except ProtocolError as error:
-        raise _cannot(group.group_id, f"what member {member.member_id!r} has cannot be read: {error}") from error
-    if assignment.user_data:
-        raise _cannot(group.group_id, "its assignor has data of its own, which would be lost")
-    return ConsumerMember(
-        member.member_id,
-        instance_id=member.instance_id,
-        rack_id=subscription.rack_id or None,
-        client_id=member.client_id,
-        client_host=member.client_host,
-        topics=frozenset(subscription.topics),
-        rebalance_timeout=member.rebalance_timeout,
-        classic=ClassicMemberMetadata(
-            session_timeout_ms=member.session_timeout,
-            supported_protocols=[ClassicProtocol(name=name, metadata=data) for name, data in member.protocols],
-        ),
-        epoch=group.generation,
-        previous_epoch=group.generation,
-        state=MemberState.STABLE,
-        assigned=owned(_with_ids(assignment, topics), group.generation),
-    )
-
-
-def _with_ids(assignment: ConsumerProtocolAssignment, topics: Topics) -> dict[Uuid, Sequence[int]]:
-    """Topics that are gone are left out, and so are those without partitions."""
-    return {
-        topic.topic_id: each.partitions
-        for each in assignment.assigned_partitions
-        if each.partitions and (topic := topics.get(each.topic)) is not None
-    }
-
-
-def _shares(member: ConsumerMember) -> Shares:
-    return {topic_id: tuple(partitions) for topic_id, partitions in member.assigned.items()}
 
 
 def downgraded(
@@ -205,7 +129,3 @@ def classic_assignment(shares: Mapping[Uuid, Collection[int]], version: int, top
         if (topic := topics.by_id(topic_id)) is not None
     ]
     return encode_assignment(ConsumerProtocolAssignment(assigned_partitions=partitions), version)
-
-
-def _cannot(group_id: str, reason: str) -> KafkaError:
-    return KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"group {group_id!r} cannot become a consumer group: {reason}")

@@ -141,8 +141,9 @@ class Shard:
         self.check()
 
     def _carry_out_encoded(self, decision: Decision[GroupRecord | Run], encoded: EncodedRecords) -> None:
-        """The machine replays the run, the follower what stands in the log."""
-        plain = [self.machine.encode(record, self.clock.now()) for record in decision.records[:-1]]
+        """The machine replays what stands for the records, the follower the records, as they stand in the log."""
+        others = decision.records[:-1] if encoded.first else decision.records[1:]
+        plain = [self.machine.encode(record, self.clock.now()) for record in others]
         for record in decision.records:
             self.machine.replay(record)
         batch = build_batch(plain, encoded=encoded)

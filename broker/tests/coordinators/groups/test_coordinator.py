@@ -9,8 +9,9 @@ import trio
 import trio.testing
 
 from broker.coordinators.groups import Caller
+from broker.coordinators.groups.consumer.upgrade import MANY
 from broker.coordinators.routing import shard_of
-from broker.testing.contexts import world
+from broker.testing.contexts import World, world
 from broker.tests.handlers.group_requests import (
     commit_request,
     committed_by,
@@ -21,10 +22,15 @@ from broker.tests.handlers.group_requests import (
     with_topic,
 )
 from kproto.errors import ErrorCode, KafkaError
+from kproto.formats.consumer_protocol import AssignedTopicPartition, ConsumerProtocolAssignment, encode_assignment
+from kproto.messages.consumer_group_describe import ConsumerGroupDescribeRequest
+from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from kproto.messages.heartbeat import HeartbeatRequest
 from kproto.messages.join_group import JoinGroupRequestProtocol, JoinGroupResponse
 from kproto.messages.list_groups import ListGroupsRequest
+from kproto.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 from storage.memory.engine import MemoryLog, MemoryStore
+from storage.seams import slices
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SeededEntropy
 
@@ -192,3 +198,72 @@ async def test_deleting_the_offsets_topic_deletes_all_groups() -> None:
         assert (await w.ask(join_request(), 3)).error_code == ErrorCode.NOT_COORDINATOR
         await with_coordinator(w)
         await with_member(w)
+
+
+async def test_a_large_classic_group_is_upgraded_while_others_are_served(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two consumers join at once, one upgrade serves both, and a commit is answered before. Members and what they own
+    outlive the broker, and no step of it costs a shard."""
+    store = MemoryStore(SystemClock(), SeededEntropy(1))
+    async with world(groups=True, store=store) as w:
+        await with_coordinator(w)
+        await with_topic(w, partitions=2 * MANY)
+        groups = w.services.groups
+        joined: dict[str, JoinGroupResponse] = {}
+
+        async def join() -> None:
+            answer = await groups.join(join_request(), CALLER)
+            joined[answer.member_id] = answer
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(MANY):
+                nursery.start_soon(join)
+        handed = [
+            SyncGroupRequestAssignment(member_id=each, assignment=assigned("t", 2 * number, 2 * number + 1))
+            for number, each in enumerate(joined)
+        ]
+        leader = next(iter(joined.values())).leader
+        sync = SyncGroupRequest(group_id="g", generation_id=1, member_id=leader, assignments=handed)
+        assert (await groups.sync(sync)).error_code == ErrorCode.NONE
+
+        order: list[str] = []
+        monkeypatch.setattr(slices, "SLICE_SECONDS", 0)  # on any processor
+
+        async def subscribe(member: str) -> None:
+            beat = ConsumerGroupHeartbeatRequest(
+                group_id="g", member_id=member, rebalance_timeout_ms=5_000, subscribed_topic_names=["t"],
+                topic_partitions=[],
+            )  # fmt: skip
+            answer = await groups.consumer_heartbeat(beat, Caller("client", "/127.0.0.1", 1))
+            assert answer.error_code == ErrorCode.NONE
+            order.append(member)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(subscribe, "new")
+            nursery.start_soon(subscribe, "newer")
+            await trio.lowlevel.checkpoint()
+            await w.ask(commit_request((0, 5), group="other"), 9)
+            order.append("other")
+        assert (order[0], sorted(order[1:])) == ("other", ["new", "newer"])
+        before = await consumers_of(w)
+        assert before.keys() == {"new", "newer", *joined}
+        assert sum(before.values()) == 2 * MANY
+    async with world(groups=True, store=store) as w:
+        assert await consumers_of(w) == before
+        assert sum(each.losses for each in w.services.groups.statistics().shards.runtimes) == 0
+
+
+def assigned(topic: str, *partitions: int) -> bytes:
+    """What a leader hands out."""
+    share = AssignedTopicPartition(topic=topic, partitions=list(partitions))
+    return encode_assignment(ConsumerProtocolAssignment(assigned_partitions=[share]), 1)
+
+
+async def consumers_of(w: World) -> dict[str, int]:
+    """The members of the consumer group, each with how many partitions it owns, or has yet to give up."""
+    found = (await w.ask(ConsumerGroupDescribeRequest(group_ids=["g"]), 1)).groups[0]
+    return {
+        each.member_id: sum(len(topic.partitions) for topic in each.assignment.topic_partitions)
+        for each in found.members
+    }

@@ -6,8 +6,10 @@ Shares are written as the tests read best: `{"t": [0, 1]}`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import trio
 
 from broker.coordinators.cluster.image import ClusterChange, ClusterImage, Topic
 from broker.coordinators.groups.consumer.assigning import Assigning
@@ -40,6 +42,8 @@ class ConsumerShard(Shard):
         self.computes = True
         """Whether what is left to be computed is computed with the heartbeat that asks for it."""
         self.left: list[Assigning | Resolving] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What comes between the preparation of an upgrade, if there is one, and the decision on a heartbeat."""
         self._next_id = 0
         for name, partitions in (topics or {}).items():
             self.create(name, partitions)
@@ -114,7 +118,11 @@ class ConsumerShard(Shard):
         )
         waiting: Waiting[ConsumerGroupHeartbeatResponse] = Waiting()
         caller = Caller(client, host, version)
-        decision = self.machine.decide_consumer_heartbeat(request, caller, self.clock.now(), waiting.promise)
+        upgrade = self.machine.upgrade_by(request, caller)
+        if upgrade is not None:
+            trio.run(upgrade.prepare)
+        self.meanwhile()
+        decision = self.machine.decide_consumer_heartbeat(request, caller, self.clock.now(), waiting.promise, upgrade)
         self._send(waiting, decision)
         self.left += self.machine.take_work()
         if self.left and self.computes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from broker.coordinators.groups import membership
 from broker.coordinators.groups.settings import MigrationPolicy
 from broker.tests.coordinators.groups.consumer.members import REBALANCE, ConsumerShard, code
 from broker.tests.coordinators.groups.shards import SESSION, Waiting
@@ -22,6 +23,14 @@ from kproto.formats.consumer_protocol import (
 )
 from kproto.messages.join_group import JoinGroupResponse
 from kproto.messages.leave_group import MemberIdentity
+
+
+@pytest.fixture(params=["at once", "prepared"], autouse=True)
+def prepares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Upgrades are prepared, as those of large groups are, or not. What follows is the same."""
+    prepared: bool = request.param == "prepared"
+    monkeypatch.setattr(membership, "MANY", 1 if prepared else 1_000)
+    return prepared
 
 
 def wishes(*topics: str, owns: Mapping[str, Sequence[int]] | None = None) -> dict[str, bytes]:
@@ -269,3 +278,37 @@ def test_an_upgrade_that_there_is_no_room_for_changes_nothing() -> None:
     assert [(each.group_type, each.group_state) for each in shard.machine.listed()] == [("classic", "Stable")]
     shard.restart(max_state=500_000)
     assert code(shard.heartbeat("new", 0, ["a"])) is ErrorCode.NONE
+
+
+def test_an_upgrade_that_was_prepared_is_the_same_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record for record, with those of the member that has caused it behind them."""
+    logs = []
+    for many in (1, 1_000):
+        monkeypatch.setattr(membership, "MANY", many)
+        shard = ConsumerShard({"a": 4})
+        classic(shard, {"a": [0, 1]}, {"a": [2]}, {"a": []})
+        shard.subscribe("new", "a")
+        logs.append([(each.key, each.value) for each in shard.log])
+        shard.restart()
+        assert shard.state() == "Reconciling"
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("change", ["a member leaves", "a member has other wishes", "a topic comes", "a topic goes"])
+def test_what_was_prepared_is_of_a_group_that_has_changed(change: str) -> None:
+    """The upgrade is that of the group as it is when it is decided on."""
+    shard = ConsumerShard({"a": 4, "b": 1})
+    ids = classic(shard, {"a": [0, 1]}, {"a": [2, 3]})
+    changes = {
+        "a member leaves": lambda: shard.leave(ids[0]),
+        "a member has other wishes": lambda: shard.join(ids[0], protocols=wishes("a", "b"), rebalance=REBALANCE),
+        "a topic comes": lambda: shard.create("c"),
+        "a topic goes": lambda: shard.drop("b"),
+    }
+    shard.meanwhile = changes[change]
+    shard.subscribe("new", "a")
+    assert {each.member_id for each in shard.describe().members} == {
+        "new",
+        *(ids[1:] if change == "a member leaves" else ids),
+    }
+    assert shard.consumer_group().names.keys() == ({"a", "b"} if change == "a member has other wishes" else {"a"})
