@@ -252,7 +252,7 @@ async def test_a_snapshot_that_cannot_be_written_is_tried_again(autojump_clock: 
 async def test_a_snapshot_waits_for_its_records_and_for_deletions() -> None:
     """K10: neither records that a power cut may take, nor a topic whose files a crash would leave without owner."""
     store = new_store()
-    async with running(store, **{EVERY: "450"}) as host:
+    async with running(store, **{EVERY: "550"}) as host:
         [topic] = await host.create("short", partitions=2)
         await settle()
         files_of(store).files.clear()
