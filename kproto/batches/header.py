@@ -83,6 +83,8 @@ _unpack_header = HEADER.unpack_from
 _pack_int64 = Struct(">q").pack_into
 _pack_int32 = Struct(">i").pack_into
 _pack_uint32 = Struct(">I").pack_into
+_EMPTY: Final = bytearray()
+_BLANK_HEADER: Final = bytes(HEADER_SIZE)
 _pack_int16 = Struct(">h").pack_into
 _unpack_int16 = Struct(">h").unpack_from
 _new_tuple = tuple.__new__
@@ -195,12 +197,12 @@ def header_at(buf: ReadableBuffer, pos: int = 0) -> BatchHeader:
     return _new_tuple(BatchHeader, _unpack_header(buf, pos))
 
 
-def assemble(header: BatchHeader, payload: ReadableBuffer) -> bytearray:
-    """Header and payload as one buffer, with the length and the CRC that belong to them."""
-    size = HEADER_SIZE + len(payload)
-    batch = bytearray(size)
+def assemble(header: BatchHeader, *payload: ReadableBuffer) -> bytearray:
+    """Header and payload, which may come in parts, as one buffer, with the length and the CRC that belong to them. The
+    payload is copied once."""
+    batch = _EMPTY.join((_BLANK_HEADER, *payload))
+    size = len(batch)
     HEADER.pack_into(batch, 0, *header._replace(batch_length=size - LOG_OVERHEAD, crc=0))
-    batch[HEADER_SIZE:] = payload
     _pack_uint32(batch, CRC_OFFSET, compute_crc(batch, 0, size))
     return batch
 

@@ -177,7 +177,7 @@ def build_batch(
     ``log_append_time`` sets attribute bit 3; the largest timestamp then counts for all. ``delete_horizon`` (ms) is that
     of KIP-534.
     """
-    parts: list[bytes] = []
+    parts: list[ReadableBuffer] = []
     base_timestamp = max_timestamp = NO_TIMESTAMP
     if delete_horizon is not None:
         base_timestamp = delete_horizon
@@ -242,10 +242,9 @@ def build_batch(
         base_sequence=base_sequence,
         record_count=count,
     )
-    payload: ReadableBuffer = b"".join(parts)
     if compression != Codec.NONE and count:
-        payload = compress(compression, payload, level)
-    return assemble(header, payload)
+        parts = [compress(compression, b"".join(parts), level)]
+    return assemble(header, *parts)
 
 
 # --- looking inside -------------------------------------------------------------------------------------------------

@@ -399,3 +399,15 @@ def test_a_marker_needs_a_whole_value(value: bytes | None) -> None:
     """Version and coordinator epoch."""
     with pytest.raises(KafkaError):
         read_end_txn_marker(RecordData(key=b"\0\0\0\1", value=value))
+
+
+def test_a_large_record_is_copied_once() -> None:
+    """Into its batch: a group's generation may have megabytes, and is written in one turn of the event loop."""
+    record = RecordData(timestamp=5, key=b"group", value=bytes(4 << 20))
+    tracemalloc.start()
+    try:
+        batch = build_batch([record])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(batch) * 1.1

@@ -259,16 +259,18 @@ class ClassicGroup:
         """
         if not self.uses_consumer_protocol:
             return set()
-        subscribed: set[str] = set()
-        for member in self.members.values():
-            metadata = member.metadata(self.protocol_name)
+        wanted, subscribed = set(topics), set[str]()
+        # Most members say the same, and most questions are answered by the first of them.
+        for metadata in dict.fromkeys(member.metadata(self.protocol_name) for member in self.members.values()):
+            if len(subscribed) == len(wanted):
+                break
             try:
                 if metadata is None:
-                    return set(topics)
-                subscribed.update(_subscribed_topics(metadata))
+                    return wanted
+                subscribed |= wanted.intersection(_subscribed_topics(metadata))
             except ProtocolError:
-                return set(topics)
-        return subscribed.intersection(topics)
+                return wanted
+        return subscribed
 
     def described(self) -> DescribedGroup:
         """The group as DescribeGroups shows it. Subscriptions show only while the group is stable."""

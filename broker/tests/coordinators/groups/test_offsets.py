@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from broker.coordinators.groups.classic import group as classic_group
 from broker.coordinators.groups.records import OffsetCommitRecord
 from broker.tests.coordinators.groups.shards import SESSION, Shard, subscription
 from kproto.errors import ErrorCode
@@ -125,6 +128,24 @@ def test_what_members_subscribe_to_cannot_be_deleted() -> None:
     shard.stable(1, topics=["t"])
     assert shard.delete_offsets(("t", 0), ("u", 0)) == [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC, ErrorCode.NONE]
     assert shard.committed() == {("t", 0): 5}
+
+
+def test_what_members_subscribe_to_alike_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question read the subscriptions of all members: thousands, for every step of a search."""
+    read: list[bytes] = []
+    read_topics = classic_group._subscribed_topics
+
+    def noted(metadata: bytes) -> Sequence[str]:
+        read.append(metadata)
+        return read_topics(metadata)
+
+    monkeypatch.setattr(classic_group, "_subscribed_topics", noted)
+    shard = Shard()
+    shard.commit({("t", 0): 5, ("u", 0): 6})
+    shard.stable(4, topics=["t"])
+    read.clear()
+    assert shard.delete_offsets(("t", 0), ("u", 0)) == [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC, ErrorCode.NONE]
+    assert len(read) == 1
 
 
 def test_a_subscription_that_cannot_be_read_protects_everything() -> None:
