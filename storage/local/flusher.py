@@ -112,7 +112,7 @@ class Flusher:
         try:
             while not self._is_durable(target, end):
                 event = self._wanted.get(target)
-                if event is None:
+                if event is None or event.is_set():  # set, if what was to put another in its place has failed
                     event = self._wanted[target] = trio.Event()
                 if self._running:
                     await event.wait()

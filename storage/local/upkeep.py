@@ -91,11 +91,10 @@ class Upkeep:
         """Do it all, forever; retention for the logs that `every_log` names."""
         while True:
             try:
-                done = await self._round(every_log)
+                if not await self._round(every_log):
+                    await trio.sleep(PAUSE_AFTER_FAILURE)
             except Exception as error:
                 self._log.error("the upkeep failed", exc_info=error)
-                done = False
-            if not done:
                 await trio.sleep(PAUSE_AFTER_FAILURE)
 
     async def _round(self, every_log: EveryLog | None) -> bool:
