@@ -63,7 +63,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         calls.update(path=path, overrides=overrides, options=options)
         return "the configuration"
 
-    def run(config: str, *, ready: Callable[[str, int], None], progress: object) -> None:
+    def run(config: str, *, ready: Callable[[str, int], None], progress: object, stopping: object) -> None:
         calls["config"] = config
         ready("127.0.0.1", 4711)
         file = calls.get("ready file")
