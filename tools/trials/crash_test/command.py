@@ -17,6 +17,7 @@ from typing import NamedTuple
 from storage.seams.logging import process_lines
 from tools.trials.brokers import limit_open_files
 from tools.trials.crash_test.outcome import CannotTry, Outcome, Plan
+from tools.trials.places import folder
 
 
 class Tier(NamedTuple):
@@ -132,7 +133,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--open-files", type=positive, metavar="N", help="at most so many files may be open (ulimit -n)"
     )
-    parser.add_argument("--directory", help="where to keep files while it runs, and after a violation")
+    parser.add_argument("--directory", type=folder, help="where to keep files while it runs, and after a violation")
     parser.add_argument("--quiet", action="store_true", help="do not say how far it is")
     return parser.parse_args(arguments)
 

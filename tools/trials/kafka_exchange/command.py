@@ -26,6 +26,7 @@ from tools.trials.brokers import BrokerFailed
 from tools.trials.kafka_exchange import cluster_log
 from tools.trials.kafka_exchange.exchange import Commands, Exchange
 from tools.trials.kafka_exchange.kafka_dump import ToolFailed
+from tools.trials.places import folder
 
 NEEDED = ("confluent_kafka", "psutil")
 RECORDS = 2000
@@ -80,7 +81,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--records", type=int, default=RECORDS, metavar="N", help=f"per topic and codec (default {RECORDS})"
     )
-    parser.add_argument("--directory", help="where to keep files while it runs")
+    parser.add_argument("--directory", type=folder, help="where to keep files while it runs")
     parser.add_argument("--keep", action="store_true", help="keep the files in any case")
     return parser.parse_args(arguments)
 

@@ -17,6 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tools.trials.kill_test.checker import summary
+from tools.trials.places import folder
 
 if TYPE_CHECKING:
     from tools.trials.kill_test.run import Outcome
@@ -113,7 +114,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="this Ottla (the default), or a command that runs a broker in the foreground, {port} and {dir} filled in",
     )
     parser.add_argument("--open-files", type=int, metavar="N", help="at most so many files may be open (ulimit -n)")
-    parser.add_argument("--directory", help="where to keep files while it runs, and after a violation")
+    parser.add_argument("--directory", type=folder, help="where to keep files while it runs, and after a violation")
     parser.add_argument("--keep", action="store_true", help="keep the files in any case")
     return parser.parse_args(arguments)
 

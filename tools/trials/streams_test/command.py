@@ -18,6 +18,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.trials.places import folder
+
 JARS = Path(__file__).parents[3] / ".compat" / "streams" / "jars"
 FETCHING_SECONDS = 300.0
 HERE = Path(__file__).parent
@@ -93,5 +95,5 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--launch", default="ottla", metavar="ottla|COMMAND",
         help="this Ottla (the default), or a command that runs a broker in the foreground, {port} and {dir} filled in",
     )  # fmt: skip
-    parser.add_argument("--directory", help="where to keep files")
+    parser.add_argument("--directory", type=folder, help="where to keep files")
     return parser.parse_args(arguments)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from tools.trials.places import folder
 from tools.trials.transaction_test.checker import check, forbidden, summary
 from tools.trials.transaction_test.history import Operation, read_history
 
@@ -110,5 +111,5 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--lanes", type=int, default=10, help="threads with clients of their own (default 10)")
     parser.add_argument("--seed", type=int, help="of the operations and faults; a random one by default")
     parser.add_argument("--no-faults", action="store_true", help="leave the broker alone")
-    parser.add_argument("--directory", help="where to keep files")
+    parser.add_argument("--directory", type=folder, help="where to keep files")
     return parser.parse_args(arguments)
