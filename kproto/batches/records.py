@@ -218,22 +218,17 @@ def build_batch(
     if last_offset_delta is None:
         last_offset_delta = delta
     assert last_offset_delta >= max(delta, 0), "a batch without records still covers offsets"
-    attributes = compression & CODEC_MASK
-    if log_append_time:
-        attributes |= LOG_APPEND_TIME
-    if transactional:
-        attributes |= TRANSACTIONAL
-    if control:
-        attributes |= CONTROL
-    if delete_horizon is not None:
-        attributes |= DELETE_HORIZON
     header = BatchHeader(
         base_offset=base_offset,
         batch_length=0,
         partition_leader_epoch=leader_epoch,
         magic=2,
         crc=0,
-        attributes=attributes,
+        attributes=(compression & CODEC_MASK)
+        | (LOG_APPEND_TIME if log_append_time else 0)
+        | (TRANSACTIONAL if transactional else 0)
+        | (CONTROL if control else 0)
+        | (DELETE_HORIZON if delete_horizon is not None else 0),
         last_offset_delta=last_offset_delta,
         base_timestamp=base_timestamp,
         max_timestamp=max_timestamp,
