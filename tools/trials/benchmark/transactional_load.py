@@ -25,6 +25,7 @@ from kproto.messages.init_producer_id import InitProducerIdRequest
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from kproto.schema.declare import Request
+from tools.trials.brokers import pause
 from tools.trials.wire.client import WireClient
 
 PRODUCE, END_TXN, INIT, FIND, LIST_OFFSETS = 12, 5, 4, 4, 6
@@ -102,7 +103,7 @@ class Producer:
             if not codes <= NOT_YET:
                 raise Unexpected(f"{type(reply).__name__}: {[ErrorCode(code).name for code in codes]}")
             self.rounds.again += 1
-            time.sleep(AGAIN_SECONDS)
+            pause(AGAIN_SECONDS)
             self._send(self._end() if self._ending else self._produce())
             return False
         now = time.perf_counter()
@@ -204,4 +205,4 @@ def settled(client: WireClient, request: Request, version: int) -> Any:
             raise Unexpected(f"{type(reply).__name__}: {ErrorCode(first.error_code).name}")
         if time.perf_counter() > deadline:
             raise TimeoutError(f"{ErrorCode(first.error_code).name} for {PATIENCE_SECONDS:g} s")
-        time.sleep(0.05)
+        pause(0.05)

@@ -30,6 +30,7 @@ from kproto.messages.init_producer_id import InitProducerIdRequest
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.schema.compile import decode, encode
 from kproto.schema.declare import Request, Response, Struct
+from tools.trials.brokers import pause
 from tools.trials.differential.canonical import Plain, Symbols, canonical
 from tools.trials.differential.peer import PATIENCE_SECONDS, NoReply, Peer
 
@@ -198,7 +199,7 @@ class Stage:
         version = self.version_of(request) if version is None else version
         deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
         while not done(reply := self.arrange(request, version=version)) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+            pause(POLL_SECONDS)
         if only_mine:
             self._keep_mine(reply)
         self.write_down(step, canonical(reply, version, self._symbols))
@@ -209,13 +210,13 @@ class Stage:
         deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
         while not done(reply := self.arrange(request, version=version)):
             assert time.monotonic() < deadline, f"never as wanted: {request}: {reply}"
-            time.sleep(POLL_SECONDS)
+            pause(POLL_SECONDS)
         return reply
 
     def settle(self) -> None:
         """Wait until a change that the broker has confirmed must have reached all its parts."""
         if self._site.lag_seconds:
-            time.sleep(self._site.lag_seconds)
+            pause(self._site.lag_seconds)
 
     def topic(self, short: str, partitions: int = 1, /, **configs: str) -> Topic:
         """Make a topic and wait until it can be written to. `max_message_bytes="100"` sets `max.message.bytes`."""

@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from tools.trials.brokers import ROOT, Contender, Process
+from tools.trials.brokers import ROOT, Contender, Process, pause
 from tools.trials.exactly_once.feed import Feed
 from tools.trials.exactly_once.judge import differences, read_committed
 
@@ -148,7 +148,7 @@ def kill_again_and_again(
     due = 0
     while (passed := time.monotonic() - began) < left:
         due += 1
-        time.sleep(max(0.0, began + due * plan.every - time.monotonic()))
+        pause(max(0.0, began + due * plan.every - time.monotonic()))
         for application in applications:
             if why := application.ended():
                 outcome.wrong.append(why)
@@ -183,7 +183,7 @@ def settle(
         target = read_committed(bootstrap, target_of(client), PARTITIONS)
         there, here = sum(map(len, source)), sum(map(len, target))
         if here < there and time.monotonic() - began < SETTLING_SECONDS:
-            time.sleep(0.5)
+            pause(0.5)
             continue
         waiting.pop(0)
         outcome.copied[client] = here

@@ -28,6 +28,7 @@ from kproto.messages.txn_offset_commit import (
     TxnOffsetCommitRequestTopic,
 )
 from kproto.schema.declare import Request
+from tools.trials.brokers import pause
 from tools.trials.wire.client import WireClient
 
 TOPIC: Final = "open"
@@ -90,7 +91,7 @@ def go_on(port: int, transaction: OpenTransaction, name: str) -> tuple[list[str]
             if time.monotonic() > deadline:
                 wrong.append(f"{name} holds readers back at {stable} of {high} though the transaction has ended")
                 break
-            time.sleep(0.05)
+            pause(0.05)
         following = OpenTransaction(reply.producer_id, reply.producer_epoch, 0, ended)
         return wrong, _open(client, following)
 
@@ -149,7 +150,7 @@ def _answer(client: WireClient, request: Request, version: int) -> Any:
             raise ConnectionError(f"{name} was answered with {', '.join(sorted(code.name for code in codes))}")
         if time.monotonic() > deadline:
             raise TimeoutError(f"{name} was answered with {codes} for {WAIT_SECONDS:g} s")
-        time.sleep(0.05)
+        pause(0.05)
 
 
 def _error_codes(reply: object) -> set[int]:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -68,7 +69,7 @@ class Ledger:
             self.commits += 1
 
 
-class Member(threading.Thread):
+class Member(threading.Thread, ABC):
     """One member: whatever happens to its connection, it comes back."""
 
     def __init__(self, port: int, group: str, name: str, topic_id: Uuid, ledger: Ledger) -> None:
@@ -92,8 +93,9 @@ class Member(threading.Thread):
             except (OSError, ProtocolError, wire.Refusal):
                 pause(0.05)
 
+    @abstractmethod
     def turn(self, client: WireClient) -> None:
-        raise NotImplementedError
+        """Do the next thing as a member: join, beat, commit."""
 
     def commit(self, client: WireClient) -> None:
         """Commit one more than is committed, in one of its partitions."""

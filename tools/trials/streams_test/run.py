@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tools.trials.brokers import Contender, Process
+from tools.trials.brokers import Contender, Process, pause
 from tools.trials.streams_test.judge import differences
 
 LINES: Final = "lines"
@@ -84,7 +84,7 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Outcome:
         )
         feeding.start()
         for _ in range(plan.kills):
-            time.sleep(plan.every)
+            pause(plan.every)
             broker.check_alive()
             broker.kill()
             broker.start()

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from tools.trials.brokers import pause
 from tools.trials.transaction_test.history import HistoryWriter, Kind, Operation
 
 TOPICS: Final = 16
@@ -139,7 +140,7 @@ class Lane(threading.Thread):
             except Lost:
                 pass
             except KafkaException:
-                time.sleep(0.05)  # no client could be made; the broker is away
+                pause(0.05)  # no client could be made; the broker is away
             finally:
                 self._drop()
 
@@ -206,7 +207,7 @@ class Lane(threading.Thread):
             if time.monotonic() > deadline:
                 self._write(operation, "fail", "no committed offsets")
                 raise Lost
-            time.sleep(0.02)
+            pause(0.02)
         operation.positions = {key_of(place): place.offset if place.offset >= 0 else -1 for place in found}
         starts = [place_of(key, max(0, offset)) for key, offset in operation.positions.items()]
         self._consumer.assign(starts)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
 
-from tools.trials.brokers import Process
+from tools.trials.brokers import Process, pause
 from tools.trials.transaction_test.faults import Faults
 from tools.trials.transaction_test.history import HistoryWriter, Operation
 from tools.trials.transaction_test.lanes import PARTITIONS, Keys, Lane, key_of, place_of, value_in
@@ -55,7 +55,7 @@ def record(
         thread.start()
     began = last = time.monotonic()
     while history.count < operations and (faults is None or faults.failed is None):
-        time.sleep(0.1)
+        pause(0.1)
         if time.monotonic() - began > seconds:
             break
         if time.monotonic() - last > SAY_SECONDS:
@@ -110,7 +110,7 @@ def wait_until_stable(bootstrap: str, keys: Sequence[str]) -> None:
         if time.monotonic() > deadline:
             held = {key: (stable[key], high[key]) for key in keys if stable[key] != high[key]}
             raise Unfinished(f"after {STABLE_SECONDS:g} s transactions still hold readers back: {held}")
-        time.sleep(0.2)
+        pause(0.2)
 
 
 def read_all(bootstrap: str, prefix: str, keys: Sequence[str], history: HistoryWriter, process: int) -> None:

@@ -25,6 +25,7 @@ import argparse
 import random
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
@@ -141,7 +142,7 @@ class World:
         }
 
 
-class Client:
+class Client(ABC):
     """A consumer, and what it believes of itself."""
 
     def __init__(self, world: World, number: int) -> None:
@@ -158,15 +159,19 @@ class Client:
         unseen = 2 * TURN_MS  # how much earlier than it is noticed an answer may have been given
         return self.world.now - self.heard < SESSION_MS - unseen and self.away_until <= self.world.now
 
+    @abstractmethod
     def act(self) -> None:
-        raise NotImplementedError
+        """What the member does next."""
 
+    @abstractmethod
     def leave(self) -> None:
-        raise NotImplementedError
+        """Say that the member goes."""
 
+    @abstractmethod
     def notice(self) -> None:
         """Whatever has come for it since it looked last came now, also if it is away."""
 
+    @abstractmethod
     def connection_lost(self) -> None:
         """The coordinator has restarted: what it was asked is not answered."""
 
@@ -238,6 +243,12 @@ class ConsumerClient(Client):
         self.owns = {}
         if self.epoch > 0 and not self.world.lost():
             self.world.shard.heartbeat(self.name, -1)
+
+    def notice(self) -> None:
+        """Nothing comes late: each heartbeat is answered at once."""
+
+    def connection_lost(self) -> None:
+        """Nothing waits for an answer."""
 
 
 class ClassicClient(Client):
