@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from broker.security.principals import ANONYMOUS, Principal
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -71,7 +73,11 @@ class Peer:
     port: int
     listener: str = "PLAINTEXT"
     advertised: tuple[str, int] = ("127.0.0.1", 9092)
-    principal: str = "User:ANONYMOUS"
+    principal: Principal = ANONYMOUS
+    security_protocol: str = "PLAINTEXT"
+    """What the listener speaks: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    authenticated: bool = True
+    """False on a SASL listener until the client has proved who it is."""
     client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions named them (KIP-511)
 
 
@@ -95,6 +101,11 @@ class RequestContext:
     def listener(self) -> str:
         """Name of the listener that accepted the connection."""
         return self.peer.listener
+
+    @property
+    def principal(self) -> Principal:
+        """Who the client is, as the broker has verified it."""
+        return self.peer.principal
 
     @property
     def advertised(self) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 * `operations.py`: Kafka's operations, which of them a kind of resource supports, and the bit fields of describe
   answers (KIP-430).
+* `principals.py`: who a client is.
 * `needs.py`: what permission an API needs, as rows of `HANDLERS` (`broker/handlers`) name it.
 
 **Nothing here is enforced, and no setting pretends that it is.** There is no authorizer and no SASL: a configuration
