@@ -43,9 +43,11 @@ LATER_STDLIB = {"compression"}
 DISTRIBUTIONS = {
     "kproto": {"crc32c", "cramjam", "backports.zstd"},
     "storage": {"trio", "structlog"},
-    "broker": {"trio", "structlog", "google-re2", "xxhash"},
+    "broker": {"trio", "structlog", "google-re2", "xxhash", "cryptography"},
     "ottla": set[str](),
 }
+EXTRAS = ("security",)
+"""What users install by `ottla[security]`: named in pyproject.toml apart, and imported in functions only."""
 IMPORTED_AS = {"google-re2": "re2"}
 """Distributions whose module has another name."""
 
@@ -257,5 +259,9 @@ def test_the_distribution_check_finds_a_planted_violation() -> None:
 def test_every_distribution_is_declared() -> None:
     """What the layers may import is what pyproject.toml makes pip install, no more and no less."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {requirement.partition(">=")[0].partition(";")[0] for requirement in project["dependencies"]}
+    requirements = [
+        *project["dependencies"],
+        *(each for extra in EXTRAS for each in project["optional-dependencies"][extra]),
+    ]
+    declared = {requirement.partition(">=")[0].partition(";")[0] for requirement in requirements}
     assert set().union(*DISTRIBUTIONS.values()) == declared
