@@ -128,6 +128,7 @@ class ClassicGroup:
         "held",
         "initial",
         "leader",
+        "led",
         "members",
         "members_held",
         "members_size",
@@ -153,6 +154,7 @@ class ClassicGroup:
         self.protocol_type: str | None = None  # None: it has never had members, it only stores offsets
         self.protocol_name: str | None = None
         self.leader: str | None = None
+        self.led = True  # False: no leader has assigned this generation, which was a consumer group's (migration.py)
         self.members: dict[str, ClassicMember] = {}
         self.members_size = 0  # bytes that the members take, see ClassicMember.size
         self.offers: Counter[str] = Counter()  # protocol -> members that offer it
@@ -322,14 +324,15 @@ class ClassicGroup:
 
     # --- what is written down
 
-    def metadata_value(self, assignments: Mapping[str, bytes]) -> GroupMetadataValue:
-        """The record's value for the present generation with these assignments."""
+    def metadata_value(self, assignments: Mapping[str, bytes], *, led: bool = True) -> GroupMetadataValue:
+        """The record's value for the present generation with these assignments. It names no leader if none has `led`
+        it, by which a coordinator that loads it knows that the members are still to be asked to join."""
         assert self.protocol_type is not None
         return GroupMetadataValue(
             protocol_type=self.protocol_type,
             generation=self.generation,
             protocol=self.protocol_name,
-            leader=self.leader,
+            leader=self.leader if led else None,
             current_state_timestamp=self.state_timestamp,
             members=[
                 _written(member, self.protocol_name, assignments.get(member.member_id, b""))
@@ -372,7 +375,8 @@ class ClassicGroup:
         self.generation = value.generation
         self.protocol_type = value.protocol_type or None
         self.protocol_name = value.protocol
-        self.leader = value.leader
+        self.leader = value.leader or next((entry.member_id for entry in value.members), None)
+        self.led = value.leader is not None or not value.members
         self._hold_for_members(-self.members_held)
         known = self.members
         self.members = {entry.member_id: _remember(known.get(entry.member_id), entry, value) for entry in value.members}

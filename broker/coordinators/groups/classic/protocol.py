@@ -259,7 +259,7 @@ class ClassicProtocol:
                 answer.leader = old_leader or ""
                 answer.members = []
             assignments = {each.member_id: each.assignment for each in group.members.values()}
-            draft.write(GroupMetadataRecord(group.group_id, group.metadata_value(assignments)))
+            draft.write(GroupMetadataRecord(group.group_id, group.metadata_value(assignments, led=group.led)))
             draft.reply(answer)
         else:
             # While the leader computes, it knows the member by its old id: nothing would be assigned to the new one.
@@ -519,13 +519,16 @@ class ClassicProtocol:
     # --- time
 
     def resume(self, group: ClassicGroup, now: Instant) -> Iterator[None]:
-        """After a load: every member gets a fresh session, and a group that has grown too large has to choose."""
+        """After a load, or a change of kind: every member gets a fresh session, a group that has grown too large has to
+        choose, and the members of one that was a consumer group are asked to join, if they have not been yet."""
         for member in group.members.values():
             self._set(Timer.SESSION, group, now, member.session_timeout, member.member_id)
             yield
         if len(group.members) > self._settings.max_size:
             group.transition(GroupEvent.MEMBERSHIP_CHANGED, now.wall)
             self._set(Timer.JOIN, group, now, group.rebalance_timeout)
+        elif not group.led:
+            self._deadlines.set(TimerName(Timer.REJOIN, group.group_id), now.monotonic)
 
     def expired(self, name: TimerName, group: ClassicGroup, draft: Draft) -> None:
         """A deadline has passed."""

@@ -7,7 +7,10 @@ From then on classic members are served as `classic_members.py` says. The record
 those of the way back.
 
 **Downgrade.** When the last member of the consumer protocol goes, a group whose other members are classic becomes a
-classic group again: STABLE, each member assigned what it should own last, and all are asked to join. A static member
+classic group again: STABLE, and all are asked to join. Each member is assigned what it may still be reading, and not,
+as in Kafka, what it should own next: until it has joined it reads what it did, and if a member of the consumer protocol
+comes before that, the group is upgraded with what is written here. With the next assignment a partition that one member
+still reads would look free, and be given to another. A static member
 that is restarted with the classic protocol in the place of the last one of the consumer protocol is not waited for: if
 the group is not behind, it goes on as it is.
 
@@ -24,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from broker.coordinators.groups.classic.group import CONSUMER_PROTOCOL_TYPE, ClassicGroup, ClassicMember, Protocol
-from broker.coordinators.groups.consumer.group import NO_SHARES, ConsumerGroup
+from broker.coordinators.groups.consumer.group import ConsumerGroup
 from broker.coordinators.groups.consumer.member import ConsumerMember
 from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.memory import Held
@@ -49,9 +52,13 @@ def downgraded(
     settings: GroupSettings,
     topics: Topics,
     now_wall: int,
+    *,
+    rejoin: bool,
 ) -> list[GroupRecord] | None:
     """The records that make a classic group of a consumer group when these members leave it, or when `joining`, a
     static member of the classic protocol, takes the place of its former self. None if the group stays what it is.
+
+    With `rejoin` its members are to join again. The record names no leader then, for a coordinator that loads it.
     """
     gone = {member.member_id for member in leaving}
     former = None if joining is None or joining.instance_id is None else group.static_member(joining.instance_id)
@@ -66,7 +73,7 @@ def downgraded(
         return None
     if not settings.consumer_migration.downgrades:
         return None
-    value = _classic_value(group, stay, former, topics, now_wall)
+    value = _classic_value(group, stay, topics, now_wall, led=not rejoin)
     if group_metadata_size(group.group_id, value) > settings.max_record:
         return None
     renamed = {} if former is None or joining is None else {former.member_id: joining.member_id}
@@ -85,11 +92,7 @@ def may_replace_last(group: ConsumerGroup, former: ConsumerMember, settings: Gro
 
 
 def _classic_value(
-    group: ConsumerGroup,
-    members: Sequence[ConsumerMember],
-    former: ConsumerMember | None,
-    topics: Topics,
-    now_wall: int,
+    group: ConsumerGroup, members: Sequence[ConsumerMember], topics: Topics, now_wall: int, *, led: bool
 ) -> GroupMetadataValue:
     classic = ClassicGroup(group.group_id, now_wall, Held())
     classic.generation = group.epoch
@@ -109,11 +112,19 @@ def _classic_value(
         )
     classic.protocol_name = classic.elect_protocol()
     assignments: dict[str, bytes] = {}
-    for each in classic.members.values():
-        known = each.member_id if each.member_id in group.members or former is None else former.member_id
-        version = subscription_version(each.metadata(classic.protocol_name) or b"")
-        assignments[each.member_id] = classic_assignment(group.targets.get(known, NO_SHARES), version, topics)
-    return classic.metadata_value(assignments)
+    for member in members:
+        metadata = classic.members[member.member_id].metadata(classic.protocol_name) or b""
+        assignments[member.member_id] = classic_assignment(_read_by(member), subscription_version(metadata), topics)
+    return classic.metadata_value(assignments, led=led)
+
+
+def _read_by(member: ConsumerMember) -> dict[Uuid, list[int]]:
+    """What a member may be reading: what it owns, and what it has not given up yet."""
+    topic_ids = [*member.assigned, *(each for each in member.revoking if each not in member.assigned)]
+    return {
+        topic_id: sorted({**member.assigned.get(topic_id, {}), **member.revoking.get(topic_id, {})})
+        for topic_id in topic_ids
+    }
 
 
 def subscription_version(metadata: bytes) -> int:

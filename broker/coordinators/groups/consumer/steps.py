@@ -43,7 +43,7 @@ from broker.coordinators.groups.consumer.records import (
 )
 from broker.coordinators.groups.consumer.resolving import Resolving
 from broker.coordinators.groups.consumer.topics import Topics
-from broker.coordinators.groups.decision import Draft, Timer, TimerName
+from broker.coordinators.groups.decision import Draft, TimerName
 from broker.coordinators.groups.expressions import InvalidExpression, check_expression
 from broker.coordinators.groups.memory import Budget
 from broker.coordinators.groups.records import ConsumerRecord
@@ -326,12 +326,11 @@ class Steps:
         `rejoin` its members have to join again. False if it stays a consumer group."""
         if len(group.members) - group.classic_members > len(leaving) + (joining is not None):
             return False
-        drafted = downgraded(group, leaving, joining, self._settings, self._topics, draft.now.wall)
+        now_wall = draft.now.wall
+        drafted = downgraded(group, leaving, joining, self._settings, self._topics, now_wall, rejoin=rejoin)
         if drafted is None:
             return False
         draft.records += drafted
-        if rejoin:
-            self._deadlines.set(TimerName(Timer.REJOIN, group.group_id), draft.now.monotonic)
         return True
 
     def replace(self, group: ConsumerGroup, old: ConsumerMember, member_id: str, draft: Draft) -> ConsumerMember:

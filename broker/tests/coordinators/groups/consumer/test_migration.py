@@ -114,6 +114,42 @@ def test_when_the_last_consumer_leaves_the_classic_members_form_a_generation_aga
     assert shard.described().group_state == "Stable"
 
 
+def test_a_partition_that_a_classic_member_still_reads_is_not_free_after_a_downgrade() -> None:
+    """A consumer comes and goes, and another one comes, before the classic member has given anything up: what it reads
+    is its own until it has joined again, also if the coordinator restarts in between."""
+    for restarts in (False, True):
+        shard = ConsumerShard({"a": 4})
+        [old] = classic(shard, {"a": [0, 1, 2, 3]})
+        shard.subscribe("first", "a")
+        shard.heartbeat("first", -1)
+        if restarts:
+            shard.restart()
+        assert shard.shares(shard.subscribe("second", "a")) in (None, {}), "the classic member reads all of it"
+        keeps = rejoin(shard, old, {"a": [0, 1, 2, 3]})
+        keeps = rejoin(shard, old, keeps)
+        got = shard.shares(shard.heartbeat("second", shard.describe().group_epoch))
+        assert got is not None and sorted([*got["a"], *keeps["a"]]) == [0, 1, 2, 3]
+
+
+def test_a_restart_after_a_downgrade_does_not_leave_partitions_to_no_member() -> None:
+    """The members are asked to join, also by a coordinator that has loaded the group: else a classic member that still
+    waited for a partition of the consumer that left would wait forever."""
+    shard = ConsumerShard({"a": 4})
+    shard.subscribe("new", "a")
+    old = shard.new_id(protocols=wishes("a"))
+    generation = shard.join(old, protocols=wishes("a"), rebalance=REBALANCE).reply.generation_id
+    assert shard.sync(old, generation).error is ErrorCode.NONE
+    shard.heartbeat("new", -1)
+    shard.restart()
+    shard.advance(0)
+    assert shard.beat(old, generation) is ErrorCode.REBALANCE_IN_PROGRESS
+    again = shard.join(old, protocols=wishes("a")).reply
+    assert shard.sync(old, again.generation_id, {old: share({"a": [0, 1, 2, 3]})}).error is ErrorCode.NONE
+    shard.restart()
+    shard.advance(0)
+    assert shard.beat(old, again.generation_id) is ErrorCode.NONE, "once is enough"
+
+
 def test_a_silent_consumer_is_the_last_one_too() -> None:
     """Its session ends, and the group is a classic one; sessions of classic members begin again with it."""
     shard = ConsumerShard({"a": 4})
