@@ -59,6 +59,8 @@ HANDLERS: dict[int, Api] = {
     42: Api("delete_groups", DEPENDS),
     44: Api("incremental_alter_configs", DEPENDS),
     47: Api("offset_delete", DEPENDS),
+    50: Api("describe_user_scram_credentials", DESCRIBE_CLUSTER),
+    51: Api("alter_user_scram_credentials", ALTER_CLUSTER),
     57: Api("update_features", ALTER_CLUSTER),
     60: Api("describe_cluster", NONE),
     61: Api("describe_producers", DEPENDS),

@@ -22,6 +22,8 @@ import trio
 
 from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.configs import Compute, decide_alteration
+from broker.coordinators.cluster.credentials import Altered, Deletion, Upsertion
+from broker.coordinators.cluster.credentials import decide_alteration as decide_credentials
 from broker.coordinators.cluster.features import (
     MIN_INSYNC_REPLICAS,
     FeatureUpdate,
@@ -277,6 +279,12 @@ class ClusterCoordinator:
         """Change the configs of resources, each on its own; see `decide_alteration` for the codes."""
         return await self._to_the_end(partial(self._alter_configs, alterations, validate_only))
 
+    async def alter_credentials(self, deletions: Sequence[Deletion], upsertions: Sequence[Upsertion]) -> list[Altered]:
+        """Change users' SCRAM credentials, each user on its own. Raises KafkaError(NOT_CONTROLLER) while the
+        coordinator reloads."""
+        decide = partial(_credentials, deletions=deletions, upsertions=upsertions)
+        return await self._to_the_end(partial(self._decide_one, decide))
+
     async def next_producer_id(self) -> int:
         """A producer id that no producer has had. Raises KafkaError(NOT_CONTROLLER) while the coordinator reloads."""
         found = next(self._producer_ids, None)
@@ -347,6 +355,13 @@ class ClusterCoordinator:
         if isinstance(promise, KafkaError):
             return promise
         reply: T | KafkaError = await self._runtime.outcome(promise)
+        return reply
+
+    async def _decide_one(self, decide: Callable[[ClusterMachine, Promise[T]], ClusterDecision]) -> T:
+        """Take one decision; its reply once it is durable, a KafkaError raised."""
+        reply = await self._reply(self._begin(decide))
+        if isinstance(reply, KafkaError):
+            raise reply
         return reply
 
     async def _create_topics(self, new: Sequence[NewTopic], validate_only: bool) -> list[Topic | KafkaError]:
@@ -609,3 +624,13 @@ def _alteration(
     return decide_alteration(
         machine, alteration.resource_type, alteration.name, alteration.compute, promise, validate_only
     )
+
+
+def _credentials(
+    machine: ClusterMachine,
+    promise: Promise[list[Altered]],
+    *,
+    deletions: Sequence[Deletion],
+    upsertions: Sequence[Upsertion],
+) -> ClusterDecision:
+    return decide_credentials(machine, deletions, upsertions, promise)

@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Final
 
 from broker.coordinators.cluster.persistent_map import PersistentMap
+from broker.security.sasl.scram import Credential
 from kproto.ids import Uuid
 from kproto.release.features import ELR_VERSION
 
@@ -83,6 +84,8 @@ class ClusterImage:
     """Feature -> the level that the log's records say, of those above 0."""
     finalized_features: Mapping[str, int] = field(default_factory=dict)
     """The same, with `kraft.version`, of which control records say the level."""
+    credentials: PersistentMap[tuple[int, str], Credential] = field(default_factory=PersistentMap)
+    """Users' SCRAM credentials, by (number of the mechanism, user)."""
 
     @property
     def knows_elr(self) -> bool:

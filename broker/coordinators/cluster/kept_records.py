@@ -12,7 +12,7 @@ of a broker's registration are merged into it.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from kproto.formats.cluster_metadata import (
     AccessControlEntryRecord,
@@ -33,6 +33,7 @@ from kproto.formats.cluster_metadata import (
 from kproto.schema.declare import Record
 
 Key = tuple[type[Record], Hashable]
+RecordT = TypeVar("RecordT", bound=Record)
 
 CLUSTER: Final = (RegisterBrokerRecord, RegisterControllerRecord)
 """What Kafka writes in front of the topics."""
@@ -60,6 +61,10 @@ class KeptRecords:
     def of(self, kinds: Iterable[type[Record]]) -> list[Record]:
         """The records of these kinds, kind by kind, oldest key first."""
         return [record for kind in kinds for (its_kind, _), record in self._records.items() if its_kind is kind]
+
+    def get(self, kind: type[RecordT], key: Hashable) -> RecordT | None:
+        """The record of this kind and key, or None."""
+        return cast("RecordT | None", self._records.get((kind, key)))
 
     def replay(self, record: Record) -> bool:
         """Apply one record; False if it is of a kind that is not kept here."""

@@ -27,9 +27,11 @@ from typing import Final, TypeAlias
 from broker.coordinators.cluster.image import ClusterChange, ClusterImage, ResourceType, Topic, difference
 from broker.coordinators.cluster.kept_records import KeptRecords
 from broker.coordinators.cluster.partition_runs import PartitionRun
+from broker.coordinators.cluster.persistent_map import PersistentMap
 from broker.coordinators.cluster.placements import NO_LEADER_CHANGE, Placement, TopicPlacements, placement_of
 from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
+from broker.security.sasl.scram import Credential
 from kproto.batches.records import ControlRecordType, RecordData, control_record_type
 from kproto.errors import UnsupportedVersion
 from kproto.formats.cluster_metadata import (
@@ -43,7 +45,9 @@ from kproto.formats.cluster_metadata import (
     PartitionRecord,
     ProducerIdsRecord,
     RemoveTopicRecord,
+    RemoveUserScramCredentialRecord,
     TopicRecord,
+    UserScramCredentialRecord,
     decode_record,
     encode_record,
 )
@@ -110,6 +114,9 @@ class ClusterMachine:
         self._stale_topics: dict[Uuid, None] = {}
         self._stale_resources: dict[tuple[int, str], None] = {}
         self._features_stale = False
+        self._stale_credentials: dict[tuple[int, str], None] = {}
+        self.credential_count = 0
+        """SCRAM credentials of all users."""
 
     # --- what decisions look at
 
@@ -153,6 +160,13 @@ class ClusterMachine:
     def resources_with(self, resource_type: int, config: str) -> list[str]:
         """Names of the resources of this type that override `config`."""
         return [name for (kind, name), configs in self._configs.items() if kind == resource_type and config in configs]
+
+    def credential(self, mechanism: int, user: str) -> Credential | None:
+        """A user's SCRAM credential for the mechanism of this number; None if there is none."""
+        record = self._kept.get(UserScramCredentialRecord, (mechanism, user))
+        if record is None:
+            return None
+        return Credential(bytes(record.salt), bytes(record.stored_key), bytes(record.server_key), record.iterations)
 
     @property
     def finalized_features(self) -> Mapping[str, int]:
@@ -224,6 +238,8 @@ class ClusterMachine:
                 self.next_producer_id = record.next_producer_id
             case FeatureLevelRecord():
                 self._set_feature(record.name, record.feature_level)
+            case UserScramCredentialRecord() | RemoveUserScramCredentialRecord():
+                self._set_credential(record)
             case _:
                 self._kept.replay(record)
 
@@ -311,6 +327,13 @@ class ClusterMachine:
         if resource_type == ResourceType.TOPIC and (topic_id := self._ids.get(resource_name)) is not None:
             self._stale_topics[topic_id] = None
 
+    def _set_credential(self, record: UserScramCredentialRecord | RemoveUserScramCredentialRecord) -> None:
+        key = (record.mechanism, record.name)
+        self.credential_count -= self._kept.get(UserScramCredentialRecord, key) is not None
+        self._kept.replay(record)
+        self.credential_count += self._kept.get(UserScramCredentialRecord, key) is not None
+        self._stale_credentials[key] = None
+
     def _set_feature(self, name: str, level: int) -> None:
         if level == 0:
             self._features.pop(name, None)
@@ -328,7 +351,8 @@ class ClusterMachine:
     @property
     def changed(self) -> bool:
         """True when the state has moved on from `image`."""
-        return bool(self._stale_topics or self._stale_resources or self._features_stale)
+        stale = self._stale_topics or self._stale_resources or self._features_stale or self._stale_credentials
+        return bool(stale)
 
     def advance(self) -> tuple[ClusterImage, ClusterChange]:
         """The image of now, and what differs from the one before. Costs what changed, not what there is."""
@@ -357,6 +381,7 @@ class ClusterMachine:
             partition_count=self.partition_count,
             features=dict(self._features) if self._features_stale else old.features,
             finalized_features=dict(self.finalized_features) if self._features_stale else old.finalized_features,
+            credentials=self._credentials_now(old),
         )
         change = difference(old, new, list(self._stale_topics), list(self._stale_resources))
         self._image = new
@@ -364,7 +389,15 @@ class ClusterMachine:
         self._stale_resources.clear()
         self.removed = {}
         self._features_stale = False
+        self._stale_credentials.clear()
         return new, change
+
+    def _credentials_now(self, old: ClusterImage) -> PersistentMap[tuple[int, str], Credential]:
+        if not self._stale_credentials:
+            return old.credentials
+        there = {key: self.credential(*key) for key in self._stale_credentials}
+        put = {key: credential for key, credential in there.items() if credential is not None}
+        return old.credentials.updated(put, [key for key in there if key not in put])
 
     def kept_of(self, kinds: Iterable[type[Record]]) -> list[Record]:
         """The records of these kinds among those that are kept and not used."""
@@ -428,3 +461,7 @@ class ClusterMachine:
             assert topic.configs == self.configs_of(ResourceType.TOPIC, name)
         assert {resource: dict(configs) for resource, configs in image.configs.items()} == self._configs
         assert image.partition_count == self.partition_count
+        records = self._kept.of([UserScramCredentialRecord])
+        credentials = {(one.mechanism, one.name) for one in records if isinstance(one, UserScramCredentialRecord)}
+        assert image.credentials.keys() == credentials and self.credential_count == len(credentials)
+        assert all(image.credentials[key] == self.credential(*key) for key in credentials)
