@@ -7,10 +7,14 @@ until asked.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from broker.security.operations import CLUSTER_NAME, REFUSAL, SUPPORTED_BITS, Operation, Resource
 from broker.security.principals import ANONYMOUS, Principal
+from kproto.errors import KafkaError
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from broker.observe.turns import Turns
     from broker.partitions import Partitions
     from broker.request_memory import RequestMemory
+    from broker.security.authorizer import Authorizer
     from storage.engine import LogStore
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
@@ -63,6 +68,8 @@ class Services:
     fetches: Fetches
     request_memory: RequestMemory
     turns: Turns
+    authorizer: Authorizer | None = None
+    """None: every client may do everything, and nothing is asked."""
 
 
 @dataclass(slots=True)
@@ -81,8 +88,24 @@ class Peer:
     client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions named them (KIP-511)
 
 
+class _All:
+    """A container that has everything."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+ALL: Final[Container[str]] = _All()
+
+
 class RequestContext:
-    """One request's surroundings. `ctx.cluster`, `ctx.partitions` and so on are the services."""
+    """One request's surroundings. `ctx.cluster`, `ctx.partitions` and so on are the services.
+
+    **What the client may do** is asked here, each question in the form that its handler needs: `may` is a yes or no,
+    `require` refuses, `permitted` is for many names, `operations` is the bit field of a describe answer. Without an
+    authorizer each is answered after one attribute was read. What every request of an API needs is not asked by its
+    handler: it stands in the row of HANDLERS, and the dispatch has asked before.
+    """
 
     __slots__ = ("api_version", "client_id", "peer", "services")
 
@@ -91,6 +114,45 @@ class RequestContext:
         self.peer = peer
         self.api_version = api_version
         self.client_id = client_id
+
+    def may(self, operation: Operation, kind: Resource, name: str = CLUSTER_NAME, *, quiet: bool = False) -> bool:
+        """Whether the client may do this to the resource of this kind and name. `quiet`: a no is no refusal (a topic is
+        left out of a list), and is not written into the audit log."""
+        authorizer = self.services.authorizer
+        peer = self.peer
+        return authorizer is None or authorizer.authorized(
+            peer.principal, peer.host, operation, kind, name, quiet=quiet
+        )
+
+    def require(self, operation: Operation, kind: Resource, name: str = CLUSTER_NAME) -> None:
+        """Raise KafkaError with the code of a refusal (TOPIC_AUTHORIZATION_FAILED for a topic) if the client may not do
+        this."""
+        if not self.may(operation, kind, name):
+            raise KafkaError(REFUSAL[kind])
+
+    async def permitted(
+        self, operation: Operation, kind: Resource, names: Iterable[str], slices: Slices, *, quiet: bool = False
+    ) -> Container[str]:
+        """Those of the names that the client may do this to; each name is asked about once."""
+        if self.services.authorizer is None:
+            return ALL
+        return {
+            name
+            async for name in slices.over({name: None async for name in slices.over(names)})
+            if self.may(operation, kind, name, quiet=quiet)
+        }
+
+    def operations(self, kind: Resource, name: str = CLUSTER_NAME) -> int:
+        """All that the client may do to this resource, as the bit field of describe answers (KIP-430)."""
+        authorizer = self.services.authorizer
+        if authorizer is None:
+            return SUPPORTED_BITS[kind]
+        return authorizer.operations(self.peer.principal, self.peer.host, kind, name)
+
+    def cluster_operations(self) -> int:
+        """The bit field of the cluster, which is 0 for a client that may not describe it."""
+        may_describe = self.may(Operation.DESCRIBE, Resource.CLUSTER, quiet=True)
+        return self.operations(Resource.CLUSTER) if may_describe else 0
 
     @property
     def client_host(self) -> str:

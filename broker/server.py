@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from broker.admin.authorization import authorizer_of
 from broker.admin.stored_configs import without_effect
 from broker.config.settings import BrokerConfig, ConfigError
 from broker.context import Services
@@ -43,7 +44,7 @@ from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError, ProtocolError
-from kproto.formats.cluster_metadata import AccessControlEntryRecord, ClientQuotaRecord
+from kproto.formats.cluster_metadata import ClientQuotaRecord
 from storage.engine import LogStore, StoreError
 from storage.progress import LoggedProgress, Progress
 from storage.seams import logging
@@ -198,7 +199,7 @@ async def _start_services(
         await cluster.start(background)
     except (KafkaError, ProtocolError) as error:
         raise ConfigError(f"the cluster's own log {CLUSTER_METADATA} cannot be loaded: {error}") from error
-    kept = cluster.kept_records(AccessControlEntryRecord, ClientQuotaRecord)
+    kept = cluster.kept_records(ClientQuotaRecord)
     for sentence in without_effect(cluster.image, kept, config):
         get_logger(__name__).warning(sentence)
     config = cluster.config  # with what AlterConfigs has set (KIP-226)
@@ -227,6 +228,7 @@ async def _start_services(
         fetches=Fetches(partitions, store, clock, entropy, config.max_incremental_fetch_session_cache_slots),
         request_memory=RequestMemory(config.queued_max_request_bytes),
         turns=Turns(),
+        authorizer=authorizer_of(cluster, config),
     )
 
     def follow(change: ClusterChange) -> None:

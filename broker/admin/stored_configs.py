@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from broker.config.keys import FILE_ONLY, GROUP_KEYS, TOPIC_KEYS, BadValue, ConfigKey, broker_key
 from broker.config.settings import ConfigError, Contradiction
 from broker.coordinators.cluster.image import ResourceType
-from kproto.formats.cluster_metadata import AccessControlEntryRecord, ClientQuotaRecord
+from kproto.formats.cluster_metadata import ClientQuotaRecord
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
@@ -29,7 +29,7 @@ TIERED: Final = "remote.storage.enable"
 
 
 def without_effect(image: ClusterImage, kept: Collection[Record], config: BrokerConfig) -> list[str]:
-    """Sentences about what is stored and not obeyed. `kept` are the records of ACLs and quotas.
+    """Sentences about what is stored and not obeyed. `kept` are the records of quotas.
 
     Raises ConfigError for a topic in tiered storage.
     """
@@ -37,9 +37,10 @@ def without_effect(image: ClusterImage, kept: Collection[Record], config: Broker
     left_out = len(found) - MOST_SENTENCES
     if left_out > 0:
         found[MOST_SENTENCES:] = [f"{left_out} more configs in the cluster's log are passed over"]
-    entries = sum(isinstance(record, AccessControlEntryRecord) for record in kept)
-    if entries:
-        found.append(f"{entries} ACLs in the cluster's log are not enforced: there is no authorizer here")
+    if image.acls and not config.authorizer_class_name:
+        found.append(
+            f"{len(image.acls)} ACLs in the cluster's log are not enforced: authorizer.class.name names no authorizer"
+        )
     quotas = sum(isinstance(record, ClientQuotaRecord) for record in kept)
     if quotas:
         found.append(f"{quotas} client quotas in the cluster's log are not enforced")

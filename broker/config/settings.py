@@ -57,6 +57,12 @@ class BrokerConfig:
     max_connections_per_ip_overrides: Mapping[str, int]
     max_connection_creation_rate: int
 
+    # Who may do what.
+    authorizer_class_name: str
+    super_users: str
+    """Principals, separated by semicolons."""
+    allow_everyone_if_no_acl_found: bool
+
     # Requests.
     fetch_max_bytes: int
     max_incremental_fetch_session_cache_slots: int

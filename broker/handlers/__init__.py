@@ -9,8 +9,9 @@ A handler module has two functions:
 - `refuse(request, error, version)` is the well-formed reply for "not now, not you": the error wherever Kafka's own
   `getErrorResponse` puts it. A KafkaError that escapes `handle` is answered with it.
 
-A row says what permission every request of the API needs (`broker/security/needs.py`);
-nothing is enforced yet, so no dispatch looks at it.
+A row says what permission every request of the API needs (`broker/security/needs.py`). With an authorizer, the dispatch
+asks for it before the handler is called; where it DEPENDS on what the request says, the handler asks
+(`RequestContext.may` and its like in `broker/context.py`).
 
 Versions are those of the release (`kproto/release/apis.py`), unless a row holds the newest of them back: so an API
 stays as it was while its handler learns a newer version.

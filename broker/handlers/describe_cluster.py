@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.security.operations import CLUSTER_OPERATIONS, NOT_ASKED
+from broker.security.operations import NOT_ASKED
 from kproto.errors import ErrorCode
 from kproto.messages.describe_cluster import DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse
 
@@ -40,7 +40,7 @@ async def handle(request: DescribeClusterRequest, ctx: RequestContext) -> Descri
         controller_id=node_id,
         brokers=[DescribeClusterBroker(broker_id=node_id, host=host, port=port, rack=ctx.config.broker_rack)],
         cluster_authorized_operations=(
-            CLUSTER_OPERATIONS if request.include_cluster_authorized_operations else NOT_ASKED
+            ctx.cluster_operations() if request.include_cluster_authorized_operations else NOT_ASKED
         ),
     )
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from broker.security.operations import GROUP_OPERATIONS
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_groups import DescribedGroup, DescribeGroupsRequest, DescribeGroupsResponse
 from kproto.schema.declare import ArrayOnDemand, SharedArray
@@ -28,16 +28,20 @@ FIRST_WITH_NOT_FOUND: Final = 6
 async def handle(request: DescribeGroupsRequest, ctx: RequestContext) -> DescribeGroupsResponse:
     """Describe each, in the order asked. What is said of groups that do not exist, of which a request may name 190,000,
     is made as it is encoded."""
-    found = await ctx.groups.describe(request.groups)
+    slices = Slices()
+    permitted = await ctx.permitted(Operation.DESCRIBE, Resource.GROUP, request.groups, slices)
+    found = await ctx.groups.describe([name async for name in slices.over(request.groups) if name in permitted])
     doubles = len(found) < len(request.groups)
-    async for group in Slices().over(found.values()):
+    async for group in slices.over(found.values()):
         if doubles and isinstance(group, DescribedGroup):
             group.members = SharedArray(group.members)
 
     def answer(group_id: str) -> DescribedGroup:
+        if group_id not in permitted:
+            return DescribedGroup(group_id=group_id, error_code=REFUSAL[Resource.GROUP])
         described = _answer(group_id, found[group_id], ctx.api_version)
         if request.include_authorized_operations and not described.error_code:
-            described.authorized_operations = GROUP_OPERATIONS
+            described.authorized_operations = ctx.operations(Resource.GROUP, group_id)
         return described
 
     return DescribeGroupsResponse(groups=cast("list[DescribedGroup]", ArrayOnDemand(request.groups, answer)))

@@ -5,6 +5,8 @@
 - A page ends at the request's limit of partitions or at `max.request.partition.size.limit`; the next page begins at its
   next cursor.
 - A named topic that does not exist is answered with its error, on the page that reaches its name.
+- With an authorizer: topics that the client may not DESCRIBE are left out of all; those of them that were named come
+  behind the others, on each page, as TOPIC_AUTHORIZATION_FAILED.
 - A cursor must lie in a requested topic, at a partition not below 0, else INVALID_REQUEST.
 - Eligible leader replicas (ELR) are empty: they matter when in-sync replicas are lost, and here is one replica.
 """
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from broker.coordinators.cluster.image import INTERNAL_TOPICS
 from broker.coordinators.cluster.topic_names import topic_name_problem
-from broker.security.operations import TOPIC_OPERATIONS
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_topic_partitions import (
     Cursor,
@@ -36,8 +38,12 @@ async def handle(request: DescribeTopicPartitionsRequest, ctx: RequestContext) -
     image = ctx.cluster.image
     slices = Slices()
     names = await _names(request, image, slices)
+    permitted = await ctx.permitted(Operation.DESCRIBE, Resource.TOPIC, names, slices, quiet=not request.topics)
     limit = min(request.response_partition_limit, ctx.config.max_request_partition_size_limit)
-    return await _page(names, request.cursor, max(1, limit), image, ctx.config.node_id, slices)
+    page = await _page([name for name in names if name in permitted], request.cursor, max(1, limit), ctx, slices)
+    if request.topics:
+        page.topics += [_refused(name) for name in names if name not in permitted]
+    return page
 
 
 def refuse(request: DescribeTopicPartitionsRequest, error: ErrorCode, version: int) -> DescribeTopicPartitionsResponse:
@@ -66,8 +72,9 @@ async def _names(request: DescribeTopicPartitionsRequest, image: ClusterImage, s
 
 
 async def _page(
-    names: list[str], cursor: Cursor | None, limit: int, image: ClusterImage, node_id: int, slices: Slices
+    names: list[str], cursor: Cursor | None, limit: int, ctx: RequestContext, slices: Slices
 ) -> DescribeTopicPartitionsResponse:
+    image, node_id = ctx.cluster.image, ctx.config.node_id
     response = DescribeTopicPartitionsResponse()
     async for name in slices.over(names):
         if limit == 0:
@@ -75,7 +82,7 @@ async def _page(
             break
         topic = image.topics.get(name)
         if topic is None:
-            response.topics.append(_unknown(name))
+            response.topics.append(_unknown(name, ctx.operations(Resource.TOPIC, name)))
             continue
         first = cursor.partition_index if cursor is not None and cursor.topic_name == name else 0
         last = min(topic.partition_count, first + limit)
@@ -86,7 +93,7 @@ async def _page(
                 topic_id=topic.topic_id,
                 is_internal=topic.internal,
                 partitions=[_partition(index, node_id, topic.leader_epoch(index)) for index in partitions],
-                topic_authorized_operations=TOPIC_OPERATIONS,
+                topic_authorized_operations=ctx.operations(Resource.TOPIC, name),
             )
         )
         if last < topic.partition_count:
@@ -96,13 +103,17 @@ async def _page(
     return response
 
 
-def _unknown(name: str) -> DescribeTopicPartitionsResponseTopic:
+def _refused(name: str) -> DescribeTopicPartitionsResponseTopic:
+    return DescribeTopicPartitionsResponseTopic(name=name, error_code=REFUSAL[Resource.TOPIC])
+
+
+def _unknown(name: str, operations: int) -> DescribeTopicPartitionsResponseTopic:
     bad_name = topic_name_problem(name) is not None
     return DescribeTopicPartitionsResponseTopic(
         name=name,
         error_code=ErrorCode.INVALID_TOPIC_EXCEPTION if bad_name else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
         is_internal=name in INTERNAL_TOPICS,
-        topic_authorized_operations=TOPIC_OPERATIONS,
+        topic_authorized_operations=operations,
     )
 
 

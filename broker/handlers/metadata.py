@@ -14,6 +14,8 @@
 - A topic that does not exist is created if the request allows it and `auto.create.topics.enable` is true. The answer
   has its leaders at once, where Kafka answers UNKNOWN_TOPIC_OR_PARTITION first and clients come back.
 - If one topic is named by id, all are: names beside ids are not looked at, as in Kafka.
+- With an authorizer: a named topic that the client may not DESCRIBE is TOPIC_AUTHORIZATION_FAILED, whether it exists or
+  not; a list of all leaves it out. To create one takes CREATE on the cluster or on the topic.
 - The address is the one by which this client came, or the one of `advertised.listeners`.
 
 Departs from Kafka:
@@ -30,7 +32,7 @@ from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.cluster.image import INTERNAL_TOPICS
 from broker.coordinators.cluster.topic_names import topic_name_problem
-from broker.security.operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
+from broker.security.operations import NOT_ASKED, Operation, Resource
 from kproto.connection import AT_ONCE
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import ZERO_UUID, Uuid
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 
 INVALID_TOPIC: Final = KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
 UNKNOWN: Final = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+REFUSED: Final = KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+"""To describe the topic, so the answer must not say whether it exists."""
+CREATION_REFUSED: Final = KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
 """Values, which are never raised."""
 
 BY_ID_SINCE = 12
@@ -68,7 +73,7 @@ async def handle(request: MetadataRequest, ctx: RequestContext) -> MetadataRespo
         controller_id=ctx.config.node_id,
         topics=topics,
         cluster_authorized_operations=(
-            CLUSTER_OPERATIONS if request.include_cluster_authorized_operations else NOT_ASKED
+            ctx.cluster_operations() if request.include_cluster_authorized_operations else NOT_ASKED
         ),
     )
 
@@ -97,18 +102,22 @@ async def _check(request: MetadataRequest, version: int, slices: Slices) -> None
 
 
 async def _topics(request: MetadataRequest, ctx: RequestContext, slices: Slices) -> list[MetadataResponseTopic]:
-    operations = TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED
+    operations = request.include_topic_authorized_operations
     asked = request.topics
     if asked is None or (not asked and ctx.api_version < NULL_MEANS_ALL_SINCE):
         topics = ctx.cluster.image.topics
-        return [await _describe(topics[name], operations, ctx) async for name in slices.over(sorted(topics))]
+        return [
+            await _describe(topics[name], operations, ctx)
+            async for name in slices.over(sorted(topics))
+            if ctx.may(Operation.DESCRIBE, Resource.TOPIC, name, quiet=True)
+        ]
     ids = {topic.topic_id: None async for topic in slices.over(asked) if topic.topic_id != ZERO_UUID}
     if ids:
         return [await _by_id(topic_id, operations, ctx) async for topic_id in slices.over(ids)]
     names = {topic.name: None async for topic in slices.over(asked) if topic.name is not None}
     found = await _found_or_created(names, request.allow_auto_topic_creation, ctx, slices)
     return [
-        _unknown(name, topic.code, operations)
+        _without_topic(name, topic, operations, ctx)
         if isinstance(topic, KafkaError)
         else await _describe(topic, operations, ctx)
         async for name, topic in slices.over(found.items())
@@ -124,7 +133,9 @@ async def _found_or_created(
     missing: list[str] = []
     async for name in slices.over(names):
         topic: Topic | None = image.topics.get(name)
-        if topic is not None:
+        if not ctx.may(Operation.DESCRIBE, Resource.TOPIC, name):
+            found[name] = REFUSED
+        elif topic is not None:
             found[name] = topic
         elif topic_name_problem(name) is not None:
             found[name] = INVALID_TOPIC
@@ -132,6 +143,10 @@ async def _found_or_created(
             found[name] = UNKNOWN
             missing.append(name)
     if missing and may_create and ctx.config.auto_create_topics_enable:
+        if not ctx.may(Operation.CREATE, Resource.CLUSTER, quiet=True):
+            creatable = await ctx.permitted(Operation.CREATE, Resource.TOPIC, missing, slices)
+            found |= {name: CREATION_REFUSED for name in missing if name not in creatable}
+            missing = [name for name in missing if name in creatable]
         for name, result in zip(missing, await ctx.cluster.auto_create_topics(missing), strict=True):
             # While the coordinator reloads, clients should come back, as they do for a topic without leader.
             again = isinstance(result, KafkaError) and result.code is ErrorCode.NOT_CONTROLLER
@@ -139,29 +154,35 @@ async def _found_or_created(
     return found
 
 
-async def _by_id(topic_id: Uuid, operations: int, ctx: RequestContext) -> MetadataResponseTopic:
+async def _by_id(topic_id: Uuid, operations: bool, ctx: RequestContext) -> MetadataResponseTopic:
     topic = ctx.cluster.image.topic_by_id(topic_id)
     if topic is None:
         return MetadataResponseTopic(name=None, topic_id=topic_id, error_code=ErrorCode.UNKNOWN_TOPIC_ID)
+    if not ctx.may(Operation.DESCRIBE, Resource.TOPIC, topic.name):
+        return MetadataResponseTopic(name=None, topic_id=topic_id, error_code=REFUSED.code)
     return await _describe(topic, operations, ctx)
 
 
-def _unknown(name: str, error: ErrorCode, operations: int) -> MetadataResponseTopic:
+def _without_topic(name: str, problem: KafkaError, operations: bool, ctx: RequestContext) -> MetadataResponseTopic:
     return MetadataResponseTopic(
         name=name,
-        error_code=error,
-        is_internal=name in INTERNAL_TOPICS,
-        topic_authorized_operations=operations,
+        error_code=problem.code,
+        is_internal=name in INTERNAL_TOPICS and problem is not REFUSED,
+        topic_authorized_operations=(
+            ctx.operations(Resource.TOPIC, name)
+            if operations and problem not in (REFUSED, CREATION_REFUSED)
+            else NOT_ASKED
+        ),
     )
 
 
-async def _describe(topic: Topic, operations: int, ctx: RequestContext) -> MetadataResponseTopic:
+async def _describe(topic: Topic, operations: bool, ctx: RequestContext) -> MetadataResponseTopic:
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.internal,
         partitions=await _partitions(topic, ctx.config.node_id),
-        topic_authorized_operations=operations,
+        topic_authorized_operations=ctx.operations(Resource.TOPIC, topic.name) if operations else NOT_ASKED,
     )
 
 

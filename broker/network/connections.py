@@ -154,17 +154,20 @@ class Connections:
 
     async def _look(self) -> None:
         """Close what has been idle or stuck for too long, and what its peer has left behind."""
+        logs = [self._log, self._dispatcher.log]
+        if self._services.authorizer is not None:
+            logs.append(self._services.authorizer.log)
         while True:
             at = self._watch.next_turn(now := trio.current_time())
-            held_back = self._log.holds or self._dispatcher.log.holds
+            held_back = any(log.holds for log in logs)
             await trio.sleep_until(min(at, now + 1.0) if held_back else at)
             for connection, ending in self._watch.turn(trio.current_time()):
                 connection.close(ending)
                 if ending is not Ending.GONE:
                     peer = f"{connection.peer.host}:{connection.peer.port}"
                     self._log.info(f"connection closed: {ending}", peer=peer)
-            self._log.flush()
-            self._dispatcher.log.flush()
+            for log in logs:
+                log.flush()
 
     def statistics(self) -> ConnectionsStatistics:
         """All connections now; walks those that are open."""

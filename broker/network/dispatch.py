@@ -6,6 +6,9 @@ wire (ProtocolError); and a fault of ours. A fault is logged with its trace. The
 except for Produce: there clients take -1 for "try again" and would write twice, so the connection closes and
 idempotence sorts it out.
 
+**Permission comes first.** With an authorizer, what the API's row in HANDLERS says that every request needs is asked
+for here, before the handler is called. What depends on a request's contents is asked for by its handler.
+
 A refusal of a request with thousands of elements has as many: it is made where the request was decoded, in a thread.
 
 A reply that is larger than a frame can say (2 GiB) is found out when it is encoded. Its request is then answered
@@ -20,12 +23,22 @@ import trio
 
 from broker.context import CloseConnection, FirstPhase, Peer, RequestContext, Services
 from broker.handlers import HANDLERS, Handler, api_versions, handler, loaded
+from broker.security.operations import CLUSTER_NAME
 from kproto.connection import ReceivedRequest
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from storage.seams.logging import RateLimitedLogger, get_logger
 from storage.seams.offload import Lane
 
 PRODUCE = 0
+
+
+def require_needs(api_key: int, message: Any, ctx: RequestContext) -> None:
+    """Ask for what the API's row in HANDLERS says that every request needs. Raises KafkaError with the code of the
+    kind of resource that is refused."""
+    for need in HANDLERS[api_key].needs or ():
+        ctx.require(
+            need.operation, need.resource, CLUSTER_NAME if need.named_by is None else getattr(message, need.named_by)
+        )
 
 
 class Dispatcher:
@@ -45,6 +58,8 @@ class Dispatcher:
         found = loaded.get(request.api_key) or handler(request.api_key)
         ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
         try:
+            if self._services.authorizer is not None:
+                require_needs(request.api_key, request.message, ctx)
             return found, found.handle(request.message, ctx)
         except KafkaError as error:
             return found, FirstPhase(self._refuse(request, found, error.code))

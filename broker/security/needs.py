@@ -4,10 +4,9 @@ Some APIs need the same of every request: a JoinGroup needs READ on the group th
 DESCRIBE on the cluster. Such needs stand in the API's row of `HANDLERS`; a request without them is refused as a whole,
 with the code of the resource's kind. Others depend on what the request says (a Produce needs WRITE on each of its
 topics, and on its transactional id if it has one), and their refusals stand in the place of one topic or one group of
-an otherwise good answer. Their rows say `DEPENDS`, and their handlers will ask.
+an otherwise good answer. Their rows say `DEPENDS`, and their handlers ask.
 
-Nothing asks yet: there is no authorizer, and a configuration that names one does not start. The rows are data that a
-test holds against what the resources support.
+The dispatch asks for what the rows say, before a request's handler sees it (`broker/network/dispatch.py`).
 
 Source: KIP-11, KIP-152, `AclEntry.supportedOperations`, and the checks at the top of each handler of `KafkaApis`.
 """
@@ -29,7 +28,7 @@ class Need(NamedTuple):
 
 
 Needs: TypeAlias = tuple[Need, ...] | None
-"""All of these, of every request; None where it depends on the request."""
+"""All of these, of every request, in this order; None where it depends on the request."""
 
 NONE: Final[Needs] = ()
 """No permission at all: how a client finds out whom it talks to."""
@@ -37,3 +36,7 @@ DEPENDS: Final[Needs] = None
 READ_GROUP: Final[Needs] = (Need(Resource.GROUP, Operation.READ, "group_id"),)
 ALTER_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.ALTER),)
 DESCRIBE_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.DESCRIBE),)
+CREATE_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.CREATE),)
+CLUSTER_ACTION: Final[Needs] = (Need(Resource.CLUSTER, Operation.CLUSTER_ACTION),)
+DESCRIBE_CLUSTER_CONFIGS: Final[Needs] = (Need(Resource.CLUSTER, Operation.DESCRIBE_CONFIGS),)
+ALTER_CLUSTER_CONFIGS: Final[Needs] = (Need(Resource.CLUSTER, Operation.ALTER_CONFIGS),)

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import trio
 
+from broker.admin.authorization import authorizer_of
 from broker.config.loading import parse_config
 from broker.config.settings import BrokerConfig
 from broker.context import FirstPhase, Peer, RequestContext, Services
@@ -25,6 +26,7 @@ from broker.coordinators.groups import GroupCoordinator
 from broker.coordinators.transactions import TransactionCoordinator
 from broker.fetching.fetches import Fetches
 from broker.handlers import SERVED_VERSIONS, handler
+from broker.network.dispatch import require_needs
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
@@ -60,7 +62,9 @@ class World:
         request = decode(cls, version, bytearray(_wire(request, version)))  # writable, as a receive buffer is
         module = handler(cls.api_key)
         try:
-            response = module.handle(request, self.context(version))
+            ctx = self.context(version)
+            require_needs(cls.api_key, request, ctx)
+            response = module.handle(request, ctx)
             if isinstance(response, FirstPhase):
                 response = await response.coroutine
             if inspect.isawaitable(response):
@@ -133,6 +137,7 @@ async def world(
             fetches=Fetches(partitions, store, clock, entropy, 1000),
             request_memory=RequestMemory(-1),
             turns=Turns(),
+            authorizer=authorizer_of(cluster, cluster.config),
         )
 
         def follow(change: ClusterChange) -> None:

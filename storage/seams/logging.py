@@ -110,6 +110,10 @@ class RateLimitedLogger:
         """Whether a line waits for its second to be over."""
         return bool(self._held)
 
+    def debug(self, event: str, /, *, kind: str = "", **fields: Any) -> None:
+        """As Logger.debug. Lines that the level leaves out count as written."""
+        self._line(self._logger.debug, event, kind, fields)
+
     def info(self, event: str, /, *, kind: str = "", **fields: Any) -> None:
         """As Logger.info."""
         self._line(self._logger.info, event, kind, fields)

@@ -305,6 +305,14 @@ def nothing_but(*harmless: Any, because: str) -> Check:
     return check
 
 
+def principals(value: str) -> str | None:
+    """Principals such as `User:alice`, separated by semicolons."""
+    for principal in filter(None, map(str.strip, value.split(";"))):
+        if ":" not in principal:
+            return f"{principal!r} is not a principal's kind, a colon and its name, such as User:alice"
+    return None
+
+
 _REPLICA: Final = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
 
 

@@ -24,6 +24,7 @@ from broker.config.keys.definition import (
     at_least,
     between,
     nothing_but,
+    principals,
 )
 
 DEFAULT_PERSISTER: Final = "org.apache.kafka.server.share.persister.DefaultStatePersister"
@@ -86,8 +87,8 @@ KEYS: Final = (
     ConfigKey("unclean.leader.election.interval.ms", LONG, "300000", at_least(1), READ_ONLY, NOTHING, True),
     ConfigKey("unstable.api.versions.enable", BOOLEAN, "false", None, READ_ONLY, NOTHING, True),
     ConfigKey("unstable.feature.versions.enable", BOOLEAN, "false", None, READ_ONLY, NOTHING, True),
-    ConfigKey("allow.everyone.if.no.acl.found", BOOLEAN, "false", None, READ_ONLY, LATER, True),
-    ConfigKey("super.users", STRING, "", None, READ_ONLY, LATER, True),
+    ConfigKey("allow.everyone.if.no.acl.found", BOOLEAN, "false", None, READ_ONLY, ACTS, True),
+    ConfigKey("super.users", STRING, "", principals, READ_ONLY, ACTS, True),
     ConfigKey("follower.replication.throttled.rate", LONG, None, at_least(0), CLUSTER_WIDE, NOTHING, True),
     ConfigKey("leader.replication.throttled.rate", LONG, None, at_least(0), CLUSTER_WIDE, NOTHING, True),
     ConfigKey(

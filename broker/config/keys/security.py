@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from broker.config.keys.definition import (
+    ACTS,
     BOOLEAN,
     CLASS,
     DOUBLE,
@@ -27,6 +28,7 @@ from broker.config.keys.definition import (
 )
 
 DEFAULT_PRINCIPAL_BUILDER: Final = "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"
+STANDARD_AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 DEFAULT_JWT_RETRIEVER: Final = "org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"
 DEFAULT_JWT_VALIDATOR: Final = "org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator"
 
@@ -38,9 +40,13 @@ KEYS: Final = (
         "authorizer.class.name",
         STRING,
         "",
-        nothing_but(because="there is no authorizer here, so every client could do everything"),
+        nothing_but(
+            STANDARD_AUTHORIZER,
+            because="no Java class is loaded here, so it would refuse no client anything; known is "
+            f"{STANDARD_AUTHORIZER}",
+        ),
         READ_ONLY,
-        REFUSED,
+        ACTS,
     ),
     ConfigKey("delegation.token.expiry.check.interval.ms", LONG, "3600000", at_least(1), READ_ONLY, LATER),
     ConfigKey("delegation.token.expiry.time.ms", LONG, "86400000", at_least(1), READ_ONLY, LATER),

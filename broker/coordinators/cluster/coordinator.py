@@ -285,6 +285,12 @@ class ClusterCoordinator:
         decide = partial(_credentials, deletions=deletions, upsertions=upsertions)
         return await self._to_the_end(partial(self._decide_one, decide))
 
+    async def decide_each(
+        self, decisions: Iterable[Callable[[ClusterMachine, Promise[T]], ClusterDecision]]
+    ) -> list[T | KafkaError]:
+        """Take decisions one after the other. Returns their replies when all are durable and published."""
+        return await self._to_the_end(partial(self._decide_each, decisions, Slices()))
+
     async def next_producer_id(self) -> int:
         """A producer id that no producer has had. Raises KafkaError(NOT_CONTROLLER) while the coordinator reloads."""
         found = next(self._producer_ids, None)

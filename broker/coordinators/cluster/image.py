@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Final
 
 from broker.coordinators.cluster.persistent_map import PersistentMap
+from broker.security.acls import Acl
 from broker.security.sasl.scram import Credential
 from kproto.ids import Uuid
 from kproto.release.features import ELR_VERSION
@@ -86,6 +87,8 @@ class ClusterImage:
     """The same, with `kraft.version`, of which control records say the level."""
     credentials: PersistentMap[tuple[int, str], Credential] = field(default_factory=PersistentMap)
     """Users' SCRAM credentials, by (number of the mechanism, user)."""
+    acls: PersistentMap[Uuid, Acl] = field(default_factory=PersistentMap)
+    """Access control entries by their ids."""
 
     @property
     def knows_elr(self) -> bool:
@@ -123,6 +126,8 @@ class ClusterChange:
     """Topics (as they are now) that have more partitions."""
     configs_changed: frozenset[tuple[int, str]] = frozenset()
     """Resources other than topics whose configs differ, by (ResourceType, name)."""
+    acls_added: list[Acl] = field(default_factory=list)
+    acls_removed: list[Acl] = field(default_factory=list)
 
     @property
     def broker_configs_changed(self) -> bool:
@@ -135,10 +140,11 @@ def difference(
     new: ClusterImage,
     topic_ids: Iterable[Uuid] | None = None,
     resources: Iterable[tuple[int, str]] | None = None,
+    acl_ids: Iterable[Uuid] | None = None,
 ) -> ClusterChange:
     """What a reader of `old` must learn to know `new`.
 
-    `topic_ids` and `resources` bound the search to what may differ.
+    `topic_ids`, `resources` and `acl_ids` bound the search to what may differ.
     """
     if topic_ids is None:
         topic_ids = {**dict.fromkeys(old.topics_by_id), **dict.fromkeys(new.topics_by_id)}
@@ -151,6 +157,15 @@ def difference(
             if resource[0] != ResourceType.TOPIC and old.configs_of(*resource) != new.configs_of(*resource)
         )
     )
+    if acl_ids is None:
+        acl_ids = () if old.acls is new.acls else {**dict.fromkeys(old.acls), **dict.fromkeys(new.acls)}
+    for acl_id in acl_ids:
+        acl_before, acl_after = old.acls.get(acl_id), new.acls.get(acl_id)
+        if acl_before != acl_after:
+            if acl_before is not None:
+                change.acls_removed.append(acl_before)
+            if acl_after is not None:
+                change.acls_added.append(acl_after)
     for topic_id in topic_ids:
         before, after = old.topic_by_id(topic_id), new.topic_by_id(topic_id)
         if before is after:

@@ -1,9 +1,9 @@
-"""What the cluster log says about things that one broker without access control has no use for: kept, not used.
+"""What the cluster log says about things that have no use here: kept, not used.
 
-A directory that Apache Kafka has written holds registrations of brokers and controllers, access control entries, SCRAM
-credentials, client quotas and delegation tokens. None of them changes what Ottla does, but a return to Kafka needs
+A directory that Apache Kafka has written holds registrations of brokers and controllers, SCRAM credentials, client
+quotas and delegation tokens. None of them changes what Ottla does, but a return to Kafka needs
 them, and a snapshot takes the place of the records before it. So they are folded exactly as Kafka folds them
-(`ClusterDelta`, `AclsDelta`, `ScramDelta`, `ClientQuotasDelta`, `DelegationTokenDelta`) and written into each snapshot.
+(`ClusterDelta`, `ScramDelta`, `ClientQuotasDelta`, `DelegationTokenDelta`) and written into each snapshot.
 
 Each thing is one record under a key; a later record of the same key takes its place, a removal takes it away. Changes
 of a broker's registration are merged into it.
@@ -15,14 +15,12 @@ from collections.abc import Hashable, Iterable
 from typing import Final, TypeVar, cast
 
 from kproto.formats.cluster_metadata import (
-    AccessControlEntryRecord,
     BrokerRegistrationChangeRecord,
     ClientQuotaRecord,
     DelegationTokenRecord,
     FenceBrokerRecord,
     RegisterBrokerRecord,
     RegisterControllerRecord,
-    RemoveAccessControlEntryRecord,
     RemoveDelegationTokenRecord,
     RemoveUserScramCredentialRecord,
     UnfenceBrokerRecord,
@@ -40,7 +38,7 @@ CLUSTER: Final = (RegisterBrokerRecord, RegisterControllerRecord)
 
 QUOTAS: Final = (ClientQuotaRecord,)
 
-SECURITY: Final = (AccessControlEntryRecord, UserScramCredentialRecord, DelegationTokenRecord)
+SECURITY: Final = (UserScramCredentialRecord, DelegationTokenRecord)
 
 
 class KeptRecords:
@@ -73,8 +71,6 @@ class KeptRecords:
                 self._put(record, record.broker_id)
             case RegisterControllerRecord():
                 self._put(record, record.controller_id)
-            case AccessControlEntryRecord():
-                self._put(record, record.id)
             case UserScramCredentialRecord():
                 self._put(record, (record.mechanism, record.name))
             case DelegationTokenRecord():
@@ -89,8 +85,6 @@ class KeptRecords:
                 self._drop(RegisterBrokerRecord, record.broker_id)
             case UnregisterControllerRecord():
                 self._drop(RegisterControllerRecord, record.controller_id)
-            case RemoveAccessControlEntryRecord():
-                self._drop(AccessControlEntryRecord, record.id)
             case RemoveUserScramCredentialRecord():
                 self._drop(UserScramCredentialRecord, (record.mechanism, record.name))
             case RemoveDelegationTokenRecord():

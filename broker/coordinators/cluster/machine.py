@@ -5,7 +5,7 @@ writes them: a topic is TopicRecord, its ConfigRecords, one PartitionRecord for 
 all of it away again. A block of producer ids is a ProducerIdsRecord with the first id *after* the block. Leader epochs
 are kept: Kafka raises them by one with each PartitionChangeRecord that names a leader (PartitionRegistration.merge).
 
-A log that Kafka wrote says more: where replicas lie (`placements.py`), who is registered and who may do what
+A log that Kafka wrote says more: where replicas lie (`placements.py`), who is registered and who has which quotas
 (`kept_records.py`), which nodes vote (control records). None of it has a meaning on one node; all of it is kept for the
 snapshots that take the place of the log's beginning (`snapshots.py`). A record of a kind, or a version, that this
 release does not know is refused: whether a snapshot without it would be the same cluster is unknown. What Kafka
@@ -15,7 +15,7 @@ its EndTransactionRecord count when that is reached, or never (KIP-868).
 State is kept twice: mutable dicts that `replay` changes in constant time, and the immutable `ClusterImage` that readers
 get, brought up to date by `advance` for just what has changed since.
 
-What may be decided is in the modules beside this one: `topics.py`, `configs.py`, `producer_ids.py`.
+What may be decided is in the modules beside this one: `topics.py`, `configs.py`, `producer_ids.py`, `acls.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from broker.coordinators.cluster.acls import AclFold
 from broker.coordinators.cluster.image import ClusterChange, ClusterImage, ResourceType, Topic, difference
 from broker.coordinators.cluster.kept_records import KeptRecords
 from broker.coordinators.cluster.partition_runs import PartitionRun
@@ -36,6 +37,7 @@ from kproto.batches.records import ControlRecordType, RecordData, control_record
 from kproto.errors import UnsupportedVersion
 from kproto.formats.cluster_metadata import (
     AbortTransactionRecord,
+    AccessControlEntryRecord,
     BeginTransactionRecord,
     ClearElrRecord,
     ConfigRecord,
@@ -44,6 +46,7 @@ from kproto.formats.cluster_metadata import (
     PartitionChangeRecord,
     PartitionRecord,
     ProducerIdsRecord,
+    RemoveAccessControlEntryRecord,
     RemoveTopicRecord,
     RemoveUserScramCredentialRecord,
     TopicRecord,
@@ -104,6 +107,7 @@ class ClusterMachine:
         self._collisions: dict[str, set[str]] = {}
         self._configs: dict[tuple[int, str], dict[str, str]] = {}
         self._features: dict[str, int] = {}
+        self.acls = AclFold()
         self.bootstrap: list[Record] = []
         """What `kafka-storage format` wants a new log to open with. Not in the log yet, so no part of the state."""
         self._kept = KeptRecords()
@@ -240,6 +244,10 @@ class ClusterMachine:
                 self._set_feature(record.name, record.feature_level)
             case UserScramCredentialRecord() | RemoveUserScramCredentialRecord():
                 self._set_credential(record)
+            case AccessControlEntryRecord():
+                self.acls.add(record)
+            case RemoveAccessControlEntryRecord():
+                self.acls.remove(record.id)
             case _:
                 self._kept.replay(record)
 
@@ -352,7 +360,7 @@ class ClusterMachine:
     def changed(self) -> bool:
         """True when the state has moved on from `image`."""
         stale = self._stale_topics or self._stale_resources or self._features_stale or self._stale_credentials
-        return bool(stale)
+        return bool(stale) or self.acls.changed
 
     def advance(self) -> tuple[ClusterImage, ClusterChange]:
         """The image of now, and what differs from the one before. Costs what changed, not what there is."""
@@ -372,6 +380,7 @@ class ClusterMachine:
                 put_configs[resource] = self.configs_of(*resource)
             else:
                 gone_configs.append(resource)
+        stale_acls = self.acls.stale_ids()
         new = ClusterImage(
             topics=old.topics.updated({topic.name: topic for topic in put}, [topic.name for topic in gone]),
             topics_by_id=old.topics_by_id.updated(
@@ -382,8 +391,9 @@ class ClusterMachine:
             features=dict(self._features) if self._features_stale else old.features,
             finalized_features=dict(self.finalized_features) if self._features_stale else old.finalized_features,
             credentials=self._credentials_now(old),
+            acls=self.acls.advance(old.acls),
         )
-        change = difference(old, new, list(self._stale_topics), list(self._stale_resources))
+        change = difference(old, new, list(self._stale_topics), list(self._stale_resources), stale_acls)
         self._image = new
         self._stale_topics.clear()
         self._stale_resources.clear()
@@ -465,3 +475,4 @@ class ClusterMachine:
         credentials = {(one.mechanism, one.name) for one in records if isinstance(one, UserScramCredentialRecord)}
         assert image.credentials.keys() == credentials and self.credential_count == len(credentials)
         assert all(image.credentials[key] == self.credential(*key) for key in credentials)
+        self.acls.check(image.acls)

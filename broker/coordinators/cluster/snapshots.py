@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from broker.coordinators.cluster.acls import record_of
 from broker.coordinators.cluster.image import Topic
 from broker.coordinators.cluster.kept_records import CLUSTER, QUOTAS, SECURITY
 from broker.coordinators.cluster.machine import ClusterCapture
@@ -63,6 +64,8 @@ def _values(capture: ClusterCapture) -> Iterator[bytes]:
         yield encode_record(record)
     if capture.next_producer_id > 0:
         yield encode_record(ProducerIdsRecord(broker_id=-1, broker_epoch=-1, next_producer_id=capture.next_producer_id))
+    for acl_id, acl in capture.image.acls.items():
+        yield encode_record(record_of(acl_id, acl))
     for record in capture.kept.of(SECURITY):
         yield encode_record(record)
 

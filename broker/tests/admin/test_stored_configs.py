@@ -10,11 +10,14 @@ from collections.abc import Mapping
 import pytest
 
 from broker.admin.stored_configs import MOST_SENTENCES, without_effect
+from broker.config.keys.security import STANDARD_AUTHORIZER
 from broker.config.loading import parse_config
 from broker.config.settings import ConfigError
 from broker.coordinators.cluster.image import ClusterImage, ResourceType
 from broker.coordinators.cluster.persistent_map import PersistentMap
-from kproto.formats.cluster_metadata import AccessControlEntryRecord, ClientQuotaRecord
+from broker.security.acls import Acl
+from kproto.formats.cluster_metadata import ClientQuotaRecord
+from kproto.ids import Uuid
 
 CONFIG = parse_config("node.id=1\nlog.retention.hours=24", "server.properties", {})
 
@@ -91,8 +94,12 @@ def test_a_topic_in_tiered_storage_stops_the_start() -> None:
 def test_acls_and_quotas_are_counted() -> None:
     """Kafka enforces the first only where the file names an authorizer; started without that file, the broker has only
     the log to see by that access was meant to be restricted."""
-    kept = [AccessControlEntryRecord(), AccessControlEntryRecord(), ClientQuotaRecord()]
-    assert without_effect(ClusterImage(), kept, CONFIG) == [
-        "2 ACLs in the cluster's log are not enforced: there is no authorizer here",
+    acls = PersistentMap[Uuid, Acl]().updated(
+        {number.to_bytes(16, "big"): Acl(2, "t", 3, "User:a", "*", number, 3) for number in (3, 4)}
+    )
+    assert without_effect(ClusterImage(acls=acls), [ClientQuotaRecord()], CONFIG) == [
+        "2 ACLs in the cluster's log are not enforced: authorizer.class.name names no authorizer",
         "1 client quotas in the cluster's log are not enforced",
     ]
+    secured = parse_config("", "", {"authorizer.class.name": STANDARD_AUTHORIZER})
+    assert without_effect(ClusterImage(acls=acls), [], secured) == []

@@ -15,6 +15,7 @@ import pytest
 
 from broker.admin.config_changes import Compute, ConfigOp, Operation, incremental, replacement
 from broker.config.keys import BROKER_KEYS, TOPIC_KEYS, BadValue, ConfigKey, ConfigType, Effect, effect_of
+from broker.config.keys.security import STANDARD_AUTHORIZER
 from broker.config.loading import parse_config
 from broker.config.settings import ConfigError
 from broker.coordinators.cluster.image import ResourceType
@@ -106,6 +107,9 @@ HARMLESS_CLASSES: Final = {
 ASSIGNORS: Final = {"group.consumer.assignors", "group.share.assignors", "group.streams.assignors"}
 """These take the names of Kafka's own, and no class of others'."""
 
+KNOWN_CLASSES: Final = {"authorizer.class.name"}
+"""These take the names of classes of Kafka's that are rebuilt here, and no other."""
+
 REFUSED: Final = [key for key in BROKER_KEYS.values() if key.effect is Effect.REFUSED]
 
 
@@ -127,7 +131,7 @@ def test_a_java_class_is_refused_unless_it_is_harmless() -> None:
             and key.name != "config.providers"
         )  # which loads Kafka's own, rebuilt here (providers.py)
     }
-    assert classes - {key.name for key in REFUSED} == HARMLESS_CLASSES | ASSIGNORS
+    assert classes - {key.name for key in REFUSED} == HARMLESS_CLASSES | ASSIGNORS | KNOWN_CLASSES
 
 
 def other_value(key: ConfigKey) -> str:
@@ -202,3 +206,11 @@ def test_what_a_key_does_for_one_listener(name: str, effect: Effect) -> None:
     assert effect_of(name) is effect
     said = " ".join(parse_config("", "", {name: "none" if name.endswith("auth") else "5"}).notices)
     assert (name in said) is (effect is not Effect.ACTS)
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN_CLASSES))
+def test_a_known_class_is_taken_and_no_other(name: str) -> None:
+    """An authorizer of another name would refuse nothing here."""
+    assert parse_config(f"{name}={STANDARD_AUTHORIZER}", "f", {}).get(name) == STANDARD_AUTHORIZER
+    with pytest.raises(ConfigError, match=f"^{name}=com.example.Mine in f, line 1: no Java class is loaded here"):
+        parse_config(f"{name}=com.example.Mine", "f", {})

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import broker.coordinators.cluster as cluster_package
+from broker.coordinators.cluster.acl_changes import decide_acl_removal, decide_acls
 from broker.coordinators.cluster.coordinator import _decide_abort
 from broker.coordinators.cluster.features import FeatureUpdate, decide_opening, decide_update
 from broker.coordinators.cluster.image import ResourceType
 from broker.coordinators.cluster.producer_ids import decide_block
 from broker.coordinators.machine import Decision
+from broker.security.acls import Acl
 from broker.tests.coordinators.cluster.decided import NODE, Cluster, id_of
 from kproto.errors import KafkaError
 from kproto.formats.cluster_metadata import BeginTransactionRecord, TopicRecord
@@ -22,6 +24,9 @@ from kproto.release.features import ELR_VERSION, METADATA_VERSION
 
 NAMES = st.sampled_from(["t", "u.v", "u_v", "w"])
 KEYS = st.sampled_from(["retention.ms", "min.insync.replicas", "no.such.key"])
+ACLS = st.builds(
+    Acl, st.just(2), NAMES, st.sampled_from([3, 4]), st.just("User:a"), st.just("*"), st.just(3), st.just(3)
+)
 STEPS = st.one_of(
     st.tuples(st.just("create"), NAMES, st.integers(-1, 3)),
     st.tuples(st.just("delete"), st.integers(100, 110)),
@@ -31,6 +36,8 @@ STEPS = st.one_of(
     st.tuples(st.just("open")),
     st.tuples(st.just("update"), st.sampled_from([METADATA_VERSION, ELR_VERSION, "nothing"]), st.integers(0, 30)),
     st.tuples(st.just("transaction"), NAMES),
+    st.tuples(st.just("acls"), st.lists(st.tuples(st.integers(500, 509), ACLS), max_size=4)),
+    st.tuples(st.just("acl removal"), st.lists(st.integers(500, 509), max_size=4)),
 )
 
 
@@ -68,6 +75,13 @@ def _take(cluster: Cluster, step: tuple[object, ...], validate_only: bool) -> No
         case ("update", str(name), int(level)):
             updates = {name: FeatureUpdate(level)}
             cluster.take(lambda promise: decide_update(machine, updates, NODE, "1", promise, validate_only))
+        case ("acls", list(wanted)):
+            free = {acl: id_of(number) for number, acl in wanted if not machine.acls.has_id(id_of(number))}
+            numbered = {acl_id: acl for acl, acl_id in free.items()}
+            cluster.take(lambda promise: decide_acls(machine, list(numbered.items()), promise))
+        case ("acl removal", list(numbers)):
+            gone = dict.fromkeys(map(id_of, numbers))
+            cluster.take(lambda promise: decide_acl_removal(machine, gone, promise))
         case ("transaction", str(name)):
             half = [BeginTransactionRecord(), TopicRecord(name=name, topic_id=id_of(999))]
             cluster.take(lambda promise: Decision(half, [(promise, None)]))
@@ -91,5 +105,7 @@ def test_every_decision_of_the_cluster_is_tried() -> None:
         "decide_block",
         "decide_opening",
         "decide_update",
+        "decide_acls",
+        "decide_acl_removal",
         "_decide_abort",
     }

@@ -25,7 +25,6 @@ from broker.coordinators.cluster.topics import (
 from broker.tests.coordinators.cluster.decided import NODE, NOW, RULES, Cluster, id_of
 from kproto.errors import ErrorCode, KafkaError, UnsupportedVersion
 from kproto.formats.cluster_metadata import (
-    AccessControlEntryRecord,
     ClientQuotaRecord,
     ConfigRecord,
     NoOpRecord,
@@ -361,10 +360,8 @@ def test_a_hundred_thousand_partitions_are_nothing_to_the_image() -> None:
 
 
 def test_what_has_no_use_here_can_be_asked_for_by_kind() -> None:
-    """The start counts ACLs and quotas, which it does not enforce."""
+    """The start counts quotas, which it does not enforce."""
     machine = ClusterMachine()
-    acl = AccessControlEntryRecord(id=b"\x01" * 16, principal="User:a")
-    for record in (acl, ClientQuotaRecord(key="producer_byte_rate", value=1.0)):
-        machine.replay(record)
-    assert machine.kept_of([AccessControlEntryRecord]) == [acl]
-    assert len(machine.kept_of([AccessControlEntryRecord, ClientQuotaRecord])) == 2
+    quota = ClientQuotaRecord(key="producer_byte_rate", value=1.0)
+    machine.replay(quota)
+    assert machine.kept_of([ClientQuotaRecord]) == [quota]

@@ -1,0 +1,131 @@
+"""The authorizer: may this client do that to this resource? Kafka's StandardAuthorizer, by name and by its rules.
+
+`authorizer.class.name` names it; without one there is none, `Services.authorizer` is None and nothing is asked. An
+answer depends on three things, in this order:
+
+1. `super.users`, principals separated by semicolons: they may do everything, whatever ACLs say.
+2. The ACLs of the cluster's log, as `acls.py` says.
+3. Where a resource has no ACL at all, `allow.everyone.if.no.acl.found`, which is false unless set.
+
+ACLs count from the moment when the image that has them is published, which is when they are durable and before the
+client that made them is answered. Each request asks; nothing is remembered for a connection, so ACLs take effect
+on open ones as on new ones.
+
+**The audit log** is this module's logger. A refusal is a line of the level info, a permission one of the level debug,
+with the principal, the host, the operation, the resource and the rule that decided. What a peer has chosen is a field,
+in which control characters are escaped. A peer can repeat a refused request as fast as it likes: of each operation on
+each kind of resource one line a second is written, which says how many it stands for. A question whose answer is not a
+refusal (does this topic belong into the list?) is asked quietly, as in Kafka.
+
+Source: `StandardAuthorizer`, `StandardAuthorizerData`, `AclAuthorizer.logAuditMessage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from broker.security.acls import ALLOWED_BY, DENIED_BY, Acl, AclIndex, spelled
+from broker.security.operations import CLUSTER_NAME, SUPPORTED, SUPPORTED_BITS, Operation, Resource
+from storage.seams.logging import RateLimitedLogger, get_logger, process_lines
+
+_DEBUG: Final = 10
+
+
+def super_users(text: str) -> frozenset[str]:
+    """The principals of the setting `super.users`, which has been checked."""
+    return frozenset(filter(None, map(str.strip, text.split(";"))))
+
+
+class Authorizer:
+    """Decides by super users and ACLs, and writes down what it has decided."""
+
+    def __init__(self, all_powerful: frozenset[str], allow_everyone: bool, now: Callable[[], float]) -> None:
+        """`now` returns monotonic seconds, for the rate of log lines."""
+        self._all_powerful = all_powerful
+        self._allow_everyone = allow_everyone
+        self._acls = AclIndex()
+        self.log = RateLimitedLogger(get_logger(__name__), now)
+        """Its owner calls `flush` now and then while it `holds`."""
+
+    def update(self, removed: Iterable[Acl], added: Iterable[Acl]) -> None:
+        """Other ACLs hold from now on."""
+        for acl in removed:
+            self._acls.remove(acl)
+        for acl in added:
+            self._acls.add(acl)
+
+    def authorized(
+        self,
+        principal: object,
+        host: str,
+        operation: Operation,
+        kind: Resource,
+        name: str = CLUSTER_NAME,
+        *,
+        quiet: bool = False,
+    ) -> bool:
+        """Whether a client may do this. `quiet`: a no is no refusal, and is not written down."""
+        who = str(principal)
+        if who in self._all_powerful:
+            allowed, rule = True, "super user"
+        else:
+            said = self._acls.said_of(kind, name, who, spelled(host))
+            if said.denied & DENIED_BY[operation]:
+                allowed, rule = False, "an ACL denies it"
+            elif said.allowed & ALLOWED_BY[operation]:
+                allowed, rule = True, "an ACL allows it"
+            elif self._allow_everyone and not self._acls.is_named(kind, name):
+                allowed, rule = True, "the resource has no ACL"
+            else:
+                allowed, rule = False, "no ACL allows it"
+        if not allowed:
+            if not quiet:
+                self._write_down("denied", self.log.info, who, host, operation, kind, name, rule)
+        elif process_lines().wants(__name__, _DEBUG):
+            self._write_down("allowed", self.log.debug, who, host, operation, kind, name, rule)
+        return allowed
+
+    def authorized_somewhere(self, principal: object, host: str, operation: Operation, kind: Resource) -> bool:
+        """Whether there is a resource of this kind, existing or not, that the client may do this to."""
+        who = str(principal)
+        if self.authorized(who, host, operation, kind, "hardcode", quiet=True):  # Kafka's name: one without ACLs
+            return True
+        if self._acls.allows_some(kind, operation, who, spelled(host)):
+            return True
+        self._write_down("denied", self.log.info, who, host, operation, kind, "(any)", "no ACL allows it")
+        return False
+
+    def operations(self, principal: object, host: str, kind: Resource, name: str = CLUSTER_NAME) -> int:
+        """The bit field of all that the client may do to a resource (KIP-430)."""
+        who = str(principal)
+        if who in self._all_powerful:
+            return SUPPORTED_BITS[kind]
+        said = self._acls.said_of(kind, name, who, spelled(host))
+        unnamed = self._allow_everyone and not self._acls.is_named(kind, name)
+        return sum(
+            1 << operation
+            for operation in SUPPORTED[kind]
+            if unnamed or (said.allowed & ALLOWED_BY[operation] and not said.denied & DENIED_BY[operation])
+        )
+
+    @staticmethod
+    def _write_down(
+        outcome: str,
+        write: Callable[..., None],
+        principal: str,
+        host: str,
+        operation: Operation,
+        kind: Resource,
+        name: str,
+        rule: str,
+    ) -> None:
+        write(
+            f"access {outcome}",
+            kind=f"{outcome} {operation.name} {kind.name}",
+            principal=principal,
+            host=host,
+            operation=operation.name,
+            resource=f"{kind.name}:{name}",
+            rule=rule,
+        )
