@@ -26,8 +26,6 @@ from tools.trials.brokers import Contender, kafka, ottla
 from tools.trials.wire.client import WireClient
 
 ONE, MANY, WRITERS, WIDE = 1, 16, 4, 100
-VISIBLE_MS: Final = 20.0
-SHARE: Final = 0.9
 VISIBLE: Final = f"{WIDE} partitions: visible everywhere, p99 ms after EndTxn"
 LARGE: Final = "1,000-record transactions: share of plain idempotent"
 TARGETS: Final = {
@@ -35,13 +33,14 @@ TARGETS: Final = {
     "durable, 16 producers: transactions/s": Target(at_least=1.5),
     "without syncs, 1 producer: transactions/s": Target(at_least=1.5),
 }
+LIMITS: Final = {VISIBLE: Target(at_most=20.0), LARGE: Target(at_least=0.9)}
 FLUSHED: Final = ("log.flush.interval.messages=1",)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; 1 if a target is missed."""
     options = parse(arguments)
-    from tools.trials.benchmark.command import machine
+    from tools.trials.benchmark.command import machine, report
 
     print(machine())
     results = Results()
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     for what, contenders, within in kinds:
         if what in options.what:
             measure(what, contenders, within, results, options)
-    return report(results, [contender.name for contender in kinds[0][1]])
+    return report(results, [contender.name for contender in kinds[0][1]], TARGETS, LIMITS)
 
 
 def measure(
@@ -129,27 +128,6 @@ def close(producers: Sequence[Producer]) -> None:
     """Let go of their connections."""
     for producer in producers:
         producer.client.close()
-
-
-def report(results: Results, names: Sequence[str]) -> int:
-    """Print the table; 1 if a target is missed."""
-    missed = 0
-    print(f"{'':64}" + "".join(f"{name:>12}" for name in names) + ("    ratio  target" if len(names) > 1 else ""))
-    for name, medians in results.medians():
-        line = f"{name:64}" + "".join(f"{medians[each]:12,.2f}" for each in names if each in medians)
-        wanted, met = "", True
-        if name == VISIBLE:
-            wanted, met = f"<= {VISIBLE_MS:g}", medians["ottla"] <= VISIBLE_MS
-        elif name == LARGE:
-            wanted, met = f">= {SHARE:g}", medians["ottla"] >= SHARE
-        if medians.keys() >= {"ottla", "kafka"}:
-            ratio = medians["ottla"] / medians["kafka"]
-            line += f"{ratio:8.2f}x"
-            if name in TARGETS:
-                wanted, met = str(TARGETS[name]), TARGETS[name].met(ratio)
-        missed += not met
-        print(line + (f"  {wanted} {'met' if met else 'MISSED'}" if wanted else ""))
-    return 1 if missed else 0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
