@@ -40,7 +40,7 @@ def make_store(
     if config.memory:
         from storage.memory.engine import MemoryStore
 
-        return MemoryStore(clock, entropy, settings=store_settings(config))
+        return MemoryStore(clock, entropy, cluster_id=config.ottla_cluster_id, settings=store_settings(config))
     from storage.local.engine import LocalStore
     from storage.seams.apart import ProcessApart, ThreadApart
     from storage.seams.disk import SystemDisk
@@ -49,6 +49,7 @@ def make_store(
         config.data_directory,
         elsewhere=_elsewhere(config),
         node_id=config.node_id,
+        cluster_id=config.ottla_cluster_id,
         disk=SystemDisk(),
         clock=clock,
         entropy=entropy,

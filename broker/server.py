@@ -19,7 +19,7 @@ stuck.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +45,7 @@ from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError, ProtocolError
 from kproto.formats.cluster_metadata import ClientQuotaRecord
+from kproto.release import RELEASE
 from storage.engine import LogStore, StoreError
 from storage.progress import LoggedProgress, Progress
 from storage.seams import logging
@@ -56,11 +57,15 @@ from storage.seams.offload import ThreadOffload
 if TYPE_CHECKING:
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
+    from storage.seams.logging import Logger
     from storage.seams.offload import Offload
 
 
 STOP_SECONDS: Final = 8.5
 """From the signal to when whatever has not been finished is left."""
+
+
+NOTHING_MORE: Final[Mapping[str, object]] = {}
 
 
 def unobserved() -> None:
@@ -73,17 +78,19 @@ def run(
     ready: Callable[[str, int], None],
     progress: Callable[[], Progress] = LoggedProgress,
     stopping: Callable[[], None] = unobserved,
+    described: Mapping[str, object] = NOTHING_MORE,
 ) -> None:
     """Serve until a signal asks to stop. `ready` is called with the address of the first listener, once it is true, and
     `stopping` when the stop begins, whatever the reason.
 
     `progress` makes what a recovery of logs is shown by; it is called only if the engine has files to recover.
+    `described` are fields of the log line about the start that the caller knows: which version it is, where data is.
 
     Raises ConfigError with one sentence when the broker cannot start: a port or a data directory in use, for example.
     """
     logging.configure(level=config.ottla_log_level, form=config.ottla_log_format, clock=SystemClock())
     try:
-        trio.run(serve, config, ready, progress, stopping)
+        trio.run(serve, config, ready, progress, stopping, described)
     except BaseExceptionGroup as group:  # what failed in a nursery; the reason is one of those that start raises
         cannot_start = group.subgroup(ConfigError)
         if cannot_start is None:
@@ -96,6 +103,7 @@ async def serve(
     ready: Callable[[str, int], None],
     progress: Callable[[], Progress] = LoggedProgress,
     stopping: Callable[[], None] = unobserved,
+    described: Mapping[str, object] = NOTHING_MORE,
 ) -> None:
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
     clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
@@ -130,9 +138,8 @@ async def serve(
                     # `stopping` says of signals stays said.
                     signals = until_the_end.enter_context(trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
                     server.start()
+                    _say_what_has_started(services, described, log)
                     ready(listeners[0].host, listeners[0].port)
-                    for notice in config.notices:
-                        log.info(notice)
                     received = await anext(signals)
                     log.info("stopping", signal=signal.Signals(received).name)
                     begin_stop()
@@ -143,6 +150,25 @@ async def serve(
             with limit:
                 await store.close()
     log.info("stopped")
+
+
+def _say_what_has_started(services: Services, described: Mapping[str, object], log: Logger) -> None:
+    """One line about this broker, and one for each notice about its configuration. Before the ready line, so that who
+    has read that one finds them in the log."""
+    config = services.config
+    advertised = [f"{name}://{address[0]}:{address[1]}" for name, address in config.advertised_listeners.items()]
+    log.info(
+        "started",
+        **described,
+        kafka=RELEASE,
+        listeners=[str(listener) for listener in config.listeners],
+        advertised=advertised or "the address by which a client comes",
+        engine=config.ottla_storage,
+        cluster_id=services.store.cluster_id,
+        node_id=config.node_id,
+    )
+    for notice in config.notices:
+        log.info("about the configuration", notice=notice)
 
 
 def _listen(config: BrokerConfig) -> list[Listener]:

@@ -6,6 +6,14 @@ them in front of the process's import path. In front, because the folder the use
 site-packages may all have packages named `broker`, `storage` or `tools`, and ours must be the ones that are found.
 That hides theirs from no other process: the command's process is its own.
 
+Before anything else is imported, the process gets two things that a shell may not have given it:
+
+* **Standard streams.** One that is closed (`>&-`) is led to the null device: its number would otherwise go to the next
+  file or socket that is opened, and what is printed would go there too.
+* **An end by a signal.** SIGINT and SIGTERM end the command by that signal, as a shell expects it, with one line
+  instead of a screen of Python. A broker that is ready puts a graceful stop in their place. A signal that the process
+  inherits as ignored (from `nohup`, a shell's `&`) stays ignored.
+
 The file also runs as a script (`python -P .../ottla/__main__.py serve`), which is how `ottla.Broker` starts it: then
 nothing needs to find the name `ottla` on a path that the user's project has a say in. So it imports nothing of ours
 at the top.
@@ -23,10 +31,43 @@ _INSTALLED = os.path.join(_HERE, "_packages")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in this process, which must be the command's own, and return its exit status."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    _open_standard_streams()
+    _end_by_signals_with_a_line(" ".join(("ottla", *arguments[:1])))
     sys.path.insert(0, _INSTALLED if os.path.isdir(_INSTALLED) else os.path.dirname(_HERE))
     from tools.__main__ import main as run_command
 
-    return run_command(sys.argv[1:] if arguments is None else arguments)
+    return run_command(arguments)
+
+
+def _open_standard_streams() -> None:
+    opened = os.open(os.devnull, os.O_RDWR)
+    while opened <= 2:  # the lowest number that is free
+        os.set_inheritable(opened, True)
+        opened = os.open(os.devnull, os.O_RDWR)
+    os.close(opened)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
+            setattr(sys, name, stream)
+
+
+def _end_by_signals_with_a_line(command: str) -> None:
+    # What `signal` stands on: importing that takes longer than all of the rest here.
+    import _signal  # type: ignore[import-not-found]  # it is built in, and has no stubs
+
+    def end(number: int, _frame: object) -> None:
+        _signal.signal(number, _signal.SIG_DFL)
+        try:
+            os.write(2, f"{command}: ended by {names[number]}\n".encode("utf-8", "replace"))
+        finally:
+            _signal.raise_signal(number)
+
+    names = {_signal.SIGINT: "SIGINT", _signal.SIGTERM: "SIGTERM"}
+    for number in names:
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, end)
 
 
 if __name__ == "__main__":

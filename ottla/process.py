@@ -15,12 +15,17 @@ How the two processes hold together:
 * The child has a process group of its own, so Ctrl-C reaches the user's program first and that program's own clean-up
   still has a broker to talk to.
 * Standard error is read as it comes and its last lines kept: a full pipe would stop the broker, and a failed start
-  should say why.
+  should say why. What was written before the ready line is in `log` when `start` returns.
+* A broker that ends by itself is noticed: by whatever asks for its address, and at the end of the `with` block, in
+  which tests fail for reasons that only the broker's last words explain.
+* It takes no settings from the environment (`KAFKA_...`), and none that no broker knows: a test should not depend on
+  whose machine it runs on, nor on a misspelt key.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -31,6 +36,9 @@ from typing import IO, Self
 
 _COMMAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
 _LOG_LINES_KEPT = 200
+_LAST_WORDS_SECONDS = 2.0
+_CAN_POLL = sys.platform != "win32"
+"""Whether a pipe can be looked at without waiting."""
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 if sys.platform == "win32":
     _PROCESS_GROUP, _CREATION_FLAGS = None, subprocess.CREATE_NEW_PROCESS_GROUP
@@ -47,7 +55,8 @@ class Broker:
 
     `port` 0 takes a free one. `data` names a directory that keeps everything, made if missing; without it the broker
     keeps its logs in memory and forgets them when it stops. `config` holds broker settings under Kafka's names, for
-    example `{"num.partitions": 3}`. The two timeouts are in seconds.
+    example `{"num.partitions": 3}`; a key that no broker knows fails the start unless `strict` is false. The two
+    timeouts are in seconds.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Broker:
         port: int = 0,
         data: str | os.PathLike[str] | None = None,
         config: Mapping[str, object] | None = None,
+        strict: bool = True,
         start_timeout: float = 30.0,
         stop_timeout: float = 30.0,
     ) -> None:
@@ -64,16 +74,23 @@ class Broker:
         self._port = port
         self._data = None if data is None else os.path.abspath(os.fspath(data))
         self._config = {key: _as_property(value) for key, value in (config or {}).items()}
+        self._strict = strict
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._process: _Process | None = None
 
+    def __repr__(self) -> str:
+        where = "in memory" if self._data is None else f"data in {self._data}"
+        process = self._process
+        if process is None:
+            return f"<ottla.Broker, not running, {where}>"
+        state = f"pid {process.child.pid}" if process.status is None else f"ended with status {process.status}"
+        return f"<ottla.Broker {address_of(*process.address)}, {where}, {state}>"
+
     @property
     def bootstrap_servers(self) -> str:
         """`host:port`, what every Kafka client calls its bootstrap servers; on every address, this machine's own."""
-        host, port = self._running().address
-        host = _LOOPBACK.get(host, host)
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return address_of(*self._running().address)
 
     @property
     def host(self) -> str:
@@ -92,13 +109,14 @@ class Broker:
 
     @property
     def log(self) -> str:
-        """The last lines that the running broker wrote to standard error; empty when it is not running."""
+        """The last lines that the broker wrote to standard error, until it was stopped; empty then, and before."""
         return "" if self._process is None else self._process.log
 
     def start(self) -> None:
         """Start the broker and return when it is ready. Raises BrokerError with the end of its log if it is not."""
-        if self._process is not None:
+        if self._process is not None and self._process.status is None:
             raise BrokerError("the broker is running already")
+        self.stop()
         process = _Process(self._arguments())
         try:
             process.wait_until_ready(self._start_timeout)
@@ -132,7 +150,13 @@ class Broker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        last_words = None if self._process is None else self._process.death()
         self.stop()
+        if last_words is None:
+            return
+        if error is None:
+            raise BrokerError(last_words)
+        error.add_note(last_words)
 
     # `async with` works in every event loop because it blocks it, for the fraction of a second that a start takes:
     # nothing can be cancelled half-way, so no process is left over.
@@ -142,19 +166,28 @@ class Broker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        self.__exit__(kind, error, traceback)
 
     def _running(self) -> _Process:
         if self._process is None:
             raise BrokerError("the broker is not running")
+        if (last_words := self._process.death()) is not None:
+            raise BrokerError(last_words)
         return self._process
 
     def _arguments(self) -> list[str]:
-        arguments = ["--host", self._host, "--port", str(self._port), "--exit-with-parent"]
+        arguments = ["--host", self._host, "--port", str(self._port), "--exit-with-parent", "--no-environment"]
+        arguments += ["--strict"] if self._strict else []
         arguments += ["--memory"] if self._data is None else ["--data", self._data]
         for key, value in self._config.items():
             arguments += ["--set", f"{key}={value}"]
         return arguments
+
+
+def address_of(host: str, port: int) -> str:
+    """What clients are told: an IPv6 address in brackets, and this machine where a broker listens on every address."""
+    host = _LOOPBACK.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _Process:
@@ -172,6 +205,11 @@ class _Process:
             process_group=_PROCESS_GROUP,
             creationflags=_CREATION_FLAGS,
         )
+        self._reading = threading.Lock()
+        self._unended = b""
+        assert self.child.stderr is not None
+        if _CAN_POLL:
+            os.set_blocking(self.child.stderr.fileno(), False)
         self._readers = [
             threading.Thread(target=self._read_announcement, args=(self.child.stdout,), daemon=True),
             threading.Thread(target=self._read_log, args=(self.child.stderr,), daemon=True),
@@ -181,7 +219,24 @@ class _Process:
 
     @property
     def log(self) -> str:
+        """The last lines so far, those included that wait to be read."""
+        stream = self.child.stderr
+        if _CAN_POLL and stream is not None and not stream.closed:
+            self._read_what_is_there(stream)
         return "".join(self._log.copy())
+
+    @property
+    def status(self) -> int | None:
+        """The exit status of the child; None while it runs."""
+        return self.child.poll()
+
+    def death(self) -> str | None:
+        """What to say of a child that has ended by itself: its status and last words. None while it runs."""
+        if self.status is None:
+            return None
+        self._readers[1].join(_LAST_WORDS_SECONDS)
+        how = f"was ended by signal {-self.status}" if self.status < 0 else f"ended with status {self.status}"
+        return f"the broker {how}, though it was not stopped{self._last_words()}"
 
     def wait_until_ready(self, timeout: float) -> None:
         if not self._ready.wait(timeout):
@@ -230,8 +285,30 @@ class _Process:
 
     def _read_log(self, stream: IO[bytes]) -> None:
         with stream:
-            for line in stream:
-                self._log.append(line.decode("utf-8", "replace"))
+            if not _CAN_POLL:
+                for line in stream:
+                    self._log.append(line.decode("utf-8", "replace"))
+                return
+            more = True
+            while more:
+                select.select([stream], [], [])
+                more = self._read_what_is_there(stream)
+
+    def _read_what_is_there(self, stream: IO[bytes]) -> bool:
+        """Take what the child has written so far. Called by the reader, and by a caller who wants to see all of it now;
+        False at the end of the stream."""
+        with self._reading:
+            try:
+                while data := os.read(stream.fileno(), 65536):
+                    *lines, self._unended = (self._unended + data).split(b"\n")
+                    self._log.extend(line.decode("utf-8", "replace") + "\n" for line in lines)
+            except BlockingIOError:
+                return True
+            except ValueError:  # closed by the reader meanwhile
+                return False
+            self._log.extend([self._unended.decode("utf-8", "replace")] if self._unended else [])
+            self._unended = b""
+            return False
 
     def _last_words(self) -> str:
         log = self.log.strip()

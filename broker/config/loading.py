@@ -4,15 +4,17 @@
 same with a text. Both give a `BrokerConfig` or raise `ConfigError`, which names the key, the file and the line. Each
 text goes through these steps, and the first that fails ends the start:
 
-1. The file's lines, then the flags over them (`properties.py`).
+1. The file's lines (`properties.py`), the environment's variables over them, where they count (`environment.py`), and
+   the flags over both.
 2. References such as `${env:NAME}`, replaced by what their providers have (`providers.py`).
 3. Each value by itself: its type, its range, whether anything here would do what it asks for (`keys/`).
 4. What the command's own flags move: the first listener, the directory of the data.
 5. All values together (`settings.py`).
 
 **Nothing is passed over in silence.** What is no error is said once, in `BrokerConfig.notices`, which the caller logs:
-keys that mean nothing here or not yet, unknown keys with the nearest known one, listeners that are not opened. A key
-that says where data is, or who may do what, acts or stops the start.
+keys that mean nothing here or not yet, unknown keys with the nearest known one (an error if `Flags.strict` says so),
+listeners that are not opened. A key that says where data is, or who may do what, acts or stops the start. A file in
+which a broker knows not a single key stops it, and one for a cluster in ZooKeeper: neither can be what was meant.
 
 The environment and files come in as arguments: the command hands them over.
 """
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 ON_COMMAND_LINE: Final = "on the command line"
 PROVIDERS: Final = "config.providers"
+DIRECTORIES: Final = ("log.dir", "log.dirs", "metadata.log.dir")
+OF_ZOOKEEPER: Final = ("zookeeper.connect", "zookeeper.metadata.migration.enable")
 
 
 class Flags(NamedTuple):
@@ -48,13 +52,16 @@ class Flags(NamedTuple):
 
     `host` and `port` move the first listener, and make it forget what the file advertises for it. `data` is the one
     directory for everything, so it takes the place of `log.dirs` and of the file's `metadata.log.dir`. `memory` is
-    `ottla.storage=memory`.
+    `ottla.storage=memory`, over whatever directory the file and the environment name. `variables` says that settings in
+    the environment count, `strict` that a key that no broker knows stops the start.
     """
 
     host: str | None = None
     port: int | None = None
     data: str | None = None
     memory: bool = False
+    variables: bool = False
+    strict: bool = False
 
 
 NO_FLAGS: Final = Flags()
@@ -68,18 +75,20 @@ def load_config(
     port: int | None = None,
     data: str | None = None,
     memory: bool = False,
+    variables: bool = False,
+    strict: bool = False,
     environment: Mapping[str, str] | None = None,
     disk: Disk | None = None,
 ) -> BrokerConfig:
     """The settings of the file at `properties_path` (none: defaults) with `overrides` and the command's flags over it.
 
     For the flags see `Flags`. `environment` and `disk` (the system's, if none is given) are what references to other
-    places are looked up in. Raises ConfigError.
+    places, and settings in variables, are looked up in. Raises ConfigError.
     """
     text, source = "", ""
     if properties_path is not None:
         text, source = _read(properties_path, disk or _system_disk()), properties_path
-    flags = Flags(host, port, data, memory)
+    flags = Flags(host, port, data, memory, variables, strict)
     return parse_config(text, source, overrides, flags=flags, environment=environment, disk=disk)
 
 
@@ -119,6 +128,9 @@ def parse_config(
             given[key], origin[key] = trimmed(value), f"in {source}, line {line}"
     except PropertiesError as error:
         raise ConfigError(f"{source}, line {error.line}: {error}") from error
+    _refuse_what_is_no_file_for_this(given, source, origin)
+    strange_variables = _add_variables(given, origin, environment or {}) if flags.variables else []
+    _refuse_contradictions(overrides, flags)
     overrides = {**overrides, **({"log.dirs": flags.data} if flags.data is not None else {})}
     overrides |= {"ottla.storage": "memory"} if flags.memory else {}
     for key, value in overrides.items():
@@ -134,7 +146,13 @@ def parse_config(
                 shown = key if row.sensitive else f"{key}={written[key]}"
                 raise ConfigError(f"{shown} {origin[key]}: {error}") from error
     _agree_on_node_id(given, origin)
-    notices = _notices(given, origin) + strangers
+    unknown = _unknown(given, origin)
+    if unknown and flags.strict:
+        raise ConfigError("; ".join(f"{sentence} unknown{hint}" for sentence, hint in unknown))
+    notices = strange_variables + _notices(given, origin) + strangers
+    notices += [f"{sentence} unknown and ignored{hint}" for sentence, hint in unknown]
+    if given.get("ottla.storage") == "memory" and (homes := [key for key in DIRECTORIES if key in given]):
+        notices.append(f"not used, since data is kept in memory: {', '.join(f'{key} {origin[key]}' for key in homes)}")
     if flags.data is not None and origin.get("metadata.log.dir", ON_COMMAND_LINE) != ON_COMMAND_LINE:
         del given["metadata.log.dir"]
         notices.append(f"metadata.log.dir {origin['metadata.log.dir']} is ignored, since --data names one directory")
@@ -152,6 +170,47 @@ def parse_config(
 
 # ---------------------------------------------------------------------------------------------------------------------
 # What is done with the given text before its values are taken
+
+
+def _refuse_what_is_no_file_for_this(given: Mapping[str, str], source: str, origin: Mapping[str, str]) -> None:
+    """Raise ConfigError for a file that is not a broker's, or is one of a cluster that ZooKeeper keeps."""
+    for key in OF_ZOOKEEPER:
+        if given.get(key):
+            raise ConfigError(
+                f"{key} {origin[key]} is of Kafka before 4.0, whose clusters were kept in ZooKeeper: take the keys of "
+                "ZooKeeper out of the file to begin with a new cluster; to go on with the old one, let Kafka 3.9 "
+                "migrate it to KRaft first"
+            )
+    if given and not any(map(broker_key, given)):
+        few = ", ".join(f"{name}{_nearest(name)}" for name in list(given)[:3])
+        raise ConfigError(
+            f"{source} has not a single setting that a broker knows, but {few}: name a broker's configuration, such as "
+            "Kafka's server.properties"
+        )
+
+
+def _refuse_contradictions(overrides: Mapping[str, str], flags: Flags) -> None:
+    """Raise ConfigError for words of the command line of which only one can be meant."""
+    pairs = [("--memory", key) for key in DIRECTORIES] if flags.memory else []
+    pairs += [("--data", "log.dir"), ("--data", "log.dirs")] if flags.data is not None else []
+    storage = overrides.get("ottla.storage", "").strip()
+    if (flags.memory and storage == "local") or (flags.data is not None and storage == "memory"):
+        pairs.append(("--memory" if flags.memory else "--data", "ottla.storage"))
+    for flag, key in pairs:
+        if key in overrides:
+            raise ConfigError(f"{flag} and {key}={overrides[key]} contradict each other: leave out one of them")
+
+
+def _add_variables(given: dict[str, str], origin: dict[str, str], environment: Mapping[str, str]) -> list[str]:
+    """Put the settings in the environment's variables over those of the file; returns notices."""
+    from broker.config.environment import PREFIX, read
+
+    if not any(variable.startswith(PREFIX) for variable in environment):
+        return []
+    settings, strangers = read(environment)
+    for key, value, variable in settings:
+        given[key], origin[key] = trimmed(value), f"in the environment, {variable}"
+    return [f"in the environment, but no settings of a broker: {', '.join(strangers)}"] if strangers else []
 
 
 def _resolve(
@@ -216,17 +275,20 @@ def _move_first_listener(
     return [f"advertised.listeners {origin['advertised.listeners']} is ignored for {first.name}, which was moved"]
 
 
+def _unknown(given: Mapping[str, str], origin: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The keys that no broker knows: for each a sentence that lacks its end, and a hint at the nearest known key."""
+    return [
+        (f"{name} {origin[name]} is", _nearest(name))
+        for name in given
+        if broker_key(name) is None and not name.startswith(f"{PROVIDERS}.")
+    ]
+
+
 def _notices(given: Mapping[str, str], origin: Mapping[str, str]) -> list[str]:
     """What to say about keys that have no effect, each once."""
     idle: dict[Effect, list[str]] = {Effect.NOTHING: [], Effect.LATER: []}
-    unknown: list[str] = []
     for name in given:
-        key = broker_key(name)
-        if key is None and name.startswith(f"{PROVIDERS}."):
-            continue
-        if key is None:
-            unknown.append(f"{name} {origin[name]} is unknown and ignored{_nearest(name)}")
-        elif (effect := effect_of(name)) in idle:
+        if broker_key(name) is not None and (effect := effect_of(name)) in idle:
             idle[effect].append(name)
     notices = []
     roles = given.get("process.roles", "broker,controller")
@@ -241,7 +303,7 @@ def _notices(given: Mapping[str, str], origin: Mapping[str, str]) -> list[str]:
     closed = [entry for entry in entries if entry.partition(":")[0].upper() in controllers]
     if closed:
         notices.append(f"not opened, since there is no quorum of controllers here: {', '.join(closed)}")
-    return notices + unknown
+    return notices
 
 
 def _nearest(name: str) -> str:

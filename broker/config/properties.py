@@ -62,6 +62,14 @@ def parse_properties(text: str) -> Iterator[Property]:
         yield Property(_unescape(line[:end], number), _unescape(line[start:], number), number)
 
 
+def unescaped(value: str) -> str:
+    r"""A value without its escapes, as in a file; a `\u` that none can read stays as it is."""
+    try:
+        return _unescape(value, 0)
+    except PropertiesError:
+        return value
+
+
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines with their continuations joined, comments and blank ones left out, each with the number of its first."""
     lines = _LINE_END.split(text)

@@ -73,6 +73,7 @@ class BrokerConfig:
     log_dirs: tuple[str, ...]
     metadata_log_dir: str | None
     ottla_ack_fsync: bool
+    ottla_cluster_id: str | None
     ottla_group_state_max_bytes: int
     ottla_transaction_state_max_bytes: int
     log_flush_interval_messages: int
@@ -320,7 +321,10 @@ def check_together(values: Mapping[str, Any], layers: Layers) -> None:
         raise Contradiction("a process that is only a controller has nothing to do here", "process.roles")
     if len(values["log_dirs"]) > 1:
         raise Contradiction(
-            f"{len(values['log_dirs'])} directories are named, but all data is kept under one", "log.dirs", "log.dir"
+            f"{len(values['log_dirs'])} directories are named, but all data is kept under one: name one, join several "
+            "disks beneath it (LVM, RAID), and move the logs that lie in the others into it",
+            "log.dirs",
+            "log.dir",
         )
     others = [voter for voter in layers.items("controller.quorum.voters") if not _is_voter(voter, values["node_id"])]
     if others:

@@ -159,3 +159,67 @@ def test_a_running_broker_is_not_started_twice(stand_in: StandIn) -> None:
         with pytest.raises(ottla.BrokerError, match="running already"):
             broker.start()
         assert alive(broker.pid)
+
+
+DIES = "print('ready 127.0.0.1:4711', flush=True); print('the last words', file=sys.stderr); sys.exit(3)"
+
+
+def test_a_broker_that_dies_is_noticed(stand_in: StandIn) -> None:
+    """Whatever asks for its address afterwards is answered with its last words, and so is the end of the block."""
+    stand_in(DIES)
+    last_words = r"ended with status 3, though it was not stopped:\nthe last words"
+    with pytest.raises(ottla.BrokerError, match=last_words), ottla.Broker() as broker:
+        process_of_broker = broker._process
+        assert process_of_broker is not None
+        process_of_broker.child.wait(30)
+        with pytest.raises(ottla.BrokerError, match=last_words):
+            _ = broker.bootstrap_servers
+        assert repr(broker) == "<ottla.Broker 127.0.0.1:4711, in memory, ended with status 3>"
+
+
+def test_the_reason_of_a_test_that_fails_with_its_broker_stays_in_front(stand_in: StandIn) -> None:
+    """The client's error is the one that is raised; the broker's last words are a note on it."""
+    stand_in(DIES)
+    with pytest.raises(TimeoutError) as failed, ottla.Broker() as broker:
+        assert broker._process is not None
+        broker._process.child.wait(30)
+        raise TimeoutError("no broker answers")
+    assert "the last words" in failed.value.__notes__[0]
+
+
+def test_a_broker_that_died_can_be_started_again(stand_in: StandIn) -> None:
+    """On the same port, as after `kill`."""
+    stand_in(DIES)
+    broker = ottla.Broker()
+    broker.start()
+    assert broker._process is not None
+    broker._process.child.wait(30)
+    stand_in(SERVES)
+    broker.start()
+    assert broker.port == 4711
+    broker.stop()
+
+
+def test_the_log_has_what_was_written_before_the_ready_line(stand_in: StandIn) -> None:
+    """A notice about the configuration is there when `start` returns, however slow the reader of the log is."""
+    stand_in("print('line\\n' * 5000 + 'the notice', file=sys.stderr, flush=True);" + SERVES)
+    with ottla.Broker() as broker:
+        assert broker.log.splitlines()[-1] == "the notice"
+
+
+def test_a_broker_says_where_it_is(stand_in: StandIn, tmp_path: Path) -> None:
+    """In the display of a variable, and in what pytest prints of a failing test."""
+    stand_in(SERVES)
+    broker = ottla.Broker(data=tmp_path)
+    assert repr(broker) == f"<ottla.Broker, not running, data in {tmp_path}>"
+    with broker:
+        assert repr(broker) == f"<ottla.Broker 127.0.0.1:4711, data in {tmp_path}, pid {broker.pid}>"
+
+
+def test_settings_are_the_brokers_own(stand_in: StandIn) -> None:
+    """Neither variables of the machine nor misspelt keys have a say; `strict=False` lets other programs' keys in."""
+    stand_in("print(json.dumps(sys.argv[1:]), file=sys.stderr, flush=True);" + SERVES)
+    with ottla.Broker() as broker:
+        assert {"--strict", "--no-environment"} <= set(json.loads(broker.log))
+    with ottla.Broker(strict=False) as broker:
+        assert "--strict" not in json.loads(broker.log)

@@ -89,6 +89,11 @@ def decode_meta_properties(data: bytes) -> MetaProperties:
     """
     properties = _java_properties(data)
     version = properties.get("version", "0")
+    if version == "0":
+        raise Unreadable(
+            "its version is 0, so it is of a broker whose topics were kept in ZooKeeper: let Kafka 3.9 migrate that "
+            "cluster to KRaft first, or name another directory"
+        )
     if version != "1":
         raise Unreadable(f"its version is {version}, only 1 is known")
     if "cluster.id" not in properties:

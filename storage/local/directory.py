@@ -214,7 +214,10 @@ class DataDirectory:
             above = path.rpartition("/")[0] or ("/" if path.startswith("/") else ".")
             if above != ".":
                 self._make_durably(above)
-            self._disk.make_directory(path)
+            try:
+                self._disk.make_directory(path)
+            except (FileExistsError, NotADirectoryError):
+                raise StoreError(f"{path} is a file, and a directory is needed there: name another place") from None
             self._disk.sync_directory(above)
 
     def give_up(self) -> None:

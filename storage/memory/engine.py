@@ -432,8 +432,8 @@ class MemoryLog:
 class MemoryStore:
     """All logs of a broker that keeps nothing. `LogStore` says what its methods promise.
 
-    `max_bytes` bounds the chunks of all logs together. Of the settings, those count that are about producers: nothing
-    is compacted or expires here.
+    `cluster_id` is invented if none is given. `max_bytes` bounds the chunks of all logs together. Of the settings,
+    those count that are about producers: nothing is compacted or expires here.
     """
 
     def __init__(
@@ -441,6 +441,7 @@ class MemoryStore:
         clock: Clock,
         entropy: Entropy,
         *,
+        cluster_id: str | None = None,
         max_bytes: int = DEFAULT_MAX_BYTES,
         settings: StoreSettings | None = None,
     ) -> None:
@@ -449,7 +450,7 @@ class MemoryStore:
         self.settings = settings or StoreSettings()
         self._taken = 0
         self._logs: dict[tuple[str, bytes, int], MemoryLog] = {}
-        self._cluster_id = format_uuid(entropy.uuid())
+        self._cluster_id = cluster_id or format_uuid(entropy.uuid())
 
     async def open(self) -> None:
         """There is nothing to recover."""

@@ -10,8 +10,8 @@ escapes. Here they are fields, never parts of the event, and every control chara
 here. What is secret (passwords, the values of sensitive configs, SASL messages) is not logged at all.
 
 **Loading structlog takes 25 ms**, a good part of the time that a start may take, so it is loaded by the first line
-that is really written. A start without anything to tell writes none before it is ready. Asking for a logger, or for a
-line below the level, costs next to nothing; even so the paths that every record takes do not log.
+that is laid out for reading: for a JSON object it would do no more than the standard library does. Asking for a logger,
+or for a line below the level, costs next to nothing; even so the paths that every record takes do not log.
 
 **Logging never fails.** A full or closed standard error loses lines, it does not stop a broker.
 
@@ -243,7 +243,7 @@ def process_lines() -> LogLines:
 
 
 def _renderer(form: str, stream: TextIO) -> Callable[[dict[str, Any]], str]:
-    """The function that makes a line of its fields. Loads structlog."""
+    """The function that makes a line of its fields. Loads structlog if people are to read it."""
     terminal = stream.isatty()
     if form == "text" or (form == "auto" and terminal):
         from structlog.dev import ConsoleRenderer
@@ -258,19 +258,15 @@ def _renderer(form: str, stream: TextIO) -> Callable[[dict[str, Any]], str]:
 
         return text
 
-    from structlog.processors import JSONRenderer
+    import json
 
-    # Characters beyond ASCII are escaped too: no reader of a log then needs to agree with us about encodings.
-    to_json = JSONRenderer(default=_plain, ensure_ascii=True)
-
-    def json(fields: dict[str, Any]) -> str:
+    def in_json(fields: dict[str, Any]) -> str:
         if "exception" in fields:
             fields["exception"] = "\n".join(_traceback(fields["exception"]))
-        line = to_json(None, "", fields)
-        assert isinstance(line, str), "the default serializer gives text"
-        return line
+        # Characters beyond ASCII are escaped too: no reader of a log then needs to agree with us about encodings.
+        return json.dumps(fields, default=_plain, ensure_ascii=True)
 
-    return json
+    return in_json
 
 
 def visible(value: Any) -> Any:
@@ -311,6 +307,6 @@ def _traceback(error: Any) -> list[str]:
 
 def _utc(millis: int) -> str:
     """ISO 8601 in UTC with milliseconds."""
-    from datetime import UTC, datetime  # with structlog, among what a start without lines does not load
+    from datetime import UTC, datetime
 
     return datetime.fromtimestamp(millis // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{millis % 1000:03d}Z"

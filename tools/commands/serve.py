@@ -3,27 +3,29 @@
 What other programs can rely on:
 
 * Standard output carries one line, `ready HOST:PORT`, once every coordinator answers and the listener accepts; the
-  same line is in the file named by `--ready-file`, which appears in one step and is gone again when the broker stops.
-  Everything else is log and goes to standard error.
+  same line is in the file named by `--ready-file`, which appears in one step and is gone again when the broker stops
+  (`announcing.py`). Everything else is log and goes to standard error.
 * The exit status is 0 after a stop that was asked for, and 2 when the broker cannot start as configured: one sentence
   on standard error then says which setting, port or directory is the reason. It is 1, with one sentence, when the
   broker cannot go on, or a stop had to be cut short because a thread could not be called back: most likely the disk
   does not answer.
 * SIGTERM and SIGINT stop it gracefully, within ten seconds whatever happens; another one of them ends it at once, by
-  that signal. With `--exit-with-parent` so does the end of standard input, which comes when
-  the process that holds the other end of the pipe is gone, for whatever reason.
+  that signal, and so does one before it was ready. With `--exit-with-parent` the end of standard input stops it too,
+  which comes when the process that holds the other end of the pipe is gone, for whatever reason.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from ottla import __version__
+from tools.commands.announcing import Announcement
 
 if TYPE_CHECKING:
     from storage.progress import Progress
@@ -50,9 +52,11 @@ def main(arguments: Sequence[str]) -> int:
             port=options.port,
             data=options.data,
             memory=options.memory,
+            variables=options.environment,
+            strict=options.strict,
             environment=os.environ,
         )
-        ready = Announcement(options.ready_file)
+        ready = Announcement(options.ready_file, config.node_id if options.kafka_ready_lines else None)
     except (ConfigError, OSError) as error:
         return refuse(error)
     if options.exit_with_parent:
@@ -63,6 +67,11 @@ def main(arguments: Sequence[str]) -> int:
             ready=ready.make,
             progress=lambda: _progress(config.ottla_log_format),
             stopping=lambda: end_in_time(ready),
+            described={
+                "version": __version__,
+                "pid": os.getpid(),
+                "data": None if config.memory else os.path.abspath(config.data_directory),
+            },
         )
     except ConfigError as error:
         return refuse(error)
@@ -84,7 +93,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ottla serve",
         description="Run a broker. Apache Kafka's own server.properties of a combined-mode node is understood.",
-        epilog="Without --data, --memory or log.dirs, data is kept in the folder ottla-data under the current one.",
+        epilog="Settings on the command line go over those in variables (KAFKA_NUM_PARTITIONS for num.partitions), and "
+        "these over the file's. Without --data, --memory or log.dirs, data is kept in the folder ottla-data under the "
+        "current one.",
     )
     parser.add_argument("properties", nargs="?", metavar="server.properties", help="a Kafka configuration file")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
@@ -100,7 +111,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="a setting under Kafka's name, over what the file says; may be repeated",
     )
+    parser.add_argument(
+        "--no-environment",
+        dest="environment",
+        action="store_false",
+        help="take no settings from variables such as KAFKA_LISTENERS",
+    )
+    parser.add_argument("--strict", action="store_true", help="refuse to start with a setting that no broker knows")
     parser.add_argument("--ready-file", metavar="FILE", help="also write the ready line to this file")
+    parser.add_argument(
+        "--kafka-ready-lines",
+        action="store_true",
+        help="print the lines of a Kafka that is ready as well, for what waits for them in a container's output",
+    )
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     return parser.parse_args(arguments)
 
@@ -156,38 +179,6 @@ def end_in_time(announcement: Announcement) -> None:
     timer = threading.Timer(LAST_RESORT_SECONDS, last_resort)
     timer.daemon = True
     timer.start()
-
-
-class Announcement:
-    """The ready line, made once and withdrawn at the end.
-
-    A file left from an earlier run would be a lie until then, so it is removed first; that also finds a folder that
-    does not exist before the broker has started. Raises OSError.
-    """
-
-    def __init__(self, ready_file: str | None) -> None:
-        self._file = ready_file
-        self.withdraw()
-        if ready_file is not None and not os.path.isdir(os.path.dirname(os.path.abspath(ready_file))):
-            raise FileNotFoundError(f"the folder of the ready file {ready_file} does not exist")
-
-    def make(self, host: str, port: int) -> None:
-        """Announce to all who wait that the broker answers at `host` and `port`."""
-        line = f"ready [{host}]:{port}\n" if ":" in host else f"ready {host}:{port}\n"
-        if self._file is not None:
-            # Written beside its place and moved there, so that a reader finds the whole line or no file.
-            beside = f"{self._file}.{os.getpid()}"
-            with open(beside, "w", encoding="utf-8") as file:
-                file.write(line)
-            os.replace(beside, self._file)
-        sys.stdout.write(line)
-        sys.stdout.flush()
-
-    def withdraw(self) -> None:
-        """Remove the file, if there is one."""
-        if self._file is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(self._file)
 
 
 def stop_at_end_of_input() -> None:

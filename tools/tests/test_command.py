@@ -6,6 +6,9 @@ The broker behind `serve` is a stand-in here; the real one is started in ottla/t
 from __future__ import annotations
 
 import importlib.util
+import io
+import os
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -57,13 +60,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """What the command asked of the configuration and of the broker; `error` in it is raised by the configuration."""
     calls: dict[str, object] = {}
 
-    def load_config(path: str | None, overrides: dict[str, str], **options: object) -> str:
+    def load_config(path: str | None, overrides: dict[str, str], **options: object) -> types.SimpleNamespace:
         if "error" in calls:
             raise ConfigError(calls["error"])
         calls.update(path=path, overrides=overrides, options=options)
-        return "the configuration"
+        return types.SimpleNamespace(node_id=3, memory=True)
 
-    def run(config: str, *, ready: Callable[[str, int], None], progress: object, stopping: object) -> None:
+    def run(config: object, *, ready: Callable[[str, int], None], **_: object) -> None:
         calls["config"] = config
         ready("127.0.0.1", 4711)
         file = calls.get("ready file")
@@ -97,8 +100,37 @@ def test_the_ready_file_is_true_while_it_exists(calls: dict[str, object], tmp_pa
     del calls["error"]
     calls["ready file"] = file
     assert main(["serve", "--memory", "--ready-file", str(file)]) == 0
-    assert calls["file while running"] == "ready 127.0.0.1:4711\n"
+    assert calls["file while running"] == f"ready 127.0.0.1:4711\npid {os.getpid()}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lines_of_a_kafka_come_first(calls: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
+    """What testcontainers' modules wait for in the output of a container, each on a line of its own."""
+    assert main(["serve", "--memory", "--kafka-ready-lines"]) == 0
+    printed = capsys.readouterr().out
+    for pattern in (  # Java and Go; Python and scripts; Python with KRaft, .NET
+        r".*Transitioning from RECOVERY to RUNNING.*",
+        r".*\[KafkaServer id=\d+\] started.*",
+        r".*Kafka Server started.*",
+    ):
+        assert re.search(f"^{pattern}$", printed, re.MULTILINE), pattern
+    assert printed.endswith("ready 127.0.0.1:4711\n")
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe")])
+def test_a_lost_standard_output_does_not_keep_a_broker_from_serving(
+    failure: OSError, calls: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is full, or its reader has gone: a line in the log, and the broker goes on."""
+    capsys.readouterr()
+
+    class Lost(io.StringIO):
+        def write(self, text: str) -> int:
+            raise failure
+
+    monkeypatch.setattr(sys, "stdout", Lost())
+    assert main(["serve", "--memory"]) == 0
+    assert "standard output is lost" in capsys.readouterr().err
 
 
 def test_a_ready_file_in_no_folder_stops_the_start(
@@ -107,6 +139,8 @@ def test_a_ready_file_in_no_folder_stops_the_start(
     """It is found before the broker runs, and reported in a sentence."""
     assert main(["serve", "--ready-file", str(tmp_path / "missing" / "ready")]) == 2
     assert "does not exist" in capsys.readouterr().err
+    assert main(["serve", "--ready-file", str(tmp_path)]) == 2
+    assert "is a directory: name a file" in capsys.readouterr().err
     assert "config" not in calls
 
 

@@ -5,6 +5,9 @@ survive a power cut. False: the operating system has them, they survive the end 
 Apache Kafka promises with one replica. It can be set for a topic, the cluster, a broker. What coordinators write
 (offsets, topics) is always synced.
 
+`ottla.cluster.id` is the id that a new data directory gets; where there is one already, it must be the same. Without it
+a new one is invented, so nothing has to be formatted before a broker starts.
+
 `ottla.validate.records` says of which batches each record is looked at before they are stored, so that one that no
 consumer could read is refused: of small ones, where that costs next to nothing and the mistake of a hand-written client
 shows; of all, as Apache Kafka does; of none. What a topic asks for is looked at in any case.
@@ -16,8 +19,16 @@ from typing import Final
 
 from broker.config.keys.definition import ConfigKey, ConfigType, Effect, Update, at_least, one_of, one_of_any_case
 
+
+def a_word(text: str) -> str | None:
+    """What is wrong with an id of a cluster. Kafka takes any text; a line of `meta.properties` has to hold it."""
+    sound = 0 < len(text) <= 64 and text.isascii() and text.isprintable() and " " not in text and "\\" not in text
+    return None if sound else "it must be 1 to 64 letters, digits and signs"
+
+
 KEYS: Final = (
     ConfigKey("ottla.ack.fsync", ConfigType.BOOLEAN, "true", None, Update.CLUSTER_WIDE, Effect.ACTS),
+    ConfigKey("ottla.cluster.id", ConfigType.STRING, None, a_word, Update.READ_ONLY, Effect.ACTS),
     ConfigKey(
         "ottla.group.state.max.bytes",
         ConfigType.LONG,

@@ -107,7 +107,7 @@ def decide_creation(
 
 def _plan_topic(machine: ClusterMachine, new: NewTopic, topic_id: Uuid, rules: TopicRules) -> Topic:
     if machine.has_topic(new.name):
-        raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"there is a topic called {new.name!r} already")
+        raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{new.name}' already exists.")  # scripts look for this
     check_topic_name(new.name)
     other = machine.colliding_topic(new.name)
     if other is not None:

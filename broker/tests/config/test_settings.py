@@ -6,7 +6,7 @@ import pytest
 
 from broker.config.keys import BROKER_KEYS, Effect
 from broker.config.listener_specs import Listener
-from broker.config.loading import load_config, parse_config
+from broker.config.loading import Flags, load_config, parse_config
 from broker.config.settings import BrokerConfig, ConfigError
 
 COMBINED_MODE = """
@@ -172,13 +172,63 @@ def test_settings_cannot_be_changed_and_do_not_tell_secrets() -> None:
 
 
 def test_a_file_is_read_and_flags_go_over_it() -> None:
-    """`--port`, `--data` and `--memory` are shorthand for keys."""
-    disk = OneFile("server.properties", COMBINED_MODE.encode())
-    loaded = load_config("server.properties", {}, port=0, data="elsewhere", memory=True, disk=disk)  # type: ignore[arg-type]
+    """`--port` and `--data` are shorthand for keys; so is `--memory`, which says that the file's directory is idle."""
+    disk = OneFile("server.properties", f"{COMBINED_MODE}log.dirs=of-the-file".encode())
+    loaded = load_config("server.properties", {}, port=0, data="elsewhere", disk=disk)  # type: ignore[arg-type]
     assert loaded.listeners == (Listener("PLAINTEXT", "", 0),)
     assert loaded.log_dirs == ("elsewhere",)
-    assert loaded.memory
     assert loaded.num_partitions == 3
+    loaded = load_config("server.properties", {}, memory=True, disk=disk)  # type: ignore[arg-type]
+    assert loaded.memory
+    assert any("data is kept in memory: log.dirs in server.properties, line" in notice for notice in loaded.notices)
+
+
+@pytest.mark.parametrize(
+    ("flags", "overrides", "words"),
+    [
+        (Flags(memory=True), {"log.dirs": "/d"}, "--memory and log.dirs=/d contradict each other"),
+        (Flags(memory=True), {"metadata.log.dir": "/d"}, "--memory and metadata.log.dir=/d"),
+        (Flags(memory=True), {"ottla.storage": "local"}, "--memory and ottla.storage=local"),
+        (Flags(data="/a"), {"log.dirs": "/d"}, "--data and log.dirs=/d"),
+        (Flags(data="/a"), {"ottla.storage": "memory"}, "--data and ottla.storage=memory"),
+    ],
+)
+def test_words_that_contradict_each_other_are_refused(flags: Flags, overrides: dict[str, str], words: str) -> None:
+    """Only one of them can be meant, and data would be somewhere else than its owner believes."""
+    with pytest.raises(ConfigError, match=words):
+        parse_config("", "", overrides, flags=flags)
+
+
+def test_unknown_keys_are_an_error_if_that_is_asked_for() -> None:
+    """`--strict`, which a broker of `ottla.Broker` gets: a test with a misspelt setting tests something else."""
+    text = "num.partitons=3\nnode.id=1"
+    assert "num.partitons in f, line 1 is unknown and ignored; did you mean num.partitions?" in notices(text)
+    with pytest.raises(ConfigError, match=r"num\.partitons in f, line 1 is unknown; did you mean num\.partitions\?"):
+        parse_config(text, "f", {}, flags=Flags(strict=True))
+
+
+def notices(text: str) -> tuple[str, ...]:
+    """What is said of the settings of a file called `f`."""
+    return parse_config(text, "f", {}).notices
+
+
+@pytest.mark.parametrize("text", ["bootstrap.servers=a:1\ngroup.id=g", '{"listeners": []}', "services:\n  kafka:\n"])
+def test_a_file_that_is_no_configuration_of_a_broker_is_refused(text: str) -> None:
+    """A client's, a JSON or a compose file given by mistake would start a broker with the defaults."""
+    with pytest.raises(ConfigError, match=r"f has not a single setting .* server\.properties"):
+        parse_config(text, "f", {})
+
+
+def test_a_file_without_settings_is_one_of_defaults() -> None:
+    """An empty file, and one in which everything is commented out, say nothing wrong."""
+    assert parse_config("# num.partitions=3\n", "f", {}).num_partitions == 1
+
+
+@pytest.mark.parametrize("line", ["zookeeper.connect=localhost:2181", "zookeeper.metadata.migration.enable=true"])
+def test_a_file_of_a_cluster_in_zookeeper_is_refused(line: str) -> None:
+    """The topics that it is about are in ZooKeeper; the sentence has the way out."""
+    with pytest.raises(ConfigError, match=r"zookeeper.* in f, line 2 is of Kafka before 4\.0.*KRaft first"):
+        parse_config(f"broker.id=0\n{line}", "f", {})
 
 
 def test_a_data_directory_on_the_command_line_is_for_everything() -> None:
@@ -215,11 +265,11 @@ def test_a_file_that_cannot_be_read_stops_the_start(path: str, reason: str) -> N
 
 def test_an_unknown_key_is_said_with_the_nearest_known_one() -> None:
     """A slip of the pen does not stop the start, and does not go unnoticed either."""
-    assert config("log.retention.mss=1").notices == (
-        "log.retention.mss in server.properties, line 1 is unknown and ignored; did you mean log.retention.ms?",
+    assert config("node.id=1\nlog.retention.mss=1").notices == (
+        "log.retention.mss in server.properties, line 2 is unknown and ignored; did you mean log.retention.ms?",
     )
-    assert config("com.example.plugin=1").notices == (
-        "com.example.plugin in server.properties, line 1 is unknown and ignored",
+    assert config("node.id=1\ncom.example.plugin=1").notices == (
+        "com.example.plugin in server.properties, line 2 is unknown and ignored",
     )
 
 

@@ -6,6 +6,8 @@ TEXT: Final = """
 ottla.ack.fsync: Whether acks=all waits for the disk; false waits for the operating system only, as Apache Kafka does,
  and
  may lose what was acknowledged when the power fails.
+ottla.cluster.id: The id of the cluster that a new data directory belongs to; one that is there must belong to it. If
+ unset, a new directory gets an id of its own.
 ottla.group.state.max.bytes: Bytes of memory that consumer groups may take, their members and committed offsets
  together; what would take more is refused.
 ottla.log.format: Form of log lines: text to be read, json to be processed, auto to choose by whether a terminal
