@@ -44,7 +44,6 @@ from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError, ProtocolError
-from kproto.formats.cluster_metadata import ClientQuotaRecord
 from kproto.release import RELEASE
 from storage.engine import LogStore, StoreError
 from storage.progress import LoggedProgress, Progress
@@ -225,8 +224,7 @@ async def _start_services(
         await cluster.start(background)
     except (KafkaError, ProtocolError) as error:
         raise ConfigError(f"the cluster's own log {CLUSTER_METADATA} cannot be loaded: {error}") from error
-    kept = cluster.kept_records(ClientQuotaRecord)
-    for sentence in without_effect(cluster.image, kept, config):
+    for sentence in without_effect(cluster.image, config):
         get_logger(__name__).warning(sentence)
     config = cluster.config  # with what AlterConfigs has set (KIP-226)
     partitions = Partitions(store, cluster, config)

@@ -9,18 +9,16 @@ them. It would be served as if they had never been.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from broker.config.keys import FILE_ONLY, GROUP_KEYS, TOPIC_KEYS, BadValue, ConfigKey, broker_key
 from broker.config.settings import ConfigError, Contradiction
 from broker.coordinators.cluster.image import ResourceType
-from kproto.formats.cluster_metadata import ClientQuotaRecord
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster.image import ClusterImage
-    from kproto.schema.declare import Record
 
 MOST_SENTENCES: Final = 20
 """A release that nothing here understands would otherwise fill the log."""
@@ -28,8 +26,8 @@ MOST_SENTENCES: Final = 20
 TIERED: Final = "remote.storage.enable"
 
 
-def without_effect(image: ClusterImage, kept: Collection[Record], config: BrokerConfig) -> list[str]:
-    """Sentences about what is stored and not obeyed. `kept` are the records of quotas.
+def without_effect(image: ClusterImage, config: BrokerConfig) -> list[str]:
+    """Sentences about what is stored and not obeyed.
 
     Raises ConfigError for a topic in tiered storage.
     """
@@ -41,7 +39,7 @@ def without_effect(image: ClusterImage, kept: Collection[Record], config: Broker
         found.append(
             f"{len(image.acls)} ACLs in the cluster's log are not enforced: authorizer.class.name names no authorizer"
         )
-    quotas = sum(isinstance(record, ClientQuotaRecord) for record in kept)
+    quotas = sum(map(len, image.client_quotas.values()))
     if quotas:
         found.append(f"{quotas} client quotas in the cluster's log are not enforced")
     return found

@@ -23,7 +23,15 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 
 from broker.handlers.handler import Api, Handler
-from broker.security.needs import ALTER_CLUSTER, DEPENDS, DESCRIBE_CLUSTER, NONE, READ_GROUP
+from broker.security.needs import (
+    ALTER_CLUSTER,
+    ALTER_CLUSTER_CONFIGS,
+    DEPENDS,
+    DESCRIBE_CLUSTER,
+    DESCRIBE_CLUSTER_CONFIGS,
+    NONE,
+    READ_GROUP,
+)
 from kproto.release.apis import APIS
 
 __all__ = ["ADVERTISED_VERSIONS", "HANDLERS", "SERVED_VERSIONS", "Api", "Handler", "handler", "loaded"]
@@ -60,6 +68,8 @@ HANDLERS: dict[int, Api] = {
     42: Api("delete_groups", DEPENDS),
     44: Api("incremental_alter_configs", DEPENDS),
     47: Api("offset_delete", DEPENDS),
+    48: Api("describe_client_quotas", DESCRIBE_CLUSTER_CONFIGS),
+    49: Api("alter_client_quotas", ALTER_CLUSTER_CONFIGS),
     50: Api("describe_user_scram_credentials", DESCRIBE_CLUSTER),
     51: Api("alter_user_scram_credentials", ALTER_CLUSTER),
     57: Api("update_features", ALTER_CLUSTER),

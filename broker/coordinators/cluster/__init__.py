@@ -1,4 +1,4 @@
-"""Cluster state: topics, configs, producer-id blocks. Kafka's controller and metadata image.
+"""Cluster state: topics, configs, quotas, producer-id blocks. Kafka's controller and metadata image.
 
 | module | holds |
 |---|---|
@@ -6,7 +6,7 @@
 | `topic_logs` | makes and removes the logs of topics |
 | `image`, `persistent_map` | the immutable read side, and what changed from one image to the next |
 | `machine` | the fold of `__cluster_metadata`, in Kafka's KRaft records |
-| `topics`, `configs`, `producer_ids` | the decisions: pure functions with Kafka's codes |
+| `topics`, `configs`, `quotas`, `producer_ids` | the decisions: pure functions with Kafka's codes |
 | `kept_records`, `placements` | what Kafka's records say beyond that: of no use here, and kept |
 | `snapshots`, `snapshot_keeper` | snapshots of all of it: what is in them, when they are made, how a start uses them |
 | `topic_names`, `internal_topics` | which names are allowed; the topics that coordinators need |

@@ -46,6 +46,7 @@ from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.cluster.partition_runs import MANY, PartitionRun, prepare
 from broker.coordinators.cluster.producer_ids import decide_block
 from broker.coordinators.cluster.quorum_files import QuorumFiles
+from broker.coordinators.cluster.quotas import QuotaAlteration, changed_quotas
 from broker.coordinators.cluster.snapshot_keeper import Captured, SnapshotKeeper, SnapshotRules
 from broker.coordinators.cluster.topic_logs import TopicLogs
 from broker.coordinators.cluster.topics import (
@@ -283,6 +284,13 @@ class ClusterCoordinator:
         """Change users' SCRAM credentials, each user on its own. Raises KafkaError(NOT_CONTROLLER) while the
         coordinator reloads."""
         decide = partial(_credentials, deletions=deletions, upsertions=upsertions)
+        return await self._to_the_end(partial(self._decide_one, decide))
+
+    async def alter_client_quotas(
+        self, alterations: Sequence[QuotaAlteration], *, validate_only: bool = False
+    ) -> list[KafkaError | None]:
+        """Change quotas of entities; see `quotas.py` for the codes. Raises KafkaError(NOT_CONTROLLER)."""
+        decide = partial(_decide_quotas, alterations, validate_only)
         return await self._to_the_end(partial(self._decide_one, decide))
 
     async def decide_each(
@@ -593,6 +601,17 @@ def _snapshot_rules(config: BrokerConfig) -> SnapshotRules:
 def _decide_abort(machine: ClusterMachine, promise: Promise[None]) -> ClusterDecision:
     """End a transaction that a controller of Kafka's has left open (KIP-868), as its next one would."""
     return Decision([AbortTransactionRecord(reason="the broker was started again")], [(promise, None)])
+
+
+def _decide_quotas(
+    alterations: Sequence[QuotaAlteration],
+    validate_only: bool,
+    machine: ClusterMachine,
+    promise: Promise[list[KafkaError | None]],
+) -> ClusterDecision:
+    """Change the quotas of some entities, in one piece. The reply has for each of them None or why it was refused."""
+    records, results = changed_quotas(machine.quotas, alterations)
+    return Decision([] if validate_only else list(records), [(promise, results)])
 
 
 def _creation(

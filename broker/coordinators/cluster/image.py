@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Final
 
 from broker.coordinators.cluster.persistent_map import PersistentMap
+from broker.coordinators.cluster.quotas import Entity, Quotas
 from broker.security.acls import Acl
 from broker.security.sasl.scram import Credential
 from kproto.ids import Uuid
@@ -79,6 +80,8 @@ class ClusterImage:
     topics_by_id: PersistentMap[Uuid, Topic] = field(default_factory=PersistentMap)
     configs: PersistentMap[tuple[int, str], Mapping[str, str]] = field(default_factory=PersistentMap)
     """Overrides of every resource that has some, topics included, by (ResourceType, name)."""
+    client_quotas: PersistentMap[Entity, Quotas] = field(default_factory=PersistentMap)
+    """The quotas of every entity that has some."""
     partition_count: int = 0
     """Partitions of all topics."""
     features: Mapping[str, int] = field(default_factory=dict)
@@ -129,6 +132,9 @@ class ClusterChange:
     acls_added: list[Acl] = field(default_factory=list)
     acls_removed: list[Acl] = field(default_factory=list)
 
+    quotas_changed: frozenset[Entity] = frozenset()
+    """Entities whose quotas differ."""
+
     @property
     def broker_configs_changed(self) -> bool:
         """True when a dynamic broker config differs, of this broker or of all."""
@@ -141,21 +147,27 @@ def difference(
     topic_ids: Iterable[Uuid] | None = None,
     resources: Iterable[tuple[int, str]] | None = None,
     acl_ids: Iterable[Uuid] | None = None,
+    entities: Iterable[Entity] | None = None,
 ) -> ClusterChange:
     """What a reader of `old` must learn to know `new`.
 
-    `topic_ids`, `resources` and `acl_ids` bound the search to what may differ.
+    `topic_ids`, `resources`, `acl_ids` and `entities` bound the search to what may differ.
     """
     if topic_ids is None:
         topic_ids = {**dict.fromkeys(old.topics_by_id), **dict.fromkeys(new.topics_by_id)}
     if resources is None:
         resources = {*old.configs, *new.configs}
+    if entities is None:
+        entities = {*old.client_quotas, *new.client_quotas}
     change = ClusterChange(
         configs_changed=frozenset(
             resource
             for resource in resources
             if resource[0] != ResourceType.TOPIC and old.configs_of(*resource) != new.configs_of(*resource)
-        )
+        ),
+        quotas_changed=frozenset(
+            entity for entity in entities if old.client_quotas.get(entity) != new.client_quotas.get(entity)
+        ),
     )
     if acl_ids is None:
         acl_ids = () if old.acls is new.acls else {**dict.fromkeys(old.acls), **dict.fromkeys(new.acls)}

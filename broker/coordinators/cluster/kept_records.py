@@ -1,9 +1,9 @@
 """What the cluster log says about things that have no use here: kept, not used.
 
-A directory that Apache Kafka has written holds registrations of brokers and controllers, SCRAM credentials, client
-quotas and delegation tokens. None of them changes what Ottla does, but a return to Kafka needs
+A directory that Apache Kafka has written holds registrations of brokers and controllers, SCRAM credentials and
+delegation tokens. None of them changes what Ottla does, but a return to Kafka needs
 them, and a snapshot takes the place of the records before it. So they are folded exactly as Kafka folds them
-(`ClusterDelta`, `ScramDelta`, `ClientQuotasDelta`, `DelegationTokenDelta`) and written into each snapshot.
+(`ClusterDelta`, `ScramDelta`, `DelegationTokenDelta`) and written into each snapshot.
 
 Each thing is one record under a key; a later record of the same key takes its place, a removal takes it away. Changes
 of a broker's registration are merged into it.
@@ -16,7 +16,6 @@ from typing import Final, TypeVar, cast
 
 from kproto.formats.cluster_metadata import (
     BrokerRegistrationChangeRecord,
-    ClientQuotaRecord,
     DelegationTokenRecord,
     FenceBrokerRecord,
     RegisterBrokerRecord,
@@ -35,8 +34,6 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 CLUSTER: Final = (RegisterBrokerRecord, RegisterControllerRecord)
 """What Kafka writes in front of the topics."""
-
-QUOTAS: Final = (ClientQuotaRecord,)
 
 SECURITY: Final = (UserScramCredentialRecord, DelegationTokenRecord)
 
@@ -75,12 +72,6 @@ class KeptRecords:
                 self._put(record, (record.mechanism, record.name))
             case DelegationTokenRecord():
                 self._put(record, record.token_id)
-            case ClientQuotaRecord():
-                key = (frozenset((entity.entity_type, entity.entity_name) for entity in record.entity), record.key)
-                if record.remove:
-                    self._drop(ClientQuotaRecord, key)
-                else:
-                    self._put(record, key)
             case UnregisterBrokerRecord():
                 self._drop(RegisterBrokerRecord, record.broker_id)
             case UnregisterControllerRecord():

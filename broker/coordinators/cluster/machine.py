@@ -1,4 +1,4 @@
-"""The cluster machine: topics, configs and producer-id blocks as the fold of `__cluster_metadata`.
+"""The cluster machine: topics, configs, quotas and producer-id blocks as the fold of `__cluster_metadata`.
 
 The records are those of Kafka's KRaft controller (`kproto.formats.cluster_metadata`), in the order in which it
 writes them: a topic is TopicRecord, its ConfigRecords, one PartitionRecord for each partition; RemoveTopicRecord takes
@@ -15,7 +15,8 @@ its EndTransactionRecord count when that is reached, or never (KIP-868).
 State is kept twice: mutable dicts that `replay` changes in constant time, and the immutable `ClusterImage` that readers
 get, brought up to date by `advance` for just what has changed since.
 
-What may be decided is in the modules beside this one: `topics.py`, `configs.py`, `producer_ids.py`, `acls.py`.
+What may be decided is in the modules beside this one: `topics.py`, `configs.py`, `quotas.py`, `producer_ids.py`,
+`acls.py`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from broker.coordinators.cluster.kept_records import KeptRecords
 from broker.coordinators.cluster.partition_runs import PartitionRun
 from broker.coordinators.cluster.persistent_map import PersistentMap
 from broker.coordinators.cluster.placements import NO_LEADER_CHANGE, Placement, TopicPlacements, placement_of
+from broker.coordinators.cluster.quotas import Entity, StoredQuotas
 from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
 from broker.security.sasl.scram import Credential
@@ -40,6 +42,7 @@ from kproto.formats.cluster_metadata import (
     AccessControlEntryRecord,
     BeginTransactionRecord,
     ClearElrRecord,
+    ClientQuotaRecord,
     ConfigRecord,
     EndTransactionRecord,
     FeatureLevelRecord,
@@ -106,6 +109,7 @@ class ClusterMachine:
         self._ids: dict[str, Uuid] = {}
         self._collisions: dict[str, set[str]] = {}
         self._configs: dict[tuple[int, str], dict[str, str]] = {}
+        self.quotas = StoredQuotas()
         self._features: dict[str, int] = {}
         self.acls = AclFold()
         self.bootstrap: list[Record] = []
@@ -117,6 +121,7 @@ class ClusterMachine:
         self._image = ClusterImage()
         self._stale_topics: dict[Uuid, None] = {}
         self._stale_resources: dict[tuple[int, str], None] = {}
+        self._stale_quotas: dict[Entity, None] = {}
         self._features_stale = False
         self._stale_credentials: dict[tuple[int, str], None] = {}
         self.credential_count = 0
@@ -238,6 +243,8 @@ class ClusterMachine:
                 self._remove_topic(record.topic_id)
             case ConfigRecord():
                 self._set_config(record.resource_type, record.resource_name, record.name, record.value)
+            case ClientQuotaRecord():
+                self._stale_quotas[self.quotas.replay(record)] = None
             case ProducerIdsRecord():
                 self.next_producer_id = record.next_producer_id
             case FeatureLevelRecord():
@@ -360,7 +367,7 @@ class ClusterMachine:
     def changed(self) -> bool:
         """True when the state has moved on from `image`."""
         stale = self._stale_topics or self._stale_resources or self._features_stale or self._stale_credentials
-        return bool(stale) or self.acls.changed
+        return bool(stale or self._stale_quotas) or self.acls.changed
 
     def advance(self) -> tuple[ClusterImage, ClusterChange]:
         """The image of now, and what differs from the one before. Costs what changed, not what there is."""
@@ -381,22 +388,30 @@ class ClusterMachine:
             else:
                 gone_configs.append(resource)
         stale_acls = self.acls.stale_ids()
+        quotas = self.quotas.entities
         new = ClusterImage(
             topics=old.topics.updated({topic.name: topic for topic in put}, [topic.name for topic in gone]),
             topics_by_id=old.topics_by_id.updated(
                 {topic.topic_id: topic for topic in put}, [topic.topic_id for topic in gone]
             ),
             configs=old.configs.updated(put_configs, gone_configs),
+            client_quotas=old.client_quotas.updated(
+                {entity: dict(quotas[entity]) for entity in self._stale_quotas if entity in quotas},
+                [entity for entity in self._stale_quotas if entity not in quotas],
+            ),
             partition_count=self.partition_count,
             features=dict(self._features) if self._features_stale else old.features,
             finalized_features=dict(self.finalized_features) if self._features_stale else old.finalized_features,
             credentials=self._credentials_now(old),
             acls=self.acls.advance(old.acls),
         )
-        change = difference(old, new, list(self._stale_topics), list(self._stale_resources), stale_acls)
+        change = difference(
+            old, new, list(self._stale_topics), list(self._stale_resources), stale_acls, list(self._stale_quotas)
+        )
         self._image = new
         self._stale_topics.clear()
         self._stale_resources.clear()
+        self._stale_quotas.clear()
         self.removed = {}
         self._features_stale = False
         self._stale_credentials.clear()
@@ -476,3 +491,5 @@ class ClusterMachine:
         assert image.credentials.keys() == credentials and self.credential_count == len(credentials)
         assert all(image.credentials[key] == self.credential(*key) for key in credentials)
         self.acls.check(image.acls)
+        assert {entity: dict(quotas) for entity, quotas in image.client_quotas.items()} == self.quotas.entities
+        assert all(self.quotas.entities.values()), "an entity without quotas is forgotten"

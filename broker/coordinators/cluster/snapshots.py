@@ -15,9 +15,10 @@ from typing import Final
 
 from broker.coordinators.cluster.acls import record_of
 from broker.coordinators.cluster.image import Topic
-from broker.coordinators.cluster.kept_records import CLUSTER, QUOTAS, SECURITY
+from broker.coordinators.cluster.kept_records import CLUSTER, SECURITY
 from broker.coordinators.cluster.machine import ClusterCapture
 from broker.coordinators.cluster.placements import Placement, TopicPlacements
+from broker.coordinators.cluster.quotas import quota_records
 from kproto.formats.cluster_metadata import (
     ConfigRecord,
     FeatureLevelRecord,
@@ -60,8 +61,8 @@ def _values(capture: ClusterCapture) -> Iterator[bytes]:
     for (kind, resource), configs in sorted(capture.image.configs.items(), key=lambda item: item[0]):
         for name, value in configs.items():
             yield encode_record(ConfigRecord(resource_type=kind, resource_name=resource, name=name, value=value))
-    for record in capture.kept.of(QUOTAS):
-        yield encode_record(record)
+    for quota in quota_records(capture.image.client_quotas):
+        yield encode_record(quota)
     if capture.next_producer_id > 0:
         yield encode_record(ProducerIdsRecord(broker_id=-1, broker_epoch=-1, next_producer_id=capture.next_producer_id))
     for acl_id, acl in capture.image.acls.items():

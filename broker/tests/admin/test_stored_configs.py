@@ -16,7 +16,6 @@ from broker.config.settings import ConfigError
 from broker.coordinators.cluster.image import ClusterImage, ResourceType
 from broker.coordinators.cluster.persistent_map import PersistentMap
 from broker.security.acls import Acl
-from kproto.formats.cluster_metadata import ClientQuotaRecord
 from kproto.ids import Uuid
 
 CONFIG = parse_config("node.id=1\nlog.retention.hours=24", "server.properties", {})
@@ -25,7 +24,7 @@ CONFIG = parse_config("node.id=1\nlog.retention.hours=24", "server.properties", 
 def said(resource_type: int, name: str, configs: Mapping[str, str]) -> list[str]:
     """What is said of a log with these overrides of one resource."""
     nothing: PersistentMap[tuple[int, str], Mapping[str, str]] = PersistentMap()
-    return without_effect(ClusterImage(configs=nothing.updated({(resource_type, name): configs}, [])), [], CONFIG)
+    return without_effect(ClusterImage(configs=nothing.updated({(resource_type, name): configs}, [])), CONFIG)
 
 
 def test_what_is_obeyed_is_not_said() -> None:
@@ -91,15 +90,14 @@ def test_a_topic_in_tiered_storage_stops_the_start() -> None:
         said(ResourceType.TOPIC, "t", {"remote.storage.enable": "true"})
 
 
-def test_acls_and_quotas_are_counted() -> None:
+def test_acls_are_counted() -> None:
     """Kafka enforces the first only where the file names an authorizer; started without that file, the broker has only
     the log to see by that access was meant to be restricted."""
     acls = PersistentMap[Uuid, Acl]().updated(
         {number.to_bytes(16, "big"): Acl(2, "t", 3, "User:a", "*", number, 3) for number in (3, 4)}
     )
-    assert without_effect(ClusterImage(acls=acls), [ClientQuotaRecord()], CONFIG) == [
+    assert without_effect(ClusterImage(acls=acls), CONFIG) == [
         "2 ACLs in the cluster's log are not enforced: authorizer.class.name names no authorizer",
-        "1 client quotas in the cluster's log are not enforced",
     ]
     secured = parse_config("", "", {"authorizer.class.name": STANDARD_AUTHORIZER})
-    assert without_effect(ClusterImage(acls=acls), [], secured) == []
+    assert without_effect(ClusterImage(acls=acls), secured) == []

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 import broker.coordinators.cluster as cluster_package
 from broker.coordinators.cluster.acl_changes import decide_acl_removal, decide_acls
-from broker.coordinators.cluster.coordinator import _decide_abort
+from broker.coordinators.cluster.coordinator import _decide_abort, _decide_quotas
 from broker.coordinators.cluster.features import FeatureUpdate, decide_opening, decide_update
 from broker.coordinators.cluster.image import ResourceType
 from broker.coordinators.cluster.producer_ids import decide_block
+from broker.coordinators.cluster.quotas import QuotaAlteration, entity_of
 from broker.coordinators.machine import Decision
 from broker.security.acls import Acl
 from broker.tests.coordinators.cluster.decided import NODE, Cluster, id_of
@@ -32,6 +33,7 @@ STEPS = st.one_of(
     st.tuples(st.just("delete"), st.integers(100, 110)),
     st.tuples(st.just("grow"), NAMES, st.integers(0, 5)),
     st.tuples(st.just("alter"), st.sampled_from([2, 4, 32]), st.sampled_from(["t", "1", ""]), KEYS, st.integers(0, 3)),
+    st.tuples(st.just("quota"), st.sampled_from(["u", "", None]), st.sampled_from([None, 0.0, 1.0, 2.5])),
     st.tuples(st.just("block")),
     st.tuples(st.just("open")),
     st.tuples(st.just("update"), st.sampled_from([METADATA_VERSION, ELR_VERSION, "nothing"]), st.integers(0, 30)),
@@ -68,6 +70,9 @@ def _take(cluster: Cluster, step: tuple[object, ...], validate_only: bool) -> No
                 return kept if value == 0 else {**kept, key: str(value)}
 
             cluster.alter(ResourceType(kind), name, compute, validate_only=validate_only)
+        case ("quota", str() | None as name, float() | None as value):
+            change = QuotaAlteration(entity_of([("user", name)]), [("controller_mutation_rate", value)])
+            cluster.take(lambda promise: _decide_quotas([change], validate_only, machine, promise))
         case ("block",):
             cluster.take(lambda promise: decide_block(machine, NODE, promise))
         case ("open",):
@@ -102,6 +107,7 @@ def test_every_decision_of_the_cluster_is_tried() -> None:
         "decide_deletion",
         "decide_growth",
         "decide_alteration",
+        "_decide_quotas",
         "decide_block",
         "decide_opening",
         "decide_update",

@@ -25,14 +25,15 @@ from broker.coordinators.cluster.topics import (
 from broker.tests.coordinators.cluster.decided import NODE, NOW, RULES, Cluster, id_of
 from kproto.errors import ErrorCode, KafkaError, UnsupportedVersion
 from kproto.formats.cluster_metadata import (
-    ClientQuotaRecord,
     ConfigRecord,
+    DelegationTokenRecord,
     NoOpRecord,
     PartitionChangeRecord,
     PartitionRecord,
     ProducerIdsRecord,
     RemoveTopicRecord,
     TopicRecord,
+    UserScramCredentialRecord,
 )
 
 
@@ -360,8 +361,10 @@ def test_a_hundred_thousand_partitions_are_nothing_to_the_image() -> None:
 
 
 def test_what_has_no_use_here_can_be_asked_for_by_kind() -> None:
-    """The start counts quotas, which it does not enforce."""
+    """The start, and the owners of each kind, ask so."""
     machine = ClusterMachine()
-    quota = ClientQuotaRecord(key="producer_byte_rate", value=1.0)
-    machine.replay(quota)
-    assert machine.kept_of([ClientQuotaRecord]) == [quota]
+    token = DelegationTokenRecord(token_id="t")
+    for record in (token, UserScramCredentialRecord(name="a")):
+        machine.replay(record)
+    assert machine.kept_of([DelegationTokenRecord]) == [token]
+    assert len(machine.kept_of([DelegationTokenRecord, UserScramCredentialRecord])) == 2

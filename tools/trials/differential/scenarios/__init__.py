@@ -36,6 +36,7 @@ MODULES = (
     "consumer_groups",
     "describe_configs",
     "alter_configs",
+    "client_quotas",
     "log_dirs",
     "transactional_ids",
     "transactions",
