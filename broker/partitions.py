@@ -14,7 +14,7 @@ they look and watch again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import trio
 
@@ -44,7 +44,20 @@ class Watcher(Protocol):
 class Partition:
     """One hosted partition. `alive` turns False when its topic is deleted."""
 
-    __slots__ = ("alive", "config", "index", "internal", "leader_epoch", "log", "topic", "topic_id", "watchers")
+    __slots__ = (
+        "alive",
+        "bytes_in",
+        "bytes_out",
+        "config",
+        "index",
+        "internal",
+        "leader_epoch",
+        "log",
+        "messages_in",
+        "topic",
+        "topic_id",
+        "watchers",
+    )
 
     def __init__(self, topic: Topic, index: int, log: PartitionLog, config: LogConfig) -> None:
         self.topic = topic.name
@@ -56,6 +69,7 @@ class Partition:
         self.leader_epoch = topic.leader_epoch(index)  # what Metadata says; a log may have been written in older ones
         self.alive = True
         self.watchers: dict[Watcher, None] = {}
+        self.messages_in = self.bytes_in = self.bytes_out = 0  # since the start; what coordinators write is not counted
         log.on_advance = self.wake
 
     def check_leader_epoch(self, epoch: int) -> None:
@@ -75,6 +89,14 @@ class Partition:
             watchers.popitem()[0].woken()
 
 
+class Traffic(NamedTuple):
+    """What clients have written and read since the start: records, and bytes of their batches."""
+
+    messages_in: int
+    bytes_in: int
+    bytes_out: int
+
+
 class Partitions:
     """Partitions by topic name or id, made on first use."""
 
@@ -86,6 +108,7 @@ class Partitions:
         self._log_configs: dict[str, LogConfig] = {}
         self._to_configure: dict[str, None] = {}
         self._configuring = trio.Event()
+        self._past = Traffic(0, 0, 0)
         cluster.subscribe(self._follow)
 
     def get(self, topic: str, index: int) -> Partition | None:
@@ -130,6 +153,15 @@ class Partitions:
         self._hosted[topic.name, index] = partition
         return partition
 
+    def hosted(self) -> list[Partition]:
+        """The partitions that have been asked for since the start."""
+        return list(self._hosted.values())
+
+    @property
+    def past_traffic(self) -> Traffic:
+        """That of partitions whose topics have been deleted."""
+        return self._past
+
     def specs(self) -> Iterator[LogSpec]:
         """Every log of the cluster, hosted or not."""
         for topic in list(self._cluster.image.topics.values()):
@@ -150,6 +182,12 @@ class Partitions:
             self._log_configs.pop(topic.name, None)
             for index in range(topic.partition_count):
                 partition = self._hosted.pop((topic.name, index), None)
+                if partition is not None:
+                    self._past = Traffic(
+                        self._past.messages_in + partition.messages_in,
+                        self._past.bytes_in + partition.bytes_in,
+                        self._past.bytes_out + partition.bytes_out,
+                    )
                 if partition is not None and partition.topic_id == topic.topic_id:
                     partition.alive = False
                     partition.wake()

@@ -19,14 +19,15 @@ stuck.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from broker.admin.authorization import authorizer_of
 from broker.admin.stored_configs import without_effect
+from broker.config.listener_specs import parse_http_address
 from broker.config.settings import BrokerConfig, ConfigError
 from broker.context import Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
@@ -54,6 +55,7 @@ from storage.seams.logging import get_logger
 from storage.seams.offload import ThreadOffload
 
 if TYPE_CHECKING:
+    from broker.web.endpoints import Observed
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
     from storage.seams.logging import Logger
@@ -71,6 +73,10 @@ def unobserved() -> None:
     """For a caller who does not need to know that a stop has begun."""
 
 
+def unannounced(host: str, port: int) -> None:
+    """For a caller who does not need to know an address."""
+
+
 def run(
     config: BrokerConfig,
     *,
@@ -78,9 +84,11 @@ def run(
     progress: Callable[[], Progress] = LoggedProgress,
     stopping: Callable[[], None] = unobserved,
     described: Mapping[str, object] = NOTHING_MORE,
+    metrics: Callable[[str, int], None] = unannounced,
 ) -> None:
     """Serve until a signal asks to stop. `ready` is called with the address of the first listener, once it is true, and
-    `stopping` when the stop begins, whatever the reason.
+    `stopping` when the stop begins, whatever the reason. `metrics` is called with the address at which these are
+    served, if the configuration asks for that.
 
     `progress` makes what a recovery of logs is shown by; it is called only if the engine has files to recover.
     `described` are fields of the log line about the start that the caller knows: which version it is, where data is.
@@ -89,7 +97,7 @@ def run(
     """
     logging.configure(level=config.ottla_log_level, form=config.ottla_log_format, clock=SystemClock())
     try:
-        trio.run(serve, config, ready, progress, stopping, described)
+        trio.run(serve, config, ready, progress, stopping, described, metrics)
     except BaseExceptionGroup as group:  # what failed in a nursery; the reason is one of those that start raises
         cannot_start = group.subgroup(ConfigError)
         if cannot_start is None:
@@ -103,6 +111,7 @@ async def serve(
     progress: Callable[[], Progress] = LoggedProgress,
     stopping: Callable[[], None] = unobserved,
     described: Mapping[str, object] = NOTHING_MORE,
+    metrics: Callable[[str, int], None] = unannounced,
 ) -> None:
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
     clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
@@ -118,9 +127,10 @@ async def serve(
         limit.deadline = min(limit.deadline, trio.current_time() + STOP_SECONDS)
         stopping()
 
-    with ExitStack() as until_the_end:
+    async with AsyncExitStack() as until_the_end:
         for listener in listeners:
             until_the_end.callback(listener.close)
+        observed = await until_the_end.enter_async_context(_shown(config, metrics))
         store = make_store(config, clock, entropy, offload, progress, descriptors)
         try:
             await store.open()
@@ -138,9 +148,13 @@ async def serve(
                     signals = until_the_end.enter_context(trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
                     server.start()
                     _say_what_has_started(services, described, log)
+                    if observed is not None:
+                        observed.serving(services, server)
                     ready(listeners[0].host, listeners[0].port)
                     received = await anext(signals)
                     log.info("stopping", signal=signal.Signals(received).name)
+                    if observed is not None:
+                        observed.stopping()
                     begin_stop()
                     await server.stop(signals)
                 background.cancel_scope.cancel()
@@ -191,6 +205,26 @@ def _listen(config: BrokerConfig) -> list[Listener]:
             listener.close()
         raise ConfigError(str(error)) from error
     return listeners
+
+
+@asynccontextmanager
+async def _shown(config: BrokerConfig, metrics: Callable[[str, int], None]) -> AsyncIterator[Observed | None]:
+    """Serve metrics, if the configuration asks for that, from before the store opens: a recovery may be watched."""
+    if not config.ottla_metrics_listener:
+        yield None
+        return
+    host, port = parse_http_address(config.ottla_metrics_listener)
+    try:
+        from broker.web.showing import shown_at
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"ottla.metrics.listener needs {error.name}, which ottla[page] installs") from error
+    try:
+        async with shown_at(host, port) as (observed, port):
+            get_logger(__name__).info("metrics are served", address=f"{host or '*'}:{port}")
+            metrics(host, port)
+            yield observed
+    except ListenError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _asked_for(config: BrokerConfig, key: str, size: int) -> int:

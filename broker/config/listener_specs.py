@@ -22,6 +22,8 @@ from typing import Final, NamedTuple
 
 PLAINTEXT: Final = "PLAINTEXT"
 _PROTOCOLS: Final = (PLAINTEXT, "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+LOOPBACK: Final = "127.0.0.1"
+_HTTP: Final = re.compile(r"(?:(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9_.-]*)):)?([0-9]{1,5})", re.ASCII)
 _ENTRY: Final = re.compile(r"([A-Za-z0-9_.-]+)://(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9_.-]*)):([0-9]{1,6})", re.ASCII)
 
 
@@ -109,6 +111,17 @@ def parse_advertised(
         if host or port != known[name].port:
             found[name] = (host, port)
     return found
+
+
+def parse_http_address(text: str) -> tuple[str, int]:
+    """(host, port) of what is served over HTTP: `PORT` on this machine alone, or `HOST:PORT`, an IPv6 address in
+    brackets and an empty host for every address. Raises ListenerError."""
+    match = _HTTP.fullmatch(text)
+    if match is None or int(match[3]) > 65535:
+        raise ListenerError("it must be a port, or host:port")
+    if match[1] is not None or match[2] is not None:
+        return match[1] or match[2] or "", int(match[3])
+    return LOOPBACK, int(match[3])
 
 
 def _parse(entry: str) -> tuple[str, str, int]:

@@ -163,6 +163,8 @@ class BrokerConfig:
     # What the broker writes about itself.
     ottla_log_level: str
     ottla_log_format: str
+    ottla_metrics_listener: str
+    """Where metrics are served, as `listener_specs.parse_http_address` reads it; empty for nowhere."""
 
     # Layers, for DescribeConfigs and `get`. They may hold passwords.
     static: Mapping[str, str]

@@ -195,6 +195,8 @@ def _add(answer: FetchResponse, news: Iterable[tuple[Wanted, Found]], look: Look
                 aborted_transactions=_aborted(found) if committed else None,
                 records=found.records,
             )
+            if wanted.hosted is not None:
+                wanted.hosted.bytes_out += len(found.records)
         else:
             data = _without_records(wanted.partition, found)
         partitions.append(data)

@@ -357,6 +357,8 @@ def append_one(entry: Entry, acks: int) -> bool:
     except KafkaError as error:
         entry.problem = error
         return False
+    partition.messages_in += batch.header.record_count
+    partition.bytes_in += len(batch.data)
     return not begun.durable and (acks == ALL or begun.durable_on_ack)
 
 

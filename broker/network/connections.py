@@ -45,6 +45,8 @@ class ConnectionsStatistics:
     refused: int
     ended: Mapping[Ending, int]
     requests: int
+    by_api: Mapping[int, int]
+    """Requests by API key, of versions that are served."""
     received_bytes: int
     sent_bytes: int
     replies_waiting: int
@@ -180,6 +182,7 @@ class Connections:
             refused=self._refused,
             ended=Counter(self._ended),
             requests=self._past[0] + sum(one.requests for one in each),
+            by_api=dict(self._dispatcher.requests),
             received_bytes=self._past[1] + sum(one.received_bytes for one in each),
             sent_bytes=self._past[2] + sum(one.sent_bytes for one in each),
             replies_waiting=sum(one.replies_waiting for one in each),

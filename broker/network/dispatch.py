@@ -44,17 +44,20 @@ def require_needs(api_key: int, message: Any, ctx: RequestContext) -> None:
 class Dispatcher:
     """Finds handlers and turns whatever happens in them into replies."""
 
-    __slots__ = ("_services", "log")
+    __slots__ = ("_services", "log", "requests")
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self.log = RateLimitedLogger(get_logger(__name__), trio.current_time)
         """What a peer can repeat costs a line a second. The owner calls `flush`."""
+        self.requests = dict.fromkeys(HANDLERS, 0)
+        """Requests since the start, by API key; those of versions that are not served left out."""
 
     def begin(self, request: ReceivedRequest, peer: Peer) -> tuple[Handler | None, Any]:
         """(handler, what `handle` returned). A coroutine, or that of a FirstPhase, is to be given to `finish`."""
         if request.message is None:
             return None, api_versions.unsupported_version()
+        self.requests[request.api_key] += 1
         found = loaded.get(request.api_key) or handler(request.api_key)
         ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
         try:

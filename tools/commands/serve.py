@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 CANNOT_START = 2
 FAULT = 1
 
+METRICS_PORT = 9404
+"""Where the JMX exporter of a Kafka broker usually listens."""
+
 LAST_RESORT_SECONDS = 9.5
 """From the beginning of a stop to when the process ends in any case."""
 
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         config = load_config(
             options.properties,
-            dict(options.set),
+            settings_of(options),
             host=options.host,
             port=options.port,
             data=options.data,
@@ -118,6 +121,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="take no settings from variables such as KAFKA_LISTENERS",
     )
     parser.add_argument("--strict", action="store_true", help="refuse to start with a setting that no broker knows")
+    parser.add_argument(
+        "--metrics",
+        nargs="?",
+        const=METRICS_PORT,
+        type=port,
+        metavar="PORT",
+        help=f"serve metrics, health and readiness over HTTP to this machine (default port {METRICS_PORT})",
+    )
     parser.add_argument("--ready-file", metavar="FILE", help="also write the ready line to this file")
     parser.add_argument(
         "--kafka-ready-lines",
@@ -126,6 +137,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     return parser.parse_args(arguments)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, str]:
+    """The settings that the words stand for."""
+    settings = dict(options.set)
+    if options.metrics is not None:
+        settings["ottla.metrics.listener"] = str(options.metrics)
+    return settings
 
 
 def port(word: str) -> int:

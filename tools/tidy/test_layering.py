@@ -43,12 +43,22 @@ LATER_STDLIB = {"compression"}
 DISTRIBUTIONS = {
     "kproto": {"crc32c", "cramjam", "backports.zstd"},
     "storage": {"trio", "structlog"},
-    "broker": {"trio", "structlog", "google-re2", "xxhash", "cryptography"},
+    "broker": {
+        "trio",
+        "structlog",
+        "google-re2",
+        "xxhash",
+        "cryptography",
+        "hypercorn",
+        "starlette",
+        "prometheus-client",
+    },
     "ottla": set[str](),
 }
-EXTRAS = ("security",)
-"""What users install by `ottla[security]`: named in pyproject.toml apart, and imported in functions only."""
-IMPORTED_AS = {"google-re2": "re2"}
+EXTRAS = ("security", "page")
+"""What users install by `ottla[security]` and so on: named in pyproject.toml apart, and imported only when it is asked
+for."""
+IMPORTED_AS = {"google-re2": "re2", "prometheus-client": "prometheus_client"}
 """Distributions whose module has another name."""
 
 

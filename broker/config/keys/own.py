@@ -18,6 +18,17 @@ from __future__ import annotations
 from typing import Final
 
 from broker.config.keys.definition import ConfigKey, ConfigType, Effect, Update, at_least, one_of, one_of_any_case
+from broker.config.listener_specs import ListenerError, parse_http_address
+
+
+def http_address(value: str) -> str | None:
+    """Nothing, or where something is served over HTTP."""
+    try:
+        if value:
+            parse_http_address(value)
+    except ListenerError as error:
+        return str(error)
+    return None
 
 
 def a_word(text: str) -> str | None:
@@ -53,6 +64,7 @@ KEYS: Final = (
         Update.READ_ONLY,
         Effect.ACTS,
     ),
+    ConfigKey("ottla.metrics.listener", ConfigType.STRING, "", http_address, Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.storage", ConfigType.STRING, "local", one_of("local", "memory"), Update.READ_ONLY, Effect.ACTS),
     ConfigKey(
         "ottla.transaction.state.max.bytes",

@@ -13,6 +13,8 @@ ottla.group.state.max.bytes: Bytes of memory that consumer groups may take, thei
 ottla.log.format: Form of log lines: text to be read, json to be processed, auto to choose by whether a terminal
  listens.
 ottla.log.level: From which level on log lines are written.
+ottla.metrics.listener: Where metrics, health and readiness are served over HTTP: a port of this machine alone, or an
+ address and a port; empty for nowhere.
 ottla.storage: Where data are kept: local on disk, memory until the broker stops.
 ottla.transaction.state.max.bytes: Bytes of memory that transactional ids may take, with the partitions of their open
  transactions; what would take more is refused.

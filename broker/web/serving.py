@@ -1,0 +1,134 @@
+"""HTTP for an ASGI application, behind the network's door.
+
+Hypercorn speaks HTTP under trio; what it would do with sockets is done here instead. Its own server opens sockets by
+itself, has no bound on connections, and sends in a shield that a peer who does not read would hold for good. So this
+module accepts through `Listener` and gives hypercorn a stream over each `SocketTransport`:
+
+* at most `MOST_CONNECTIONS` at a time; one more is closed at once;
+* a connection that has not sent a whole request in `IDLE_SECONDS` is closed, and so is one whose peer reads nothing of
+  a reply for `STALL_SECONDS`;
+* when the server's task is cancelled, all connections are closed first, and with them every wait.
+
+A fault of the application costs its connection and a line in the log, never the broker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import wrap_app
+
+from storage.seams.logging import RateLimitedLogger, get_logger
+
+if TYPE_CHECKING:
+    from broker.network.listener import Listener, SocketTransport
+
+MOST_CONNECTIONS: Final = 64
+IDLE_SECONDS: Final = 10
+STALL_SECONDS: Final = 30
+MOST_HEADER_BYTES: Final = 16 * 1024
+SENT_AT_ONCE: Final = 64 * 1024
+
+
+class HttpServer:
+    """Serves `app` at `listener` for as long as `run` does."""
+
+    def __init__(self, app: Any, listener: Listener) -> None:
+        self._app = wrap_app(app, MOST_HEADER_BYTES, "asgi")
+        self._listener = listener
+        self._context = WorkerContext(None)
+        self._config = Config()
+        self._config.accesslog = self._config.errorlog = None
+        self._config.include_server_header = False
+        self._config.keep_alive_timeout = IDLE_SECONDS
+        self._config.h11_max_incomplete_size = MOST_HEADER_BYTES
+        self._streams: dict[TransportStream, None] = {}
+        self._log = RateLimitedLogger(get_logger(__name__), trio.current_time)
+
+    async def run(self) -> None:
+        """Accept and serve until cancelled, or the listener is closed."""
+        async with trio.open_nursery() as nursery:
+
+            def start(transport: SocketTransport) -> None:
+                if len(self._streams) >= MOST_CONNECTIONS:
+                    self._log.warning("an HTTP connection was refused: too many", peer=transport.peer[0])
+                    transport.close()
+                    return
+                stream = TransportStream(transport)
+                self._streams[stream] = None
+                nursery.start_soon(self._serve, stream)
+
+            def refused(reason: str) -> None:
+                self._log.warning("cannot accept HTTP connections for a moment", reason=reason)
+
+            try:
+                await self._listener.accept(start, refused)
+            except trio.ClosedResourceError:
+                pass
+            finally:
+                nursery.cancel_scope.cancel()
+                for stream in self._streams:
+                    stream.close()
+
+    async def _serve(self, stream: TransportStream) -> None:
+        try:
+            await TCPServer(self._app, self._config, self._context, ConnectionState({}), stream)  # type: ignore[arg-type]  # it asks for no more than TransportStream has
+        except Exception as error:
+            self._log.error("an HTTP request failed", exc_info=error)
+        finally:
+            stream.close()
+            del self._streams[stream]
+
+
+class TransportStream:
+    """A transport as trio's streams are, as far as hypercorn uses them."""
+
+    def __init__(self, transport: SocketTransport) -> None:
+        self._transport = transport
+        self.socket = _NoAddress()
+
+    async def receive_some(self, most: int) -> bytearray:
+        """Bytes, none at the end of the stream. Raises trio.BrokenResourceError, trio.ClosedResourceError."""
+        buffer = bytearray(most)
+        try:
+            while (count := self._transport.receive_now(memoryview(buffer))) is None:
+                await self._transport.wait_readable()
+        except OSError as error:
+            raise trio.BrokenResourceError from error
+        return buffer[:count]
+
+    async def send_all(self, data: bytes) -> None:
+        """Send everything. Raises trio.BrokenResourceError, also when the peer does not read, and
+        trio.ClosedResourceError."""
+        try:
+            for start in range(0, len(data), SENT_AT_ONCE):
+                with trio.move_on_after(STALL_SECONDS) as limit:
+                    await self._transport.send([data[start : start + SENT_AT_ONCE]])
+                if limit.cancelled_caught:
+                    raise trio.BrokenResourceError("the peer does not read")
+        except OSError as error:
+            raise trio.BrokenResourceError from error
+
+    async def aclose(self) -> None:
+        """Close; a checkpoint."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Close; waiting tasks are woken with an error."""
+        self._transport.close()
+
+
+class _NoAddress:
+    """What hypercorn asks for addresses. They would be the application's to see, which has no use for them."""
+
+    family = -1
+
+    def getpeername(self) -> None: ...
+
+    def getsockname(self) -> None: ...
