@@ -7,12 +7,21 @@ from collections.abc import Sequence
 
 from tools.verbs import Verb, run
 
+RUN = "Run a broker"
+USE = "Use a cluster: this broker, or any Kafka"
+KEEP = "Keep a cluster"
+FILES = "Look into files and bytes"
+
 VERBS: dict[str, Verb] = {
-    "serve": Verb("tools.commands.serve:main", "run a broker until it is stopped"),
-    "upgrade-features": Verb("tools.commands.upgrade_features:main", "raise the levels of a cluster's features"),
-    "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes"),
-    "dump-log": Verb("tools.commands.dump_log:main", "print any file of a data directory"),
-    "check-log": Verb("tools.commands.check_log:main", "verify a data directory and say what is wrong"),
+    "serve": Verb("tools.commands.serve:main", "run a broker until it is stopped", RUN),
+    "topics": Verb("tools.commands.topics:main", "list, create, describe, change and delete topics", USE),
+    "groups": Verb("tools.commands.groups:main", "list and describe groups with their lag, move and delete them", USE),
+    "configs": Verb("tools.commands.configs:main", "read and change configs of topics, brokers, groups", KEEP),
+    "upgrade-features": Verb("tools.commands.upgrade_features:main", "raise the levels of a cluster's features", KEEP),
+    "completion": Verb("tools.commands.completion:main", "print what bash, zsh or fish needs to complete words", KEEP),
+    "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes", FILES),
+    "dump-log": Verb("tools.commands.dump_log:main", "print any file of a data directory", FILES),
+    "check-log": Verb("tools.commands.check_log:main", "verify a data directory and say what is wrong", FILES),
 }
 
 

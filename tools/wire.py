@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kproto.connection import ClientConnection
 from kproto.schema.declare import Request
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class WireConnection:
     """A connection that speaks the protocol: one request, one reply."""
 
-    def __init__(self, host: str, port: int, *, client_id: str | None, timeout: float = 30.0) -> None:
-        """Connect. `timeout` is in seconds, for this and for each wait that follows. Raises OSError."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        client_id: str | None,
+        timeout: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Connect, in TLS if there is a context for it. `timeout` is in seconds, for this and for each wait that
+        follows. Raises OSError."""
         self.socket = socket.create_connection((host, port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            plain = self.socket
+            try:
+                self.socket = tls.wrap_socket(plain, server_hostname=host)
+            except BaseException:
+                plain.close()
+                raise
         self.connection = ClientConnection(client_id)
 
     def encode(self, request: Request, version: int, *, expect_reply: bool = True) -> bytes:

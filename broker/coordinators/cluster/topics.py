@@ -275,11 +275,12 @@ def decide_growth(
 def _check_growth(machine: ClusterMachine, topic: Topic, new: NewPartitions, rules: TopicRules) -> None:
     additional = new.total_count - topic.partition_count
     if additional == 0:
-        raise KafkaError(ErrorCode.INVALID_PARTITIONS, f"the topic has {topic.partition_count} partitions already")
+        raise KafkaError(ErrorCode.INVALID_PARTITIONS, f"Topic already has {topic.partition_count} partition(s).")
     if additional < 0:
         raise KafkaError(
             ErrorCode.INVALID_PARTITIONS,
-            f"the topic has {topic.partition_count} partitions; {new.total_count} would not be more",
+            f"The topic {topic.name} currently has {topic.partition_count} partition(s); "
+            f"{new.total_count} would not be an increase.",
         )
     if new.assignments is not None:
         if len(new.assignments) != additional:
