@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.security.operations import CLUSTER_NAME, REFUSAL, SUPPORTED_BITS, Operation, Resource
 from broker.security.principals import ANONYMOUS, Principal
-from kproto.errors import KafkaError
+from kproto.errors import ErrorCode, KafkaError
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from broker.config.settings import BrokerConfig
-    from broker.coordinators.cluster import ClusterCoordinator
+    from broker.coordinators.cluster import ClusterCoordinator, ClusterImage, Topic
     from broker.coordinators.groups import GroupCoordinator
     from broker.coordinators.transactions import TransactionCoordinator
     from broker.fetching.fetches import Fetches
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from broker.partitions import Partitions
     from broker.request_memory import RequestMemory
     from broker.security.authorizer import Authorizer
+    from kproto.ids import Uuid
     from storage.engine import LogStore
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
@@ -88,6 +89,12 @@ class Peer:
     client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions named them (KIP-511)
 
 
+TOPIC_REFUSED: Final = KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+UNKNOWN_TOPIC: Final = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+UNKNOWN_ID: Final = KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
+"""Values, which are never raised."""
+
+
 class _All:
     """A container that has everything."""
 
@@ -124,6 +131,12 @@ class RequestContext:
             peer.principal, peer.host, operation, kind, name, quiet=quiet
         )
 
+    def may_somewhere(self, operation: Operation, kind: Resource) -> bool:
+        """Whether there is a resource of this kind, existing or not, that the client may do this to."""
+        authorizer = self.services.authorizer
+        peer = self.peer
+        return authorizer is None or authorizer.authorized_somewhere(peer.principal, peer.host, operation, kind)
+
     def require(self, operation: Operation, kind: Resource, name: str = CLUSTER_NAME) -> None:
         """Raise KafkaError with the code of a refusal (TOPIC_AUTHORIZATION_FAILED for a topic) if the client may not do
         this."""
@@ -141,6 +154,21 @@ class RequestContext:
             async for name in slices.over({name: None async for name in slices.over(names)})
             if self.may(operation, kind, name, quiet=quiet)
         }
+
+    def find_topic(
+        self, image: ClusterImage, operation: Operation, name: str, topic_id: Uuid | None = None
+    ) -> Topic | KafkaError:
+        """The topic of this name, or where `topic_id` is given of this id, if the client may do this to it.
+
+        Else why not: TOPIC_AUTHORIZATION_FAILED, whether it exists or not; UNKNOWN_TOPIC_OR_PARTITION; UNKNOWN_TOPIC_ID
+        for an id that means nothing, which is no secret.
+        """
+        found = image.topics.get(name) if topic_id is None else image.topic_by_id(topic_id)
+        if found is None and topic_id is not None:
+            return UNKNOWN_ID
+        if not self.may(operation, Resource.TOPIC, name if found is None else found.name):
+            return TOPIC_REFUSED
+        return UNKNOWN_TOPIC if found is None else found
 
     def operations(self, kind: Resource, name: str = CLUSTER_NAME) -> int:
         """All that the client may do to this resource, as the bit field of describe answers (KIP-430)."""

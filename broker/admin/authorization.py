@@ -23,7 +23,8 @@ def authorizer_of(cluster: ClusterCoordinator, config: BrokerConfig) -> Authoriz
     authorizer.update((), cluster.image.acls.values())
 
     def follow(change: ClusterChange) -> None:
-        authorizer.update(change.acls_removed, change.acls_added)
+        if change.acls_removed or change.acls_added:
+            authorizer.update(change.acls_removed, change.acls_added)
 
     cluster.subscribe(follow)
     return authorizer

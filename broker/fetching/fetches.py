@@ -53,6 +53,7 @@ class Fetches:
     def begin(self, asked: Asked) -> Look:
         """Find the session and look at once. Raises KafkaError as `FetchSessions` does."""
         session, full = self._session(asked)
+        session.go_by(asked.permissions)
         session.want(asked.wanted)
         if asked.forgotten:
             session.forget(asked.forgotten)
@@ -64,6 +65,7 @@ class Fetches:
     async def begin_large(self, asked: Asked) -> Look:
         """The same in slices, between which others get their turn; the look is `ready`."""
         session, full = self._session(asked)
+        session.go_by(asked.permissions)
         slices = Slices()
         try:
             wanted, forgotten = iter(asked.wanted), iter(asked.forgotten)

@@ -23,6 +23,9 @@ A missing partition is no reason: it is answered with its error when the others 
 for a deleted topic does not ask all the time. What was missing stays missing until the answer, also if it is created
 meanwhile.
 
+**A topic that the client may not read** is missing, with another code. It is asked about once in a request, before
+anything of the topic is looked at, so that the answer is the same whether it exists or not.
+
 **A log that is closed** is opened in a thread before it is looked at, since a request may name thousands of
 these. So the first look, which is taken at once, is left to `later` when it meets one.
 
@@ -33,7 +36,7 @@ at stays restless.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -63,14 +66,22 @@ class Diverging(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """There was no such partition when the request came: UNKNOWN_TOPIC_OR_PARTITION or UNKNOWN_TOPIC_ID."""
+    """There was no such partition for this client when the request came: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID,
+    or TOPIC_AUTHORIZATION_FAILED."""
 
     code: ErrorCode
 
 
 Found = FetchedRecords | KafkaError | Diverging | Missing
 
-_MISSING: Final = {code: Missing(code) for code in (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID)}
+_MISSING: Final = {
+    code: Missing(code)
+    for code in (
+        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        ErrorCode.UNKNOWN_TOPIC_ID,
+        ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+    )
+}
 _NONE_MISSING: Final[Mapping[Wanted, Missing]] = MappingProxyType({})
 
 
@@ -87,6 +98,10 @@ class Asked(NamedTuple):
     min_bytes: int
     max_bytes: int
     max_wait_ms: int
+    may_read: Callable[[str], bool] | None = None
+    """Whether the client may read the topic of a name; None where it may read all."""
+    permissions: int = 0
+    """The version of the ACLs that `may_read` goes by."""
 
 
 class Look:
@@ -99,6 +114,7 @@ class Look:
         "_given",
         "_left",
         "_partitions",
+        "_readable",
         "_reason",
         "_size",
         "_store",
@@ -130,6 +146,7 @@ class Look:
         self._size = 0  # bytes found, and bytes that are there
         self._given = False  # whether records were found
         self._reason = False  # to answer, whatever the size
+        self._readable: dict[str, bool] = {}  # of the topics that the client's permission was asked for
 
     def now(self) -> bool:
         """Look for the first time, at once. Returns `ready`; if False, that takes waiting, and is left to `later`."""
@@ -239,6 +256,8 @@ class Look:
         """The logs of these partitions that are not open."""
         closed = []
         for wanted in due:
+            if self.asked.may_read is not None and self._is_refused(wanted):
+                continue
             partition = wanted.hosted
             if partition is None or not partition.alive:
                 found = self._find(wanted)
@@ -256,6 +275,9 @@ class Look:
         watches = self.watches or self.session.kept
         for wanted in due:
             if missing and wanted in missing:
+                continue
+            if self.asked.may_read is not None and self._is_refused(wanted):
+                self._not_found(wanted, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
                 continue
             partition = wanted.hosted
             if partition is None or not partition.alive:
@@ -289,6 +311,18 @@ class Look:
             self.found.append(read)
             reads.append(read)
         return reads
+
+    def _is_refused(self, wanted: Wanted) -> bool:
+        """Whether the client may not read this topic, existing or not. An id that means nothing is no secret."""
+        topic, may_read = wanted.topic, self.asked.may_read
+        assert may_read is not None
+        name = topic if isinstance(topic, str) else self._partitions.name_of(topic)
+        if name is None:
+            return False
+        readable = self._readable.get(name)
+        if readable is None:
+            readable = self._readable[name] = may_read(name)
+        return not readable
 
     def _find(self, wanted: Wanted) -> Partition | ErrorCode:
         """The partition in the cluster as it is now, or why there is none."""

@@ -9,7 +9,8 @@ the way shows as an epoch that does not follow, so that both sides start again. 
 id (requests from v13 on) or by name; one that changes between the two is refused.
 
 **An incremental Fetch costs what has changed.** A session looks only at its *restless* partitions: those that the
-client has named since, that had something to say at the last look, or whose log has moved since then. All others are
+client has named since, that had something to say at the last look, or whose log has moved since then; and all of them,
+once, when ACLs have changed. All others are
 *watched*: the session stands among `Partition.watchers`, and the first move of the log takes it out of there and makes
 the partition restless again (as EPOLLONESHOT does). So each partition of a kept session is restless or watched, or
 both. `FetchSessions.check` says so, and tests ask it.
@@ -143,6 +144,7 @@ class FetchSession:
 
     __slots__ = (
         "_event",
+        "_permissions",
         "_turn",
         "by_id",
         "committed",
@@ -170,6 +172,7 @@ class FetchSession:
         self.wanted: dict[tuple[TopicKey, int], Wanted] = {}
         self.restless: dict[Wanted, None] = {}  # if `lasting`
         self._turn = 0
+        self._permissions = 0
         self._event: trio.Event | None = None
 
     def want(self, partitions: Iterable[Wanted]) -> None:
@@ -198,6 +201,13 @@ class FetchSession:
         self.committed = committed
         if self.lasting:
             self.restless = dict.fromkeys(self.wanted.values())
+
+    def go_by(self, permissions: int) -> None:
+        """The version of the ACLs that this request goes by: with another one, each partition may have news."""
+        if permissions != self._permissions:
+            self._permissions = permissions
+            if self.lasting:
+                self.restless = dict.fromkeys(self.wanted.values())
 
     def due(self) -> list[Wanted]:
         """The partitions to look at, in their turn: the restless ones, or all if the session lives for one request."""

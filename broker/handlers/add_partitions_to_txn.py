@@ -3,9 +3,11 @@
 - v2: PRODUCER_FENCED, which is INVALID_PRODUCER_EPOCH before.
 - v3: flexible. The newest version that clients send.
 - v4: several transactions at once, and `verify_only`: brokers ask each other whether partitions belong (KIP-890).
+- Clients need WRITE on the transactional id, brokers CLUSTER_ACTION.
 - v5: TRANSACTION_ABORTABLE.
 - All partitions of a transaction join, or none: with one that does not exist (UNKNOWN_TOPIC_OR_PARTITION), or that is
-  of an internal topic and named by a client (TOPIC_AUTHORIZATION_FAILED), the others are OPERATION_NOT_ATTEMPTED.
+  of an internal topic and named by a client, or of one that the client may not WRITE (TOPIC_AUTHORIZATION_FAILED,
+  whether it exists or not), the others are OPERATION_NOT_ATTEMPTED.
 - Partitions that have joined already are NONE, without a record.
 - While the markers of the transaction before are being written, partitions wait a moment to join (Kafka: only those of
   brokers wait, clients are answered CONCURRENT_TRANSACTIONS at once), then they are CONCURRENT_TRANSACTIONS.
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.cluster.image import INTERNAL_TOPICS
 from broker.coordinators.transactions import VERSION_2, Owner
+from broker.security.operations import Operation, Resource
 from kproto.errors import ErrorCode
 from kproto.messages.add_partitions_to_txn import (
     AddPartitionsToTxnPartitionResult,
@@ -46,8 +49,10 @@ async def handle(request: AddPartitionsToTxnRequest, ctx: RequestContext) -> Add
     """Add or verify, transaction by transaction."""
     slices = Slices()
     if ctx.api_version < FIRST_OF_BROKERS:
+        ctx.require(Operation.WRITE, Resource.TRANSACTIONAL_ID, request.v3_and_below_transactional_id)
         found = await _handle_one(_only_one(request), ctx, slices)
         return AddPartitionsToTxnResponse(results_by_topic_v3_and_below=found)
+    ctx.require(Operation.CLUSTER_ACTION, Resource.CLUSTER)
     return AddPartitionsToTxnResponse(
         results_by_transaction=[
             AddPartitionsToTxnResult(
@@ -77,9 +82,12 @@ async def _handle_one(
     all_may_join = True
     async for topic in slices.over(asked.topics):
         known: Topic | None = image.topics.get(topic.name)
+        refused = from_client and (
+            topic.name in INTERNAL_TOPICS or not ctx.may(Operation.WRITE, Resource.TOPIC, topic.name)
+        )
         async for partition in slices.over(topic.partitions):
             code = ErrorCode.NONE
-            if from_client and topic.name in INTERNAL_TOPICS:
+            if refused:
                 code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
             elif known is None or partition not in known.partitions:
                 code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION

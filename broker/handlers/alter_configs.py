@@ -3,6 +3,7 @@
 - A key that the request does not name falls back to its default, so what another client has set is lost. Only old
   clients need this API; the others have IncrementalAlterConfigs (KIP-339).
 - Which values are refused, and how: `broker/admin/config_changes.py`.
+- It takes ALTER_CONFIGS on the topic or the group, for other resources on the cluster.
 - Each resource is changed on its own; one that is named twice is refused each time.
 - With `validate_only` nothing is changed.
 """
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from broker.admin.alterations import alter_each
 from broker.admin.config_changes import replacement
+from broker.admin.config_permissions import guarded_by
 from broker.coordinators.cluster import Alteration
+from broker.security.operations import Operation
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.alter_configs import (
     AlterConfigsRequest,
@@ -33,6 +36,7 @@ async def handle(request: AlterConfigsRequest, ctx: RequestContext) -> AlterConf
 
     def replaced(resource: AlterConfigsResource) -> Alteration:
         kind, name = resource.resource_type, resource.resource_name
+        ctx.require(Operation.ALTER_CONFIGS, *guarded_by(kind, name))
         values = [(config.name, config.value) for config in resource.configs]
         return Alteration(kind, name, replacement(kind, name, values, ctx.config, knows_elr=knows_elr))
 

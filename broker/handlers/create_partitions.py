@@ -4,6 +4,7 @@
 - v3: the answer may be THROTTLING_QUOTA_EXCEEDED (KIP-599), which Ottla never gives.
 - The count of a topic can only grow. Replicas may be assigned, to this node.
 - A topic that is named twice: INVALID_REQUEST for that topic.
+- A topic that the client may not ALTER: TOPIC_AUTHORIZATION_FAILED, whether it exists or not.
 - With `validate_only` everything is checked and nothing is changed.
 
 Departs from Kafka: more than 10,000 partitions in one request are refused with POLICY_VIOLATION, where Kafka fails with
@@ -16,6 +17,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from broker.coordinators.cluster import NewPartitions
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.create_partitions import (
     CreatePartitionsRequest,
@@ -35,12 +37,23 @@ async def handle(request: CreatePartitionsRequest, ctx: RequestContext) -> Creat
     times: Counter[str] = Counter()
     async for topic in slices.over(request.topics):
         times[topic.name] += 1
-    wanted = [_new_partitions(topic) async for topic in slices.over(request.topics) if times[topic.name] == 1]
+    names = (name for name, count in times.items() if count == 1)
+    permitted = await ctx.permitted(Operation.ALTER, Resource.TOPIC, names, slices)
+    wanted = [
+        _new_partitions(topic)
+        async for topic in slices.over(request.topics)
+        if times[topic.name] == 1 and topic.name in permitted
+    ]
     grown = await ctx.cluster.create_partitions(wanted, validate_only=request.validate_only)
     results = [
         CreatePartitionsTopicResult(name=name, error_code=ErrorCode.INVALID_REQUEST, error_message="named twice")
         async for name, count in slices.over(times.items())
         if count > 1
+    ]
+    results += [
+        CreatePartitionsTopicResult(name=name, error_code=REFUSAL[Resource.TOPIC], error_message=None)
+        async for name, count in slices.over(times.items())
+        if count == 1 and name not in permitted
     ]
     async for new, result in slices.over(zip(wanted, grown, strict=True)):
         if isinstance(result, KafkaError):

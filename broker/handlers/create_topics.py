@@ -8,6 +8,8 @@
   `timeout_ms` is.
 - With `validate_only` everything is checked and nothing is created; the answer then has an id that means nothing, as
   Kafka's does.
+- It takes CREATE on the cluster or on the topic, else TOPIC_AUTHORIZATION_FAILED, whether the topic exists or not.
+  Without DESCRIBE_CONFIGS on the topic, the answer has an error in the place of its partitions and configs.
 - A name that occurs twice is answered once, with INVALID_REQUEST; `__cluster_metadata` is INVALID_REQUEST too.
 
 Departs from Kafka: two new names of one request that differ in '.' and '_' only collide here as they would in two
@@ -17,12 +19,15 @@ requests.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from broker.admin.config_description import describe_topic
+from broker.context import ALL
 from broker.coordinators.cluster import Assignment, NewTopic, Topic
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.cluster.topics import check_request_size
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.create_topics import (
     CreatableTopic,
@@ -49,16 +54,27 @@ async def handle(request: CreateTopicsRequest, ctx: RequestContext) -> CreateTop
         times[topic.name] += 1
         size += len(topic.assignments) + len(topic.configs)
     check_request_size(size)
+    once = [name async for name, count in slices.over(times.items()) if count == 1 and name != CLUSTER_METADATA]
+    creatable: Container[str] = ALL
+    if not ctx.may(Operation.CREATE, Resource.CLUSTER, quiet=True):
+        creatable = await ctx.permitted(Operation.CREATE, Resource.TOPIC, once, slices)
+    readable = await ctx.permitted(Operation.DESCRIBE_CONFIGS, Resource.TOPIC, once, slices, quiet=True)
     async for topic in slices.over(request.topics):
-        if times[topic.name] == 1 and topic.name != CLUSTER_METADATA:
+        if times[topic.name] == 1 and topic.name != CLUSTER_METADATA and topic.name in creatable:
             wanted.append(_new_topic(topic))
     created = await ctx.cluster.create_topics(wanted, validate_only=request.validate_only)
-    results = [_answer(new.name, result, ctx) async for new, result in slices.over(zip(wanted, created, strict=True))]
+    results = [
+        _answer(new.name, result, ctx, shows_configs=new.name in readable)
+        async for new, result in slices.over(zip(wanted, created, strict=True))
+    ]
     async for name, count in slices.over(times.items()):
         if count > 1:
             results.append(_refusal(name, ErrorCode.INVALID_REQUEST, "the topic is named more than once"))
         elif name == CLUSTER_METADATA:
             results.append(_refusal(name, ErrorCode.INVALID_REQUEST, f"{name} cannot be created"))
+        elif name not in creatable:
+            code = REFUSAL[Resource.TOPIC]
+            results.append(_refusal(name, code, code.sentence))
     return CreateTopicsResponse(topics=results)
 
 
@@ -77,9 +93,19 @@ def _new_topic(topic: CreatableTopic) -> NewTopic:
     )
 
 
-def _answer(name: str, result: Topic | KafkaError, ctx: RequestContext) -> CreatableTopicResult:
+def _answer(name: str, result: Topic | KafkaError, ctx: RequestContext, *, shows_configs: bool) -> CreatableTopicResult:
     if isinstance(result, KafkaError):
         return _refusal(name, result.code, result.message)
+    if not shows_configs:
+        return CreatableTopicResult(
+            name=name,
+            topic_id=result.topic_id,
+            error_message=None,
+            topic_config_error_code=REFUSAL[Resource.TOPIC],
+            num_partitions=-1,
+            replication_factor=-1,
+            configs=[],
+        )
     return CreatableTopicResult(
         name=name,
         topic_id=result.topic_id,

@@ -2,6 +2,7 @@
 
 - Offset -1 means the high watermark.
 - The low watermark in the answer is the new start of the log, and it is durable.
+- A topic that the client may not DELETE: TOPIC_AUTHORIZATION_FAILED, whether it exists or not.
 - An internal topic: INVALID_TOPIC_EXCEPTION.
 - A topic without the delete policy: POLICY_VIOLATION.
 - An offset beyond the high watermark: OFFSET_OUT_OF_RANGE.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.delete_records import (
     DeleteRecordsPartition,
@@ -35,10 +37,13 @@ async def handle(request: DeleteRecordsRequest, ctx: RequestContext) -> DeleteRe
     async for topic in slices.over(request.topics):
         async for part in slices.over(topic.partitions):
             wanted[topic.name, part.partition_index] = part
-    await ctx.partitions.open_logs(wanted, slices)
+    permitted = await ctx.permitted(Operation.DELETE, Resource.TOPIC, (name for name, _ in wanted), slices)
+    await ctx.partitions.open_logs((place for place in wanted if place[0] in permitted), slices)
     results: dict[str, list[DeleteRecordsPartitionResult]] = {}
     async for (name, _), part in slices.over(wanted.items()):
         try:
+            if name not in permitted:
+                raise KafkaError(REFUSAL[Resource.TOPIC])
             low_watermark = await _delete(name, part, ctx)
             result = DeleteRecordsPartitionResult(partition_index=part.partition_index, low_watermark=low_watermark)
         except KafkaError as error:

@@ -6,6 +6,8 @@
 - The answer comes when the topic is out of metadata and its logs are gone, so that the name can be used again at once.
   Kafka answers when the controller has decided, and deletes later.
 - `delete.topic.enable=false` refuses all: TOPIC_DELETION_DISABLED, before v3 INVALID_REQUEST.
+- It takes DELETE on the cluster or on the topic, else TOPIC_AUTHORIZATION_FAILED. A client that may not even DESCRIBE
+  the topic does not learn whether it exists, nor the name to an id.
 - A topic that is named twice, or by name and id, or by neither: INVALID_REQUEST.
 """
 
@@ -15,6 +17,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import ZERO_UUID, Uuid
 from kproto.messages.delete_topics import (
@@ -62,7 +65,9 @@ class _Meant:
     """The topics that a request means, and the answers for everything else in it."""
 
     def __init__(self, ctx: RequestContext, slices: Slices) -> None:
+        self._ctx = ctx
         self._image = ctx.cluster.image
+        self._may_delete_all = ctx.may(Operation.DELETE, Resource.CLUSTER, quiet=True)
         self._slices = slices
         self.topics: dict[Uuid, str] = {}
         self.answers: list[DeletableTopicResult] = []
@@ -94,12 +99,18 @@ class _Meant:
         async for name, times in self._slices.over(names.items()):
             self._by_name(name, times, ids)
 
+    def _may(self, operation: Operation, name: str) -> bool:
+        return self._may_delete_all or self._ctx.may(operation, Resource.TOPIC, name)
+
     def _by_id(self, topic_id: Uuid, times: int) -> None:
         topic = self._image.topic_by_id(topic_id)
         if times > 1:
             self.answer(None, topic_id, ErrorCode.INVALID_REQUEST, "the id is given more than once")
         elif topic is None:
             self.answer(None, topic_id, ErrorCode.UNKNOWN_TOPIC_ID)
+        elif not self._may(Operation.DELETE, topic.name):
+            name = topic.name if self._may(Operation.DESCRIBE, topic.name) else None
+            self.answer(name, topic_id, REFUSAL[Resource.TOPIC])
         else:
             self.topics[topic_id] = topic.name
 
@@ -107,8 +118,12 @@ class _Meant:
         topic = self._image.topics.get(name)
         if times > 1:
             self.answer(name, ZERO_UUID, ErrorCode.INVALID_REQUEST, "the name is given more than once")
+        elif not self._may(Operation.DESCRIBE, name):
+            self.answer(name, ZERO_UUID, REFUSAL[Resource.TOPIC])
         elif topic is None:
             self.answer(name, ZERO_UUID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        elif not self._may(Operation.DELETE, name):
+            self.answer(name, ZERO_UUID, REFUSAL[Resource.TOPIC])
         elif topic.topic_id in ids:
             self.topics.pop(topic.topic_id, None)
             self.answer(name, topic.topic_id, ErrorCode.INVALID_REQUEST, "the topic is named by its id as well")

@@ -4,6 +4,8 @@
 - v3: types and documentation (KIP-569).
 - v4: flexible.
 - Each resource is answered on its own.
+- It takes DESCRIBE_CONFIGS on the topic or the group, for other resources on the cluster; whether the resource exists
+  is not said without it.
 - No keys named means all keys; unknown keys are left out.
 
 What a resource has, and where values come from: `broker/admin/config_description.py`.
@@ -15,6 +17,8 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from broker.admin.config_description import ConfigEntry, check_resource, describe
+from broker.admin.config_permissions import guarded_by
+from broker.security.operations import Operation
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_configs import (
     DescribeConfigsRequest,
@@ -53,6 +57,7 @@ class _Descriptions:
 
     def __init__(self, request: DescribeConfigsRequest, ctx: RequestContext) -> None:
         self._request = request
+        self._ctx = ctx
         self._image = ctx.cluster.image
         self._config = ctx.config
         self._configs: dict[Hashable, SharedArray[DescribeConfigsResourceResult]] = {}
@@ -72,6 +77,7 @@ class _Descriptions:
 
     def _configs_of(self, resource: DescribeConfigsResource) -> SharedArray[DescribeConfigsResourceResult]:
         kind, name = resource.resource_type, resource.resource_name
+        self._ctx.require(Operation.DESCRIBE_CONFIGS, *guarded_by(kind, name))
         check_resource(kind, name, image=self._image, config=self._config)
         keys = None if not resource.configuration_keys else frozenset(resource.configuration_keys)
         overrides = frozenset(self._image.configs_of(kind, name).items())

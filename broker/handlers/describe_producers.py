@@ -7,6 +7,7 @@
 - `kafka-transactions find-hanging` compares this with what DescribeTransactions says of the producer.
 - Topics are answered in the order of the request, and named twice are answered twice.
 - An answer lists at most `MOST` producers; partitions behind are refused with POLICY_VIOLATION. (Kafka's has no bound.)
+- TOPIC_AUTHORIZATION_FAILED for a topic that the client may not READ, whether it exists or not.
 - INVALID_TOPIC_EXCEPTION for a name that no topic can have, UNKNOWN_TOPIC_OR_PARTITION for what is not there.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.cluster.topic_names import check_topic_name
+from broker.security.operations import Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_producers import (
     DescribeProducersRequest,
@@ -70,6 +72,7 @@ def refuse(request: DescribeProducersRequest, error: ErrorCode, version: int) ->
 
 def _describe(topic: str, index: int, ctx: RequestContext) -> PartitionResponse:
     check_topic_name(topic)
+    ctx.require(Operation.READ, Resource.TOPIC, topic)
     partition = ctx.partitions.get(topic, index)
     if partition is None:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)

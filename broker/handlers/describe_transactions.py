@@ -3,6 +3,8 @@
 - v0: the only version.
 - An unknown id: TRANSACTIONAL_ID_NOT_FOUND; an empty one: INVALID_REQUEST. All else is zero then, and no id is named
   that would be more than the one asked for.
+- An id that the client may not DESCRIBE: TRANSACTIONAL_ID_AUTHORIZATION_FAILED, whether it exists or not. Topics that
+  it may not DESCRIBE are left out.
 - The partitions are those of a transaction that is open, or whose markers are being written.
 - The start of a transaction shows until the next begins, or the id gets an owner.
 - An id that is named twice is answered twice.
@@ -13,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broker.coordinators.transactions import Transaction
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_transactions import (
     DescribeTransactionsRequest,
@@ -29,16 +32,21 @@ if TYPE_CHECKING:
 async def handle(request: DescribeTransactionsRequest, ctx: RequestContext) -> DescribeTransactionsResponse:
     """Look each id up."""
     slices = Slices()
-    found = await ctx.transactions.describe([each for each in request.transactional_ids if each])
+    permitted = await ctx.permitted(Operation.DESCRIBE, Resource.TRANSACTIONAL_ID, request.transactional_ids, slices)
+    found = await ctx.transactions.describe([each for each in request.transactional_ids if each and each in permitted])
     return DescribeTransactionsResponse(
         transaction_states=[
-            await _described(each, found.get(each, KafkaError(ErrorCode.INVALID_REQUEST)), slices)
+            await _described(each, found.get(each, KafkaError(ErrorCode.INVALID_REQUEST)), ctx, slices)
+            if each in permitted
+            else _refused(each, REFUSAL[Resource.TRANSACTIONAL_ID])
             async for each in slices.over(request.transactional_ids)
         ]
     )
 
 
-async def _described(transactional_id: str, found: Transaction | KafkaError | None, slices: Slices) -> TransactionState:
+async def _described(
+    transactional_id: str, found: Transaction | KafkaError | None, ctx: RequestContext, slices: Slices
+) -> TransactionState:
     if found is None:
         return _refused(transactional_id, ErrorCode.TRANSACTIONAL_ID_NOT_FOUND)
     if isinstance(found, KafkaError):
@@ -53,6 +61,7 @@ async def _described(transactional_id: str, found: Transaction | KafkaError | No
         topics=[
             TopicData(topic=topic, partitions=sorted(found.partitions[topic]))
             async for topic in slices.over(sorted(found.partitions))
+            if ctx.may(Operation.DESCRIBE, Resource.TOPIC, topic, quiet=True)
         ],
     )
 

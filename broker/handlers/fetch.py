@@ -14,6 +14,7 @@
 - Records below a partition's high watermark are given to read_uncommitted readers, below its last stable offset to
   read_committed ones, which also get the list of aborted transactions.
 - The first partition with records gives at least one whole batch, however small `max_bytes` is (KIP-74).
+- A topic that the client may not READ is TOPIC_AUTHORIZATION_FAILED for each partition, whether it exists or not.
 - What was not there when the request came is answered last, as in Kafka, and keeps nothing from waiting.
 - This file translates, once in and once out.
 
@@ -26,12 +27,14 @@ Promises kept here: P5-P10 in docs/invariants.md.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from broker.context import FirstPhase
 from broker.fetching.look import LARGE, SLICE, Asked, Diverging, Found, Look, Missing
 from broker.fetching.sessions import TopicKey, Wanted
+from broker.security.operations import Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.fetch import (
     AbortedTransaction,
@@ -122,6 +125,7 @@ def _answer(look: Look) -> FetchResponse:
 
 def _asked(request: FetchRequest, ctx: RequestContext) -> Asked:
     by_id = ctx.api_version >= TOPIC_IDS_FROM
+    authorizer = ctx.services.authorizer
     size = 0
     for topic in request.topics:
         size += len(topic.partitions)
@@ -140,6 +144,8 @@ def _asked(request: FetchRequest, ctx: RequestContext) -> Asked:
         request.min_bytes,
         min(request.max_bytes, ctx.config.fetch_max_bytes),
         request.max_wait_ms,
+        None if authorizer is None else partial(ctx.may, Operation.READ, Resource.TOPIC),
+        0 if authorizer is None else authorizer.version,
     )
 
 

@@ -9,6 +9,8 @@
 - A group (type 0): `__consumer_offsets` is created if it does not exist. If that fails: COORDINATOR_NOT_AVAILABLE, and
   clients ask again.
 - A transaction (type 1): the same with `__transaction_state`.
+- A key that the client may not DESCRIBE: GROUP_AUTHORIZATION_FAILED or TRANSACTIONAL_ID_AUTHORIZATION_FAILED, for that
+  key.
 - Any type above 2: INVALID_REQUEST, as in Kafka. A key that is named twice is answered twice.
 
 Departs from Kafka while the services behind them do not exist:
@@ -18,8 +20,10 @@ Departs from Kafka while the services behind them do not exist:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from broker.context import ALL
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
 from storage.seams.slices import Slices
@@ -30,23 +34,40 @@ if TYPE_CHECKING:
 GROUP: Final = 0
 TRANSACTION: Final = 1
 
+KINDS: Final = {GROUP: Resource.GROUP, TRANSACTION: Resource.TRANSACTIONAL_ID}
+"""What a key of each type names. A client needs DESCRIBE on it."""
+
 FIRST_WITH_MANY_KEYS: Final = 4
 NO_NODE: Final = -1
 
 
 async def handle(request: FindCoordinatorRequest, ctx: RequestContext) -> FindCoordinatorResponse:
-    """The same node for every key, or the same error."""
-    await _find(request.key_type, ctx)
-    host, port = ctx.advertised
-    node_id = ctx.cluster.node_id
-    if ctx.api_version < FIRST_WITH_MANY_KEYS:
-        return FindCoordinatorResponse(error_message="NONE", node_id=node_id, host=host, port=port)
+    """The same node for every key that the client may ask for, or the same error."""
+    single = ctx.api_version < FIRST_WITH_MANY_KEYS
+    keys = [request.key] if single else request.coordinator_keys
+    kind = KINDS.get(request.key_type)
+    slices = Slices()
+    permitted = ALL if kind is None else await ctx.permitted(Operation.DESCRIBE, kind, keys, slices)
+    if not keys or any([key in permitted async for key in slices.over(keys)]):
+        await _find(request.key_type, ctx)
+    if single:
+        if request.key not in permitted:
+            assert kind is not None
+            return refuse(request, REFUSAL[kind], ctx.api_version)
+        return FindCoordinatorResponse(error_message="NONE", **_here(ctx))
     return FindCoordinatorResponse(
         coordinators=[
-            Coordinator(key=key, node_id=node_id, host=host, port=port)
-            async for key in Slices().over(request.coordinator_keys)
+            _nowhere(key, REFUSAL[kind])
+            if kind is not None and key not in permitted
+            else Coordinator(key=key, **_here(ctx))
+            async for key in slices.over(keys)
         ]
     )
+
+
+def _here(ctx: RequestContext) -> dict[str, Any]:
+    host, port = ctx.advertised
+    return {"node_id": ctx.cluster.node_id, "host": host, "port": port}
 
 
 async def _find(key_type: int, ctx: RequestContext) -> None:
@@ -64,9 +85,8 @@ def refuse(request: FindCoordinatorRequest, error: ErrorCode, version: int) -> F
         return FindCoordinatorResponse(
             error_code=error, error_message=error.sentence, node_id=NO_NODE, host="", port=NO_NODE
         )
-    return FindCoordinatorResponse(
-        coordinators=[
-            Coordinator(key=key, node_id=NO_NODE, host="", port=NO_NODE, error_code=error, error_message=error.sentence)
-            for key in request.coordinator_keys
-        ]
-    )
+    return FindCoordinatorResponse(coordinators=[_nowhere(key, error) for key in request.coordinator_keys])
+
+
+def _nowhere(key: str, error: ErrorCode) -> Coordinator:
+    return Coordinator(key=key, node_id=NO_NODE, host="", port=NO_NODE, error_code=error, error_message=error.sentence)

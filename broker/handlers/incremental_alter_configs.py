@@ -3,6 +3,7 @@
 - Which changes are refused, and how: `broker/admin/config_changes.py`.
 - Changes are computed inside the cluster coordinator's decision, so two clients that append to one list at the same
   time both succeed.
+- It takes ALTER_CONFIGS on the topic or the group, for other resources on the cluster.
 - Each resource is changed on its own; one that is named twice is refused each time.
 - Levels of loggers (BROKER_LOGGER) change at once and are forgotten when the broker stops, as Kafka's are.
 - With `validate_only` nothing is changed.
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from broker.admin.alterations import alter_each
 from broker.admin.config_changes import ConfigOp, incremental, new_logger_levels
+from broker.admin.config_permissions import guarded_by
 from broker.coordinators.cluster import Alteration, ResourceType
+from broker.security.operations import Operation
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.incremental_alter_configs import (
     AlterConfigsResource,
@@ -35,6 +38,7 @@ async def handle(request: IncrementalAlterConfigsRequest, ctx: RequestContext) -
 
     def changed(resource: AlterConfigsResource) -> Alteration | None:
         kind, name = resource.resource_type, resource.resource_name
+        ctx.require(Operation.ALTER_CONFIGS, *guarded_by(kind, name))
         ops = [ConfigOp(config.name, config.config_operation, config.value) for config in resource.configs]
         if kind == ResourceType.BROKER_LOGGER:
             _alter_loggers(name, ops, request.validate_only, ctx)

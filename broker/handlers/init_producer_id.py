@@ -9,6 +9,8 @@
   TransactionCoordinator.handleInitProducerId).
 - With one, the producer owns it from now on: older owners are fenced. An open transaction is aborted first; the
   answer is CONCURRENT_TRANSACTIONS until that is done.
+- It takes WRITE on the transactional id; without one IDEMPOTENT_WRITE on the cluster, or WRITE on any topic there might
+  be.
 - An empty transactional id: INVALID_REQUEST. A time-out that is not positive, or above transaction.max.timeout.ms:
   INVALID_TRANSACTION_TIMEOUT.
 
@@ -21,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.transactions import Initialization, Owner
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID
 from kproto.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -34,6 +37,7 @@ SAYS_FENCED: Final = 4
 
 async def handle(request: InitProducerIdRequest, ctx: RequestContext) -> InitProducerIdResponse:
     """A producer id and its epoch."""
+    _check_permission(request.transactional_id, ctx)
     if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH):
         raise KafkaError(ErrorCode.INVALID_REQUEST, "producer id and epoch must both be given, or neither")
     if request.transactional_id is None:
@@ -49,6 +53,16 @@ async def handle(request: InitProducerIdRequest, ctx: RequestContext) -> InitPro
         )
     )
     return InitProducerIdResponse(producer_id=owner.producer_id, producer_epoch=owner.producer_epoch)
+
+
+def _check_permission(transactional_id: str | None, ctx: RequestContext) -> None:
+    """Raise TRANSACTIONAL_ID_AUTHORIZATION_FAILED or CLUSTER_AUTHORIZATION_FAILED."""
+    if transactional_id is not None:
+        ctx.require(Operation.WRITE, Resource.TRANSACTIONAL_ID, transactional_id)
+    elif not ctx.may(Operation.IDEMPOTENT_WRITE, Resource.CLUSTER, quiet=True) and not ctx.may_somewhere(
+        Operation.WRITE, Resource.TOPIC
+    ):
+        raise KafkaError(REFUSAL[Resource.CLUSTER])
 
 
 def refuse(request: InitProducerIdRequest, error: ErrorCode, version: int) -> InitProducerIdResponse:

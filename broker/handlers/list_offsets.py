@@ -11,6 +11,7 @@
 - v11: -6, the earliest offset pending upload (KIP-1023); there is none.
 - A timestamp >= 0 finds the first record at or after it: the record, not its batch.
 - -1 is the latest offset (the last stable offset for read_committed), -2 the earliest.
+- A topic that the client may not DESCRIBE is TOPIC_AUTHORIZATION_FAILED, whether it exists or not.
 - Not found is offset -1 without an error. A record that the reader may not see yet is not found.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.list_offsets import (
     ListOffsetsPartition,
@@ -55,8 +57,12 @@ async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffset
     if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
         raise KafkaError(ErrorCode.INVALID_REQUEST)  # Kafka fails with -1
     slices = Slices()
+    names = (topic.name for topic in request.topics)
+    permitted = await ctx.permitted(Operation.DESCRIBE, Resource.TOPIC, names, slices)
     named: Counter[tuple[str, int]] = Counter()
     async for topic in slices.over(request.topics):
+        if topic.name not in permitted:
+            continue
         async for part in slices.over(topic.partitions):
             named[topic.name, part.partition_index] += 1
     await ctx.partitions.open_logs(named, slices)
@@ -66,6 +72,10 @@ async def handle(request: ListOffsetsRequest, ctx: RequestContext) -> ListOffset
     deadline = trio.current_time() + patience
     answers: dict[str, list[ListOffsetsPartitionResponse]] = {}
     async for topic in slices.over(request.topics):
+        if topic.name not in permitted:
+            refused = [_failed(part, REFUSAL[Resource.TOPIC]) async for part in slices.over(topic.partitions)]
+            answers.setdefault(topic.name, []).extend(refused)
+            continue
         async for part in slices.over(topic.partitions):
             times = named.pop((topic.name, part.partition_index), 0)
             if times == 0:

@@ -6,6 +6,7 @@
   ago.
 - v2: only ids that a regular expression matches as a whole (KIP-1152), in the syntax of RE2; an empty one is none. One
   that is not well-formed: INVALID_REGULAR_EXPRESSION.
+- Ids that the client may not DESCRIBE are left out.
 - While a shard is being loaded: COORDINATOR_LOAD_IN_PROGRESS. Without any transactional id the list is empty.
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from broker.coordinators.groups.expressions import InvalidExpression, matcher
 from broker.coordinators.transactions import STATES_BY_LABEL
+from broker.security.operations import Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.list_transactions import ListTransactionsRequest, ListTransactionsResponse, TransactionState
 from storage.seams.slices import Slices
@@ -41,7 +43,8 @@ async def handle(request: ListTransactionsRequest, ctx: RequestContext) -> ListT
                 transaction_state=each.state.label,
             )
             async for each in Slices().over(found)
-            if matches is None or matches(each.transactional_id)
+            if (matches is None or matches(each.transactional_id))
+            and ctx.may(Operation.DESCRIBE, Resource.TRANSACTIONAL_ID, each.transactional_id, quiet=True)
         ],
     )
 

@@ -6,6 +6,7 @@
 - v8: flexible.
 - v9: groups of the consumer protocol too (KIP-848).
 - v10: topics by id.
+- A topic that the client may not READ is TOPIC_AUTHORIZATION_FAILED, whether it exists or not; the rest is committed.
 - An unknown topic or partition is UNKNOWN_TOPIC_OR_PARTITION, an unknown id UNKNOWN_TOPIC_ID; the rest is committed.
 - A member that may not commit gets one error for all partitions: UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION,
   FENCED_INSTANCE_ID or REBALANCE_IN_PROGRESS.
@@ -22,7 +23,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.groups import CommittingMember, OffsetToCommit
-from kproto.errors import ErrorCode
+from broker.security.operations import Operation
+from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.offset_commit import (
     OffsetCommitRequest,
     OffsetCommitResponse,
@@ -33,7 +35,6 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
-    from broker.coordinators.cluster import Topic
 
 FIRST_WITH_TOPIC_IDS: Final = 10
 
@@ -41,7 +42,6 @@ FIRST_WITH_TOPIC_IDS: Final = 10
 async def handle(request: OffsetCommitRequest, ctx: RequestContext) -> OffsetCommitResponse:
     """Find the partitions, commit those that exist."""
     by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
-    unknown = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     topics: list[OffsetCommitResponseTopic] = []
     commits: list[OffsetToCommit] = []
     answers: list[OffsetCommitResponsePartition] = []
@@ -49,14 +49,14 @@ async def handle(request: OffsetCommitRequest, ctx: RequestContext) -> OffsetCom
     async for asked in slices.over(request.topics):
         if not asked.partitions:
             continue  # as Kafka
-        topic: Topic | None = image.topic_by_id(asked.topic_id) if by_id else image.topics.get(asked.name)
+        topic = ctx.find_topic(image, Operation.READ, asked.name, asked.topic_id if by_id else None)
         answered = OffsetCommitResponseTopic(name=asked.name, topic_id=asked.topic_id, partitions=[])
         topics.append(answered)
         async for wanted in slices.over(asked.partitions):
             answer = OffsetCommitResponsePartition(partition_index=wanted.partition_index)
             answered.partitions.append(answer)
-            if topic is None:
-                answer.error_code = unknown
+            if isinstance(topic, KafkaError):
+                answer.error_code = topic.code
             elif wanted.partition_index not in topic.partitions:
                 answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             else:

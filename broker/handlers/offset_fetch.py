@@ -10,6 +10,8 @@
 - v9: member id and epoch for groups of the consumer protocol (KIP-848): UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH. A client
   need not be a member, and names neither then.
 - v10: topics by id.
+- A group that the client may not DESCRIBE is GROUP_AUTHORIZATION_FAILED, a topic that is named
+  TOPIC_AUTHORIZATION_FAILED, whether they exist or not; of all topics, those are left out.
 - Not committed is offset -1 without an error, also when topic, partition or group are unknown. An unknown topic id
   alone is an error: UNKNOWN_TOPIC_ID.
 - Offsets of a deleted topic are not shown, nor are they shown for a new topic of the same name.
@@ -22,6 +24,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.groups import CommittedByGroup, CommittedOffset
+from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH, NO_OFFSET, TopicPartition
 from kproto.messages.offset_fetch import (
@@ -54,9 +57,13 @@ async def handle(request: OffsetFetchRequest, ctx: RequestContext) -> OffsetFetc
     slices = Slices()
     asked = _groups(request, ctx.api_version)
     answers = _Answers(ctx, slices)
-    committed = await ctx.groups.committed(await answers.places(asked), stable=request.require_stable)
+    permitted = await ctx.permitted(Operation.DESCRIBE, Resource.GROUP, (each.group_id for each in asked), slices)
+    shown = [group async for group in slices.over(asked) if group.group_id in permitted]
+    committed = await ctx.groups.committed(await answers.places(shown), stable=request.require_stable)
     groups = [
         await answers.group(wanted, await _refusal(wanted, ctx) or committed[wanted.group_id])
+        if wanted.group_id in permitted
+        else _refused(wanted, REFUSAL[Resource.GROUP])
         async for wanted in slices.over(asked)
     ]
     if ctx.api_version >= FIRST_WITH_MANY_GROUPS:
@@ -124,6 +131,7 @@ class _Answers:
     with the same object, which is encoded once: a name costs ten bytes, and a group may have megabytes of offsets."""
 
     def __init__(self, ctx: RequestContext, slices: Slices) -> None:
+        self._ctx = ctx
         self._image = ctx.cluster.image
         self._by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
         self._slices = slices
@@ -141,7 +149,7 @@ class _Answers:
             if found is None:
                 continue
             async for topic in self._slices.over(wanted.topics):
-                if (known := self._topic(topic)) is not None:
+                if not isinstance(known := self._topic(topic), KafkaError):
                     async for index in self._slices.over(topic.partition_indexes):
                         found[TopicPartition(known.name, index)] = None
         self._doubles = len(places) < len(asked)
@@ -150,10 +158,9 @@ class _Answers:
             async for group_id, found in self._slices.over(places.items())
         }
 
-    def _topic(self, wanted: OffsetFetchRequestTopics) -> Topic | None:
-        found: Topic | None
-        found = self._image.topic_by_id(wanted.topic_id) if self._by_id else self._image.topics.get(wanted.name)
-        return found
+    def _topic(self, wanted: OffsetFetchRequestTopics) -> Topic | KafkaError:
+        topic_id = wanted.topic_id if self._by_id else None
+        return self._ctx.find_topic(self._image, Operation.DESCRIBE, wanted.name, topic_id)
 
     async def group(
         self, wanted: OffsetFetchRequestGroup, committed: CommittedByGroup | KafkaError
@@ -175,9 +182,11 @@ class _Answers:
     async def _everything(self, committed: CommittedByGroup) -> list[OffsetFetchResponseTopics]:
         """All that is committed for topics that exist, topic by topic."""
         topics: dict[str, OffsetFetchResponseTopics] = {}
+        names = (place.topic for place in committed.offsets)
+        shown = await self._ctx.permitted(Operation.DESCRIBE, Resource.TOPIC, names, self._slices, quiet=True)
         async for place, found in self._slices.over(committed.offsets.items()):
             topic: Topic | None = self._image.topics.get(place.topic)
-            if topic is None or not found.is_of(topic.topic_id):
+            if topic is None or not found.is_of(topic.topic_id) or place.topic not in shown:
                 continue
             answer = topics.get(place.topic)
             if answer is None:
@@ -188,8 +197,11 @@ class _Answers:
         return list(topics.values())
 
     async def _asked(self, wanted: OffsetFetchRequestTopics, committed: CommittedByGroup) -> OffsetFetchResponseTopics:
-        topic = self._topic(wanted)
-        error = ErrorCode.UNKNOWN_TOPIC_ID if self._by_id and topic is None else ErrorCode.NONE
+        topic: Topic | KafkaError | None = self._topic(wanted)
+        error = ErrorCode.NONE
+        if isinstance(topic, KafkaError):
+            error = ErrorCode.NONE if topic.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION else topic.code
+            topic = None
         answer = OffsetFetchResponseTopics(
             name=wanted.name if topic is None else topic.name, topic_id=wanted.topic_id, partitions=[]
         )

@@ -5,6 +5,7 @@
 - v4: TRANSACTION_ABORTABLE, which is INVALID_TXN_STATE before.
 - v5: the group's offsets join the transaction by this request (KIP-890); before, AddOffsetsToTxn has to come first.
 - v6: topics by id (KIP-1319).
+- A topic that the client may not READ is TOPIC_AUTHORIZATION_FAILED, whether it exists or not; the rest is committed.
 - An unknown topic or partition is UNKNOWN_TOPIC_OR_PARTITION, an unknown id UNKNOWN_TOPIC_ID; the rest is committed.
 - A client outside of any membership may commit into a group with members, and during a rebalance too: what it has read
   is the transaction's affair.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.groups import CommittingMember, OffsetToCommit
 from broker.coordinators.machine import InTransaction
+from broker.security.operations import Operation
 from broker.transaction_entry import Entering, Entrance, NotEntered
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_SEQUENCE, TopicPartition
@@ -35,7 +37,6 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
-    from broker.coordinators.cluster import Topic
     from storage.engine import PartitionLog
 
 KNOWS_LOADING: Final = 2
@@ -51,20 +52,19 @@ AGAIN: Final = frozenset(
 async def handle(request: TxnOffsetCommitRequest, ctx: RequestContext) -> TxnOffsetCommitResponse:
     """Find the partitions, commit those that exist."""
     by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
-    unknown = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     topics: list[TxnOffsetCommitResponseTopic] = []
     commits: list[OffsetToCommit] = []
     answers: list[TxnOffsetCommitResponsePartition] = []
     image, slices = ctx.cluster.image, Slices()
     async for asked in slices.over(request.topics):
-        topic: Topic | None = image.topic_by_id(asked.topic_id) if by_id else image.topics.get(asked.name)
+        topic = ctx.find_topic(image, Operation.READ, asked.name, asked.topic_id if by_id else None)
         answered = TxnOffsetCommitResponseTopic(name=asked.name, topic_id=asked.topic_id, partitions=[])
         topics.append(answered)
         async for wanted in slices.over(asked.partitions):
             answer = TxnOffsetCommitResponsePartition(partition_index=wanted.partition_index)
             answered.partitions.append(answer)
-            if topic is None:
-                answer.error_code = unknown
+            if isinstance(topic, KafkaError):
+                answer.error_code = topic.code
             elif wanted.partition_index not in topic.partitions:
                 answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             else:

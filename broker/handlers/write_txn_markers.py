@@ -3,6 +3,7 @@
 - v1: flexible. Coordinators send it to brokers; and an administrator, to end a transaction that no coordinator knows
   any more (`kafka-transactions.sh abort`, KIP-664).
 - v2: the version of the transaction (KIP-1228): from 2 on a marker's epoch is above that of the batches it ends.
+- It takes ALTER on the cluster (KIP-1037), or CLUSTER_ACTION; else CLUSTER_AUTHORIZATION_FAILED.
 - A partition that does not exist: UNKNOWN_TOPIC_OR_PARTITION. An epoch older than the log has seen:
   INVALID_PRODUCER_EPOCH; a coordinator's: TRANSACTION_COORDINATOR_FENCED.
 - A marker with nothing to end is written too: it fences older epochs.
@@ -18,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.machine import EndOfTransaction
+from broker.security.operations import Operation, Resource
 from kproto.errors import ErrorCode
 from kproto.messages.write_txn_markers import (
     WritableTxnMarker,
@@ -37,6 +39,8 @@ NOT_THERE: Final = frozenset({ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_L
 
 async def handle(request: WriteTxnMarkersRequest, ctx: RequestContext) -> WriteTxnMarkersResponse:
     """Write one marker after the other."""
+    if not ctx.may(Operation.ALTER, Resource.CLUSTER, quiet=True):
+        ctx.require(Operation.CLUSTER_ACTION, Resource.CLUSTER)
     slices = Slices()
     results: list[WritableTxnMarkerResult] = []
     async for marker in slices.over(request.markers):

@@ -45,11 +45,14 @@ class Authorizer:
         self._all_powerful = all_powerful
         self._allow_everyone = allow_everyone
         self._acls = AclIndex()
+        self.version = 0
+        """Another one with each change of ACLs."""
         self.log = RateLimitedLogger(get_logger(__name__), now)
         """Its owner calls `flush` now and then while it `holds`."""
 
     def update(self, removed: Iterable[Acl], added: Iterable[Acl]) -> None:
         """Other ACLs hold from now on."""
+        self.version += 1
         for acl in removed:
             self._acls.remove(acl)
         for acl in added:

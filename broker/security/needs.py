@@ -28,12 +28,15 @@ class Need(NamedTuple):
 
 
 Needs: TypeAlias = tuple[Need, ...] | None
-"""All of these, of every request, in this order; None where it depends on the request."""
+"""All of these, of every request, in this order; None where it depends on the request. A handler may ask for more."""
 
 NONE: Final[Needs] = ()
 """No permission at all: how a client finds out whom it talks to."""
 DEPENDS: Final[Needs] = None
 READ_GROUP: Final[Needs] = (Need(Resource.GROUP, Operation.READ, "group_id"),)
+DELETE_GROUP: Final[Needs] = (Need(Resource.GROUP, Operation.DELETE, "group_id"),)
+WRITE_TRANSACTION: Final[Needs] = (Need(Resource.TRANSACTIONAL_ID, Operation.WRITE, "transactional_id"),)
+WRITE_TRANSACTION_READ_GROUP: Final[Needs] = (*WRITE_TRANSACTION, *READ_GROUP)
 ALTER_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.ALTER),)
 DESCRIBE_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.DESCRIBE),)
 CREATE_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.CREATE),)

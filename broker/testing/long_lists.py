@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from kproto.batches.records import RecordData, build_batch
+from kproto.messages.create_acls import AclCreation
 from kproto.messages.create_topics import CreateTopicsRequest
+from kproto.messages.delete_acls import DeleteAclsFilter
+from kproto.messages.describe_acls import DescribeAclsRequest
 from kproto.messages.metadata import MetadataRequest
 from kproto.messages.produce import ProduceRequest
 from kproto.schema.declare import Field, FieldType, Struct, fields_of
@@ -64,6 +67,11 @@ def plain(struct: type[Struct], version: int) -> dict[str, Any]:
         values |= {"allow_auto_topic_creation": False}
     if struct is CreateTopicsRequest:
         values |= {"validate_only": True}
+    if struct is AclCreation:
+        values |= {"resource_type": 2, "principal": "User:lists", "operation": 3, "permission_type": 3}
+    if struct in (DescribeAclsRequest, DeleteAclsFilter):
+        codes = ("resource_type_filter", "pattern_type_filter", "operation", "permission_type")
+        values |= dict.fromkeys(codes, 1)
     return values
 
 

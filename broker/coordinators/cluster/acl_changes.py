@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from broker.coordinators.cluster.acls import MAX_ACLS, record_of
+from broker.coordinators.cluster.acls import MAX_ACLS, MAX_CHARACTERS, characters_of, record_of
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.machine import Decision, Promise
 from kproto.errors import ErrorCode, KafkaError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 500
 """Records of one decision."""
 
-TOO_MANY: Final = KafkaError(ErrorCode.POLICY_VIOLATION, f"there are {MAX_ACLS} ACLs already")
+TOO_MANY: Final = KafkaError(ErrorCode.POLICY_VIOLATION, "there are as many ACLs as there may be")
 
 
 def decide_acls(
@@ -41,12 +41,14 @@ def decide_acls(
     acls = machine.acls
     records: dict[Acl, Record] = {}
     results: list[KafkaError | None] = []
+    characters = acls.characters
     for acl_id, acl in wanted:
         new = acl not in records and not acls.has(acl)
-        if new and len(acls) + len(records) >= MAX_ACLS:
+        if new and (len(acls) + len(records) >= MAX_ACLS or characters + characters_of(acl) > MAX_CHARACTERS):
             results.append(TOO_MANY)
             continue
         if new:
+            characters += characters_of(acl)
             records[acl] = record_of(acl_id, acl)
         results.append(None)
     return Decision(list(records.values()), [(promise, results)])

@@ -4,8 +4,8 @@ Two ACLs that say the same are one, so to add one that is there costs nothing an
 (AclControlManager). Decisions that add and remove some are in `acl_changes.py`.
 
 **Bounds.** A request adds or removes up to `MAX_IN_REQUEST` ACLs, Kafka's number. All together there are at most
-`MAX_ACLS`, of up to `MAX_LENGTH` characters a field: some 150 bytes of memory each where names are short, 400 with what
-the authorizer keeps.
+`MAX_ACLS`, whose names, principals and hosts have `MAX_CHARACTERS` together: some 150 bytes of memory each where names
+are short, 400 with what the authorizer keeps.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MAX_IN_REQUEST: Final = 10_000
 
 MAX_ACLS: Final = 200_000
 
-MAX_LENGTH: Final = 32_767
-"""Characters of a name, a principal, a host."""
+MAX_CHARACTERS: Final = 64 * 1024 * 1024
+"""Of the names, principals and hosts of all of them."""
 
 
 class AclFold:
@@ -35,6 +35,7 @@ class AclFold:
         self._by_id: dict[Uuid, Acl] = {}
         self._ids: dict[Acl, Uuid] = {}
         self._stale: dict[Uuid, None] = {}
+        self.characters = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -65,6 +66,7 @@ class AclFold:
         )
         self.remove(record.id)
         self._by_id[record.id] = acl
+        self.characters += characters_of(acl)
         self._ids[acl] = record.id
         self._stale[record.id] = None
 
@@ -73,6 +75,7 @@ class AclFold:
         acl = self._by_id.pop(acl_id, None)
         if acl is not None:
             del self._ids[acl]
+            self.characters -= characters_of(acl)
             self._stale[acl_id] = None
 
     def stale_ids(self) -> list[Uuid]:
@@ -90,8 +93,14 @@ class AclFold:
 
     def check(self, published: Mapping[Uuid, Acl]) -> None:
         """Assert that both directions agree, and the image of now with them."""
+        assert self.characters == sum(map(characters_of, self._ids))
         assert self._ids == {acl: acl_id for acl_id, acl in self._by_id.items()}
         assert dict(published) == self._by_id
+
+
+def characters_of(acl: Acl) -> int:
+    """The characters that an ACL is written with."""
+    return len(acl.resource_name) + len(acl.principal) + len(acl.host)
 
 
 def record_of(acl_id: Uuid, acl: Acl) -> AccessControlEntryRecord:

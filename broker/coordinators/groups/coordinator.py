@@ -265,14 +265,14 @@ class GroupCoordinator:
     ) -> Decision[GroupRecord]:
         decision = machine.decide_consumer_heartbeat(request, caller, now, promise, upgrade)
         if machine.has_work:
-            begun += self._begin_work(machine)
+            begun += self._begin_work(machine, caller)
         return decision
 
-    def _begin_work(self, machine: GroupsMachine) -> list[Work]:
+    def _begin_work(self, machine: GroupsMachine, caller: Caller) -> list[Work]:
         """What decisions have left to be computed is begun, in tasks that live as long as the broker: the client that
         has caused it may go."""
         assert self._nursery is not None, "start() comes first"
-        begun = [Work(asked, self.shards, self._offload) for asked in machine.take_work()]
+        begun = [Work(asked, self.shards, self._offload, caller.may_describe) for asked in machine.take_work()]
         for work in begun:
             self._nursery.start_soon(work.run)
         return begun

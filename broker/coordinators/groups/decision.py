@@ -11,6 +11,7 @@ group, which member and what for, so that the kind of the group can be asked wha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +30,8 @@ class Caller(NamedTuple):
     client_id: str
     client_host: str
     api_version: int
+    may_describe: Callable[[str], bool] | None = None
+    """Whether the client may describe the topic of a name; None where it may describe all."""
 
 
 class CommittingMember(NamedTuple):

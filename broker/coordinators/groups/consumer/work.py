@@ -27,6 +27,8 @@ from storage.seams.offload import Lane
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from broker.coordinators.groups.machine import GroupsMachine
     from broker.coordinators.groups.records import GroupRecord
     from broker.coordinators.shards import Shards
@@ -43,10 +45,19 @@ MATCHES_AT_ONCE: Final = 1_000
 class Work:
     """One piece of it. `done` is set when nothing more will come of it."""
 
-    def __init__(self, asked: Assigning | Resolving, shards: Shards[GroupsMachine], offload: Offload) -> None:
+    def __init__(
+        self,
+        asked: Assigning | Resolving,
+        shards: Shards[GroupsMachine],
+        offload: Offload,
+        may_describe: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`may_describe` is asked of the topics that expressions match: what the member, whose heartbeat has led to
+        this, may not describe is left out, as in Kafka."""
         self._asked = asked
         self._shards = shards
         self._offload = offload
+        self._may_describe = may_describe
         self.done = trio.Event()
 
     async def run(self) -> None:
@@ -89,6 +100,14 @@ class Work:
             found = await self._offload.run(
                 resolve, asked.expressions, asked.names, abandonable=True, lane=Lane.BATCHES
             )
+        if self._may_describe is not None:
+            slices, may_describe = Slices(), self._may_describe
+            permitted = {
+                name
+                async for name in slices.over({name: None for names in found.values() for name in names})
+                if may_describe(name)
+            }
+            found = {expression: names & permitted for expression, names in found.items()}
         await self._shards.decide(asked.group_id, partial(_resolved, asked, found))
 
 
