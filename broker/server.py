@@ -40,6 +40,7 @@ from broker.fetching.fetches import Fetches
 from broker.network.connection import leaf
 from broker.network.connections import Connections
 from broker.network.listener import SYSTEM_CHOOSES, Listener, ListenError
+from broker.observe.free_memory import give_back_now_and_then
 from broker.observe.garbage import search_now_and_then
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
@@ -143,6 +144,7 @@ async def serve(
                     server = Connections(services, listeners, serving, descriptors.connections)
                     trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
                     background.start_soon(search_now_and_then)
+                    background.start_soon(give_back_now_and_then, offload)
                     # From before the ready line on: who reads it may at once ask for a stop. Until the very end: what
                     # `stopping` says of signals stays said.
                     signals = until_the_end.enter_context(trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))

@@ -52,7 +52,7 @@ async def search_now_and_then(
         while True:
             await trio.sleep(pause)
             with trio.move_on_after(MOST_SECONDS):
-                await _idle(processor)
+                await idle(processor)
             began = processor()
             found = search()
             took = processor() - began
@@ -63,7 +63,7 @@ async def search_now_and_then(
         gc.unfreeze()
 
 
-async def _idle(processor: Callable[[], float]) -> None:
+async def idle(processor: Callable[[], float]) -> None:
     """Return after a second in which the thread has had next to nothing to do."""
     while True:
         before = processor()

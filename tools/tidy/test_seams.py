@@ -43,6 +43,8 @@ DOORS: dict[str, set[str]] = {
     "storage/seams/slices.py": {"time"},
     "broker/observe/turns.py": {"time"},
     "broker/observe/garbage.py": {"time"},
+    "broker/observe/free_memory.py": {"time"},
+    "storage/seams/process_memory.py": {"files"},
     "broker/network/listener.py": {"network", "environment"},
     # TLS libraries take the time from the machine; files for tests whose clients run in other processes.
     "broker/testing/certificates.py": {"time", "files"},

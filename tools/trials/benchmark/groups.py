@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Final
 
+from kproto.ids import TopicPartition
 from kproto.messages.offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
 from tools.trials.benchmark import group_members as crowd
 from tools.trials.benchmark import load as loads
@@ -152,7 +153,7 @@ def first_record(contender: Contender, results: Results, options: argparse.Names
         loads.create_topic(broker, "t", 3)
         with WireClient(broker.port) as client:
             for partition in range(3):
-                place = wire.TopicPartition("t", partition)
+                place = TopicPartition("t", partition)
                 client.socket.sendall(wire.produce_request(client, place, loads_batch(), 1))
                 assert wire.produced(client)[0] == 0
         for name, poll in CLIENTS.items():
@@ -221,7 +222,7 @@ def commits(contender: Contender, results: Results, options: argparse.Namespace)
         frames = [encoded_commit(client, f"commits-{number}", 1) for number, client in enumerate(clients)]
         for number, client in enumerate(clients):
             crowd.find_coordinator(broker.port, [f"commits-{number}"])
-            wire.commit_offset(client, f"commits-{number}", wire.TopicPartition("t", 0), 1)
+            wire.commit_offset(client, f"commits-{number}", TopicPartition("t", 0), 1)
         rounds(clients, frames, after(SETTLING_SECONDS))
         cpu, began = broker.cpu_seconds(), time.perf_counter()
         count = rounds(clients, frames, after(options.seconds))
@@ -264,7 +265,7 @@ def load(contender: Contender, results: Results, options: argparse.Namespace) ->
         sample = [group_name(number) for number in range(0, options.groups, max(1, options.groups // SAMPLES))]
         crowd.find_coordinator(broker.port, sample[:1])
         with WireClient(broker.port) as client:
-            wire.commit_offset(client, "first", wire.TopicPartition("t", 0), 1)
+            wire.commit_offset(client, "first", TopicPartition("t", 0), 1)
         broker.kill()
         nothing = broker.start() + until_answered(broker, ["first"])
         before = broker.resident_bytes()
