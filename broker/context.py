@@ -19,6 +19,7 @@ from storage.seams.slices import Slices
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from broker.authentication import Authentication
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator, ClusterImage, Topic
     from broker.coordinators.groups import GroupCoordinator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from broker.partitions import Partitions
     from broker.request_memory import RequestMemory
     from broker.security.authorizer import Authorizer
+    from broker.security.sasl.conversation import Conversation
     from kproto.ids import Uuid
     from storage.engine import LogStore
     from storage.seams.clock import Clock
@@ -69,6 +71,7 @@ class Services:
     fetches: Fetches
     request_memory: RequestMemory
     turns: Turns
+    authentication: Authentication
     authorizer: Authorizer | None = None
     """None: every client may do everything, and nothing is asked."""
 
@@ -86,7 +89,18 @@ class Peer:
     """What the listener speaks: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
     authenticated: bool = True
     """False on a SASL listener until the client has proved who it is."""
+    conversation: Conversation | None = None
+    """How far the client is with that; None where it is not asked."""
     client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions named them (KIP-511)
+
+    def shown(self) -> dict[str, str]:
+        """Where the client is, for a log line."""
+        return {"peer": f"{self.host}:{self.port}", "listener": self.listener}
+
+    def prove(self, conversation: Conversation) -> None:
+        """The client is who it has proved to be."""
+        assert conversation.principal is not None
+        self.principal, self.authenticated = conversation.principal, True
 
 
 TOPIC_REFUSED: Final = KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
@@ -205,6 +219,10 @@ class RequestContext:
     @property
     def config(self) -> BrokerConfig:
         return self.services.config
+
+    @property
+    def authentication(self) -> Authentication:
+        return self.services.authentication
 
     @property
     def clock(self) -> Clock:

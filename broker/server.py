@@ -27,6 +27,7 @@ import trio
 
 from broker.admin.authorization import authorizer_of
 from broker.admin.stored_configs import without_effect
+from broker.authentication import Authentication
 from broker.config.listener_specs import parse_http_address
 from broker.config.settings import BrokerConfig, ConfigError
 from broker.context import Services
@@ -195,6 +196,7 @@ def _listen(config: BrokerConfig) -> list[Listener]:
                     spec.name,
                     spec.host,
                     spec.port,
+                    protocol=spec.protocol,
                     backlog=config.socket_listen_backlog_size,
                     send_buffer=_asked_for(config, "socket.send.buffer.bytes", config.socket_send_buffer_bytes),
                     receive_buffer=_asked_for(
@@ -288,6 +290,7 @@ async def _start_services(
         fetches=Fetches(partitions, store, clock, entropy, config.max_incremental_fetch_session_cache_slots),
         request_memory=RequestMemory(config.queued_max_request_bytes),
         turns=Turns(),
+        authentication=Authentication(cluster, clock, entropy, offload, store.directory_id.encode()),
         authorizer=authorizer_of(cluster, config),
     )
 

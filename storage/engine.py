@@ -415,6 +415,12 @@ class LogStore(Protocol):
         """The cluster that these logs belong to, as clients see it; made on first use, kept forever."""
         ...
 
+    @property
+    def directory_id(self) -> str:
+        """The id of the place that these logs are kept in, made with it and not shown to clients at large; empty where
+        an old Kafka made the place and gave it none."""
+        ...
+
     def log(self, spec: LogSpec) -> PartitionLog:
         """The log of `spec`, the same object each time. It is created, empty, by its first append if need be."""
         ...

@@ -45,6 +45,10 @@ class Layers:
             return key.parse(self._static[name])
         return key.default_value()
 
+    def has(self, name: str) -> bool:
+        """Whether a layer above the defaults gives the key a value that counts."""
+        return name in self._static or any(name in layer for layer in self._dynamic if name not in FILE_ONLY)
+
     def items(self, name: str) -> tuple[str, ...]:
         """The items of a list in force; none where it has no value."""
         value = self.value(name)

@@ -6,8 +6,8 @@ host (or 0.0.0.0, or [::]) is every address of the machine; an IPv6 address stan
 that the system picks.
 
 Entries named in `controller.listener.names` are for the quorum of Kafka's controllers. There is none here, so they are
-not opened. A listener that would need TLS or SASL stops the start: to serve it in plain text instead would be worse
-than not to serve it.
+not opened. A listener is never served with less than its protocol asks for: what is missing (TLS, a mechanism of SASL)
+stops the start. SASL is made from `sasl.*` (`sasl_settings.py`).
 
 An advertised listener is where clients come back to. Without one they get the address by which they came; with its
 host left empty, the host by which they came and the port that is advertised. (Kafka fills in the name that the
@@ -21,7 +21,11 @@ from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 PLAINTEXT: Final = "PLAINTEXT"
-_PROTOCOLS: Final = (PLAINTEXT, "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+SSL: Final = "SSL"
+SASL_PLAINTEXT: Final = "SASL_PLAINTEXT"
+SASL_SSL: Final = "SASL_SSL"
+_PROTOCOLS: Final = (PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL)
+SERVED: Final = (PLAINTEXT, SASL_PLAINTEXT)
 LOOPBACK: Final = "127.0.0.1"
 _HTTP: Final = re.compile(r"(?:(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9_.-]*)):)?([0-9]{1,5})", re.ASCII)
 _ENTRY: Final = re.compile(r"([A-Za-z0-9_.-]+)://(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9_.-]*)):([0-9]{1,6})", re.ASCII)
@@ -34,6 +38,16 @@ class Listener(NamedTuple):
     host: str
     port: int
     protocol: str = PLAINTEXT
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.protocol in (SSL, SASL_SSL)
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether clients say who they are before anything else."""
+        return self.protocol in (SASL_PLAINTEXT, SASL_SSL)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -80,8 +94,8 @@ def parse_listeners(
         protocol = protocols.get(name)
         if protocol is None:
             raise ListenerError(f"listener.security.protocol.map does not name the protocol of {entry}")
-        if protocol != PLAINTEXT:
-            raise ListenerError(f"{entry} would speak {protocol}, which is not served yet; only PLAINTEXT is")
+        if protocol not in SERVED:
+            raise ListenerError(f"{entry} would speak {protocol}, which is not served yet")
         found.append(Listener(name, host, port, protocol))
     if not found:
         raise ListenerError("it leaves no listener for clients")

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from broker.config.keys import BROKER_KEYS, BadValue, Effect, broker_key, effect_of
+from broker.config.keys import BROKER_KEYS, LISTENER_PREFIX, MECHANISMS, BadValue, Effect, broker_key, effect_of
 from broker.config.keys.definition import split_list, trimmed
 from broker.config.layers import Layers
 from broker.config.listener_specs import Listener
@@ -145,6 +145,8 @@ def parse_config(
             except BadValue as error:
                 shown = key if row.sensitive else f"{key}={written[key]}"
                 raise ConfigError(f"{shown} {origin[key]}: {error}") from error
+        elif name := _without_listener(key):
+            raise ConfigError(f"{key} {origin[key]}: it counts only with its listener, as {name}")
     _agree_on_node_id(given, origin)
     unknown = _unknown(given, origin)
     if unknown and flags.strict:
@@ -237,6 +239,13 @@ def _resolve(
         key = error.key or key
         raise ConfigError(f"{key}={given[key]} {origin[key]}: {error}") from error
     return notices
+
+
+def _without_listener(key: str) -> str | None:
+    """How a key of a SASL mechanism is written that lacks its listener, if this is one: what it says would be in
+    vain."""
+    mechanism, _, rest = key.partition(".")
+    return f"{LISTENER_PREFIX}<listener>.{key}" if mechanism in MECHANISMS and rest in BROKER_KEYS else None
 
 
 def _agree_on_node_id(given: dict[str, str], origin: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from broker.config.keys import BROKER_KEYS, LISTENER_PREFIX, Value
 from broker.config.layers import Layers
@@ -24,6 +24,9 @@ from broker.config.listener_specs import (
     parse_listeners,
     parse_protocols,
 )
+
+if TYPE_CHECKING:
+    from broker.config.sasl_settings import SaslSettings
 
 
 class ConfigError(Exception):
@@ -62,6 +65,14 @@ class BrokerConfig:
     super_users: str
     """Principals, separated by semicolons."""
     allow_everyone_if_no_acl_found: bool
+
+    connection_failed_authentication_delay_ms: int
+
+    # Delegation tokens.
+    delegation_token_expiry_check_interval_ms: int
+    delegation_token_expiry_time_ms: int
+    delegation_token_max_lifetime_ms: int
+    delegation_token_secret_key: str | None
 
     # Requests.
     fetch_max_bytes: int
@@ -199,6 +210,10 @@ class BrokerConfig:
         assert isinstance(limit, int)
         return limit
 
+    def sasl_settings(self, listener: str) -> SaslSettings:
+        """What the SASL of this listener is made from. Raises Contradiction."""
+        return sasl_of(listener, Layers(self.static, self.dynamic_defaults, self.dynamic))
+
     def get(self, key: str) -> Value:
         """The value of any broker key in force; None where there is none. Raises KeyError for an unknown key."""
         return Layers(self.static, self.dynamic_defaults, self.dynamic).value(key)
@@ -290,6 +305,24 @@ def listeners_of(layers: Layers) -> tuple[tuple[Listener, ...], dict[str, tuple[
         raise Contradiction(str(error), key) from error
 
 
+def sasl_of(listener: str, layers: Layers) -> SaslSettings:
+    """What the SASL of a listener is made from. Raises Contradiction."""
+    from broker.config.sasl_settings import BadSasl, sasl_settings
+
+    prefix = f"{LISTENER_PREFIX}{listener.lower()}."
+
+    def ask(mechanism: str, key: str) -> tuple[str, Value]:
+        names = [f"{prefix}{mechanism.lower()}.{key}"] if mechanism else []
+        names += [prefix + key, key]
+        name = next((name for name in names if layers.has(name)), key)
+        return name, layers.value(name)
+
+    try:
+        return sasl_settings(listener, ask)
+    except BadSasl as error:
+        raise Contradiction(str(error), error.key) from None
+
+
 def _is_voter(voter: str, node_id: int) -> bool:
     """Whether an entry of `controller.quorum.voters`, an id, an @ and an address, is this node."""
     voter_id, _, _ = voter.partition("@")
@@ -334,6 +367,9 @@ def check_together(values: Mapping[str, Any], layers: Layers) -> None:
             f"{', '.join(others)} would keep the cluster's metadata too, but this process decides alone",
             "controller.quorum.voters",
         )
+    for listener in values["listeners"]:
+        if listener.uses_sasl:
+            sasl_of(listener.name, layers)
     if values["log_retention_ms"] == 0:
         raise Contradiction("it must be -1 (no limit) or at least 1", layers.finest("log.retention.ms")[0])
     if values["log_roll_ms"] < 1:

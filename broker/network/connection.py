@@ -48,6 +48,7 @@ from broker.network.freeing import free_in_slices
 from broker.network.listener import THE_NETWORKS, PeerSide, Transport
 from broker.network.rounds import Rounds
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
+from broker.security.sasl.conversation import Step
 from kproto.connection import ReceivedRequest, ReplyTooLarge, ServerConnection
 from kproto.errors import ProtocolError
 from kproto.framing import SMALL_WINDOW, BufferPool
@@ -335,6 +336,9 @@ class Connection:
                 await self._send(out)
                 out = []
                 await self._offload.run(_prepare, request, abandonable=True, lane=Lane.REQUESTS)
+            conversation = peer.conversation
+            if conversation is not None and conversation.overdue(request.api_key, trio.current_time()):
+                raise CloseConnection("its session is over, or being renewed, and it sends something else")
             found, reply = dispatcher.begin(request, peer)
             if not isinstance(reply, Response):
                 if reply is None:
@@ -359,6 +363,9 @@ class Connection:
                     protocol.rest()  # its handler may wait for long, and needs nothing of the buffer
                     reply = await dispatcher.finish(request, found, reply)
                     self._moved = trio.current_time()
+                    if conversation is not None and conversation.step is Step.REFUSED:
+                        await self._send(protocol.encode_reply(request, reply) or [])
+                        raise CloseConnection("the client has not proved again who it is")
                 if reply is None:
                     continue
             if self._queue:

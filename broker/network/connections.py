@@ -15,16 +15,21 @@ from dataclasses import dataclass
 
 import trio
 
-from broker.context import Peer, Services
+from broker.config.listener_specs import SASL_PLAINTEXT, SASL_SSL
+from broker.context import CloseConnection, Peer, Services
 from broker.descriptors import UNLIMITED
 from broker.network.connection import Connection, ConnectionStatistics, Surroundings
 from broker.network.dispatch import Dispatcher
-from broker.network.listener import Listener, SocketTransport
+from broker.network.listener import Listener, SocketTransport, Transport
 from broker.network.rounds import Rounds
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from broker.request_memory import RequestMemoryStatistics
+from kproto.errors import ProtocolError
 from kproto.framing import BufferPool
 from storage.seams.logging import RateLimitedLogger, get_logger
+
+SASL = (SASL_PLAINTEXT, SASL_SSL)
+"""What is spoken where clients are asked who they are."""
 
 GRACE_SECONDS = 3.0
 """How long requests under way may take to be answered after a stop was asked for."""
@@ -69,6 +74,7 @@ class Connections:
         self._per_host: Counter[str] = Counter()
         self._per_listener: Counter[str] = Counter()
         self._most_connections = most
+        self._open = 0  # newcomers included
         self._accepted = 0
         self._refused = 0
         self._ended: Counter[Ending] = Counter()
@@ -116,34 +122,75 @@ class Connections:
         self._accepted += 1
         if not self._has_room(listener.name, host):
             self._refused += 1
-            self._log.warning("connection refused: too many", peer=host, connections=len(self._connections))
+            self._log.warning("connection refused: too many", peer=host, connections=self._open)
             transport.close()
             return
-        advertised = self._advertised(listener.name, transport.local)
-        peer = Peer(host, transport.peer[1], listener.name, advertised)
-        connection = Connection(transport, peer, self._services, self._dispatcher, self._around)
-        self._connections[connection] = None
+        self._open += 1
         self._per_host[host] += 1
         self._per_listener[listener.name] += 1
         try:
-            await connection.serve()
+            await self._greet(listener, transport)
         finally:
-            del self._connections[connection]
+            self._open -= 1
             self._per_listener[listener.name] -= 1
-            self._ended[connection.ending] += 1
-            self._past[0] += connection.requests
             self._past[1] += transport.received
             self._past[2] += transport.sent
             self._per_host[host] -= 1
             if not self._per_host[host]:
                 del self._per_host[host]
 
+    async def _greet(self, listener: Listener, accepted: SocketTransport) -> None:
+        """Serve the peer, once it is secured as its listener asks."""
+        transport: Transport = accepted
+        host, port = transport.peer
+        peer = Peer(
+            host,
+            port,
+            listener.name,
+            self._advertised(listener.name, transport.local),
+            security_protocol=listener.protocol,
+        )
+        if listener.protocol in SASL and not await self._authenticate(transport, peer):
+            transport.close()
+            return
+        connection = Connection(transport, peer, self._services, self._dispatcher, self._around)
+        self._connections[connection] = None
+        try:
+            await connection.serve()
+        finally:
+            del self._connections[connection]
+            self._ended[connection.ending] += 1
+            self._past[0] += connection.requests
+
+    async def _authenticate(self, transport: Transport, peer: Peer) -> bool:
+        """Ask the client who it is; False if it does not prove that, which has been logged."""
+        from broker.network.authentication import NotAuthenticated, authenticate
+
+        peer.conversation = self._services.authentication.conversation(peer.listener)
+        peer.authenticated = False
+        try:
+            await authenticate(transport, peer, self._services, self._dispatcher, self._around.buffers)
+            return True
+        except NotAuthenticated as error:
+            if error.said:
+                return False
+            reason = str(error)
+        except (ProtocolError, CloseConnection) as error:
+            reason = str(error)
+        except (OSError, trio.ClosedResourceError) as error:
+            reason = f"the connection broke: {error}"
+        except Exception as error:
+            self._log.error("connection closed by a fault", peer=f"{peer.host}:{peer.port}", exc_info=error)
+            return False
+        self._log.info(f"connection closed: {reason}", kind="not authenticated", **peer.shown())
+        return False
+
     def _has_room(self, listener: str, host: str) -> bool:
         """Whether one more connection of this address may come by this listener."""
         config = self._services.config
         of_host = config.max_connections_per_ip_overrides.get(host, config.max_connections_per_ip)
         return (
-            len(self._connections) < min(config.max_connections, self._most_connections)
+            self._open < min(config.max_connections, self._most_connections)
             and self._per_listener[listener] < config.max_connections_of(listener)
             and self._per_host[host] < of_host
         )
@@ -156,7 +203,7 @@ class Connections:
 
     async def _look(self) -> None:
         """Close what has been idle or stuck for too long, and what its peer has left behind."""
-        logs = [self._log, self._dispatcher.log]
+        logs = [self._log, self._dispatcher.log, self._services.authentication.log]
         if self._services.authorizer is not None:
             logs.append(self._services.authorizer.log)
         while True:

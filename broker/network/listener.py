@@ -280,12 +280,16 @@ class Listener:
         host: str,
         port: int,
         *,
+        protocol: str = "PLAINTEXT",
         backlog: int = 50,
         send_buffer: int = SYSTEM_CHOOSES,
         receive_buffer: int = SYSTEM_CHOOSES,
     ) -> None:
-        """Bind and listen. An empty host means all interfaces; buffers are bytes. Raises ListenError."""
+        """Bind and listen. An empty host means all interfaces; buffers are bytes. `protocol` is what is spoken there,
+        in Kafka's words, which the listener only remembers. Raises ListenError.
+        """
         self.name = name
+        self.protocol = protocol
         self._sockets: list[socket.socket] = []
         try:
             candidates = socket.getaddrinfo(

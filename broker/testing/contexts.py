@@ -18,6 +18,7 @@ from typing import Any, cast
 import trio
 
 from broker.admin.authorization import authorizer_of
+from broker.authentication import Authentication
 from broker.config.loading import parse_config
 from broker.config.settings import BrokerConfig
 from broker.context import FirstPhase, Peer, RequestContext, Services
@@ -137,6 +138,7 @@ async def world(
             fetches=Fetches(partitions, store, clock, entropy, 1000),
             request_memory=RequestMemory(-1),
             turns=Turns(),
+            authentication=Authentication(cluster, clock, entropy, offload, b"of tests"),
             authorizer=authorizer_of(cluster, cluster.config),
         )
 

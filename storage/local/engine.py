@@ -186,6 +186,11 @@ class LocalStore:
         assert self.data.identity is not None, "the store must be open"
         return self.data.identity.cluster_id
 
+    @property
+    def directory_id(self) -> str:
+        assert self.data.identity is not None, "the store must be open"
+        return self.data.identity.directory_id
+
     def configure(self, settings: StoreSettings) -> None:
         self.cleaner.configure(settings.cleaner)
         self.upkeep.configure(settings.retention_check_ms)

@@ -451,6 +451,7 @@ class MemoryStore:
         self._taken = 0
         self._logs: dict[tuple[str, bytes, int], MemoryLog] = {}
         self._cluster_id = cluster_id or format_uuid(entropy.uuid())
+        self._directory_id = format_uuid(entropy.uuid())
 
     async def open(self) -> None:
         """There is nothing to recover."""
@@ -469,6 +470,10 @@ class MemoryStore:
     @property
     def cluster_id(self) -> str:
         return self._cluster_id
+
+    @property
+    def directory_id(self) -> str:
+        return self._directory_id
 
     def log(self, spec: LogSpec) -> MemoryLog:
         key = spec.topic, spec.topic_id, spec.partition

@@ -45,7 +45,9 @@ __all__ = [
     "FILE_ONLY",
     "GROUP_KEYS",
     "LISTENER_PREFIX",
+    "MECHANISMS",
     "PER_LISTENER",
+    "PER_MECHANISM",
     "SYNONYMS",
     "TOPIC_KEYS",
     "BadValue",
@@ -91,6 +93,17 @@ what providers can read is not for clients to say."""
 PER_LISTENER: Final = frozenset({"max.connections"})
 """Keys that act under a listener's prefix too."""
 
+PER_MECHANISM: Final = frozenset(
+    {
+        "connections.max.reauth.ms",
+        *(key.name for key in security.KEYS if key.name.startswith("sasl.") and key.effect is Effect.ACTS),
+    }
+)
+"""Keys that act under the prefix of a listener, and of a SASL mechanism of it."""
+
+MECHANISMS: Final = ("plain", "scram-sha-256", "scram-sha-512", "oauthbearer")
+"""Those of SASL, as prefixes of keys write them."""
+
 
 def broker_key(name: str) -> ConfigKey | None:
     """The row of a broker key, also when `name` carries a listener's prefix (and, for SASL, a mechanism's)."""
@@ -110,7 +123,10 @@ def effect_of(name: str) -> Effect:
     assert key is not None, "the key is known"
     if name == key.name or key.effect is not Effect.ACTS:
         return key.effect
-    acts = key.name in PER_LISTENER and name == f"{LISTENER_PREFIX}{listener_of(name).lower()}.{key.name}"
+    prefix = f"{LISTENER_PREFIX}{listener_of(name).lower()}."
+    acts = key.name in PER_LISTENER | PER_MECHANISM and name == prefix + key.name
+    if key.name in PER_MECHANISM:
+        acts = acts or name in {f"{prefix}{mechanism}.{key.name}" for mechanism in MECHANISMS}
     return Effect.ACTS if acts else Effect.NOTHING
 
 

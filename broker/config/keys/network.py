@@ -26,9 +26,9 @@ from broker.config.keys.definition import (
 KEYS: Final = (
     ConfigKey("advertised.listeners", LIST, None, SOME_ITEMS, READ_ONLY, ACTS),
     ConfigKey("background.threads", INT, "10", at_least(1), CLUSTER_WIDE),
-    ConfigKey("connection.failed.authentication.delay.ms", INT, "100", at_least(0), READ_ONLY, LATER),
+    ConfigKey("connection.failed.authentication.delay.ms", INT, "100", at_least(0), READ_ONLY, ACTS),
     ConfigKey("connections.max.idle.ms", LONG, "600000", None, READ_ONLY, ACTS),
-    ConfigKey("connections.max.reauth.ms", LONG, "0", None, READ_ONLY, LATER),
+    ConfigKey("connections.max.reauth.ms", LONG, "0", None, READ_ONLY, ACTS),
     ConfigKey("delete.records.purgatory.purge.interval.requests", INT, "1"),
     ConfigKey("early.start.listeners", LIST, None, None, READ_ONLY, LATER),
     ConfigKey("fetch.max.bytes", INT, "57671680", at_least(1024), READ_ONLY, ACTS),

@@ -95,11 +95,6 @@ class Conversation:
         """Whether this is not the first proof on this connection."""
         return self.principal is not None
 
-    @property
-    def limited(self) -> bool:
-        """Whether the session ends some time, or is being renewed: then `overdue` is to be asked about each request."""
-        return self._session_ends < math.inf
-
     def admits(self, api_key: int) -> bool:
         """Whether a request of this API may be decoded, before the client is authenticated. In the midst of an exchange
         any is, since Kafka answers that it does not belong there."""
@@ -123,7 +118,7 @@ class Conversation:
         UNSUPPORTED_SASL_MECHANISM, after which the conversation is over."""
         if self.step is Step.NOTHING:
             soon = now - self._began_again < SECONDS_BETWEEN_PROOFS
-            if not self.limited or soon or version == 0:
+            if self._session_ends == math.inf or soon or version == 0:
                 raise KafkaError(ErrorCode.ILLEGAL_SASL_STATE)
             self._began_again = now
         elif self.step not in (Step.VERSIONS_OR_HANDSHAKE, Step.HANDSHAKE):

@@ -4,7 +4,7 @@ Users are those of the listener's `sasl.jaas.config`, an option `user_NAME` with
 an unknown user are answered alike, and take the same time: the password is compared in any case, with a digest of a
 length that does not depend on either.
 
-Source: PlainSaslServer, PlainServerCallbackHandler.
+Source: PlainSaslServer, PlainServerCallbackHandler; the sentences are those of a running Kafka.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ class PlainExchange:
 
     async def evaluate(self, response: bytes) -> bytes:
         """The client's only message. Raises Refusal."""
-        fields = response.decode("utf-8", "replace").split("\0")
-        if len(fields) < 3:
-            fields += [""] * (3 - len(fields))
-        authorization_id, user, password = fields[:3]
-        if not user or not password:
-            raise Refusal("no user or no password")
+        fields = response.decode("utf-8", "replace").split("\0", 3)
+        if len(fields) != 3:
+            raise Refusal("no three fields", f"Invalid SASL/PLAIN response: expected 3 tokens, got {len(fields)}")
+        authorization_id, user, password = fields
+        if not user:
+            raise Refusal("no user", "Authentication failed: username not specified")
+        if not password:
+            raise Refusal("no password", "Authentication failed: password not specified")
         expected = self._passwords.get(user)
         alike = hmac.compare_digest(_digest(password), _digest(expected or ""))
         if expected is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.config.keys import BROKER_KEYS, Effect
+from broker.config.keys import BROKER_KEYS, PER_MECHANISM, Effect
 from broker.config.listener_specs import Listener
 from broker.config.loading import Flags, load_config, parse_config
 from broker.config.settings import BrokerConfig, ConfigError
@@ -154,6 +154,7 @@ def test_every_key_that_acts_is_an_attribute() -> None:
         "controller.listener.names",
         "config.providers",
     }
+    derived |= PER_MECHANISM  # looked for under prefixes too (sasl_settings.py)
     units = {"log.retention.hours", "log.retention.minutes", "log.roll.hours", "log.roll.jitter.hours"}
     acting = {key.name for key in BROKER_KEYS.values() if key.effect is Effect.ACTS}
     attributes = {name for name in BROKER_KEYS if hasattr(config(), name.replace(".", "_"))}

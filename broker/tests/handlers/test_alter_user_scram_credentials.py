@@ -64,7 +64,7 @@ async def test_a_later_credential_takes_the_place_of_the_first() -> None:
 
 
 async def test_refusals_are_kafkas() -> None:
-    """Each code and sentence as a Kafka 4.4.0 answers it."""
+    """Each code and sentence as a running Kafka answers it."""
     async with world() as w:
         await alter(w, [], [upsertion("b", 2)])
         answers = await alter(

@@ -563,6 +563,12 @@ class LifeConformance(Bench):
             assert len(lab.store.cluster_id) == 22
             assert lab.store.cluster_id == lab.store.cluster_id
 
+    async def test_the_place_of_the_logs_has_an_id(self) -> None:
+        """22 characters, none but its own."""
+        async with self.lab() as lab:
+            assert len(lab.store.directory_id) == 22
+            assert lab.store.directory_id == lab.store.directory_id != lab.store.cluster_id
+
 
 class EngineConformance(
     AppendConformance,
@@ -597,6 +603,7 @@ class DurableEngineConformance(Bench):
                     await log.offset_of_max_timestamp(),
                     log.end_of_epoch(log.leader_epoch),
                     lab.store.cluster_id,
+                    lab.store.directory_id,
                     set(lab.store.existing()),
                 ]
 

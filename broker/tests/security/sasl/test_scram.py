@@ -94,7 +94,7 @@ async def test_the_example_of_rfc_7677() -> None:
 async def test_an_unknown_user_is_refused_where_a_wrong_password_is(which: Hash) -> None:
     """A full exchange, and nothing in it says which of the two it was."""
     told = []
-    for name, password in (("user", "wrong"), ("nobody", "pencil"), ("nobody", "wrong")):
+    for name, password in (("user", "wrong"), ("mallory", "pencil"), ("mallory", "wrong")):
         exchange = exchange_of(which, "user")
         client = Client(which, name, password)
         first = await exchange.evaluate(client.first())
@@ -107,16 +107,16 @@ async def test_an_unknown_user_is_refused_where_a_wrong_password_is(which: Hash)
 async def test_a_false_salt_is_always_the_same() -> None:
     """Else two attempts would tell that there is no such user; it also looks like one that Kafka's tool makes."""
     which, other = HASHES[SCRAM_SHA_256], HASHES[SCRAM_SHA_512]
-    salt = false_salt(SECRET, which, "nobody")
-    assert salt == false_salt(SECRET, which, "nobody")
+    salt = false_salt(SECRET, which, "mallory")
+    assert salt == false_salt(SECRET, which, "mallory")
     assert len(salt) == 26 and salt.isalnum() and salt.islower()
     others = {
-        false_salt(b"another", which, "nobody"),
-        false_salt(SECRET, other, "nobody"),
+        false_salt(b"another", which, "mallory"),
+        false_salt(SECRET, other, "mallory"),
         false_salt(SECRET, which, "x"),
     }
     assert salt not in others and len(others) == 3
-    firsts = {await exchange_of(which, "user").evaluate(Client(which, "nobody", "x").first()) for _ in range(3)}
+    firsts = {await exchange_of(which, "user").evaluate(Client(which, "mallory", "x").first()) for _ in range(3)}
     assert len(firsts) == 1
 
 

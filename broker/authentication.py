@@ -1,0 +1,107 @@
+"""Who may log in at which listener: mechanisms as configured, users and tokens where they are kept.
+
+`Offer`s are made of the settings in force, so a password that is altered counts for the next client, and a credential
+in the cluster's log as soon as its record is durable. What a client that has logged in may do is not asked here.
+
+**The audit log.** A line for each client that has proved who it is, and for each that has not: address, listener,
+mechanism, principal, and why. A user that does not exist is not named, for that text may be a password; nor is
+anything else shown that a client sent. What many clients cause at once is a line a second of each kind.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from broker.security.sasl.conversation import Conversation, Offer, Proof
+from broker.security.sasl.exchange import Exchange, Identity, Refusal
+from broker.security.sasl.plain import PLAIN, PlainExchange
+from broker.security.sasl.scram import HASHES, Hash, Known, ScramExchange
+from storage.seams.logging import RateLimitedLogger, get_logger
+
+if TYPE_CHECKING:
+    from broker.config.sasl_settings import SaslSettings
+    from broker.config.settings import BrokerConfig
+    from broker.coordinators.cluster import ClusterCoordinator
+    from storage.seams.clock import Clock
+    from storage.seams.entropy import Entropy
+    from storage.seams.offload import Offload
+
+NONCE_BYTES: Final = 24
+
+
+class Authentication:
+    """One per broker. `secret` makes the salts of users that do not exist; it is to be the same after a restart."""
+
+    def __init__(
+        self, cluster: ClusterCoordinator, clock: Clock, entropy: Entropy, offload: Offload, secret: bytes
+    ) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._entropy = entropy
+        self._offload = offload
+        self._secret = secret
+        self._config: BrokerConfig | None = None
+        self._offers: dict[str, Offer] = {}
+        self.log = RateLimitedLogger(get_logger(__name__), trio.current_time)
+        """The audit log. The owner of connections calls `flush`."""
+
+    def conversation(self, listener: str) -> Conversation:
+        """What a new client of this listener is asked."""
+        if self._config is not self._cluster.config:
+            self._config = self._cluster.config
+            self._offers.clear()
+        offer = self._offers.get(listener)
+        if offer is None:
+            offer = self._offers[listener] = self._offer(self._config.sasl_settings(listener))
+        return Conversation(offer)
+
+    def _offer(self, settings: SaslSettings) -> Offer:
+        exchanges: dict[str, Callable[[], Exchange]] = {}
+        for mechanism in settings.mechanisms:
+            if mechanism == PLAIN:
+                exchanges[mechanism] = lambda: PlainExchange(settings.passwords)
+            elif mechanism in HASHES:
+                exchanges[mechanism] = self._scram(HASHES[mechanism])
+        return Offer(exchanges, settings.sessions_ms, settings.refusal_delay_ms, settings.largest_message)
+
+    def _scram(self, which: Hash) -> Callable[[], ScramExchange]:
+        def begin() -> ScramExchange:
+            nonce = base64.b64encode(self._entropy.bytes(NONCE_BYTES)).decode()
+            return ScramExchange(which, self._find, nonce, self._secret)
+
+        return begin
+
+    async def _find(self, which: Hash, name: str, by_token: bool) -> Known | None:
+        if by_token:
+            return None
+        credential = self._cluster.image.credentials.get((which.number, name))
+        return None if credential is None else Known(credential, Identity(name))
+
+    async def evaluate(self, conversation: Conversation, message: bytes, **who: Any) -> Proof:
+        """A message of the client's mechanism; `who` it came from is for the log. Raises Refusal."""
+        again = conversation.again
+        try:
+            proof = await conversation.evaluate(message, self._now)
+        except Refusal as refusal:
+            self.refused(refusal.reason, mechanism=conversation.mechanism, user=refusal.user, **who)
+            raise
+        if conversation.authenticated:
+            self.log.info(
+                "client authenticated again" if again else "client authenticated",
+                principal=str(conversation.principal),
+                mechanism=conversation.mechanism,
+                **who,
+            )
+        return proof
+
+    def refused(self, reason: str, *, mechanism: str = "", user: str | None = None, **who: Any) -> None:
+        """A client has not proved who it is."""
+        more = {key: value for key, value in (("mechanism", mechanism), ("user", user)) if value}
+        self.log.warning("authentication failed", kind=f"authentication failed: {reason}", reason=reason, **more, **who)
+
+    def _now(self) -> tuple[float, int]:
+        return trio.current_time(), self._clock.wall_millis()
