@@ -63,6 +63,7 @@ def _end_by_signals_with_a_line(command: str) -> None:
             os.write(2, f"{command}: ended by {names[number]}\n".encode("utf-8", "replace"))
         finally:
             _signal.raise_signal(number)
+            os._exit(128 + number)  # the first process of a container outlives a signal that it does not handle
 
     names = {_signal.SIGINT: "SIGINT", _signal.SIGTERM: "SIGTERM"}
     for number in names:

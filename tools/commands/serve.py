@@ -183,7 +183,8 @@ def end_in_time(announcement: Announcement) -> None:
     """A stop begins: another signal ends the process at once, and so does the time, for a thread that waits for a disk
     cannot be called back."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+        # The first process of a container outlives a signal that it does not handle.
+        signal.signal(number, signal.SIG_DFL if os.getpid() != 1 else lambda number, _frame: os._exit(128 + number))
 
     def last_resort() -> None:
         announcement.withdraw()

@@ -19,9 +19,9 @@ PATH_DRAWERS = {*DRAWERS, "common"}
 LONGEST_FILE = 700
 
 # Folders of a machine, and hosts of registries: neither means anything to a reader elsewhere. Kafka's own defaults
-# under the temporary folder are facts about Kafka.
+# under the temporary folder are facts about Kafka, and paths in a container are the image's.
 ELSEWHERE = re.compile(
-    r"(?<![\w.])/(?:(?:work|root|farm|Users/\w+|home/\w+)/|tmp/(?!kafka-|kraft-))|"
+    r"(?<![\w.])/(?:(?:work|root|farm|Users/\w+|home/(?!ottla/)\w+)/|tmp/(?!kafka-|kraft-|ottla\.ready|testcontainers_))|"
     r"\b(?:pypi\.org|pythonhosted\.org|registry\.npmjs|crates\.io|repo1?\.maven)\b"
 )
 
