@@ -45,6 +45,11 @@ from broker.coordinators.cluster.internal_topics import internal_topic
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
 from broker.coordinators.cluster.partition_runs import MANY, PartitionRun, prepare
 from broker.coordinators.cluster.producer_ids import decide_block
+from broker.coordinators.cluster.quorum import (
+    QuorumImage,
+    decide_unregistration_of_broker,
+    decide_unregistration_of_controller,
+)
 from broker.coordinators.cluster.quorum_files import QuorumFiles
 from broker.coordinators.cluster.quotas import QuotaAlteration, changed_quotas
 from broker.coordinators.cluster.snapshot_keeper import Captured, SnapshotKeeper, SnapshotRules
@@ -162,6 +167,19 @@ class ClusterCoordinator:
     def metadata_offset(self) -> int:
         """The offset of the last record of the cluster log (ApiVersions: the epoch of the finalized features)."""
         return self._runtime.end_offset - 1
+
+    @property
+    def quorum(self) -> QuorumImage:
+        """Who keeps the cluster log, and how far it has come."""
+        machine, log = self._runtime.machine, self._metadata_log
+        return QuorumImage(
+            leader_id=self.node_id,
+            leader_epoch=log.leader_epoch,
+            high_watermark=log.high_watermark,
+            log_end_offset=log.log_end_offset,
+            kraft_version=0 if machine is None else machine.kraft_version,
+            voters=() if machine is None else machine.voters,
+        )
 
     def kept_records(self, *kinds: type[Record]) -> list[Record]:
         """What the log says of these kinds of things that have no use here (`kept_records.py`); nothing while it is
@@ -298,6 +316,16 @@ class ClusterCoordinator:
     ) -> list[T | KafkaError]:
         """Take decisions one after the other. Returns their replies when all are durable and published."""
         return await self._to_the_end(partial(self._decide_each, decisions, Slices()))
+
+    async def unregister_broker(self, broker_id: int) -> None:
+        """Forget a broker that was registered by Kafka. Raises KafkaError."""
+        decide = partial(decide_unregistration_of_broker, broker_id=broker_id, node_id=self.node_id)
+        await self._to_the_end(partial(self._decide_one, decide))
+
+    async def unregister_controller(self, controller_id: int) -> None:
+        """Forget a controller that was registered by Kafka. Raises KafkaError."""
+        decide = partial(decide_unregistration_of_controller, controller_id=controller_id, node_id=self.node_id)
+        await self._to_the_end(partial(self._decide_one, decide))
 
     async def next_producer_id(self) -> int:
         """A producer id that no producer has had. Raises KafkaError(NOT_CONTROLLER) while the coordinator reloads."""

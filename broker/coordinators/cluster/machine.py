@@ -57,7 +57,7 @@ from kproto.formats.cluster_metadata import (
     decode_record,
     encode_record,
 )
-from kproto.formats.control_records import KRaftVersionRecord
+from kproto.formats.control_records import KRaftVersionRecord, QuorumVoter, VotersRecord
 from kproto.formats.metadata_snapshot import Quorum
 from kproto.ids import Uuid
 from kproto.release.features import KRAFT_VERSION, METADATA_VERSION, NEWEST_METADATA_VERSION, partition_record_version
@@ -272,6 +272,12 @@ class ClusterMachine:
         """The quorum's `kraft.version`: 1 if its voters are in its log, 0 if they are in its configuration."""
         value = self._quorum.kraft_version
         return 0 if value is None else decode(KRaftVersionRecord, 0, value).k_raft_version
+
+    @property
+    def voters(self) -> tuple[QuorumVoter, ...]:
+        """The voters that the log names; none where they are in the configuration."""
+        value = self._quorum.voters
+        return () if value is None else tuple(decode(VotersRecord, 0, value).voters)
 
     def adopt_quorum(self, quorum: Quorum) -> None:
         """What a snapshot says about the quorum."""

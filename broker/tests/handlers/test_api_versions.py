@@ -36,6 +36,21 @@ async def test_the_list_is_what_is_served(version: int) -> None:
         assert listed == {key: SERVED_VERSIONS[key] for key in HANDLERS} | {0: (0, SERVED_VERSIONS[0][1])}
 
 
+BETWEEN_NODES = {52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82}
+"""What brokers and controllers ask each other, on listeners that clients do not use: Kafka lists none of it to them."""
+SHARE_GROUPS = {76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92}
+STREAMS_GROUPS = {88, 89, 93}
+TELEMETRY = {71, 72}
+"""Listed by a broker that takes clients' metrics."""
+BEING_MADE = {17, 29, 30, 31, 36, 38, 39, 40, 41, 48, 49, 50, 51} | TELEMETRY
+
+
+def test_the_list_is_whole() -> None:
+    """Tools read a broker's age from it, so that one missing key misleads them about features of others."""
+    wanted = set(APIS) - BETWEEN_NODES - SHARE_GROUPS - STREAMS_GROUPS
+    assert set(HANDLERS) | BEING_MADE == wanted
+
+
 @pytest.mark.parametrize("key", HANDLERS)
 def test_every_row_has_a_handler_for_messages_that_exist(key: int) -> None:
     """Both functions are there, and the codec knows every version that is served."""

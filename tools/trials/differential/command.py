@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     wanted = [each for each in scenarios.load() if options.only is None or matches(each, options.only)]
     if not wanted:
-        print(f"no scenario of {options.only}")
+        print(f"no scenario of {', '.join(options.only)}")
         return 2
     began = time.perf_counter()
     with running_ottla() as site:
@@ -50,7 +50,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     source.add_argument("--kafka", metavar="COMMAND", help="how to start Apache Kafka, with {port} and {dir} in it")
     source.add_argument("--recorded", type=Path, default=RECORDED, metavar="FILE", help="Kafka's recorded answers")
     parser.add_argument("--record", type=Path, metavar="FILE", help="with --kafka: keep its answers here")
-    parser.add_argument("--only", metavar="API", help="one API, as in Fetch, or one scenario, as in Fetch/sessions")
+    parser.add_argument(
+        "--only", nargs="+", metavar="API", help="these APIs, as in Fetch, or scenarios, as in Fetch/sessions"
+    )
     parser.add_argument("--page", type=Path, metavar="FILE", help="write what was found as a page in Markdown")
     parser.add_argument("--verbose", action="store_true", help="show explained differences one by one")
     options = parser.parse_args(arguments)
@@ -61,9 +63,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def matches(scenario: Scenario, wanted: str) -> bool:
+def matches(scenario: Scenario, wanted: Sequence[str]) -> bool:
     """Whether `--only` asks for a scenario."""
-    return wanted.lower() in (scenario.name.lower(), scenario.name.lower().partition("/")[0])
+    name = scenario.name.lower()
+    return any(each.lower() in (name, name.partition("/")[0]) for each in wanted)
 
 
 def tell_slow(name: str, seconds: float) -> None:

@@ -57,6 +57,21 @@ EXPLAINED: list[Explanation] = [
         "the number of these threads has no meaning here, so its growth has no bounds",
     ),
     Explanation("*", "*error_message", "we say why, where Kafka gives the code only", "<sentence>", None),
+    # What the quorum's records would say: a new cluster here is at kraft.version 0, as one that Kafka's
+    # `kafka-storage format` makes without --standalone. Kafka at that level answers as Ottla does.
+    Explanation(
+        "DescribeQuorum/quorum: the log", "topics[*].replica_directory_id", "voters have no ids at kraft.version 0",
+        "<no id>",
+    ),
+    Explanation(
+        "DescribeQuorum/quorum: the log", "nodes[1].listeners", "there is no listener for controllers to show",
+    ),
+    Explanation(
+        "AddRaftVoter/voters-to-add: *", "error_code", "no voter can be added at kraft.version 0", 35,
+    ),
+    Explanation(
+        "RemoveRaftVoter/voters-to-remove: *", "error_code", "no voter can be removed at kraft.version 0", 35, 127,
+    ),
     # Where Ottla is faster.
     Explanation(
         "Metadata/topics-made-on-demand: *", "topics[*",

@@ -36,7 +36,7 @@ from tools.trials.differential.peer import PATIENCE_SECONDS, NoReply, Peer
 
 SETTLED_WITHIN_SECONDS = 20.0
 POLL_SECONDS = 0.02
-NAMING_FIELDS = ("name", "topic", "group_id", "key", "topic_name", "transactional_id")
+NAMING_FIELDS = ("name", "topic", "group_id", "key", "topic_name", "transactional_id", "resource_name")
 
 
 class Key(NamedTuple):

@@ -153,6 +153,17 @@ VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
     "DescribeConfigs.results.configs": Ordered(("name",), HASHED),
     "Produce.responses": Ordered(("name", "topic_id"), HASHED),
     "Produce.responses.partition_responses": Ordered(("index",), HASHED),
+    "AlterReplicaLogDirs.results": Ordered(("topic_name",), HASHED),
+    "AlterReplicaLogDirs.results.partitions": Ordered(("partition_index",), HASHED),
+    "ElectLeaders.replica_election_results": Ordered(("topic",), HASHED),
+    "ListConfigResources.config_resources": Ordered(("resource_type", "resource_name"), HASHED),
+    "DescribeQuorum.topics.partitions.leader_epoch": Masked("<epoch>", "how often it has been led"),
+    "DescribeQuorum.topics.partitions.high_watermark": Masked("<offset>", "the end of the cluster's log", kept=(0, -1)),
+    "DescribeQuorum.topics.partitions.current_voters.log_end_offset": Masked(
+        "<offset>", "the end of the cluster's log", kept=(0, -1)
+    ),
+    "*.last_fetch_timestamp": Masked("<time>", "the broker's clock", kept=(-1,)),
+    "*.last_caught_up_timestamp": Masked("<time>", "the broker's clock", kept=(-1,)),
     "DescribeLogDirs.results.topics": Ordered(("name",), HASHED),
     "DescribeLogDirs.results.topics.partitions": Ordered(("partition_index",), HASHED),
     "DescribeLogDirs.results.total_bytes": Masked("<bytes>", "the size of the disk"),

@@ -38,6 +38,7 @@ MODULES = (
     "alter_configs",
     "client_quotas",
     "log_dirs",
+    "one_node",
     "transactional_ids",
     "transactions",
     "transactional_offsets",
