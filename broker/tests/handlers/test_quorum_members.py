@@ -5,6 +5,8 @@ The order of refusals is tested where they are made, `broker/tests/coordinators/
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from broker.testing.contexts import versions_of, world
@@ -30,10 +32,10 @@ DIRECTORY = b"\x01" * 16
         ({}, "controller", ErrorCode.UNSUPPORTED_VERSION),
     ],
 )
-async def test_no_voter_is_added(version: int, fields: dict[str, object], listener: str, code: ErrorCode) -> None:
+async def test_no_voter_is_added(version: int, fields: dict[str, Any], listener: str, code: ErrorCode) -> None:
     """A cluster that is not named is this one; a listener's name may be in small letters."""
     async with world() as w:
-        wanted: dict[str, object] = {"voter_id": 2, "voter_directory_id": DIRECTORY, "cluster_id": None, **fields}
+        wanted: dict[str, Any] = {"voter_id": 2, "voter_directory_id": DIRECTORY, "cluster_id": None, **fields}
         listeners = [Listener(name=listener, host="127.0.0.1", port=9093)]
         reply = await w.ask(AddRaftVoterRequest(timeout_ms=1000, listeners=listeners, **wanted), version)
         assert reply.error_code == code and reply.error_message

@@ -80,8 +80,8 @@ class Tools:
         self.properties = properties
 
     def run(self, tool: str, *words: str, given: str = "", fails: bool = False, aside: bool = False) -> str:
-        """What a tool prints. `given` is its standard input; `fails`: it is expected to, and what it says then; `aside`:
-        it is not given a broker."""
+        """What a tool prints. `given` is its standard input; `fails`: it is expected to, and what it says then;
+        `aside`: it is not given a broker."""
         if not (aside or tool in WITHOUT_BROKER or {HELP, VERSION} & set(words)):
             broker = ["--bootstrap-server", self.bootstrap]
             if self.properties is not None:
