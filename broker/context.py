@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from broker.request_memory import RequestMemory
     from broker.security.authorizer import Authorizer
     from broker.security.sasl.conversation import Conversation
+    from broker.security.tls.contexts import Contexts
     from kproto.ids import Uuid
     from storage.engine import LogStore
     from storage.seams.clock import Clock
@@ -74,6 +75,8 @@ class Services:
     authentication: Authentication
     authorizer: Authorizer | None = None
     """None: every client may do everything, and nothing is asked."""
+    tls: Contexts | None = None
+    """None without a listener that has TLS."""
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from broker.admin.authorization import authorizer_of
 from broker.admin.stored_configs import without_effect
 from broker.authentication import Authentication
 from broker.config.listener_specs import parse_http_address
-from broker.config.settings import BrokerConfig, ConfigError
+from broker.config.settings import BrokerConfig, ConfigError, Contradiction
 from broker.context import Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
@@ -57,6 +57,7 @@ from storage.seams.logging import get_logger
 from storage.seams.offload import ThreadOffload
 
 if TYPE_CHECKING:
+    from broker.security.tls.contexts import Contexts
     from broker.web.endpoints import Observed
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
@@ -133,6 +134,7 @@ async def serve(
         for listener in listeners:
             until_the_end.callback(listener.close)
         observed = await until_the_end.enter_async_context(_shown(config, metrics))
+        tls = _read_stores(config, offload)
         store = make_store(config, clock, entropy, offload, progress, descriptors)
         try:
             await store.open()
@@ -140,7 +142,7 @@ async def serve(
             raise ConfigError(str(error)) from error
         try:
             async with trio.open_nursery() as background:
-                services = await _start_services(config, store, clock, entropy, offload, background)
+                services = await _start_services(config, store, clock, entropy, offload, tls, background)
                 async with trio.open_nursery() as serving:
                     server = Connections(services, listeners, serving, descriptors.connections)
                     trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
@@ -231,6 +233,29 @@ async def _shown(config: BrokerConfig, metrics: Callable[[str, int], None]) -> A
         raise ConfigError(str(error)) from error
 
 
+def _read_stores(config: BrokerConfig, offload: Offload) -> Contexts | None:
+    """What listeners with TLS are secured with; None if there are none. Raises ConfigError."""
+    settings = config.tls_settings()
+    if not settings:
+        return None
+    from broker.config.tls_settings import BadTls
+    from broker.security.tls.contexts import Contexts
+    from storage.seams.disk import SystemDisk
+
+    try:
+        return Contexts(settings, SystemDisk(), offload)
+    except BadTls as error:
+        raise ConfigError(f"{error.key}: {error}") from error
+
+
+def _reconfigure_tls(tls: Contexts, config: BrokerConfig) -> None:
+    """What AlterConfigs has set: checked then, so what contradicts the file now was set when another was in force."""
+    try:
+        tls.reconfigure(config.tls_settings())
+    except Contradiction as error:
+        get_logger(__name__).error(f"TLS stays as it is: {error.keys[0]}: {error}")
+
+
 def _asked_for(config: BrokerConfig, key: str, size: int) -> int:
     """A buffer size that the file or a flag names; Kafka's default of 100 KiB is less than systems give alone."""
     return size if key in config.static else SYSTEM_CHOOSES
@@ -254,6 +279,7 @@ async def _start_services(
     clock: Clock,
     entropy: Entropy,
     offload: Offload,
+    tls: Contexts | None,
     background: trio.Nursery,
 ) -> Services:
     _refuse_logs_of_no_cluster(config, store)
@@ -292,13 +318,19 @@ async def _start_services(
         turns=Turns(),
         authentication=Authentication(cluster, clock, entropy, offload, store.directory_id.encode()),
         authorizer=authorizer_of(cluster, config),
+        tls=tls,
     )
+    if tls is not None:
+        _reconfigure_tls(tls, config)
+        background.start_soon(tls.run)
 
     def follow(change: ClusterChange) -> None:
         if change.broker_configs_changed:
             services.config = cluster.config
             partitions.reconfigure(services.config)
             store.configure(store_settings(services.config))
+            if tls is not None:
+                _reconfigure_tls(tls, services.config)
 
     cluster.subscribe(follow)
     return services

@@ -6,8 +6,8 @@ host (or 0.0.0.0, or [::]) is every address of the machine; an IPv6 address stan
 that the system picks.
 
 Entries named in `controller.listener.names` are for the quorum of Kafka's controllers. There is none here, so they are
-not opened. A listener is never served with less than its protocol asks for: what is missing (TLS, a mechanism of SASL)
-stops the start. SASL is made from `sasl.*` (`sasl_settings.py`).
+not opened. A listener is never served with less than its protocol asks for: what is missing (a key store, a mechanism
+of SASL) stops the start. TLS is made from `ssl.*` (`tls_settings.py`), SASL from `sasl.*` (`sasl_settings.py`).
 
 An advertised listener is where clients come back to. Without one they get the address by which they came; with its
 host left empty, the host by which they came and the port that is advertised. (Kafka fills in the name that the
@@ -25,7 +25,6 @@ SSL: Final = "SSL"
 SASL_PLAINTEXT: Final = "SASL_PLAINTEXT"
 SASL_SSL: Final = "SASL_SSL"
 _PROTOCOLS: Final = (PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL)
-SERVED: Final = (PLAINTEXT, SASL_PLAINTEXT)
 LOOPBACK: Final = "127.0.0.1"
 _HTTP: Final = re.compile(r"(?:(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9_.-]*)):)?([0-9]{1,5})", re.ASCII)
 _ENTRY: Final = re.compile(r"([A-Za-z0-9_.-]+)://(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9_.-]*)):([0-9]{1,6})", re.ASCII)
@@ -94,8 +93,6 @@ def parse_listeners(
         protocol = protocols.get(name)
         if protocol is None:
             raise ListenerError(f"listener.security.protocol.map does not name the protocol of {entry}")
-        if protocol not in SERVED:
-            raise ListenerError(f"{entry} would speak {protocol}, which is not served yet")
         found.append(Listener(name, host, port, protocol))
     if not found:
         raise ListenerError("it leaves no listener for clients")

@@ -11,7 +11,7 @@ caller that keeps a value instead of asking for it again does not see the change
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,7 @@ from broker.config.listener_specs import (
 
 if TYPE_CHECKING:
     from broker.config.sasl_settings import SaslSettings
+    from broker.config.tls_settings import TlsSettings
 
 
 class ConfigError(Exception):
@@ -214,6 +215,15 @@ class BrokerConfig:
         """What the SASL of this listener is made from. Raises Contradiction."""
         return sasl_of(listener, Layers(self.static, self.dynamic_defaults, self.dynamic))
 
+    def listener_setting(self, listener: str, key: str) -> Value:
+        """The value of a broker key in force for a listener: under its prefix, where one is there, else without it
+        (KIP-103). Raises KeyError for an unknown key."""
+        return for_listener(Layers(self.static, self.dynamic_defaults, self.dynamic), listener, key)
+
+    def tls_settings(self) -> dict[str, TlsSettings]:
+        """Listener name -> what its TLS is made from, of those that have it. Raises Contradiction."""
+        return tls_of(self.listeners, Layers(self.static, self.dynamic_defaults, self.dynamic))
+
     def get(self, key: str) -> Value:
         """The value of any broker key in force; None where there is none. Raises KeyError for an unknown key."""
         return Layers(self.static, self.dynamic_defaults, self.dynamic).value(key)
@@ -323,6 +333,38 @@ def sasl_of(listener: str, layers: Layers) -> SaslSettings:
         raise Contradiction(str(error), error.key) from None
 
 
+def for_listener(layers: Layers, listener: str, key: str) -> Value:
+    """The value of a key in force for a listener: what has its prefix, `listener.name.` and its name in lower case,
+    counts before what has not, whatever the layers of both (Kafka: valuesWithPrefixOverride)."""
+    prefixed = f"{LISTENER_PREFIX}{listener.lower()}.{key}"
+    return layers.value(prefixed if layers.has(prefixed) else key)
+
+
+def tls_of(listeners: Collection[Listener], layers: Layers) -> dict[str, TlsSettings]:
+    """Listener name -> what its TLS is made from, of those that have it. Raises Contradiction."""
+    secured = [listener for listener in listeners if listener.uses_tls]
+    if not secured:
+        return {}
+    from broker.config.tls_settings import BadTls, tls_settings
+
+    found = {}
+    for listener in secured:
+        name, prefix = listener.name, f"{LISTENER_PREFIX}{listener.name.lower()}."
+
+        def ask(key: str, name: str = name) -> Value:
+            return for_listener(layers, name, key)
+
+        def has_own(key: str, prefix: str = prefix) -> bool:
+            return layers.has(prefix + key)
+
+        try:
+            found[name] = tls_settings(name, listener.protocol, ask, has_own)
+        except BadTls as error:
+            key = prefix + error.key if has_own(error.key) else error.key
+            raise Contradiction(str(error), key) from None
+    return found
+
+
 def _is_voter(voter: str, node_id: int) -> bool:
     """Whether an entry of `controller.quorum.voters`, an id, an @ and an address, is this node."""
     voter_id, _, _ = voter.partition("@")
@@ -370,6 +412,7 @@ def check_together(values: Mapping[str, Any], layers: Layers) -> None:
     for listener in values["listeners"]:
         if listener.uses_sasl:
             sasl_of(listener.name, layers)
+    tls_of(values["listeners"], layers)
     if values["log_retention_ms"] == 0:
         raise Contradiction("it must be -1 (no limit) or at least 1", layers.finest("log.retention.ms")[0])
     if values["log_roll_ms"] < 1:

@@ -1,8 +1,9 @@
 """All connections of the broker: accepting them, counting them, closing those that are idle or stuck, stopping.
 
 A connection is refused when `max.connections`, its listener's or its address's share, or the process's descriptors are
-used up (broker/descriptors.py). One task looks at connections in the order of their deadlines
-(watch.py). A stop closes the listeners first, then gives the requests under way a moment to be answered.
+used up (broker/descriptors.py). One that comes by a listener with TLS is a newcomer (newcomers.py) until its handshake
+is over, and served after that. One task looks at connections in the order of their deadlines (watch.py). A stop
+closes the listeners first, then gives the requests under way a moment to be answered.
 
 What many peers can do at once costs one log line a second of each kind, and `statistics` counts all of it.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -21,12 +23,17 @@ from broker.descriptors import UNLIMITED
 from broker.network.connection import Connection, ConnectionStatistics, Surroundings
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import Listener, SocketTransport, Transport
+from broker.network.newcomers import LIMIT_SECONDS, Complaints, Newcomers
 from broker.network.rounds import Rounds
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from broker.request_memory import RequestMemoryStatistics
+from broker.security.principals import ANONYMOUS, Principal
 from kproto.errors import ProtocolError
 from kproto.framing import BufferPool
 from storage.seams.logging import RateLimitedLogger, get_logger
+
+if TYPE_CHECKING:
+    from broker.security.tls.contexts import ServerTls
 
 SASL = (SASL_PLAINTEXT, SASL_SSL)
 """What is spoken where clients are asked who they are."""
@@ -71,6 +78,9 @@ class Connections:
         self._nursery = nursery
         self._dispatcher = Dispatcher(services)
         self._connections: dict[Connection, None] = {}
+        self._newcomers = Newcomers()
+        self._complaints = Complaints()
+        self._open = 0  # newcomers included
         self._per_host: Counter[str] = Counter()
         self._per_listener: Counter[str] = Counter()
         self._most_connections = most
@@ -140,20 +150,12 @@ class Connections:
                 del self._per_host[host]
 
     async def _greet(self, listener: Listener, accepted: SocketTransport) -> None:
-        """Serve the peer, once it is secured as its listener asks."""
-        transport: Transport = accepted
-        host, port = transport.peer
-        peer = Peer(
-            host,
-            port,
-            listener.name,
-            self._advertised(listener.name, transport.local),
-            security_protocol=listener.protocol,
-        )
-        if listener.protocol in SASL and not await self._authenticate(transport, peer):
-            transport.close()
+        """Serve the peer, once it is secured and known as its listener asks."""
+        admitted = await self._admit(listener, accepted)
+        if admitted is None:
+            accepted.close()
             return
-        connection = Connection(transport, peer, self._services, self._dispatcher, self._around)
+        connection = Connection(*admitted, self._services, self._dispatcher, self._around)
         self._connections[connection] = None
         try:
             await connection.serve()
@@ -161,6 +163,67 @@ class Connections:
             del self._connections[connection]
             self._ended[connection.ending] += 1
             self._past[0] += connection.requests
+
+    async def _admit(self, listener: Listener, accepted: SocketTransport) -> tuple[Transport, Peer] | None:
+        """What to serve, and whom; None if it comes to nothing, which has been logged."""
+        tls = self._services.tls.of(listener.name) if self._services.tls is not None else None
+        asks = listener.protocol in SASL
+        if tls is None and not asks:
+            return accepted, self._peer(listener, accepted, ANONYMOUS)
+        host, port = accepted.peer
+        newcomer = self._newcomers.enter(host, trio.current_time())
+        if newcomer is None:
+            self._refused += 1
+            self._log.warning("connection refused: too many have not said who they are", peer=host)
+            return None
+        transport: Transport | None = accepted
+        principal = ANONYMOUS
+        try:
+            with newcomer.scope:
+                if tls is not None:
+                    secured = await self._secure(accepted, tls)
+                    if secured is None:
+                        return None
+                    transport, principal = secured
+                peer = self._peer(listener, transport, principal)
+                if asks and not await self._authenticate(transport, peer):
+                    transport.close()
+                    return None
+                return transport, peer
+        finally:
+            self._newcomers.leave(newcomer)
+        reason = f"it has not said who it is within {LIMIT_SECONDS:g} s"
+        if newcomer.displaced:
+            reason = "others came, and it had waited longest of too many that have not said who they are"
+        self._log.info(f"connection closed: {reason}", kind="not in time", peer=f"{host}:{port}")
+        return None
+
+    def _peer(self, listener: Listener, transport: Transport, principal: Principal) -> Peer:
+        host, port = transport.peer
+        return Peer(
+            host,
+            port,
+            listener.name,
+            self._advertised(listener.name, transport.local),
+            principal=principal,
+            security_protocol=listener.protocol,
+        )
+
+    async def _secure(self, accepted: SocketTransport, tls: ServerTls) -> tuple[Transport, Principal] | None:
+        """Do the handshake of TLS; None if it fails, which has been logged."""
+        from broker.network.tls import HandshakeFailed, secure
+
+        host, port = accepted.peer
+        try:
+            return await secure(accepted, tls, self._services.offload)
+        except HandshakeFailed as error:
+            reason = str(error)
+            if error.stranger and not self._complaints.due(host, trio.current_time()):
+                return None
+        except OSError as error:
+            reason = f"the connection broke: {error.strerror or error}"
+        self._log.info(f"connection closed before it was secured: {reason}", kind="not secured", peer=f"{host}:{port}")
+        return None
 
     async def _authenticate(self, transport: Transport, peer: Peer) -> bool:
         """Ask the client who it is; False if it does not prove that, which has been logged."""

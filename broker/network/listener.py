@@ -35,7 +35,8 @@ SYSTEM_CHOOSES = -1
 
 SENDFILE_CHUNK = 8 * 1024 * 1024
 JOIN_BELOW = 64 * 1024
-_IN_MEMORY = (bytes, bytearray, memoryview)
+IN_MEMORY = (bytes, bytearray, memoryview)
+"""Types of buffers that are sent as they are; all others are records of an engine."""
 _PEER_ENDED: int = getattr(select, "POLLRDHUP", 0)
 """Linux's event for "the peer will send no more", seen also behind unread bytes; else zero."""
 ACCEPT_PAUSE_SECONDS = 0.1
@@ -74,12 +75,21 @@ class PeerSide(enum.Enum):
 class Transport(Protocol):
     """One connection's bytes."""
 
-    peer: tuple[str, int]
-    local: tuple[str, int]
-    received: int
-    """Bytes received since the start."""
-    sent: int
-    """Bytes sent since the start: distinguishes a slow reader from a stalled one."""
+    @property
+    def peer(self) -> tuple[str, int]: ...
+
+    @property
+    def local(self) -> tuple[str, int]: ...
+
+    @property
+    def received(self) -> int:
+        """Bytes received since the start."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Bytes sent since the start: distinguishes a slow reader from a stalled one."""
+        ...
 
     def receive_now(self, window: memoryview) -> int | None:
         """Bytes read into `window`, 0 at the end of the stream, None if none are there yet. Raises OSError when
@@ -167,7 +177,7 @@ class SocketTransport:
         while at < len(buffers):
             buffer = buffers[at]
             stop = at + 1
-            if not isinstance(buffer, _IN_MEMORY):
+            if not isinstance(buffer, IN_MEMORY):
                 sendfile, descriptor = self._sendfile, buffer.fileno()
                 if sendfile is not None and descriptor is not None:
                     left = self._send_slice(sendfile, descriptor, buffer)
@@ -182,7 +192,7 @@ class SocketTransport:
                 if len(buffer) != length:
                     raise CutShort(f"a slice of {length} bytes has only {len(buffer)}")
             elif len(buffer) < JOIN_BELOW:  # small neighbours leave together, large ones are not copied
-                while stop < len(buffers) and isinstance(buffers[stop], _IN_MEMORY) and len(buffers[stop]) < JOIN_BELOW:
+                while stop < len(buffers) and isinstance(buffers[stop], IN_MEMORY) and len(buffers[stop]) < JOIN_BELOW:
                     stop += 1
                 if stop > at + 1:
                     buffer = b"".join(buffers[at:stop])

@@ -612,3 +612,12 @@ def _claim_directory(path: str) -> int | None:
             raise
         return None
     return descriptor
+
+
+def read_descriptor(descriptor: int, position: int, length: int) -> bytes:
+    """Up to `length` bytes of an open file, by the descriptor that `File.fileno` has given out; fewer only where the
+    file ends. Waits for the disk."""
+    data = os.pread(descriptor, length, position)
+    while len(data) < length and (more := os.pread(descriptor, length - len(data), position + len(data))):
+        data += more
+    return data

@@ -90,7 +90,12 @@ FILE_ONLY: Final = frozenset({"listeners", "listener.security.protocol.map", "co
 """Keys that Kafka changes while the broker runs and that count here only in the file: listeners are bound once, and
 what providers can read is not for clients to say."""
 
-PER_LISTENER: Final = frozenset({"max.connections"})
+PER_LISTENER: Final = frozenset(
+    {
+        "max.connections",
+        *(key.name for key in security.KEYS if key.name.startswith("ssl.") and key.effect is Effect.ACTS),
+    }
+)
 """Keys that act under a listener's prefix too."""
 
 PER_MECHANISM: Final = frozenset(

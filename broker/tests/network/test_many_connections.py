@@ -19,7 +19,7 @@ from broker.observe.turns import Turns
 from broker.request_memory import RequestMemory
 from broker.testing.transports import MemoryTransport
 from kproto.framing import SMALL_WINDOW, frame_prefix
-from storage.seams.logging import process_lines
+from storage.seams.logging import RateLimitedLogger, get_logger, process_lines
 from storage.seams.offload import InlineOffload
 
 IDLE_SECONDS = 3
@@ -57,13 +57,19 @@ async def broker_of(**settings: Any) -> AsyncIterator[tuple[Connections, Any]]:
         }
     )
     services: Any = SimpleNamespace(
-        config=config, request_memory=RequestMemory(-1), offload=InlineOffload(), turns=Turns()
+        config=config,
+        request_memory=RequestMemory(-1),
+        offload=InlineOffload(),
+        turns=Turns(),
+        authorizer=None,
+        authentication=SimpleNamespace(log=RateLimitedLogger(get_logger("audit"), trio.current_time)),
+        tls=None,
     )
     async with trio.open_nursery() as nursery:
         connections = Connections(services, [], nursery)
         connections._most_connections = config.max_connections  # whatever this machine allows
         connections.start()
-        listener: Any = SimpleNamespace(name="PLAINTEXT")
+        listener: Any = SimpleNamespace(name="PLAINTEXT", protocol="PLAINTEXT")
 
         def accept(transport: Any) -> Any:
             nursery.start_soon(connections._serve, listener, transport)

@@ -109,6 +109,10 @@ HARMLESS: Final = {
         log.flush.start.offset.checkpoint.interval.ms log.initial.task.delay.ms
         producer.id.expiration.check.interval.ms
     """,
+    "TLS is OpenSSL's: Java's names for its own parts, and what brokers would ask of each other": """
+        ssl.endpoint.identification.algorithm ssl.keymanager.algorithm ssl.protocol ssl.secure.random.implementation
+        ssl.trustmanager.algorithm
+    """,
     "releases that are not out": "unstable.api.versions.enable unstable.feature.versions.enable",
 }
 """Broker keys that do nothing here, by the reason why that is harmless."""
@@ -215,13 +219,15 @@ def test_assignors_are_kafkas_own(name: str) -> None:
         ("listener.name.INSIDE.max.connections", Effect.NOTHING),
         ("listener.name.inside.message.max.bytes", Effect.NOTHING),
         ("listener.name.inside.plain.max.connections", Effect.NOTHING),
-        ("listener.name.inside.ssl.client.auth", Effect.LATER),
+        ("listener.name.inside.ssl.client.auth", Effect.ACTS),
+        ("listener.name.INSIDE.ssl.client.auth", Effect.NOTHING),
+        ("listener.name.inside.ssl.protocol", Effect.NOTHING),
     ],
 )
 def test_what_a_key_does_for_one_listener(name: str, effect: Effect) -> None:
     """Most keys do nothing there, in Kafka neither, and that is said; it writes the listener in lower case."""
     assert effect_of(name) is effect
-    said = " ".join(parse_config("", "", {name: "none" if name.endswith("auth") else "5"}).notices)
+    said = " ".join(parse_config("", "", {name: "none" if name.endswith("client.auth") else "5"}).notices)
     assert (name in said) is (effect is not Effect.ACTS)
 
 

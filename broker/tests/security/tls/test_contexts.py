@@ -1,0 +1,137 @@
+"""Certificates that are renewed while the broker runs: by their files, by settings, and only by what fits."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from broker.config.tls_settings import BadTls, Store, TlsSettings
+from broker.security.tls.contexts import LOOK_SECONDS, Contexts, make_tls
+from broker.testing.certificates import Authority
+from storage.seams.disk import SystemDisk
+from storage.seams.offload import InlineOffload
+
+AUTHORITY = Authority()
+OLD = AUTHORITY.issue("O=Ottla,CN=broker", hosts=("localhost",))
+NEW = AUTHORITY.issue("O=Ottla,CN=broker", hosts=("localhost", "other"))
+OTHER = AUTHORITY.issue("O=Ottla,CN=another", hosts=("localhost",))
+
+
+def settings(location: Path, **changes: Any) -> TlsSettings:
+    """A listener with one PEM file."""
+    usual = TlsSettings(
+        listener="SSL",
+        key_store=Store(str(location), None, "PEM", None),
+        trust_store=None,
+        client_auth="none",
+        protocols=("TLSv1.2", "TLSv1.3"),
+        suites=(),
+        rules="DEFAULT",
+        allow_dn_changes=False,
+        allow_san_changes=False,
+    )
+    return dataclasses.replace(usual, **changes)
+
+
+TIMES = itertools.count(1)
+
+
+def write(path: Path, text: str) -> Path:
+    """A file whose time of change is another one each time."""
+    path.write_text(text)
+    SystemDisk().set_modified_millis(str(path), next(TIMES) * 1000)
+    return path
+
+
+async def names_after_a_while(contexts: Contexts) -> int:
+    """How many names the certificate is for that new connections are shown."""
+    await trio.sleep(3 * LOOK_SECONDS)
+    tls = contexts.of("SSL")
+    assert tls is not None
+    return len(tls.certificate.names)
+
+
+async def test_a_renewed_file_is_noticed(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Within ten seconds, and once it stays the same; a half written one is not the end of the old one."""
+    path = write(tmp_path / "broker.pem", OLD.combined)
+    contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload())
+    assert contexts.of("PLAINTEXT") is None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(contexts.run)
+        assert await names_after_a_while(contexts) == 1
+        write(path, NEW.combined[:200])
+        assert await names_after_a_while(contexts) == 1
+        write(path, NEW.combined)
+        assert await names_after_a_while(contexts) == 2
+        path.unlink()
+        assert await names_after_a_while(contexts) == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_altered_settings_take_effect_at_once(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """For new connections, without a look being due."""
+    old, new = write(tmp_path / "old.pem", OLD.combined), write(tmp_path / "new.pem", NEW.combined)
+    contexts = Contexts({"SSL": settings(old)}, SystemDisk(), InlineOffload())
+    before = contexts.of("SSL")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(contexts.run)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        contexts.reconfigure({"SSL": settings(new)})
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        after = contexts.of("SSL")
+        assert after is not None and len(after.certificate.names) == 2
+        assert before is not after
+        nursery.cancel_scope.cancel()
+
+
+async def test_another_subject_or_fewer_names_are_not_taken(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Unless the settings allow it, as in Kafka: clients would take it for another broker."""
+    path = write(tmp_path / "broker.pem", NEW.combined)
+    contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload())
+    for text, key in ((OTHER.combined, "ssl.allow.dn.changes"), (OLD.combined, "ssl.allow.san.changes")):
+        other = settings(write(tmp_path / key, text))
+        with pytest.raises(BadTls) as refused:
+            contexts.check({"SSL": other})
+        assert refused.value.key == key
+        contexts.check({"SSL": dataclasses.replace(other, allow_dn_changes=True, allow_san_changes=True)})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(contexts.run)
+        write(path, OTHER.combined)
+        assert await names_after_a_while(contexts) == 2
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "sentence"),
+    [
+        ({"suites": ("TLS_FOO",)}, "ssl.cipher.suites", "TLS_FOO is no cipher suite that is served here"),
+        ({"suites": ("TLS_AES_128_GCM_SHA256",)}, "ssl.cipher.suites", "name it too, or none of TLS 1.3"),
+        (
+            {"suites": ("TLS_AES_256_GCM_SHA384",), "protocols": ("TLSv1.2",)},
+            "ssl.cipher.suites",
+            "no suite of a version in ssl.enabled.protocols",
+        ),
+        ({"rules": "X"}, "ssl.principal.mapping.rules", "does not begin with DEFAULT or RULE:"),
+        ({"key_store": Store("/no/such/file", None, "PEM", None)}, "ssl.keystore.location", "it does not exist"),
+        ({"key_store": Store("/", None, "PEM", None)}, "ssl.keystore.location", "it cannot be read"),
+        ({"key_store": Store(None, None, "PEM", "x", "y")}, "ssl.keystore.certificate.chain", "no private key"),
+        (
+            {"client_auth": "required", "trust_store": Store("/no/such/file", None, "PEM", None)},
+            "ssl.truststore.location",
+            "the store /no/such/file cannot be used: it does not exist",
+        ),
+    ],
+)
+def test_what_cannot_be_used_says_why(tmp_path: Path, changes: dict[str, Any], key: str, sentence: str) -> None:
+    """One sentence, about one key."""
+    path = write(tmp_path / "broker.pem", OLD.combined)
+    with pytest.raises(BadTls, match=sentence) as refused:
+        make_tls(settings(path, **changes), SystemDisk())
+    assert refused.value.key == key
