@@ -6,6 +6,7 @@
                                                      Kafka; writes the matrix of both as Markdown
     python -m compat_tests page FILE --from JSON ... the same page from what --outcomes wrote in earlier runs
     python -m compat_tests copy CLIENT ...           consume, transform, produce exactly once, until it is killed
+    python -m compat_tests member CLIENT ...         read as a member of a group, until it is killed
 
 The scenarios themselves are pytest's: `pytest compat_tests` runs them, with the options that README.md lists.
 """
@@ -21,12 +22,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from compat_tests import matrix
+from compat_tests import copying, dying, matrix
 from compat_tests.clients import CLIENTS, TOOLS, Missing, client
-from compat_tests.copying import add_options, copy_forever
 
 HERE = Path(__file__).parent
 CLIENTS_AND_TOOLS = (*CLIENTS, TOOLS)
+PROGRAMS = {
+    "copy": (copying, copying.copy_forever, "consume, transform, produce exactly once"),
+    "member": (dying, dying.be_a_member, "read as a member of a group"),
+}
+"""Programs that are killed: the module with their options, what they do, and that in words."""
 
 
 def prepare(names: Sequence[str]) -> int:
@@ -80,15 +85,17 @@ def main(words: Sequence[str] | None = None) -> int:
     writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
     writing.add_argument("file", type=Path)
     writing.add_argument("--from", type=Path, nargs="+", dest="saved", metavar="JSON", help="what --outcomes wrote")
-    copying = commands.add_parser("copy", help="consume, transform, produce exactly once, until it is killed")
-    copying.add_argument("client", choices=CLIENTS)
-    add_options(copying)
+    for name, (module, work, does) in PROGRAMS.items():
+        program = commands.add_parser(name, help=f"{does}, until it is killed")
+        program.add_argument("client", choices=CLIENTS)
+        program.set_defaults(work=work)
+        module.add_options(program)
     chosen, rest = parser.parse_known_args(words)
     if chosen.command == "prepare":
         return prepare(chosen.clients)
-    if chosen.command == "copy":
+    if chosen.command in PROGRAMS:
         try:
-            copy_forever(client(chosen.client), chosen)
+            chosen.work(client(chosen.client), chosen)
         except Missing as missing:
             print(missing, file=sys.stderr)
             return 2

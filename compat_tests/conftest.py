@@ -216,7 +216,7 @@ def connect(
             broker = brokers.get(purpose, **settings)
         except (Missing, Unable) as reason:
             pytest.skip(str(reason))
-        sessions.append(Session(driver, who.cannot, maker, broker, f"{scenario}-{who.folder}"))
+        sessions.append(Session(driver, who.cannot, maker, broker, f"{scenario}-{who.folder}", who.folder))
         return sessions[-1]
 
     yield connected

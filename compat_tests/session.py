@@ -29,6 +29,7 @@ from compat_tests.clients.contract import (
     Refused,
     TopicPartition,
 )
+from compat_tests.dying import DyingMember
 
 # The broker's error codes that scenarios expect, from Kafka's protocol.
 OFFSET_OUT_OF_RANGE = 1
@@ -48,12 +49,20 @@ class Session:
     """One scenario's view of one client and one broker."""
 
     def __init__(
-        self, driver: Driver, cannot: Mapping[str, str], topic_maker: Driver, broker: Any, scenario: str
+        self,
+        driver: Driver,
+        cannot: Mapping[str, str],
+        topic_maker: Driver,
+        broker: Any,
+        scenario: str,
+        client: str = "",
     ) -> None:
+        """`client` is the folder of the client under test, for what runs in a process of its own."""
         self.driver = driver
         self.cannot = cannot
         self.broker = broker
         self.bootstrap: str = broker.bootstrap
+        self._client = client
         self._topic_maker = topic_maker
         self._scenario = scenario
         self._open: list[Producer | Consumer | Admin | Copier] = []
@@ -106,6 +115,14 @@ class Session:
         consumer = self.consumer(group, **settings)
         consumer.subscribe(topics)
         return consumer
+
+    def dying_member(
+        self, group: str, topic: str, *, protocol: str = "classic", session_timeout: float = 10.0
+    ) -> DyingMember:
+        """A member in a process of its own, which may be killed; to be used in a `with`."""
+        return DyingMember(
+            self._client, self.bootstrap, group, topic, protocol=protocol, session_timeout=session_timeout
+        )
 
     def reader(self, *partitions: TopicPartition, at: Position = "beginning", **settings: Any) -> Consumer:
         """A consumer assigned to these partitions from the same position."""

@@ -88,6 +88,19 @@ def test_a_crowd_comes_and_goes(quick: Session) -> None:
     drive(members[:1], lambda: members[0].assignment() == everything, "the last member to have all")
 
 
+@needs("groups", "group_members", "consumer_protocol")
+def test_a_killed_member_is_missed(quick: Session) -> None:
+    """The partitions of a member of a consumer group whose process was killed go to the others when its session ends"""
+    topic, group = quick.topic(4), quick.group()
+    everything = partitions(topic, 4)
+    survivor = member(quick, group, topic)
+    with quick.dying_member(group, topic, protocol="consumer") as victim:
+        drive([survivor], lambda: len(survivor.assignment()) == len(victim.assignment()) == 2, "both to share")
+        assert survivor.assignment() | victim.assignment() == everything
+        victim.kill()
+        drive([survivor], lambda: survivor.assignment() == everything, "the survivor to have all")
+
+
 @needs("groups", "commit", "consumer_protocol")
 def test_a_group_goes_on_where_it_committed(quick: Session) -> None:
     """A consumer group that comes back reads on from what it committed"""

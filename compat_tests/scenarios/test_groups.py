@@ -63,6 +63,19 @@ def test_a_crowd_comes_and_goes(session: Session) -> None:
     drive(members[:1], lambda: members[0].assignment() == everything, "the last member to have all")
 
 
+@needs("groups", "group_members", "range_assignor")
+def test_a_killed_member_is_missed(session: Session) -> None:
+    """The partitions of a member whose process was killed go to the others when its session ends"""
+    topic, group = session.topic(4), session.group()
+    everything = {TopicPartition(topic, number) for number in range(4)}
+    survivor = session.member(group, [topic])
+    with session.dying_member(group, topic, session_timeout=6.0) as victim:
+        drive([survivor], lambda: len(survivor.assignment()) == len(victim.assignment()) == 2, "both to share")
+        assert survivor.assignment() | victim.assignment() == everything
+        victim.kill()
+        drive([survivor], lambda: survivor.assignment() == everything, "the survivor to have all")
+
+
 @needs("groups", "group_members", "delete_topics", "create_topics", "recreated_topics", "no_auto_creation")
 def test_a_member_reads_a_topic_made_again(session: Session) -> None:
     """A member whose topic is deleted and created again reads the new one from its beginning"""
