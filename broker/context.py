@@ -11,6 +11,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import trio
+
 from broker.security.operations import CLUSTER_NAME, REFUSAL, SUPPORTED_BITS, Operation, Resource
 from broker.security.principals import ANONYMOUS, Principal
 from kproto.errors import ErrorCode, KafkaError
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from broker.fetching.fetches import Fetches
     from broker.observe.turns import Turns
     from broker.partitions import Partitions
+    from broker.quotas.quotas import MutationQuota, Quotas
     from broker.request_memory import RequestMemory
     from broker.security.authorizer import Authorizer
     from broker.security.sasl.conversation import Conversation
@@ -73,6 +76,8 @@ class Services:
     request_memory: RequestMemory
     turns: Turns
     authentication: Authentication
+    quotas: Quotas | None = None
+    """None: nothing is limited, and nothing is counted."""
     authorizer: Authorizer | None = None
     """None: every client may do everything, and nothing is asked."""
     tls: Contexts | None = None
@@ -88,6 +93,8 @@ class Peer:
     listener: str = "PLAINTEXT"
     advertised: tuple[str, int] = ("127.0.0.1", 9092)
     principal: Principal = ANONYMOUS
+    muted_until: float = 0.0
+    """Until when, by trio's clock, quotas let nothing be read of it; 0 for now."""
     security_protocol: str = "PLAINTEXT"
     """What the listener speaks: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
     authenticated: bool = True
@@ -95,6 +102,11 @@ class Peer:
     conversation: Conversation | None = None
     """How far the client is with that; None where it is not asked."""
     client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions named them (KIP-511)
+
+    def mute(self, millis: int) -> None:
+        """Read nothing of this peer for so long."""
+        if millis > 0:
+            self.muted_until = max(self.muted_until, trio.current_time() + millis / 1000)
 
     def shown(self) -> dict[str, str]:
         """Where the client is, for a log line."""
@@ -138,6 +150,25 @@ class RequestContext:
         self.peer = peer
         self.api_version = api_version
         self.client_id = client_id
+
+    @property
+    def user(self) -> str:
+        """The client's name, as quotas know it."""
+        return self.peer.principal.name
+
+    def mutation_quota(self, strict_since: int) -> MutationQuota | None:
+        """How much the client may change of topics; None for no limit. From version `strict_since` of the API on, a
+        request that is too early is refused (KIP-599). Give it to `count_changes` in the end."""
+        quotas = self.services.quotas
+        if quotas is None:
+            return None
+        now = self.clock.monotonic_millis()
+        return quotas.changes(self.user, self.client_id or "", now, strict=self.api_version >= strict_since)
+
+    def count_changes(self, quota: MutationQuota | None) -> None:
+        """Let the client wait for what it has changed."""
+        if quota is not None and self.services.quotas is not None:
+            self.peer.mute(self.services.quotas.changed(quota))
 
     def may(self, operation: Operation, kind: Resource, name: str = CLUSTER_NAME, *, quiet: bool = False) -> bool:
         """Whether the client may do this to the resource of this kind and name. `quiet`: a no is no refusal (a topic is

@@ -1,10 +1,10 @@
 """What the cluster's log says that has no effect here: it is said at the start, or stops it.
 
 A log that Apache Kafka has written, or another release, may hold what this broker cannot obey: a class to load, a
-listener to open, a value that it does not understand, ACLs and quotas. Such things cannot be refused as in a file: a
-broker that does not start could not be made to forget them. So each is named, and the caller logs the sentences as
-warnings. Only one thing ends the start: a topic in tiered storage, whose older records are where nothing here finds
-them. It would be served as if they had never been.
+listener to open, a value that it does not understand, ACLs where no authorizer asks. Such things cannot be refused as
+in a file: a broker that does not start could not be made to forget them. So each is named, and the caller logs the
+sentences as warnings. Only one thing ends the start: a topic in tiered storage, whose older records are where nothing
+here finds them. It would be served as if they had never been.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Final
 from broker.config.keys import FILE_ONLY, GROUP_KEYS, TOPIC_KEYS, BadValue, ConfigKey, broker_key
 from broker.config.settings import ConfigError, Contradiction
 from broker.coordinators.cluster.image import ResourceType
+from broker.coordinators.cluster.quotas import check_entity, check_values
+from kproto.errors import KafkaError
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster.image import ClusterImage
+    from broker.coordinators.cluster.quotas import Entity, Quotas
 
 MOST_SENTENCES: Final = 20
 """A release that nothing here understands would otherwise fill the log."""
@@ -39,10 +42,18 @@ def without_effect(image: ClusterImage, config: BrokerConfig) -> list[str]:
         found.append(
             f"{len(image.acls)} ACLs in the cluster's log are not enforced: authorizer.class.name names no authorizer"
         )
-    quotas = sum(map(len, image.client_quotas.values()))
-    if quotas:
-        found.append(f"{quotas} client quotas in the cluster's log are not enforced")
+    if idle := sum(not _is_obeyed(*each) for each in image.client_quotas.items()):
+        found.append(f"the quotas of {idle} entities in the cluster's log mean nothing here, or not all of them")
     return found
+
+
+def _is_obeyed(entity: Entity, quotas: Quotas) -> bool:
+    try:
+        check_entity(entity)
+        check_values(entity, quotas)
+    except KafkaError:
+        return False
+    return True
 
 
 def _of_brokers(image: ClusterImage, config: BrokerConfig) -> Iterator[str]:

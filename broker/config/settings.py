@@ -60,6 +60,10 @@ class BrokerConfig:
     max_connections_per_ip: int
     max_connections_per_ip_overrides: Mapping[str, int]
     max_connection_creation_rate: int
+    quota_window_num: int
+    quota_window_size_seconds: int
+    controller_quota_window_num: int
+    controller_quota_window_size_seconds: int
 
     # Who may do what.
     authorizer_class_name: str
@@ -208,6 +212,12 @@ class BrokerConfig:
     def max_connections_of(self, listener: str) -> int:
         """How many connections one listener may have (KIP-402), whatever all together may."""
         limit = self.get(f"{LISTENER_PREFIX}{listener.lower()}.max.connections")
+        assert isinstance(limit, int)
+        return limit
+
+    def max_connection_creation_rate_of(self, listener: str) -> int:
+        """How many connections a second may come by one listener (KIP-612), whatever all together may."""
+        limit = self.get(f"{LISTENER_PREFIX}{listener.lower()}.max.connection.creation.rate")
         assert isinstance(limit, int)
         return limit
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.coordinators.cluster.quotas import MAX_OPERATIONS, Entity, QuotaAlteration, entity_of
+from broker.coordinators.cluster.quotas import MAX_OPERATIONS, NAMED_TWICE, Entity, QuotaAlteration, entity_of
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.alter_client_quotas import (
     AlterClientQuotasRequest,
@@ -21,6 +21,7 @@ from kproto.messages.alter_client_quotas import (
     RequestEntryData,
     ResponseEntryData,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -28,17 +29,25 @@ if TYPE_CHECKING:
 
 async def handle(request: AlterClientQuotasRequest, ctx: RequestContext) -> AlterClientQuotasResponse:
     """Change what may be changed, say why not for the rest."""
-    if sum(1 + len(entry.ops) for entry in request.entries) > MAX_OPERATIONS:
+    slices = Slices()
+    if sum([1 + len(entry.ops) async for entry in slices.over(request.entries)]) > MAX_OPERATIONS:
         raise KafkaError(ErrorCode.POLICY_VIOLATION)
-    alterations = [
-        QuotaAlteration(_entity(entry), [(op.key, None if op.remove else op.value) for op in entry.ops])
-        for entry in request.entries
-    ]
-    results = await ctx.cluster.alter_client_quotas(alterations, validate_only=request.validate_only)
-    answered: dict[Entity, KafkaError | None] = {
-        alteration.entity: result for alteration, result in zip(alterations, results, strict=True)
-    }
-    return AlterClientQuotasResponse(entries=[_answer(entity, result) for entity, result in answered.items()])
+    alterations: dict[Entity, QuotaAlteration] = {}
+    twice: set[Entity] = set()
+    async for entry in slices.over(request.entries):
+        entity = _entity(entry)
+        if entity in alterations:
+            twice.add(entity)
+        else:
+            changes = [(op.key, None if op.remove else op.value) for op in entry.ops]
+            alterations[entity] = QuotaAlteration(entity, changes)
+    results = await ctx.cluster.alter_client_quotas(list(alterations.values()), validate_only=request.validate_only)
+    return AlterClientQuotasResponse(
+        entries=[
+            _answer(entity, NAMED_TWICE if entity in twice else result)
+            async for entity, result in slices.over(zip(alterations, results, strict=True))
+        ]
+    )
 
 
 def refuse(request: AlterClientQuotasRequest, error: ErrorCode, version: int) -> AlterClientQuotasResponse:

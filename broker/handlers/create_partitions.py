@@ -1,7 +1,8 @@
 """CreatePartitions (37): give topics more partitions (KIP-195).
 
 - v2: flexible.
-- v3: the answer may be THROTTLING_QUOTA_EXCEEDED (KIP-599), which Ottla never gives.
+- v3: with a quota of the client's on changes, THROTTLING_QUOTA_EXCEEDED for what is too early (KIP-599). In older
+  versions it is made, and the client waits the longer for its next answer. Trying counts too.
 - The count of a topic can only grow. Replicas may be assigned, to this node.
 - A topic that is named twice: INVALID_REQUEST for that topic.
 - A topic that the client may not ALTER: TOPIC_AUTHORIZATION_FAILED, whether it exists or not.
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from broker.context import RequestContext
 
 
+REFUSED_SINCE = 3
+
+
 async def handle(request: CreatePartitionsRequest, ctx: RequestContext) -> CreatePartitionsResponse:
     """Grow each topic on its own."""
     slices = Slices()
@@ -44,7 +48,9 @@ async def handle(request: CreatePartitionsRequest, ctx: RequestContext) -> Creat
         async for topic in slices.over(request.topics)
         if times[topic.name] == 1 and topic.name in permitted
     ]
-    grown = await ctx.cluster.create_partitions(wanted, validate_only=request.validate_only)
+    quota = ctx.mutation_quota(REFUSED_SINCE)
+    grown = await ctx.cluster.create_partitions(wanted, validate_only=request.validate_only, count=quota)
+    ctx.count_changes(quota)
     results = [
         CreatePartitionsTopicResult(name=name, error_code=ErrorCode.INVALID_REQUEST, error_message="named twice")
         async for name, count in slices.over(times.items())

@@ -1,7 +1,8 @@
 """DeleteTopics (20): delete topics by name or by id.
 
 - v4: flexible.
-- v5: an error message beside each code.
+- v5: an error message beside each code. With a quota of the client's on changes, THROTTLING_QUOTA_EXCEEDED for what is
+  too early (KIP-599); in older versions it is deleted, and the client waits the longer for its next answer.
 - v6: names or ids (KIP-516).
 - The answer comes when the topic is out of metadata and its logs are gone, so that the name can be used again at once.
   Kafka answers when the controller has decided, and deletes later.
@@ -30,8 +31,10 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
+    from broker.quotas.quotas import MutationQuota
 
 DISABLED_HAS_A_CODE_SINCE = 3
+REFUSED_SINCE = 5
 
 
 async def handle(request: DeleteTopicsRequest, ctx: RequestContext) -> DeleteTopicsResponse:
@@ -42,7 +45,11 @@ async def handle(request: DeleteTopicsRequest, ctx: RequestContext) -> DeleteTop
     slices = Slices()
     meant = _Meant(ctx, slices)
     await meant.find(request.topics, request.topic_names)
+    quota = ctx.mutation_quota(REFUSED_SINCE)
+    if quota is not None:
+        meant.count(quota)
     deleted = await ctx.cluster.delete_topics(list(meant.topics))
+    ctx.count_changes(quota)
     async for (topic_id, name), result in slices.over(zip(meant.topics.items(), deleted, strict=True)):
         if isinstance(result, KafkaError):
             meant.answer(name, topic_id, result.code, result.message)
@@ -98,6 +105,16 @@ class _Meant:
             self._by_id(topic_id, times)
         async for name, times in self._slices.over(names.items()):
             self._by_name(name, times, ids)
+
+    def count(self, quota: MutationQuota) -> None:
+        """Count the partitions that are to go, topic by topic; what is too early is answered so."""
+        for topic_id, name in list(self.topics.items()):
+            topic = self._image.topic_by_id(topic_id)
+            try:
+                quota(0 if topic is None else topic.partition_count)
+            except KafkaError as error:
+                self.answer(name, topic_id, error.code)
+                del self.topics[topic_id]
 
     def _may(self, operation: Operation, name: str) -> bool:
         return self._may_delete_all or self._ctx.may(operation, Resource.TOPIC, name)

@@ -16,6 +16,7 @@
 - The first partition with records gives at least one whole batch, however small `max_bytes` is (KIP-74).
 - A topic that the client may not READ is TOPIC_AUTHORIZATION_FAILED for each partition, whether it exists or not.
 - What was not there when the request came is answered last, as in Kafka, and keeps nothing from waiting.
+- A client whose quota of bytes is used up is answered without partitions (`broker/quotas`).
 - This file translates, once in and once out.
 
 Departs from Kafka: no replica may fetch here (`replica_id` >= 0 is answered TOPIC_AUTHORIZATION_FAILED for every
@@ -51,7 +52,6 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
-    from broker.fetching.fetches import Fetches
 
 READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 TOPIC_IDS_FROM = 13
@@ -72,11 +72,11 @@ def handle(request: FetchRequest, ctx: RequestContext) -> FetchResponse | Awaita
         raise KafkaError(ErrorCode.INVALID_REQUEST)  # Kafka fails with -1
     asked = _asked(request, ctx)
     if asked.size > LARGE:
-        return FirstPhase(_begin_large(asked, ctx.fetches))
+        return FirstPhase(_begin_large(asked, ctx))
     look = ctx.fetches.begin(asked)
     if look.enough and len(look.wanted) <= LARGE:
-        return _answer(look)
-    return _finish(look, ctx.fetches)
+        return _answer(look) if ctx.services.quotas is None else _held_back(look, ctx) or _answer(look)
+    return _finish(look, ctx)
 
 
 def refuse(request: FetchRequest, error: ErrorCode, version: int) -> FetchResponse:
@@ -98,20 +98,41 @@ def refuse(request: FetchRequest, error: ErrorCode, version: int) -> FetchRespon
     )
 
 
-async def _begin_large(asked: Asked, fetches: Fetches) -> Awaitable[FetchResponse]:
+async def _begin_large(asked: Asked, ctx: RequestContext) -> Awaitable[FetchResponse]:
     """The first phase of a request that names very many partitions; what is left of it."""
-    return _finish(await fetches.begin_large(asked), fetches)
+    return _finish(await ctx.fetches.begin_large(asked), ctx)
 
 
-async def _finish(look: Look, fetches: Fetches) -> FetchResponse:
+async def _finish(look: Look, ctx: RequestContext) -> FetchResponse:
     """Wait until there is something to answer, and translate it, giving way where that is long."""
-    await fetches.finish(look)
+    await ctx.fetches.finish(look)
+    if ctx.services.quotas is not None and (empty := _held_back(look, ctx)) is not None:
+        return empty
     news, answer, slices = iter(look.news()), FetchResponse(), Slices()
     while some := list(islice(news, SLICE)):
         _add(answer, some, look)
         await slices.give_way()
     answer.session_id = look.session.id
     return answer
+
+
+def _held_back(look: Look, ctx: RequestContext) -> FetchResponse | None:
+    """The answer to a client whose quota is used up: no partitions. None if there is some left, or no quota.
+
+    Nothing has been said then, so nothing is remembered as said, and a session that the request opened is none.
+    """
+    quotas = ctx.services.quotas
+    if quotas is None:
+        return None
+    size = sum([len(found.records) for found in look.found if isinstance(found, FetchedRecords)])
+    delay = quotas.fetched(ctx.user, ctx.client_id or "", size, ctx.clock.monotonic_millis())
+    if delay == 0:
+        return None
+    ctx.peer.mute(delay)
+    if look.full:
+        ctx.fetches.sessions.end(look.session.id)
+        return FetchResponse()
+    return FetchResponse(session_id=look.session.id)
 
 
 def _answer(look: Look) -> FetchResponse:
@@ -133,6 +154,10 @@ def _asked(request: FetchRequest, ctx: RequestContext) -> Asked:
     if request.forgotten_topics_data:
         size += sum(len(topic.partitions) for topic in request.forgotten_topics_data)
         forgotten = _forgotten(request, by_id)
+    most = min(request.max_bytes, ctx.config.fetch_max_bytes)
+    if (quotas := ctx.services.quotas) is not None:
+        left = quotas.most_fetched(ctx.user, ctx.client_id or "")
+        most = most if left is None else min(most, left)
     return Asked(
         _wanted(request, by_id),
         forgotten,
@@ -142,7 +167,7 @@ def _asked(request: FetchRequest, ctx: RequestContext) -> Asked:
         request.session_epoch,
         request.isolation_level == READ_COMMITTED,
         request.min_bytes,
-        min(request.max_bytes, ctx.config.fetch_max_bytes),
+        most,
         request.max_wait_ms,
         None if authorizer is None else partial(ctx.may, Operation.READ, Resource.TOPIC),
         0 if authorizer is None else authorizer.version,

@@ -121,7 +121,7 @@ class _Newcomer:
             reply = reply.coroutine
         if isinstance(reply, CoroutineType):
             assert found is not None
-            reply = await self._dispatcher.finish(request, found, reply)
+            reply = await self._dispatcher.finish(request, found, reply, self._peer)
         self._protocol.rest()
         return reply
 

@@ -327,6 +327,10 @@ class Connection:
                 out, size = [], 0
                 await rounds.turn(protocol.shrink)
                 turn_ends = self.requests + REQUESTS_BEFORE_YIELD
+            while peer.muted_until:
+                await self._send(out)
+                out, size = [], 0
+                await self._muted()
             if (request := protocol.next_request()) is None:
                 break
             self._may_go_on = False
@@ -347,7 +351,7 @@ class Connection:
                 if isinstance(reply, FirstPhase):
                     await self._send(out)
                     out = []
-                    reply = await dispatcher.finish(request, found, reply.coroutine)
+                    reply = await dispatcher.finish(request, found, reply.coroutine, peer)
                     self._moved = trio.current_time()  # nearly: the reply is about to leave
                 if isinstance(reply, CoroutineType):
                     await self._send(out)
@@ -361,7 +365,7 @@ class Connection:
                         reply.close()
                         raise
                     protocol.rest()  # its handler may wait for long, and needs nothing of the buffer
-                    reply = await dispatcher.finish(request, found, reply)
+                    reply = await dispatcher.finish(request, found, reply, peer)
                     self._moved = trio.current_time()
                     if conversation is not None and conversation.step is Step.REFUSED:
                         await self._send(protocol.encode_reply(request, reply) or [])
@@ -388,6 +392,15 @@ class Connection:
         if out:
             await self._send(out)
         self._current = None  # its records lie in a buffer that a connection at rest must not hold
+
+    async def _muted(self) -> None:
+        """Wait as long as quotas want, and read nothing meanwhile (broker/quotas)."""
+        peer = self.peer
+        self._protocol.rest()
+        await trio.sleep_until(peer.muted_until)
+        self._moved = now = trio.current_time()
+        if now >= peer.muted_until:  # else an answer that was parked has made it longer
+            peer.muted_until = 0.0
 
     async def _answer_behind(self, request: ReceivedRequest, reply: Response, nursery: trio.Nursery) -> None:
         """Answer after the replies that wait: in the queue, unless the reply is too large to be encoded for that."""
@@ -472,7 +485,7 @@ class Connection:
                 request, found, reply = self._queue[0]
                 if isinstance(reply, CoroutineType):
                     assert found is not None
-                    reply = await self._dispatcher.finish(request, found, reply)
+                    reply = await self._dispatcher.finish(request, found, reply, self.peer)
                 if type(reply) is list:  # was ready before those in front of it, and is encoded
                     self._encoded -= in_memory(reply)
                     await self._send(reply)

@@ -26,6 +26,7 @@ from broker.network.listener import Listener, SocketTransport, Transport
 from broker.network.newcomers import LIMIT_SECONDS, Complaints, Newcomers
 from broker.network.rounds import Rounds
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
+from broker.quotas.connections import Admission
 from broker.request_memory import RequestMemoryStatistics
 from broker.security.principals import ANONYMOUS, Principal
 from kproto.errors import ProtocolError
@@ -40,6 +41,10 @@ SASL = (SASL_PLAINTEXT, SASL_SSL)
 
 GRACE_SECONDS = 3.0
 """How long requests under way may take to be answered after a stop was asked for."""
+
+MOST_HELD = 256
+"""Connections that are to be closed, and are held to slow their address down (KIP-612); more are closed at once, for
+each takes a descriptor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Connections:
         self._open = 0  # newcomers included
         self._accepted = 0
         self._refused = 0
+        self._held = 0  # connections that quotas let wait
         self._ended: Counter[Ending] = Counter()
         self._past = [0, 0, 0]  # requests, bytes received and bytes sent of connections that have ended
         self._log = RateLimitedLogger(get_logger(__name__), trio.current_time)
@@ -116,8 +122,16 @@ class Connections:
         self._nursery.cancel_scope.cancel()
 
     async def _accept(self, listener: Listener) -> None:
-        def start(transport: SocketTransport) -> None:
-            self._nursery.start_soon(self._serve, listener, transport)
+        def start(transport: SocketTransport) -> float:
+            quotas = self._services.quotas
+            if quotas is None:
+                self._nursery.start_soon(self._serve, listener, transport)
+                return 0.0
+            admission = quotas.connections.admit(
+                listener.name, transport.peer[0], self._services.clock.monotonic_millis()
+            )
+            self._nursery.start_soon(self._serve_later, listener, transport, admission)
+            return 0.0 if admission.refused else admission.delay / 1000
 
         def refused(reason: str) -> None:
             self._log.warning("cannot accept connections for a moment", listener=listener.name, reason=reason)
@@ -126,6 +140,25 @@ class Connections:
             await listener.accept(start, refused)
         except trio.ClosedResourceError:
             return  # stopping
+
+    async def _serve_later(self, listener: Listener, transport: SocketTransport, admission: Admission) -> None:
+        """Serve, or close, a connection when quotas let it."""
+        if admission.delay and not (admission.refused and self._held >= MOST_HELD):
+            self._held += 1
+            try:
+                await trio.sleep(admission.delay / 1000)
+            except BaseException:
+                transport.close()
+                raise
+            finally:
+                self._held -= 1
+        if admission.refused:
+            self._accepted += 1
+            self._refused += 1
+            self._log.warning("connection refused: too many a second", peer=transport.peer[0])
+            transport.close()
+            return
+        await self._serve(listener, transport)
 
     async def _serve(self, listener: Listener, transport: SocketTransport) -> None:
         host = transport.peer[0]

@@ -23,6 +23,7 @@ import trio
 
 from broker.context import CloseConnection, FirstPhase, Peer, RequestContext, Services
 from broker.handlers import HANDLERS, Handler, api_versions, handler, loaded
+from broker.network import throttling
 from broker.security.operations import CLUSTER_NAME
 from kproto.connection import ReceivedRequest
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
@@ -63,6 +64,8 @@ class Dispatcher:
         try:
             if self._services.authorizer is not None:
                 require_needs(request.api_key, request.message, ctx)
+            if (quotas := self._services.quotas) is not None:
+                return found, throttling.begin(quotas, request, found, ctx)
             return found, found.handle(request.message, ctx)
         except KafkaError as error:
             return found, FirstPhase(self._refuse(request, found, error.code))
@@ -71,9 +74,12 @@ class Dispatcher:
         except Exception as error:
             return found, FirstPhase(self._refuse(request, found, self._fault(request, found, error)))
 
-    async def finish(self, request: ReceivedRequest, found: Handler, waiting: Any) -> Any:
+    async def finish(self, request: ReceivedRequest, found: Handler, waiting: Any, peer: Peer) -> Any:
         """Await a coroutine of `begin`; its result, errors made into replies."""
         try:
+            if (quotas := self._services.quotas) is not None:
+                ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
+                return await throttling.finish(quotas, waiting, ctx)
             return await waiting
         except KafkaError as error:
             return await self._refuse(request, found, error.code)

@@ -333,12 +333,13 @@ class Listener:
         self.host = host or "0.0.0.0"
         self.port: int = sock.getsockname()[1]
 
-    async def accept(self, start: Callable[[SocketTransport], object], refused: Callable[[str], object]) -> None:
-        """Accept forever, handing each connection to `start`; `refused` is given the reason when accepting pauses."""
+    async def accept(self, start: Callable[[SocketTransport], float | None], refused: Callable[[str], object]) -> None:
+        """Accept forever, handing each connection to `start`, which may return for how many seconds to accept no other;
+        `refused` is given the reason when accepting pauses."""
         await self._accept_on(self._sockets[0], start, refused)
 
     async def _accept_on(
-        self, sock: socket.socket, start: Callable[[SocketTransport], object], refused: Callable[[str], object]
+        self, sock: socket.socket, start: Callable[[SocketTransport], float | None], refused: Callable[[str], object]
     ) -> None:
         while True:
             try:
@@ -361,7 +362,8 @@ class Listener:
             except OSError:  # gone before it was greeted
                 accepted.close()
                 continue
-            start(transport)
+            if pause := start(transport):
+                await trio.sleep(pause)
 
     def close(self) -> None:
         """Stop listening."""

@@ -93,6 +93,7 @@ what providers can read is not for clients to say."""
 PER_LISTENER: Final = frozenset(
     {
         "max.connections",
+        "max.connection.creation.rate",
         *(key.name for key in security.KEYS if key.name.startswith("ssl.") and key.effect is Effect.ACTS),
     }
 )

@@ -50,7 +50,7 @@ KEYS: Final = (
         PER_BROKER,
         ACTS,
     ),  # Kafka: PLAINTEXT://:9092
-    ConfigKey("max.connection.creation.rate", INT, "2147483647", at_least(0), CLUSTER_WIDE, LATER),
+    ConfigKey("max.connection.creation.rate", INT, "2147483647", at_least(0), CLUSTER_WIDE, ACTS),
     ConfigKey("max.connections", INT, "2147483647", at_least(0), CLUSTER_WIDE, ACTS),
     ConfigKey("max.connections.per.ip", INT, "2147483647", at_least(0), CLUSTER_WIDE, ACTS),
     ConfigKey("max.connections.per.ip.overrides", STRING, "", None, CLUSTER_WIDE, ACTS),

@@ -65,6 +65,7 @@ from broker.coordinators.cluster.topics import (
     decide_growth,
     growth_size,
     partitions_wanted,
+    uncounted,
 )
 from broker.coordinators.machine import Decision, Promise
 from broker.coordinators.runtime import Runtime
@@ -250,13 +251,15 @@ class ClusterCoordinator:
 
     # --- topics
 
-    async def create_topics(self, new: Sequence[NewTopic], *, validate_only: bool = False) -> list[Topic | KafkaError]:
+    async def create_topics(
+        self, new: Sequence[NewTopic], *, validate_only: bool = False, count: Callable[[int], None] | None = None
+    ) -> list[Topic | KafkaError]:
         """Create topics, each on its own. Returns when those created can be used everywhere; results in the order of
         `new`.
 
-        See `decide_creation` for the codes; NOT_CONTROLLER while the coordinator reloads.
+        See `decide_creation` for the codes; NOT_CONTROLLER while the coordinator reloads. `count`: see TopicRules.
         """
-        return await self._to_the_end(partial(self._create_topics, new, validate_only))
+        return await self._to_the_end(partial(self._create_topics, new, validate_only, count))
 
     async def auto_create_topics(self, names: Sequence[str]) -> list[Topic | KafkaError]:
         """The topics called so, made with the broker's defaults (internal topics with their own) where they do not
@@ -281,10 +284,10 @@ class ClusterCoordinator:
         return await self._to_the_end(partial(self._delete_topics, topic_ids))
 
     async def create_partitions(
-        self, new: Sequence[NewPartitions], *, validate_only: bool = False
+        self, new: Sequence[NewPartitions], *, validate_only: bool = False, count: Callable[[int], None] | None = None
     ) -> list[Topic | KafkaError]:
         """Add partitions to topics. Returns the topics as they were; see `decide_growth` for the codes."""
-        return await self._to_the_end(partial(self._create_partitions, new, validate_only))
+        return await self._to_the_end(partial(self._create_partitions, new, validate_only, count))
 
     # --- features, configs and producer ids
 
@@ -307,9 +310,8 @@ class ClusterCoordinator:
     async def alter_client_quotas(
         self, alterations: Sequence[QuotaAlteration], *, validate_only: bool = False
     ) -> list[KafkaError | None]:
-        """Change quotas of entities; see `quotas.py` for the codes. Raises KafkaError(NOT_CONTROLLER)."""
-        decide = partial(_decide_quotas, alterations, validate_only)
-        return await self._to_the_end(partial(self._decide_one, decide))
+        """Change quotas, each entity's on its own; see `quotas.py` for the codes."""
+        return await self.decide_each(partial(_decide_quotas, each, validate_only) for each in alterations)
 
     async def decide_each(
         self, decisions: Iterable[Callable[[ClusterMachine, Promise[T]], ClusterDecision]]
@@ -340,13 +342,14 @@ class ClusterCoordinator:
 
     # --- how
 
-    def _rules(self) -> TopicRules:
+    def _rules(self, count: Callable[[int], None] | None) -> TopicRules:
         return TopicRules(
             node_id=self._config.node_id,
             default_partitions=self._config.num_partitions,
             default_replication_factor=self._config.default_replication_factor,
             max_partitions=self._max_partitions,
             check_configs=check_topic_configs,
+            count=count or uncounted,
         )
 
     def _begin(self, decide: Callable[[ClusterMachine, Promise[T]], ClusterDecision]) -> Promise[T] | KafkaError:
@@ -406,8 +409,10 @@ class ClusterCoordinator:
             raise reply
         return reply
 
-    async def _create_topics(self, new: Sequence[NewTopic], validate_only: bool) -> list[Topic | KafkaError]:
-        rules = self._rules()
+    async def _create_topics(
+        self, new: Sequence[NewTopic], validate_only: bool, count: Callable[[int], None] | None
+    ) -> list[Topic | KafkaError]:
+        rules = self._rules(count)
         slices = Slices()
         try:
             check_request_size(sum([creation_size(topic, rules) async for topic in slices.over(new)]))
@@ -504,8 +509,10 @@ class ClusterCoordinator:
         machine = self._runtime.machine
         return None if machine is None else machine.topic_by_id(topic_id)
 
-    async def _create_partitions(self, new: Sequence[NewPartitions], validate_only: bool) -> list[Topic | KafkaError]:
-        rules = self._rules()
+    async def _create_partitions(
+        self, new: Sequence[NewPartitions], validate_only: bool, count: Callable[[int], None] | None
+    ) -> list[Topic | KafkaError]:
+        rules = self._rules(count)
         slices = Slices()
         try:
             if (machine := self._runtime.machine) is not None:
@@ -632,14 +639,13 @@ def _decide_abort(machine: ClusterMachine, promise: Promise[None]) -> ClusterDec
 
 
 def _decide_quotas(
-    alterations: Sequence[QuotaAlteration],
-    validate_only: bool,
-    machine: ClusterMachine,
-    promise: Promise[list[KafkaError | None]],
+    alteration: QuotaAlteration, validate_only: bool, machine: ClusterMachine, promise: Promise[None]
 ) -> ClusterDecision:
-    """Change the quotas of some entities, in one piece. The reply has for each of them None or why it was refused."""
-    records, results = changed_quotas(machine.quotas, alterations)
-    return Decision([] if validate_only else list(records), [(promise, results)])
+    try:
+        records = changed_quotas(machine.quotas, alteration)
+    except KafkaError as error:
+        return Decision(replies=[(promise, error.with_traceback(None))])
+    return Decision([] if validate_only else list(records), [(promise, None)])
 
 
 def _creation(

@@ -7,9 +7,9 @@ own". One entity may have a quota under every key that its kind knows (`CLIENT_K
 
 What is refused, in the order in which it is looked for, is always INVALID_REQUEST: no part, an unknown kind, an empty
 name, an address beside a user or a client id, an address that is none, a key that this kind of entity does not have, a
-number that is none or not above 0, a fraction where the key counts whole things. An entity that is named twice in one
-request is refused the second time, and that answer takes the place of the first one's, although the first was carried
-out. All that a request changes is one decision, so it is in the log as a whole or not at all.
+number that is none or not above 0, a fraction where the key counts whole things. A key that is named twice is refused
+as well, and so is an entity the second time (`NAMED_TWICE`). What changes of one entity is in the log as a whole or not
+at all.
 
 Departs from Kafka: an address is written as one (`10.0.0.1`, `::1`). Kafka also looks names of hosts up, once for the
 check and again for whatever the name means when the broker starts. Kafka bounds none of it; here there are at most
@@ -58,6 +58,8 @@ MAX_ENTITIES: Final = 100_000
 
 MAX_OPERATIONS: Final = 10_000
 """Changes in one request (Kafka: MAX_RECORDS_PER_USER_OP)."""
+
+NAMED_TWICE: Final = KafkaError(ErrorCode.INVALID_REQUEST, "the entity, or one of its keys, is named twice")
 
 Entity: TypeAlias = tuple[tuple[str, str | None], ...]
 """(kind, name) of each part, by kind; a name is None for the default."""
@@ -114,35 +116,22 @@ def quota_record(entity: Entity, key: str, value: float | None) -> ClientQuotaRe
     )
 
 
-def changed_quotas(
-    stored: StoredQuotas, alterations: Sequence[QuotaAlteration]
-) -> tuple[list[ClientQuotaRecord], list[KafkaError | None]]:
-    """The records that carry out `alterations`, and for each of these None or why it was refused."""
-    records: list[ClientQuotaRecord] = []
-    results: dict[Entity, KafkaError | None] = {}
-    added = 0
-    for entity, operations in alterations:
-        changes = dict(operations)
-        if entity in results or len(changes) != len(operations):
-            results[entity] = KafkaError(ErrorCode.INVALID_REQUEST, "the entity, or one of its keys, is named twice")
-            continue
-        current: Quotas = stored.entities.get(entity, {})
-        try:
-            check_entity(entity)
-            check_values(entity, changes)
-            if not current and any(value is not None for value in changes.values()):
-                _check_room(len(stored.entities) + added + 1)
-                added += 1
-        except KafkaError as error:
-            results[entity] = error.with_traceback(None)
-            continue
-        results[entity] = None
-        records += [
-            quota_record(entity, key, value)
-            for key, value in changes.items()
-            if (key in current if value is None else current.get(key) != value)
-        ]
-    return records, [results[alteration.entity] for alteration in alterations]
+def changed_quotas(stored: StoredQuotas, alteration: QuotaAlteration) -> list[ClientQuotaRecord]:
+    """The records that carry out an alteration. Raises KafkaError."""
+    entity, operations = alteration
+    changes = dict(operations)
+    if len(changes) != len(operations):
+        raise NAMED_TWICE
+    check_entity(entity)
+    check_values(entity, changes)
+    current: Quotas = stored.entities.get(entity, {})
+    if not current and any(value is not None for value in changes.values()):
+        _check_room(len(stored.entities) + 1)
+    return [
+        quota_record(entity, key, value)
+        for key, value in changes.items()
+        if (key in current if value is None else current.get(key) != value)
+    ]
 
 
 def _check_room(entities: int) -> None:

@@ -64,6 +64,10 @@ class NewPartitions:
     assignments: Sequence[Sequence[int]] | None = None
 
 
+def uncounted(partitions: int) -> None:
+    """No quota limits what is made."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicRules:
     """What the broker's configuration says about topics at the time of a decision."""
@@ -74,6 +78,9 @@ class TopicRules:
     max_partitions: int
     check_configs: Callable[[Mapping[str, str]], None]
     """Raises KafkaError(INVALID_CONFIG) for configs that no topic may have."""
+    count: Callable[[int], None] = uncounted
+    """Is given the number of partitions that are about to be made, once everything else has been checked. Raises
+    KafkaError(THROTTLING_QUOTA_EXCEEDED)."""
 
 
 def decide_creation(
@@ -121,6 +128,7 @@ def _plan_topic(machine: ClusterMachine, new: NewTopic, topic_id: Uuid, rules: T
     if new.assignments:
         _check_creation_assignments(new, rules)
     _check_room(machine, count, rules)
+    rules.count(count)
     return Topic(new.name, topic_id, count, configs)
 
 
@@ -291,3 +299,4 @@ def _check_growth(machine: ClusterMachine, topic: Topic, new: NewPartitions, rul
         for node_ids in new.assignments:
             _check_replicas(node_ids, rules.node_id)
     _check_room(machine, additional, rules)
+    rules.count(additional)

@@ -15,6 +15,7 @@ from broker.config.loading import parse_config
 from broker.config.settings import ConfigError
 from broker.coordinators.cluster.image import ClusterImage, ResourceType
 from broker.coordinators.cluster.persistent_map import PersistentMap
+from broker.coordinators.cluster.quotas import Entity, Quotas, entity_of
 from broker.security.acls import Acl
 from kproto.ids import Uuid
 
@@ -101,3 +102,17 @@ def test_acls_are_counted() -> None:
     ]
     secured = parse_config("", "", {"authorizer.class.name": STANDARD_AUTHORIZER})
     assert without_effect(ClusterImage(acls=acls), secured) == []
+
+
+def test_quotas_that_mean_nothing_here_are_counted() -> None:
+    """Names of hosts, which Kafka looks up; keys and kinds of a later release. All others are obeyed."""
+    entities = PersistentMap[Entity, Quotas]().updated(
+        {
+            entity_of([("user", None)]): {"producer_byte_rate": 5.0},
+            entity_of([("ip", "10.0.0.1")]): {"connection_creation_rate": 5.0},
+            entity_of([("ip", "db.example")]): {"connection_creation_rate": 5.0},
+            entity_of([("user", "u")]): {"colour": 5.0},
+        }
+    )
+    [found] = without_effect(ClusterImage(client_quotas=entities), CONFIG)
+    assert found == "the quotas of 2 entities in the cluster's log mean nothing here, or not all of them"

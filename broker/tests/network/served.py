@@ -60,7 +60,7 @@ class Script:
             answer = answer()
         return Handler(len, len, self.eager), answer
 
-    async def finish(self, received: ReceivedRequest, found: Handler, waiting: Any) -> Any:
+    async def finish(self, received: ReceivedRequest, found: Handler, waiting: Any, peer: Peer) -> Any:
         return await waiting
 
 

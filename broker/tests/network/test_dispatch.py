@@ -81,7 +81,7 @@ async def test_faults_of_one_api_cost_a_line_a_second(
         for _ in range(1000):
             found, first = dispatcher.begin(request, PEER)
             assert found is not None
-            response = await dispatcher.finish(request, found, first.coroutine)
+            response = await dispatcher.finish(request, found, first.coroutine, PEER)
             assert response.groups[0].error_code == ErrorCode.UNKNOWN_SERVER_ERROR
         assert len(lines) == 1
         await trio.sleep(1)

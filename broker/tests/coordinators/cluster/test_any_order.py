@@ -72,7 +72,7 @@ def _take(cluster: Cluster, step: tuple[object, ...], validate_only: bool) -> No
             cluster.alter(ResourceType(kind), name, compute, validate_only=validate_only)
         case ("quota", str() | None as name, float() | None as value):
             change = QuotaAlteration(entity_of([("user", name)]), [("controller_mutation_rate", value)])
-            cluster.take(lambda promise: _decide_quotas([change], validate_only, machine, promise))
+            cluster.take(lambda promise: _decide_quotas(change, validate_only, machine, promise))
         case ("block",):
             cluster.take(lambda promise: decide_block(machine, NODE, promise))
         case ("open",):
