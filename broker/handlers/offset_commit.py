@@ -22,16 +22,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from broker.coordinators.groups import CommittingMember, OffsetToCommit
-from broker.security.operations import Operation
-from kproto.errors import ErrorCode, KafkaError
+from broker.coordinators.groups import CommittingMember
+from broker.requested_commits import RequestedCommits
+from kproto.errors import ErrorCode
 from kproto.messages.offset_commit import (
     OffsetCommitRequest,
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 )
-from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -41,44 +40,19 @@ FIRST_WITH_TOPIC_IDS: Final = 10
 
 async def handle(request: OffsetCommitRequest, ctx: RequestContext) -> OffsetCommitResponse:
     """Find the partitions, commit those that exist."""
-    by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
-    topics: list[OffsetCommitResponseTopic] = []
-    commits: list[OffsetToCommit] = []
-    answers: list[OffsetCommitResponsePartition] = []
-    image, slices = ctx.cluster.image, Slices()
-    async for asked in slices.over(request.topics):
-        if not asked.partitions:
-            continue  # as Kafka
-        topic = ctx.find_topic(image, Operation.READ, asked.name, asked.topic_id if by_id else None)
-        answered = OffsetCommitResponseTopic(name=asked.name, topic_id=asked.topic_id, partitions=[])
-        topics.append(answered)
-        async for wanted in slices.over(asked.partitions):
-            answer = OffsetCommitResponsePartition(partition_index=wanted.partition_index)
-            answered.partitions.append(answer)
-            if isinstance(topic, KafkaError):
-                answer.error_code = topic.code
-            elif wanted.partition_index not in topic.partitions:
-                answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            else:
-                answers.append(answer)
-                commits.append(
-                    OffsetToCommit(
-                        topic.name,
-                        topic.topic_id,
-                        wanted.partition_index,
-                        wanted.committed_offset,
-                        wanted.committed_leader_epoch,
-                        wanted.committed_metadata or "",
-                    )
-                )
-    if commits:
+    found: RequestedCommits[OffsetCommitResponseTopic] = await RequestedCommits.read(
+        (topic for topic in request.topics if topic.partitions),  # as Kafka
+        ctx,
+        OffsetCommitResponseTopic,
+        OffsetCommitResponsePartition,
+        by_id=ctx.api_version >= FIRST_WITH_TOPIC_IDS,
+    )
+    if found.commits:
         member = CommittingMember(
             request.member_id, request.group_instance_id, request.generation_id_or_member_epoch, ctx.api_version
         )
-        codes = await ctx.groups.commit(request.group_id, member, commits, request.retention_time_ms)
-        async for answer, code in slices.over(zip(answers, codes, strict=True)):
-            answer.error_code = code
-    return OffsetCommitResponse(topics=topics)
+        await found.answer(await ctx.groups.commit(request.group_id, member, found.commits, request.retention_time_ms))
+    return OffsetCommitResponse(topics=found.topics)
 
 
 def refuse(request: OffsetCommitRequest, error: ErrorCode, version: int) -> OffsetCommitResponse:

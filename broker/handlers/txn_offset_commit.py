@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.groups import CommittingMember, OffsetToCommit
 from broker.coordinators.machine import InTransaction
-from broker.security.operations import Operation
+from broker.requested_commits import RequestedCommits
 from broker.transaction_entry import Entering, Entrance, NotEntered
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_SEQUENCE, TopicPartition
@@ -33,7 +33,6 @@ from kproto.messages.txn_offset_commit import (
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
 )
-from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -51,39 +50,16 @@ AGAIN: Final = frozenset(
 
 async def handle(request: TxnOffsetCommitRequest, ctx: RequestContext) -> TxnOffsetCommitResponse:
     """Find the partitions, commit those that exist."""
-    by_id = ctx.api_version >= FIRST_WITH_TOPIC_IDS
-    topics: list[TxnOffsetCommitResponseTopic] = []
-    commits: list[OffsetToCommit] = []
-    answers: list[TxnOffsetCommitResponsePartition] = []
-    image, slices = ctx.cluster.image, Slices()
-    async for asked in slices.over(request.topics):
-        topic = ctx.find_topic(image, Operation.READ, asked.name, asked.topic_id if by_id else None)
-        answered = TxnOffsetCommitResponseTopic(name=asked.name, topic_id=asked.topic_id, partitions=[])
-        topics.append(answered)
-        async for wanted in slices.over(asked.partitions):
-            answer = TxnOffsetCommitResponsePartition(partition_index=wanted.partition_index)
-            answered.partitions.append(answer)
-            if isinstance(topic, KafkaError):
-                answer.error_code = topic.code
-            elif wanted.partition_index not in topic.partitions:
-                answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            else:
-                answers.append(answer)
-                commits.append(
-                    OffsetToCommit(
-                        topic.name,
-                        topic.topic_id,
-                        wanted.partition_index,
-                        wanted.committed_offset,
-                        wanted.committed_leader_epoch,
-                        wanted.committed_metadata or "",
-                    )
-                )
-    if commits:
-        codes = await _commit(request, commits, ctx)
-        async for answer, code in slices.over(zip(answers, codes, strict=True)):
-            answer.error_code = code
-    return TxnOffsetCommitResponse(topics=topics)
+    found: RequestedCommits[TxnOffsetCommitResponseTopic] = await RequestedCommits.read(
+        request.topics,
+        ctx,
+        TxnOffsetCommitResponseTopic,
+        TxnOffsetCommitResponsePartition,
+        by_id=ctx.api_version >= FIRST_WITH_TOPIC_IDS,
+    )
+    if found.commits:
+        await found.answer(await _commit(request, found.commits, ctx))
+    return TxnOffsetCommitResponse(topics=found.topics)
 
 
 async def _commit(

@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
 from kproto.ids import TopicPartition
@@ -108,13 +109,18 @@ def heartbeats(contender: Contender, results: Results, options: argparse.Namespa
                 checks = [stable(group, protocol) for group in apart]
                 for member in members:
                     member.join()
-                crowd.drive(members, lambda checks=checks: all(check() for check in checks), seconds=PATIENCE_SECONDS)
+                crowd.drive(members, partial(all_of, checks), seconds=PATIENCE_SECONDS)
                 spread(members)
                 crowd.drive(members, after(SETTLING_SECONDS), seconds=PATIENCE_SECONDS)
                 before = broker.cpu_seconds()
                 took = crowd.drive(members, after(BEATS_SECONDS), seconds=PATIENCE_SECONDS)
                 share = 100 * (broker.cpu_seconds() - before) / took
                 results.add(f"heartbeats, {protocol}: {CORE}", broker.name, share)
+
+
+def all_of(checks: Sequence[Callable[[], bool]]) -> bool:
+    """Whether each of them is true now."""
+    return all(check() for check in checks)
 
 
 def make(port: int, protocol: str, groups: Sequence[str], each: int) -> list[Any]:
