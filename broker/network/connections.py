@@ -209,7 +209,7 @@ class Connections:
             self._refused += 1
             self._log.warning("connection refused: too many have not said who they are", peer=host)
             return None
-        transport: Transport | None = accepted
+        transport: Transport = accepted
         principal = ANONYMOUS
         try:
             with newcomer.scope:

@@ -28,7 +28,7 @@ its settings. The other way round, TLS on a port without, the first four bytes a
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -212,10 +212,11 @@ class TlsTransport:
 
     def _decrypt(self, window: memoryview, filled: int) -> int:
         """Fill the window from `filled` on with what OpenSSL has; returns how far it is filled."""
-        read, size = self._session.read, len(window)
+        read: Callable[[int, memoryview], int] = cast(Any, self._session.read)  # with a buffer it returns a count
+        size = len(window)
         try:
             while filled < size:
-                count = read(size - filled, cast(bytearray, window[filled:]))
+                count = read(size - filled, window[filled:])
                 if not count:
                     self._over = True
                     break

@@ -9,6 +9,8 @@ What other programs can rely on:
   on standard error then says which setting, port or directory is the reason. It is 1, with one sentence, when the
   broker cannot go on, or a stop had to be cut short because a thread could not be called back: most likely the disk
   does not answer.
+* With `--secure` the listener encrypts and asks clients who they are; what they need for that is said on standard error
+  (`securing.py`).
 * SIGTERM and SIGINT stop it gracefully, within ten seconds whatever happens; another one of them ends it at once, by
   that signal, and so does one before it was ready. With `--exit-with-parent` the end of standard input stops it too,
   which comes when the process that holds the other end of the pipe is gone, for whatever reason.
@@ -22,13 +24,19 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ottla import __version__
 from tools.commands.announcing import Announcement
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from broker.config.settings import BrokerConfig
     from storage.progress import Progress
+    from tools.commands.securing import Secured
 
 CANNOT_START = 2
 FAULT = 1
@@ -44,21 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run the broker that `arguments`, the words after `serve`, describe; return the exit status."""
     options = parse(arguments)
     from broker import server
-    from broker.config.loading import load_config
     from broker.config.settings import ConfigError
 
+    secured: Secured | None = None
     try:
-        config = load_config(
-            options.properties,
-            settings_of(options),
-            host=options.host,
-            port=options.port,
-            data=options.data,
-            memory=options.memory,
-            variables=options.environment,
-            strict=options.strict,
-            environment=os.environ,
-        )
+        if options.secure:
+            config, secured = load_secured(options)
+        else:
+            config = load(options, host=options.host, port=options.port)
         ready = Announcement(options.ready_file, config.node_id if options.kafka_ready_lines else None)
     except (ConfigError, OSError) as error:
         return refuse(error)
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         server.run(
             config,
-            ready=ready.make,
+            ready=ready.make if secured is None else partial(announce_secured, secured, ready),
             progress=lambda: _progress(config.ottla_log_format),
             stopping=lambda: end_in_time(ready),
             described={
@@ -83,6 +84,54 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         ready.withdraw()
     return 0
+
+
+def load(
+    options: argparse.Namespace,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    *,
+    host: str | None = None,
+    port: int | None = None,
+) -> BrokerConfig:
+    """The configuration that `options` describe, with `settings` beneath those of the command line. Raises
+    ConfigError."""
+    from broker.config.loading import load_config
+
+    return load_config(
+        options.properties,
+        {**settings, **settings_of(options)},
+        host=host,
+        port=port,
+        data=options.data,
+        memory=options.memory,
+        variables=options.environment,
+        strict=options.strict,
+        environment=os.environ,
+    )
+
+
+def load_secured(options: argparse.Namespace) -> tuple[BrokerConfig, Secured]:
+    """The configuration of `--secure`, after making what that needs. Raises ConfigError."""
+    from broker.config.settings import ConfigError
+    from tools.commands.securing import CannotSecure, given_beside, secure
+
+    plain = load(options)
+    if plain.memory:
+        raise ConfigError("--secure keeps certificates in the directory of the data, and there is none with --memory")
+    if beside := given_beside(plain.static):
+        raise ConfigError(f"--secure makes these settings itself, so they cannot be given: {', '.join(beside)}")
+    host = options.host or "127.0.0.1"
+    try:
+        secured = secure(plain.data_directory, host)
+    except CannotSecure as error:
+        raise ConfigError(str(error)) from error
+    return load(options, secured.settings(host, 9092 if options.port is None else options.port)), secured
+
+
+def announce_secured(secured: Secured, ready: Announcement, host: str, port: int) -> None:
+    """Say how clients connect, and then that the broker is ready."""
+    print(secured.for_clients(host, port), file=sys.stderr, flush=True)
+    ready.make(host, port)
 
 
 def _progress(log_format: str) -> Progress:
@@ -128,6 +177,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=port,
         metavar="PORT",
         help=f"serve metrics, health and readiness over HTTP to this machine (default port {METRICS_PORT})",
+    )
+    parser.add_argument(
+        "--secure",
+        action="store_true",
+        help="encrypt, and ask clients who they are: makes certificates and a user, and says how to connect",
     )
     parser.add_argument("--ready-file", metavar="FILE", help="also write the ready line to this file")
     parser.add_argument(
