@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from broker.config.sasl_settings import SaslSettings
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator
+    from broker.delegation_tokens import DelegationTokens
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
-    from storage.seams.offload import Offload
 
 NONCE_BYTES: Final = 24
 
@@ -37,12 +37,12 @@ class Authentication:
     """One per broker. `secret` makes the salts of users that do not exist; it is to be the same after a restart."""
 
     def __init__(
-        self, cluster: ClusterCoordinator, clock: Clock, entropy: Entropy, offload: Offload, secret: bytes
+        self, cluster: ClusterCoordinator, tokens: DelegationTokens, clock: Clock, entropy: Entropy, secret: bytes
     ) -> None:
         self._cluster = cluster
+        self._tokens = tokens
         self._clock = clock
         self._entropy = entropy
-        self._offload = offload
         self._secret = secret
         self._config: BrokerConfig | None = None
         self._offers: dict[str, Offer] = {}
@@ -77,7 +77,11 @@ class Authentication:
 
     async def _find(self, which: Hash, name: str, by_token: bool) -> Known | None:
         if by_token:
-            return None
+            found = await self._tokens.credential(which, name)
+            if found is None:
+                return None
+            token = found[1]
+            return Known(found[0], Identity(token.owner.name, True, token.expires))
         credential = self._cluster.image.credentials.get((which.number, name))
         return None if credential is None else Known(credential, Identity(name))
 

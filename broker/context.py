@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from broker.coordinators.cluster import ClusterCoordinator, ClusterImage, Topic
     from broker.coordinators.groups import GroupCoordinator
     from broker.coordinators.transactions import TransactionCoordinator
+    from broker.delegation_tokens import DelegationTokens
     from broker.fetching.fetches import Fetches
     from broker.observe.turns import Turns
     from broker.partitions import Partitions
@@ -76,6 +77,7 @@ class Services:
     request_memory: RequestMemory
     turns: Turns
     authentication: Authentication
+    tokens: DelegationTokens
     quotas: Quotas | None = None
     """None: nothing is limited, and nothing is counted."""
     authorizer: Authorizer | None = None
@@ -107,6 +109,13 @@ class Peer:
         """Read nothing of this peer for so long."""
         if millis > 0:
             self.muted_until = max(self.muted_until, trio.current_time() + millis / 1000)
+
+    @property
+    def may_use_tokens(self) -> bool:
+        """Whether this client may make and see delegation tokens: it must have proved who it is, by other means than a
+        token, and not in plain text (Kafka: allowTokenRequests)."""
+        anonymous = self.security_protocol == "SSL" and self.principal == ANONYMOUS
+        return not (self.principal.token or self.security_protocol == "PLAINTEXT" or anonymous)
 
     def shown(self) -> dict[str, str]:
         """Where the client is, for a log line."""
@@ -257,6 +266,10 @@ class RequestContext:
     @property
     def authentication(self) -> Authentication:
         return self.services.authentication
+
+    @property
+    def tokens(self) -> DelegationTokens:
+        return self.services.tokens
 
     @property
     def clock(self) -> Clock:

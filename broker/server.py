@@ -35,6 +35,7 @@ from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.groups import GroupCoordinator
 from broker.coordinators.transactions import TransactionCoordinator
+from broker.delegation_tokens import DelegationTokens
 from broker.descriptors import LEAST, descriptor_limit, share_out
 from broker.engines import make_store, store_settings
 from broker.fetching.fetches import Fetches
@@ -304,6 +305,8 @@ async def _start_services(
         store=store, cluster=cluster, groups=groups, log_of=partitions.log_of, config=config, clock=clock
     )
     await transactions.start(background)
+    tokens = DelegationTokens(cluster, clock, entropy, offload)
+    background.start_soon(tokens.sweep)
     services = Services(
         config=config,
         clock=clock,
@@ -317,7 +320,8 @@ async def _start_services(
         fetches=Fetches(partitions, store, clock, entropy, config.max_incremental_fetch_session_cache_slots),
         request_memory=RequestMemory(config.queued_max_request_bytes),
         turns=Turns(),
-        authentication=Authentication(cluster, clock, entropy, offload, store.directory_id.encode()),
+        authentication=Authentication(cluster, tokens, clock, entropy, store.directory_id.encode()),
+        tokens=tokens,
         authorizer=authorizer_of(cluster, config),
         tls=tls,
     )

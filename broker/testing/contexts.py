@@ -25,6 +25,7 @@ from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.groups import GroupCoordinator
 from broker.coordinators.transactions import TransactionCoordinator
+from broker.delegation_tokens import DelegationTokens
 from broker.fetching.fetches import Fetches
 from broker.handlers import SERVED_VERSIONS, handler
 from broker.network.dispatch import require_needs
@@ -119,6 +120,7 @@ async def world(
         coordinator = GroupCoordinator(
             store=store, cluster=cluster, config=cluster.config, clock=clock, entropy=entropy, offload=offload
         )
+        tokens = DelegationTokens(cluster, clock, entropy, offload)
         services = Services(
             config=cluster.config,
             clock=clock,
@@ -139,7 +141,8 @@ async def world(
             fetches=Fetches(partitions, store, clock, entropy, 1000),
             request_memory=RequestMemory(-1),
             turns=Turns(),
-            authentication=Authentication(cluster, clock, entropy, offload, b"of tests"),
+            authentication=Authentication(cluster, tokens, clock, entropy, b"of tests"),
+            tokens=tokens,
             authorizer=authorizer_of(cluster, cluster.config),
         )
 

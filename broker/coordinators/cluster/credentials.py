@@ -29,6 +29,8 @@ from storage.seams.slices import Slices
 
 MAX_CREDENTIALS: Final = 200_000
 """Of all users: the bound on a client that makes users without end."""
+OLDEST_LEVEL: Final = 11
+"""`metadata.version` 3.5-IV2: older clusters know no credentials."""
 MAX_SALT: Final = 1024
 """Bytes; clients make some 26 to 64."""
 
@@ -67,6 +69,7 @@ TOO_LONG: Final = KafkaError(ErrorCode.UNACCEPTABLE_CREDENTIAL, f"A salt may hav
 NOT_THERE: Final = KafkaError(ErrorCode.RESOURCE_NOT_FOUND, "Attempt to delete a user credential that does not exist")
 NO_KEY: Final = KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, "")
 """An empty salted password is no key of an HMAC: Kafka fails over it, and says no more."""
+TOO_OLD: Final = KafkaError(ErrorCode.UNSUPPORTED_VERSION, "The current metadata.version does not support SCRAM")
 FULL: Final = KafkaError(ErrorCode.POLICY_VIOLATION, f"there are {MAX_CREDENTIALS} credentials already")
 
 
@@ -112,7 +115,7 @@ def decide_alteration(
         else:
             wanted[change.user] = change
     records: list[Record] = []
-    room = MAX_CREDENTIALS - machine.credential_count
+    room = MAX_CREDENTIALS - len(machine.image.credentials)
     for user, change in list(wanted.items()):
         record = _record(change)
         if isinstance(change, Upsertion) and machine.credential(change.mechanism, user) is None:
@@ -127,6 +130,8 @@ def decide_alteration(
 
 
 def _error_of(machine: ClusterMachine, change: Deletion | Upsertion) -> KafkaError | None:
+    if machine.metadata_version < OLDEST_LEVEL:
+        return TOO_OLD
     if isinstance(change, Upsertion):
         return change.refusal
     refusal = _refusal(change.user, change.mechanism)

@@ -20,6 +20,7 @@ from broker.coordinators.cluster.persistent_map import PersistentMap
 from broker.coordinators.cluster.quotas import Entity, Quotas
 from broker.security.acls import Acl
 from broker.security.sasl.scram import Credential
+from broker.security.tokens import DelegationToken
 from kproto.ids import Uuid
 from kproto.release.features import ELR_VERSION
 
@@ -90,6 +91,8 @@ class ClusterImage:
     """The same, with `kraft.version`, of which control records say the level."""
     credentials: PersistentMap[tuple[int, str], Credential] = field(default_factory=PersistentMap)
     """Users' SCRAM credentials, by (number of the mechanism, user)."""
+    tokens: PersistentMap[str, DelegationToken] = field(default_factory=PersistentMap)
+    """Delegation tokens, by id."""
     acls: PersistentMap[Uuid, Acl] = field(default_factory=PersistentMap)
     """Access control entries by their ids."""
 

@@ -27,14 +27,16 @@ from typing import Final, TypeAlias
 
 from broker.coordinators.cluster.acls import AclFold
 from broker.coordinators.cluster.image import ClusterChange, ClusterImage, ResourceType, Topic, difference
+from broker.coordinators.cluster.kept_map import KeptMap
 from broker.coordinators.cluster.kept_records import KeptRecords
 from broker.coordinators.cluster.partition_runs import PartitionRun
-from broker.coordinators.cluster.persistent_map import PersistentMap
 from broker.coordinators.cluster.placements import NO_LEADER_CHANGE, Placement, TopicPlacements, placement_of
 from broker.coordinators.cluster.quotas import Entity, StoredQuotas
 from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
+from broker.security.principals import Principal
 from broker.security.sasl.scram import Credential
+from broker.security.tokens import DelegationToken
 from kproto.batches.records import ControlRecordType, RecordData, control_record_type
 from kproto.errors import UnsupportedVersion
 from kproto.formats.cluster_metadata import (
@@ -44,12 +46,14 @@ from kproto.formats.cluster_metadata import (
     ClearElrRecord,
     ClientQuotaRecord,
     ConfigRecord,
+    DelegationTokenRecord,
     EndTransactionRecord,
     FeatureLevelRecord,
     PartitionChangeRecord,
     PartitionRecord,
     ProducerIdsRecord,
     RemoveAccessControlEntryRecord,
+    RemoveDelegationTokenRecord,
     RemoveTopicRecord,
     RemoveUserScramCredentialRecord,
     TopicRecord,
@@ -123,9 +127,8 @@ class ClusterMachine:
         self._stale_resources: dict[tuple[int, str], None] = {}
         self._stale_quotas: dict[Entity, None] = {}
         self._features_stale = False
-        self._stale_credentials: dict[tuple[int, str], None] = {}
-        self.credential_count = 0
-        """SCRAM credentials of all users."""
+        self._credentials: KeptMap[tuple[int, str], Credential] = KeptMap(lambda key: self.credential(*key))
+        self._tokens = KeptMap(self.token)
 
     # --- what decisions look at
 
@@ -176,6 +179,21 @@ class ClusterMachine:
         if record is None:
             return None
         return Credential(bytes(record.salt), bytes(record.stored_key), bytes(record.server_key), record.iterations)
+
+    def token(self, token_id: str) -> DelegationToken | None:
+        """The delegation token with this id; None if there is none."""
+        record = self._kept.get(DelegationTokenRecord, token_id)
+        if record is None:
+            return None
+        return DelegationToken(
+            token_id=token_id,
+            owner=_principal(record.owner),
+            requester=_principal(record.requester or record.owner),
+            renewers=tuple(map(_principal, record.renewers)),
+            issued=record.issue_timestamp,
+            expires=record.expiration_timestamp,
+            lives_until=record.max_timestamp,
+        )
 
     @property
     def finalized_features(self) -> Mapping[str, int]:
@@ -250,7 +268,11 @@ class ClusterMachine:
             case FeatureLevelRecord():
                 self._set_feature(record.name, record.feature_level)
             case UserScramCredentialRecord() | RemoveUserScramCredentialRecord():
-                self._set_credential(record)
+                self._kept.replay(record)
+                self._credentials.touch((record.mechanism, record.name))
+            case DelegationTokenRecord() | RemoveDelegationTokenRecord():
+                self._kept.replay(record)
+                self._tokens.touch(record.token_id)
             case AccessControlEntryRecord():
                 self.acls.add(record)
             case RemoveAccessControlEntryRecord():
@@ -348,13 +370,6 @@ class ClusterMachine:
         if resource_type == ResourceType.TOPIC and (topic_id := self._ids.get(resource_name)) is not None:
             self._stale_topics[topic_id] = None
 
-    def _set_credential(self, record: UserScramCredentialRecord | RemoveUserScramCredentialRecord) -> None:
-        key = (record.mechanism, record.name)
-        self.credential_count -= self._kept.get(UserScramCredentialRecord, key) is not None
-        self._kept.replay(record)
-        self.credential_count += self._kept.get(UserScramCredentialRecord, key) is not None
-        self._stale_credentials[key] = None
-
     def _set_feature(self, name: str, level: int) -> None:
         if level == 0:
             self._features.pop(name, None)
@@ -372,8 +387,8 @@ class ClusterMachine:
     @property
     def changed(self) -> bool:
         """True when the state has moved on from `image`."""
-        stale = self._stale_topics or self._stale_resources or self._features_stale or self._stale_credentials
-        return bool(stale or self._stale_quotas) or self.acls.changed
+        stale = self._stale_topics or self._stale_resources or self._features_stale or self._stale_quotas
+        return bool(stale) or self.acls.changed or self._credentials.changed or self._tokens.changed
 
     def advance(self) -> tuple[ClusterImage, ClusterChange]:
         """The image of now, and what differs from the one before. Costs what changed, not what there is."""
@@ -408,7 +423,8 @@ class ClusterMachine:
             partition_count=self.partition_count,
             features=dict(self._features) if self._features_stale else old.features,
             finalized_features=dict(self.finalized_features) if self._features_stale else old.finalized_features,
-            credentials=self._credentials_now(old),
+            credentials=self._credentials.advance(old.credentials),
+            tokens=self._tokens.advance(old.tokens),
             acls=self.acls.advance(old.acls),
         )
         change = difference(
@@ -420,15 +436,7 @@ class ClusterMachine:
         self._stale_quotas.clear()
         self.removed = {}
         self._features_stale = False
-        self._stale_credentials.clear()
         return new, change
-
-    def _credentials_now(self, old: ClusterImage) -> PersistentMap[tuple[int, str], Credential]:
-        if not self._stale_credentials:
-            return old.credentials
-        there = {key: self.credential(*key) for key in self._stale_credentials}
-        put = {key: credential for key, credential in there.items() if credential is not None}
-        return old.credentials.updated(put, [key for key in there if key not in put])
 
     def kept_of(self, kinds: Iterable[type[Record]]) -> list[Record]:
         """The records of these kinds among those that are kept and not used."""
@@ -494,8 +502,13 @@ class ClusterMachine:
         assert image.partition_count == self.partition_count
         records = self._kept.of([UserScramCredentialRecord])
         credentials = {(one.mechanism, one.name) for one in records if isinstance(one, UserScramCredentialRecord)}
-        assert image.credentials.keys() == credentials and self.credential_count == len(credentials)
+        assert image.credentials.keys() == credentials
         assert all(image.credentials[key] == self.credential(*key) for key in credentials)
         self.acls.check(image.acls)
         assert {entity: dict(quotas) for entity, quotas in image.client_quotas.items()} == self.quotas.entities
         assert all(self.quotas.entities.values()), "an entity without quotas is forgotten"
+
+
+def _principal(text: str) -> Principal:
+    """The principal in a record. A text that is none stays one that no client is."""
+    return Principal.parse(text) if ":" in text else Principal("", text)
