@@ -225,7 +225,7 @@ async def _shown(config: BrokerConfig, metrics: Callable[[str, int], None]) -> A
     try:
         from broker.web.showing import shown_at
     except ModuleNotFoundError as error:
-        raise ConfigError(f"ottla.metrics.listener needs {error.name}, which ottla[page] installs") from error
+        raise ConfigError(f"ottla.metrics.listener needs {error.name}, which ottla[metrics] installs") from error
     try:
         async with shown_at(host, port) as (observed, port):
             get_logger(__name__).info("metrics are served", address=f"{host or '*'}:{port}")

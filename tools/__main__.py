@@ -16,6 +16,7 @@ VERBS: dict[str, Verb] = {
     "serve": Verb("tools.commands.serve:main", "run a broker until it is stopped", RUN),
     "topics": Verb("tools.commands.topics:main", "list, create, describe, change and delete topics", USE),
     "groups": Verb("tools.commands.groups:main", "list and describe groups with their lag, move and delete them", USE),
+    "page": Verb("tools.commands.page:main", "look at a cluster in a browser", USE),
     "configs": Verb("tools.commands.configs:main", "read and change configs of topics, brokers, groups", KEEP),
     "upgrade-features": Verb("tools.commands.upgrade_features:main", "raise the levels of a cluster's features", KEEP),
     "completion": Verb("tools.commands.completion:main", "print what bash, zsh or fish needs to complete words", KEEP),

@@ -1,8 +1,10 @@
 """What is answered at `ottla.metrics.listener`.
 
-    /metrics   Prometheus' text format
+    /metrics   Prometheus' text format; with `?name[]=...`, once or more, of these names alone
     /healthz   200 as long as the event loop answers and no disk error has stopped all appends, else 503 and why
     /readyz    200 while clients are served: not while logs are recovered, not once a stop has begun
+
+    /status.json  for the page, on loopback only: who is connected, and what held up the event loop
 
 Health and readiness are a line of text. A process that is not healthy does not become so again by itself: it is to be
 restarted. One that is not ready yet may take minutes to recover its logs, and must not be killed for that.
@@ -19,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import trio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from broker.web.collecting import Running, look_at_groups
 from broker.web.exposition import CONTENT_TYPE, texts
+from broker.web.status import status_of
 from kproto.errors import KafkaError
 from storage.seams.slices import Slices
 
@@ -38,6 +41,7 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SCRAPES_AT_ONCE: Final = 2
 SENT_TOGETHER: Final = 32 * 1024
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -63,7 +67,14 @@ def metrics_app(observed: Observed, host: str) -> Application:
     async def metrics(request: Request) -> Response:
         if (running := observed.running) is None:
             return NOT_READY
-        return Scrape(running, scraping)
+        return Scrape(running, scraping, frozenset(request.query_params.getlist("name[]")))
+
+    async def status(request: Request) -> Response:
+        if (running := observed.running) is None:
+            return NOT_READY
+        if host not in LOOPBACK:
+            return PlainTextResponse("only a listener on loopback says who is connected\n", 404)
+        return JSONResponse(await status_of(running))
 
     async def healthz(request: Request) -> Response:
         running = observed.running
@@ -74,7 +85,12 @@ def metrics_app(observed: Observed, host: str) -> Application:
     async def readyz(request: Request) -> Response:
         return NOT_READY if observed.running is None else PlainTextResponse("ready\n")
 
-    routes = [Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)]
+    routes = [
+        Route("/metrics", metrics),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/status.json", status),
+    ]
     return asked_by_its_own_name(Starlette(routes=routes), host)
 
 
@@ -84,21 +100,24 @@ NOT_READY: Final = PlainTextResponse("clients are not served at the moment\n", 5
 class Scrape(Response):
     """All metrics, sent as they are collected."""
 
-    def __init__(self, running: Running, scraping: trio.Semaphore) -> None:
+    def __init__(self, running: Running, scraping: trio.Semaphore, wanted: frozenset[str]) -> None:
         super().__init__(media_type=CONTENT_TYPE)
         del self.headers["content-length"]
         self._running = running
         self._scraping = scraping
+        self._wanted = wanted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._scraping:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            groups = None
             try:
-                groups = await look_at_groups(self._running.services)
-            except KafkaError:
-                groups = None  # a shard of theirs is being loaded
+                if not self._wanted or any("group" in name for name in self._wanted):
+                    groups = await look_at_groups(self._running.services)
+            except KafkaError:  # a shard of theirs is being loaded
+                pass
             slices, some = Slices(), bytearray()
-            for text in texts(self._running, groups):
+            for text in texts(self._running, groups, self._wanted):
                 some += text
                 if len(some) >= SENT_TOGETHER:
                     await send({"type": "http.response.body", "body": bytes(some), "more_body": True})
@@ -110,7 +129,7 @@ class Scrape(Response):
 
 def asked_by_its_own_name(app: Application, host: str) -> Application:
     """`app`, which at an address of loopback answers only to a name of loopback."""
-    if host not in ("127.0.0.1", "::1", "localhost"):
+    if host not in LOOPBACK:
         return app
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:

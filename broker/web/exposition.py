@@ -8,7 +8,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import Final
 
 from prometheus_client import ProcessCollector
@@ -31,12 +31,14 @@ class _Shown:
         return self._metrics
 
 
-def texts(running: Running, groups: Groups | None) -> Iterator[bytes]:
-    """The whole text in pieces, some empty. The caller gives way between them."""
-    yield generate_latest(_Shown(_process.collect()))
+def texts(running: Running, groups: Groups | None, wanted: Set[str] = frozenset()) -> Iterator[bytes]:
+    """The whole text in pieces, some empty; of the families in `wanted` alone, if there are any. The caller gives way
+    between the pieces."""
+    process = [metric for metric in _process.collect() if not wanted or wanted & {each.name for each in metric.samples}]
+    yield generate_latest(_Shown(process))
     family = ""
     for block in collect(running, groups):
-        if block is None:
+        if block is None or (wanted and block.family.name not in wanted):
             yield b""
             continue
         text = render(block)

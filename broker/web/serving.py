@@ -39,7 +39,7 @@ class HttpServer:
     """Serves `app` at `listener` for as long as `run` does."""
 
     def __init__(self, app: Any, listener: Listener) -> None:
-        self._app = wrap_app(app, MOST_HEADER_BYTES, "asgi")
+        self._app = wrap_app(self._logged(app), MOST_HEADER_BYTES, "asgi")
         self._listener = listener
         self._context = WorkerContext(None)
         self._config = Config()
@@ -75,9 +75,23 @@ class HttpServer:
                 for stream in self._streams:
                     stream.close()
 
+    def _logged(self, app: Any) -> Any:
+        """`app`, whose faults hypercorn would answer and not mention."""
+
+        async def logged(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            except Exception as error:
+                self._log.error("an HTTP request failed", path=scope.get("path"), exc_info=error)
+                raise
+
+        return logged
+
     async def _serve(self, stream: TransportStream) -> None:
         try:
-            await TCPServer(self._app, self._config, self._context, ConnectionState({}), stream)  # type: ignore[arg-type]  # it asks for no more than TransportStream has
+            shared: Any = stream  # hypercorn asks for one of trio's, and for no more than this one has
+            with stream.scope:
+                await TCPServer(self._app, self._config, self._context, ConnectionState({}), shared)
         except Exception as error:
             self._log.error("an HTTP request failed", exc_info=error)
         finally:
@@ -86,10 +100,15 @@ class HttpServer:
 
 
 class TransportStream:
-    """A transport as trio's streams are, as far as hypercorn uses them."""
+    """A transport as trio's streams are, as far as hypercorn uses them.
+
+    What runs in `scope` ends when the stream is closed, at either end: hypercorn would keep its task until the time for
+    a next request is over. It answers no peer that has ended its side, so nothing is lost by that.
+    """
 
     def __init__(self, transport: SocketTransport) -> None:
         self._transport = transport
+        self.scope = trio.CancelScope()
         self.socket = _NoAddress()
 
     async def receive_some(self, most: int) -> bytearray:
@@ -99,7 +118,10 @@ class TransportStream:
             while (count := self._transport.receive_now(memoryview(buffer))) is None:
                 await self._transport.wait_readable()
         except OSError as error:
+            self.scope.cancel()
             raise trio.BrokenResourceError from error
+        if not count:
+            self.scope.cancel()
         return buffer[:count]
 
     async def send_all(self, data: bytes) -> None:
@@ -120,8 +142,9 @@ class TransportStream:
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """Close; waiting tasks are woken with an error."""
+        """Close, and end what runs in `scope`."""
         self._transport.close()
+        self.scope.cancel()
 
 
 class _NoAddress:

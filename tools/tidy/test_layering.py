@@ -55,7 +55,7 @@ DISTRIBUTIONS = {
     },
     "ottla": set[str](),
 }
-EXTRAS = ("security", "page")
+EXTRAS = ("security", "metrics")
 """What users install by `ottla[security]` and so on: named in pyproject.toml apart, and imported only when it is asked
 for."""
 IMPORTED_AS = {"google-re2": "re2", "prometheus-client": "prometheus_client"}

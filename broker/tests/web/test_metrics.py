@@ -198,3 +198,13 @@ def test_a_counter_is_named_as_one() -> None:
     """Prometheus' rule, kept by all but a name that is Kafka's."""
     for family in FAMILIES.values():
         assert (family.kind == "counter") is family.name.endswith("_total"), family.name
+
+
+async def test_connections_that_have_ended_make_room_at_once() -> None:
+    """However many come one after the other."""
+    async with served(Observed()) as port:
+        for _ in range(serving.MOST_CONNECTIONS + 5):
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+            await stream.aclose()

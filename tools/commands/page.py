@@ -1,0 +1,109 @@
+"""`ottla page`: look at a cluster in a browser, this broker or any Kafka.
+
+    ottla page --bootstrap-server localhost:9092
+    ottla page -F client.properties --metrics localhost:9404       on a secured cluster, with the broker's metrics
+
+It prints the address to open, with the token that lets in. Then it serves until it is stopped. What it may see and do
+is what the user of the client properties may.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from tools.client.properties import add_connection_options, properties_of
+from tools.failures import Failed
+
+if TYPE_CHECKING:
+    from broker.network.listener import Listener
+    from tools.client.properties import ClientProperties
+
+PAGE_PORT = 9480
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LONGEST_WAIT = 10.0
+"""Seconds that a view waits for a broker."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve the page until a signal comes; returns the exit status. Raises Failed."""
+    options = parser().parse_args(arguments)
+    properties = properties_of(options)
+    properties.timeout = min(properties.timeout, LONGEST_WAIT)
+    try:
+        from broker.network.listener import Listener, ListenError
+        from tools.page import app as _  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise Failed(f"the page needs {error.name}, which pip install 'ottla[page]' installs") from error
+    try:
+        listener = Listener("page", options.host, options.port)
+    except ListenError as error:
+        raise Failed(str(error)) from None
+    token = sys.stdin.readline().strip() if options.token_from_input else secrets.token_urlsafe(16)
+    if options.exit_with_parent:
+        from tools.commands.serve import stop_at_end_of_input
+
+        stop_at_end_of_input()
+    trio.run(serve, listener, properties, options.metrics, token, options.name)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All words of `ottla page`."""
+    made = argparse.ArgumentParser(prog="ottla page", description="Look at a cluster in a browser.")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine only)")
+    made.add_argument(
+        "--port", type=int, default=PAGE_PORT, help=f"port to listen on, 0 for a free one (default {PAGE_PORT})"
+    )
+    made.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="a name by which browsers reach the page, if it is none of this machine's own; may be repeated",
+    )
+    made.add_argument(
+        "--metrics", metavar="HOST:PORT", help="where a broker's metrics are: Ottla's, or a JMX exporter's"
+    )
+    made.add_argument("--token-from-input", action="store_true", help="take the token from a line of standard input")
+    made.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
+    add_connection_options(made)
+    return made
+
+
+async def serve(
+    listener: Listener, properties: ClientProperties, metrics: str | None, token: str, names: Sequence[str]
+) -> None:
+    """The page, until SIGTERM or SIGINT."""
+    from broker.web.serving import HttpServer
+    from tools.page.app import Page
+    from tools.page.clusters import Clusters
+    from tools.page.guard import Guard
+    from tools.page.metrics import Metrics
+
+    clusters = Clusters(properties)
+    page = Page(clusters, None if metrics is None else Metrics(metrics))
+    host = f"[{listener.host}]" if ":" in listener.host else listener.host
+    own = (*LOOPBACK[::2], "[::1]") if listener.host in LOOPBACK else (host,)
+    server = HttpServer(Guard(page.app(), token, hosts_of((*own, *names), listener.port)), listener)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.run)
+            nursery.start_soon(page.watch)
+            shown = names[0] if names else host
+            print(f"the page is at http://{shown}:{listener.port}/?token={token}", flush=True)
+            await anext(signals)
+            nursery.cancel_scope.cancel()
+    listener.close()
+    clusters.close()
+
+
+def hosts_of(names: Sequence[str], port: int) -> list[str]:
+    """The values of Host that these names come to."""
+    hosts = [f"{name.lower()}:{port}" for name in names]
+    return hosts + ([name.lower() for name in names] if port == 80 else [])
