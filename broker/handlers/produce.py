@@ -12,7 +12,9 @@
 - acks=1 is answered after the append; when `flush.messages` is reached, as acks=-1: when the bytes are durable.
 - acks=0 is never answered. An error then closes the connection, as in Kafka: the producer has no other way to learn.
 - A batch that opens a transaction in its log is appended when the coordinator knows of it: see `transaction_entry.py`.
-- A transactional batch in a request without transactional id: TRANSACTIONAL_ID_AUTHORIZATION_FAILED for all of it.
+- A transactional batch in a request without transactional id, or with one that the client may not WRITE:
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED for all of it.
+- A topic that the client may not WRITE: TOPIC_AUTHORIZATION_FAILED, whether it exists or not.
 - A refusal has the log's start where Kafka's has it: not if it comes before the log is asked (no such partition, not
   exactly one batch, not part of its transaction), and not for the codes of `WITHOUT_LOG_START`.
 - The first phase judges and appends every partition before the connection looks at the next request, so the order of a
@@ -40,8 +42,9 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from broker.context import CloseConnection, FirstPhase
+from broker.security.operations import Operation, Resource
 from broker.transaction_entry import Entrance, NotEntered, entrance_of
-from kproto.batches.header import HEADER_SIZE
+from kproto.batches.header import HEADER_SIZE, is_of_transaction
 from kproto.batches.record_spans import most_unpacked
 from kproto.batches.record_walk import BoundExceeded, Bounds, plainly_sound
 from kproto.batches.validate import (
@@ -98,6 +101,7 @@ READY_TOGETHER = 32
 ENTERED_TOGETHER = 1000
 """Partitions of a long request of which the coordinator of transactions is asked in one question."""
 
+REFUSED = KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
 UNKNOWN_PARTITION = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
 UNKNOWN_ID = KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
 INTERNAL = KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
@@ -124,7 +128,7 @@ class Entry:
 
 def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     """Judge and append; the response, None for acks=0, or what is left to wait for."""
-    transactional = request.transactional_id is not None
+    transactional = request.transactional_id is not None and may_write_transaction(request.transactional_id, ctx)
     if request.acks not in ACKS:
         raise KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
     now = ctx.clock.wall_millis()
@@ -203,6 +207,8 @@ def refuse(request: ProduceRequest, error: ErrorCode, version: int) -> ProduceRe
 
 def find(topic: TopicProduceData, part: PartitionProduceData, ctx: RequestContext) -> Partition | KafkaError:
     """The partition meant, or why it cannot be written."""
+    if ctx.services.authorizer is not None and is_refused(topic, ctx):
+        return REFUSED
     if ctx.api_version >= TOPIC_IDS_FROM:
         found = ctx.partitions.by_id(topic.topic_id, part.index)
         if found is None:
@@ -217,16 +223,29 @@ def find(topic: TopicProduceData, part: PartitionProduceData, ctx: RequestContex
     return found
 
 
+def is_refused(topic: TopicProduceData, ctx: RequestContext) -> bool:
+    """Whether the client may not write the topic, existing or not. An id that means nothing is no secret."""
+    name = ctx.partitions.name_of(topic.topic_id) if ctx.api_version >= TOPIC_IDS_FROM else topic.name
+    return name is not None and not ctx.may(Operation.WRITE, Resource.TOPIC, name)
+
+
+def may_write_transaction(transactional_id: str, ctx: RequestContext) -> bool:
+    """Whether the request may have batches of a transaction."""
+    return ctx.services.authorizer is None or ctx.may(Operation.WRITE, Resource.TRANSACTIONAL_ID, transactional_id)
+
+
 def judge(
     part: PartitionProduceData, found: Partition | KafkaError, ctx: RequestContext, now: int, walked: int,
     to_open: list[Entry], transactional: bool,
 ) -> Entry:  # fmt: skip
     """Check the batch by its header and checksum, and a few plain records; add it to `to_open` if there is more to do.
 
-    Batches of up to `walked` records have each of them looked at. `transactional`: the request has a transactional id;
-    a batch of a transaction without one is a KafkaError for all of the request.
+    Batches of up to `walked` records have each of them looked at. `transactional`: the request has a transactional id,
+    by which the client may write; else a batch of a transaction is a KafkaError for all of the request.
     """
     if isinstance(found, KafkaError):
+        if not transactional and is_of_transaction(part.records):
+            raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         entry = Entry(part, None)
         entry.problem = found
         return entry
@@ -418,7 +437,7 @@ def answer(plan: list[tuple[TopicProduceData, list[Entry]]]) -> ProduceResponse:
 async def append_in_slices(request: ProduceRequest, ctx: RequestContext, now: int, walked: int) -> Any:
     """The same for a request of very many partitions, giving way to others. What `handle` would have returned."""
     slices, entries, to_open = Slices(), list[Entry](), list[Entry]()
-    transactional = request.transactional_id is not None
+    transactional = request.transactional_id is not None and may_write_transaction(request.transactional_id, ctx)
     async for topic in slices.over(request.topic_data):
         async for part in slices.over(topic.partition_data):
             entry = judge(part, find(topic, part, ctx), ctx, now, walked, to_open, transactional)

@@ -197,6 +197,16 @@ def header_at(buf: ReadableBuffer, pos: int = 0) -> BatchHeader:
     return _new_tuple(BatchHeader, _unpack_header(buf, pos))
 
 
+def is_of_transaction(records: ReadableBuffer | None) -> bool:
+    """Whether the first batch of these bytes says that it is part of a transaction, be it sound otherwise or not."""
+    return (
+        records is not None
+        and len(records) >= HEADER_SIZE
+        and records[MAGIC_OFFSET] == MAGIC
+        and bool(records[ATTRIBUTES_OFFSET + 1] & TRANSACTIONAL)
+    )
+
+
 def assemble(header: BatchHeader, *payload: ReadableBuffer) -> bytearray:
     """Header and payload, which may come in parts, as one buffer, with the length and the CRC that belong to them. The
     payload is copied once."""
