@@ -7,6 +7,7 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
@@ -69,6 +70,8 @@ public final class ToolRunner {
             status = null;
             running = said;
             int code = run(call.get("class").asText(), words, caught);
+            System.setOut(caught);
+            System.setErr(caught);
             hooks.forEach(Runnable::run);
             hooks.clear();
             running = null;
@@ -89,6 +92,9 @@ public final class ToolRunner {
             status = code;
             if (message != null)
                 System.err.println(message);
+            // What is said from here on would not have been said.
+            System.setOut(new PrintStream(OutputStream.nullOutputStream()));
+            System.setErr(System.out);
         }
         throw new Ended();
     }

@@ -13,6 +13,7 @@ import queue
 import shutil
 import subprocess
 import threading
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -79,9 +80,9 @@ class Tools:
         self.bootstrap = bootstrap
         self.properties = properties
 
-    def run(self, tool: str, *words: str, given: str = "", fails: bool = False, aside: bool = False) -> str:
-        """What a tool prints. `given` is its standard input; `fails`: it is expected to, and what it says then;
-        `aside`: it is not given a broker."""
+    def run(self, tool: str, *words: str, given: str = "", fails: bool | None = False, aside: bool = False) -> str:
+        """What a tool prints. `given` is its standard input; `fails`: it is expected to, or, if None,
+        it may; `aside`: it is not given a broker."""
         if not (aside or tool in WITHOUT_BROKER or {HELP, VERSION} & set(words)):
             broker = ["--bootstrap-server", self.bootstrap]
             if self.properties is not None:
@@ -90,8 +91,22 @@ class Tools:
             words = (*words[:first], *broker, *words[first:])
         run = _run_alone if tool in ON_THEIR_OWN else _RUNNER.call
         status, said = run(CLASSES[tool], words, given)
-        assert fails == (status != 0), f"{tool} {' '.join(words)} ended with {status}:\n{said[-2000:]}"
+        assert fails is None or fails == (status != 0), f"{tool} {' '.join(words)} ended with {status}:\n{said[-2000:]}"
         return said
+
+    def topic(self, partitions: int = 1, *lines: str, **configs: str) -> str:
+        """A new topic with a record for each line. `max_message_bytes="100"` sets `max.message.bytes`."""
+        name = unused("topic")
+        words = [word for key, value in configs.items() for word in ("--config", f"{key.replace('_', '.')}={value}")]
+        self.run("kafka-topics", "--create", "--topic", name, "--partitions", str(partitions), *words)
+        if lines:
+            self.run("kafka-console-producer", "--topic", name, given="".join(f"{line}\n" for line in lines))
+        return name
+
+
+def unused(kind: str) -> str:
+    """A name that nothing has."""
+    return f"tools-{kind}-{uuid.uuid4().hex[:12]}"
 
 
 class _Runner:
