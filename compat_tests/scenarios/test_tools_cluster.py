@@ -39,9 +39,13 @@ def test_tools_say_what_they_are(tools: Tools, tool: str) -> None:
 
 
 NO_VERSION = {
-    "kafka-cluster", "kafka-features", "kafka-metadata-quorum", "kafka-verifiable-producer", "kafka-verifiable-consumer",
+    "kafka-cluster",
+    "kafka-features",
+    "kafka-metadata-quorum",
+    "kafka-verifiable-producer",
+    "kafka-verifiable-consumer",
     "kafka-producer-perf-test",
-}  # fmt: skip
+}
 
 
 def test_log_directories_of_a_broker(tools: Tools, settings: str) -> None:
