@@ -46,7 +46,11 @@ class OverBudget(ProtocolError):
 
 
 class FrameTooLarge(ProtocolError):
-    """A frame announces a size that is negative or above the limit of the listener."""
+    """A frame announces a size that is negative or above the limit of the listener: `size`, as it came."""
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class UnsupportedVersion(ProtocolError):

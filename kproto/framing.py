@@ -189,7 +189,7 @@ class FrameReader:
             return None
         size: int = _read_length(self._view, start)[0]
         if size < 0 or size > self._max_frame:
-            raise FrameTooLarge(f"a frame of {size} bytes (allowed are 0 to {self._max_frame})")
+            raise FrameTooLarge(f"a frame of {size} bytes (allowed are 0 to {self._max_frame})", size)
         frame_end = start + 4 + size
         if frame_end > self._end:
             self._frame_end = frame_end

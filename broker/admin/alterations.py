@@ -8,7 +8,7 @@ client that leaves in the midst of that leaves the rest undone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from broker.coordinators.cluster import Alteration, ClusterCoordinator
@@ -34,11 +34,16 @@ R = TypeVar("R", bound=Resource)
 
 
 async def alter_each(
-    resources: Sequence[R], change: Callable[[R], Alteration | None], cluster: ClusterCoordinator, validate_only: bool
+    resources: Sequence[R],
+    change: Callable[[R], Alteration | None],
+    check: Callable[[Alteration], Awaitable[None]],
+    cluster: ClusterCoordinator,
+    validate_only: bool,
 ) -> list[KafkaError | None]:
     """Change each resource; why not, in the order of `resources`.
 
-    `change` says what is to become of a resource, None if that is done already, or raises KafkaError.
+    `change` says what is to become of a resource, None if that is done already, or raises KafkaError; so does `check`,
+    which may take its time.
     """
     slices = Slices()
     times: Counter[tuple[int, str]] = Counter()
@@ -63,6 +68,7 @@ async def alter_each(
             try:
                 alteration = change(resource)
                 if alteration is not None:
+                    await check(alteration)
                     alterations[len(results)] = alteration
             except KafkaError as error:
                 problem = KafkaError(error.code, error.message)  # without the frames in its traceback

@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from broker.admin.alterations import alter_each
 from broker.admin.config_changes import replacement
 from broker.admin.config_permissions import guarded_by
+from broker.admin.tls_alterations import check_tls
 from broker.coordinators.cluster import Alteration
 from broker.security.operations import Operation
 from kproto.errors import ErrorCode, KafkaError
@@ -40,7 +42,8 @@ async def handle(request: AlterConfigsRequest, ctx: RequestContext) -> AlterConf
         values = [(config.name, config.value) for config in resource.configs]
         return Alteration(kind, name, replacement(kind, name, values, ctx.config, knows_elr=knows_elr))
 
-    results = await alter_each(request.resources, replaced, ctx.cluster, request.validate_only)
+    check = partial(check_tls, config=ctx.config, tls=ctx.services.tls, offload=ctx.offload)
+    results = await alter_each(request.resources, replaced, check, ctx.cluster, request.validate_only)
     return AlterConfigsResponse(
         responses=[
             _answer(resource, result)

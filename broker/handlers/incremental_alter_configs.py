@@ -11,11 +11,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from broker.admin.alterations import alter_each
 from broker.admin.config_changes import ConfigOp, incremental, new_logger_levels
 from broker.admin.config_permissions import guarded_by
+from broker.admin.tls_alterations import check_tls
 from broker.coordinators.cluster import Alteration, ResourceType
 from broker.security.operations import Operation
 from kproto.errors import ErrorCode, KafkaError
@@ -45,7 +47,8 @@ async def handle(request: IncrementalAlterConfigsRequest, ctx: RequestContext) -
             return None
         return Alteration(kind, name, incremental(kind, name, ops, ctx.config, knows_elr=knows_elr))
 
-    results = await alter_each(request.resources, changed, ctx.cluster, request.validate_only)
+    check = partial(check_tls, config=ctx.config, tls=ctx.services.tls, offload=ctx.offload)
+    results = await alter_each(request.resources, changed, check, ctx.cluster, request.validate_only)
     return IncrementalAlterConfigsResponse(
         responses=[
             _answer(resource, result)

@@ -158,7 +158,7 @@ class _Newcomer:
         if not 0 <= size <= largest:
             self._authentication.refused("a message of a size that is not allowed", **self._peer.shown())
             await trio.sleep(self._conversation.offer.refusal_delay_ms / 1000)
-            raise FrameTooLarge(f"a frame of {size} bytes from a client that has not authenticated itself")
+            raise FrameTooLarge(f"a frame of {size} bytes from a client that has not authenticated itself", size)
         return await self._exactly(size)
 
     async def _exactly(self, size: int) -> bytes:

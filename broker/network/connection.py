@@ -35,7 +35,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CoroutineType
 from typing import Any
 
@@ -47,10 +47,11 @@ from broker.network.dispatch import Dispatcher
 from broker.network.freeing import free_in_slices
 from broker.network.listener import THE_NETWORKS, PeerSide, Transport
 from broker.network.rounds import Rounds
+from broker.network.strangers import HTTP, TLS, Complaints, by_length
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from broker.security.sasl.conversation import Step
 from kproto.connection import ReceivedRequest, ReplyTooLarge, ServerConnection
-from kproto.errors import ProtocolError
+from kproto.errors import FrameTooLarge, ProtocolError
 from kproto.framing import SMALL_WINDOW, BufferPool
 from kproto.schema.declare import Response
 from storage.seams.logging import RateLimitedLogger
@@ -98,6 +99,7 @@ class Surroundings:
     buffers: BufferPool
     log: RateLimitedLogger
     rounds: Rounds
+    complaints: Complaints = field(default_factory=Complaints)
 
 
 class Connection:
@@ -178,6 +180,11 @@ class Connection:
             self._around.log.error("connection closed by a fault", **who, exc_info=leaf(faults))
         elif known is not None and not isinstance(reason := leaf(known), OSError | trio.ClosedResourceError):
             self.ending = Ending.PROTOCOL
+            size = reason.size if isinstance(reason, FrameTooLarge) and not self.requests else 0
+            if (spoken := by_length(size)) in (TLS, HTTP):
+                if not self._around.complaints.due(self.peer.host, trio.current_time()):
+                    return
+                reason = f"the peer speaks {spoken}, and this listener {self.peer.security_protocol}"
             self._around.log.warning(f"connection closed: {reason}", kind=type(reason).__name__, **who)
         else:
             self.ending = Ending.BROKEN

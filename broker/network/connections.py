@@ -23,13 +23,14 @@ from broker.descriptors import UNLIMITED
 from broker.network.connection import Connection, ConnectionStatistics, Surroundings
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import Listener, SocketTransport, Transport
-from broker.network.newcomers import LIMIT_SECONDS, Complaints, Newcomers
+from broker.network.newcomers import LIMIT_SECONDS, Newcomers
 from broker.network.rounds import Rounds
+from broker.network.strangers import HTTP, TLS, by_length
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
 from broker.quotas.connections import Admission
 from broker.request_memory import RequestMemoryStatistics
 from broker.security.principals import ANONYMOUS, Principal
-from kproto.errors import ProtocolError
+from kproto.errors import FrameTooLarge, ProtocolError
 from kproto.framing import BufferPool
 from storage.seams.logging import RateLimitedLogger, get_logger
 
@@ -84,7 +85,6 @@ class Connections:
         self._dispatcher = Dispatcher(services)
         self._connections: dict[Connection, None] = {}
         self._newcomers = Newcomers()
-        self._complaints = Complaints()
         self._open = 0  # newcomers included
         self._per_host: Counter[str] = Counter()
         self._per_listener: Counter[str] = Counter()
@@ -251,7 +251,7 @@ class Connections:
             return await secure(accepted, tls, self._services.offload)
         except HandshakeFailed as error:
             reason = str(error)
-            if error.stranger and not self._complaints.due(host, trio.current_time()):
+            if error.stranger and not self._around.complaints.due(host, trio.current_time()):
                 return None
         except OSError as error:
             reason = f"the connection broke: {error.strerror or error}"
@@ -273,6 +273,10 @@ class Connections:
             reason = str(error)
         except (ProtocolError, CloseConnection) as error:
             reason = str(error)
+            if isinstance(error, FrameTooLarge) and (other := by_length(error.size)) in (TLS, HTTP):
+                if not self._around.complaints.due(peer.host, trio.current_time()):
+                    return False
+                reason = f"the peer speaks {other}, and this listener {peer.security_protocol}"
         except (OSError, trio.ClosedResourceError) as error:
             reason = f"the connection broke: {error}"
         except Exception as error:

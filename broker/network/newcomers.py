@@ -76,25 +76,3 @@ class Newcomers:
             self._count -= 1
             if not of_host:
                 del self._there[newcomer.host]
-
-
-class Complaints:
-    """What is written about one address once a minute, however often it happens; of a bounded number of addresses."""
-
-    MOST_HOSTS: Final = 1000
-    SECONDS: Final = 60.0
-
-    def __init__(self) -> None:
-        self._said: dict[str, float] = {}
-
-    def due(self, host: str, now: float) -> bool:
-        """Whether to write about this address now. Monotonic seconds."""
-        said = self._said.get(host)
-        if said is not None and now - said < self.SECONDS:
-            return False
-        if len(self._said) >= self.MOST_HOSTS:
-            self._said = {each: at for each, at in self._said.items() if now - at < self.SECONDS}
-            if len(self._said) >= self.MOST_HOSTS:
-                return False
-        self._said[host] = now
-        return True

@@ -21,8 +21,8 @@ all connections (`Lane.HANDSHAKES`): however many peers ask, the loop stays free
 words that the log gets; what OpenSSL has to say to the peer about it (an alert) is sent before, and the peer is given a
 moment to read it: a connection that is closed with bytes unread is reset, and the reset would overtake the alert.
 
-Bytes that are no TLS are recognised by the first of them (`what_it_speaks`): most often it is a client without TLS in
-its settings. The other way round, TLS on a port without, the first four bytes are no length of a frame.
+Bytes that are no TLS are recognised by the first of them (strangers.py): most often it is a client without TLS in its
+settings.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import trio
 
 from broker.network.listener import IN_MEMORY, PORTABLE, CutShort, PeerSide, Transport
+from broker.network.strangers import HELLO, spoken
 from broker.security.tls.contexts import NotLetIn
 from kproto.errors import ProtocolError
 from storage.engine import RecordParts
@@ -58,7 +59,6 @@ ANSWERS_LIMIT: Final = 64 * 1024
 """Bytes that OpenSSL itself may have to say (answers to key updates) to a peer that does not read them."""
 LINGER_SECONDS: Final = 1.0
 """How long a peer whose handshake has failed may take to read why."""
-_HANDSHAKE: Final = 0x16
 _KEPT: Final = (b"",)
 """What `send_now` returns when all is encrypted, but not all is sent."""
 
@@ -71,15 +71,6 @@ class HandshakeFailed(Exception):
     def __init__(self, reason: str, *, stranger: bool = False) -> None:
         super().__init__(reason)
         self.stranger = stranger
-
-
-def what_it_speaks(first: bytes) -> str | None:
-    """What a peer's first bytes are, if they are none of TLS's: for a line of the log."""
-    if first[:1] == bytes([_HANDSHAKE]):
-        return None
-    if first.split(b" ", 1)[0] in (b"GET", b"POST", b"PUT", b"HEAD", b"DELETE", b"OPTIONS", b"CONNECT", b"PRI"):
-        return "HTTP"
-    return "Kafka's protocol without TLS" if first[:1] == b"\0" else "something that is not TLS"
 
 
 async def secure(inner: Transport, tls: ServerTls, offload: Offload) -> tuple[TlsTransport, Principal]:
@@ -113,8 +104,10 @@ async def _shake_hands(
             continue
         if count == 0:
             raise HandshakeFailed("the peer left" if received else "the peer left without a word")
-        if not received and (other := what_it_speaks(bytes(_work[:8]))) is not None:
-            raise HandshakeFailed(f"the peer speaks {other}", stranger=True)
+        first = bytes(_work[:count])
+        if not received and not (HELLO.startswith(first) or first.startswith(HELLO)):
+            other = spoken(first) or "something else"
+            raise HandshakeFailed(f"the peer speaks {other}, and this listener TLS", stranger=True)
         received += count
         incoming.write(_work[:count])
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from broker.network.newcomers import LIMIT_SECONDS, Complaints, Newcomer, Newcomers
+from broker.network.newcomers import LIMIT_SECONDS, Newcomer, Newcomers
 
 
 def crowd(newcomers: Newcomers, host: str, count: int, now: float = 0.0) -> list[Newcomer]:
@@ -66,14 +66,3 @@ async def test_who_is_known_makes_room(autojump_clock: MockClock) -> None:
     assert len(newcomers) == 0
     assert newcomers.enter("a", 0.0) is not None
     assert newcomers.turned_away == 0
-
-
-def test_one_address_is_complained_about_once_a_minute() -> None:
-    """And of more addresses than could be remembered, nothing is said."""
-    complaints = Complaints()
-    assert complaints.due("a", 0.0)
-    assert not complaints.due("a", 59.0)
-    assert complaints.due("a", 60.0)
-    said = sum(complaints.due(f"host-{number}", 61.0) for number in range(5000))
-    assert said == Complaints.MOST_HOSTS - 1
-    assert complaints.due("late", 200.0)
