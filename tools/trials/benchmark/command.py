@@ -1,7 +1,8 @@
 """`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if a command for it is given.
 
-Four more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
-and `trials bench recovery`, which take minutes and gigabytes, `trials bench transactions` and `trials bench groups`.
+Five more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
+and `trials bench recovery`, which take minutes and gigabytes, `trials bench transactions`, `trials bench groups` and
+`trials bench crowds`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tools.trials.benchmark.brokers import BrokerProcess
 from tools.trials.brokers import Contender, kafka, ottla, pause
 
 LONG = {
+    "crowds": "tools.trials.benchmark.crowds",
     "groups": "tools.trials.benchmark.groups",
     "partitions": "tools.trials.benchmark.partitions",
     "recovery": "tools.trials.benchmark.recovery",
