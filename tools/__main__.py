@@ -15,9 +15,19 @@ FILES = "Look into files and bytes"
 VERBS: dict[str, Verb] = {
     "serve": Verb("tools.commands.serve:main", "run a broker until it is stopped", RUN),
     "topics": Verb("tools.commands.topics:main", "list, create, describe, change and delete topics", USE),
+    "produce": Verb("tools.commands.produce:main", "write records, one for each line of input", USE),
+    "consume": Verb("tools.commands.consume:main", "print records as they come, or those of a range", USE),
     "groups": Verb("tools.commands.groups:main", "list and describe groups with their lag, move and delete them", USE),
     "page": Verb("tools.commands.page:main", "look at a cluster in a browser", USE),
+    "doctor": Verb("tools.commands.doctor:main", "say whether a cluster is up, what clients hear, what is wrong", USE),
     "configs": Verb("tools.commands.configs:main", "read and change configs of topics, brokers, groups", KEEP),
+    "cluster": Verb(
+        "tools.commands.cluster:main", "show brokers, features, quorum, log directories, API versions", KEEP
+    ),
+    "acls": Verb("tools.commands.acls:main", "list, add and remove access control lists", KEEP),
+    "users": Verb("tools.commands.users:main", "passwords of users (SCRAM), delegation tokens", KEEP),
+    "quotas": Verb("tools.commands.quotas:main", "limits for users, client ids and addresses", KEEP),
+    "transactions": Verb("tools.commands.transactions:main", "list, describe and end transactions", KEEP),
     "upgrade-features": Verb("tools.commands.upgrade_features:main", "raise the levels of a cluster's features", KEEP),
     "completion": Verb("tools.commands.completion:main", "print what bash, zsh or fish needs to complete words", KEEP),
     "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes", FILES),

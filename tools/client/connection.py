@@ -116,6 +116,13 @@ class BrokerConnection:
             )
         return version
 
+    @property
+    def certificate_expires(self) -> float | None:
+        """When the broker's certificate does, in seconds since 1970; None without TLS."""
+        stream = self._wire.socket
+        certificate = stream.getpeercert() if isinstance(stream, ssl.SSLSocket) else None
+        return ssl.cert_time_to_seconds(str(certificate["notAfter"])) if certificate else None
+
     def close(self) -> None:
         """End it."""
         self._wire.close()

@@ -27,6 +27,7 @@ from typing import Final
 from broker.config.properties import PropertiesError, decode, parse_properties
 from tools.failures import Misunderstood
 
+DEFAULT_TIMEOUT_MS: Final = 30_000
 DEFAULT_ADDRESS: Final = "127.0.0.1:9092"
 ADDRESS_VARIABLE: Final = "OTTLA_BOOTSTRAP_SERVER"
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -60,8 +61,8 @@ class ClientProperties:
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.bootstrap)
 
 
-def add_connection_options(parser: argparse.ArgumentParser) -> None:
-    """The options of every verb that asks a cluster."""
+def add_connection_options(parser: argparse.ArgumentParser, *, with_timeout: bool = True) -> None:
+    """The options of every verb that asks a cluster; the consumer's --timeout-ms has another meaning, Kafka's."""
     group = parser.add_argument_group("connection")
     group.add_argument(
         "-b", "--bootstrap-server", metavar="HOST:PORT,...",
@@ -77,22 +78,20 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
         "-X", "--command-property", metavar="KEY=VALUE", action="append", default=[], type=_property,
         help="one client property, over the file; may be repeated",
     )  # fmt: skip
-    group.add_argument(
-        "--timeout-ms",
-        metavar="MS",
-        type=_milliseconds,
-        default=30_000,
-        help="wait no longer than that (default 30000)",
-    )
+    if with_timeout:
+        group.add_argument(
+            "--timeout-ms", metavar="MS", type=milliseconds, default=DEFAULT_TIMEOUT_MS,
+            help=f"wait no longer than that (default {DEFAULT_TIMEOUT_MS})",
+        )  # fmt: skip
 
 
-def properties_of(options: argparse.Namespace) -> ClientProperties:
+def properties_of(options: argparse.Namespace, timeout_ms: int | None = None) -> ClientProperties:
     """The settings that the words of a command line come to. Raises Misunderstood."""
     given = read_properties(options.command_config) if options.command_config else {}
     given.update(options.command_property)
     if options.bootstrap_server:
         given["bootstrap.servers"] = options.bootstrap_server
-    return ClientProperties(given, options.timeout_ms / 1000)
+    return ClientProperties(given, (timeout_ms or options.timeout_ms) / 1000)
 
 
 def read_properties(path: str) -> dict[str, str]:
@@ -128,7 +127,8 @@ def _property(word: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _milliseconds(word: str) -> int:
+def milliseconds(word: str) -> int:
+    """A time to wait. Raises ArgumentTypeError."""
     if not word.isdecimal() or int(word) == 0:
         raise argparse.ArgumentTypeError(f"{word!r} is not a number of milliseconds")
     return int(word)

@@ -26,7 +26,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from tools.client.jaas import jaas_options
+from broker.config.jaas import JaasError, parse_jaas
 from tools.client.properties import ClientProperties
 from tools.failures import Failed, Misunderstood
 
@@ -51,7 +51,7 @@ def credentials_of(properties: ClientProperties) -> Credentials | None:
     if mechanism not in MECHANISMS:
         raise Misunderstood(f"sasl.mechanism is {mechanism}; here there are {', '.join(MECHANISMS)}")
     jaas = properties.first("sasl.jaas.config")
-    options = jaas_options(jaas) if jaas else {}
+    options = _options(jaas) if jaas else {}
     if mechanism == "OAUTHBEARER":
         return Credentials(mechanism, bearer=_bearer(properties, options))
     user = options.get("username") or properties.first("sasl.username")
@@ -63,7 +63,15 @@ def credentials_of(properties: ClientProperties) -> Credentials | None:
     return Credentials(mechanism, user, password, options.get("tokenauth", "").lower() == "true")
 
 
-def _bearer(properties: ClientProperties, options: dict[str, str]) -> str:
+def _options(jaas: str) -> Mapping[str, str]:
+    """What the login module in `sasl.jaas.config` is told. Raises Misunderstood, which shows nothing secret."""
+    try:
+        return parse_jaas(jaas).options
+    except JaasError as error:
+        raise Misunderstood(f"sasl.jaas.config: {error}") from None
+
+
+def _bearer(properties: ClientProperties, options: Mapping[str, str]) -> str:
     subject = options.get("unsecuredLoginStringClaim_sub")
     if subject is not None:
         now = int(time.time())

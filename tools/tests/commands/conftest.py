@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -10,6 +12,13 @@ import pytest
 
 from ottla import Broker
 from tools.__main__ import main
+
+CONFIG = {
+    "group.initial.rebalance.delay.ms": 0,
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+}
+"""Groups do not wait, and there are ACLs to look at."""
 
 
 class Ended(NamedTuple):
@@ -31,15 +40,15 @@ class Ended(NamedTuple):
 
 
 class Ottla(Protocol):
-    """Runs the command."""
+    """Runs the command; `given` is its standard input."""
 
-    def __call__(self, *words: str, succeeds: bool = True) -> Ended: ...
+    def __call__(self, *words: str, succeeds: bool = True, given: str | bytes = b"") -> Ended: ...
 
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
-    """A broker that forgets everything, with groups that do not wait."""
-    with Broker(config={"group.initial.rebalance.delay.ms": 0}) as running:
+    """A broker that forgets everything."""
+    with Broker(config=CONFIG) as running:
         yield running
 
 
@@ -48,7 +57,9 @@ def ottla(broker: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     """The command, whose default address is the broker's."""
     monkeypatch.setenv("OTTLA_BOOTSTRAP_SERVER", broker.bootstrap_servers)
 
-    def run(*words: str, succeeds: bool = True) -> Ended:
+    def run(*words: str, succeeds: bool = True, given: str | bytes = b"") -> Ended:
+        data = given.encode() if isinstance(given, str) else given
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
         capsys.readouterr()
         try:
             status = main(words)
