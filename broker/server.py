@@ -46,7 +46,7 @@ from broker.observe.free_memory import give_back_now_and_then
 from broker.observe.garbage import search_now_and_then
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
-from broker.quotas.quotas import Quotas
+from broker.quotas import quotas_after
 from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError, ProtocolError
 from kproto.release import RELEASE
@@ -329,20 +329,15 @@ async def _start_services(
         _reconfigure_tls(tls, config)
         background.start_soon(tls.run)
 
-    quotas = Quotas(config)
-    quotas.adopt(cluster.image)
-    services.quotas = quotas if quotas.active else None
-
     def follow(change: ClusterChange) -> None:
-        quotas.follow(cluster.image, change)
+        services.quotas = quotas_after(services.quotas, cluster.config, cluster.image, change)
         if change.broker_configs_changed:
-            quotas.reconfigure(cluster.config)
             services.config = cluster.config
             partitions.reconfigure(services.config)
             store.configure(store_settings(services.config))
             if tls is not None:
                 _reconfigure_tls(tls, services.config)
-        services.quotas = quotas if quotas.active else None
 
+    services.quotas = quotas_after(None, config, cluster.image, ClusterChange())
     cluster.subscribe(follow)
     return services

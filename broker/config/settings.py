@@ -215,6 +215,14 @@ class BrokerConfig:
         assert isinstance(limit, int)
         return limit
 
+    @property
+    def limits_connection_creation(self) -> bool:
+        """True when the broker, or a listener, may be given so many connections a second and no more."""
+        return min(
+            self.max_connection_creation_rate,
+            *(self.max_connection_creation_rate_of(listener.name) for listener in self.listeners),
+        ) < int(BROKER_KEYS["max.connection.creation.rate"].default or 0)
+
     def max_connection_creation_rate_of(self, listener: str) -> int:
         """How many connections a second may come by one listener (KIP-612), whatever all together may."""
         limit = self.get(f"{LISTENER_PREFIX}{listener.lower()}.max.connection.creation.rate")

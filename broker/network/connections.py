@@ -27,7 +27,6 @@ from broker.network.newcomers import LIMIT_SECONDS, Newcomers
 from broker.network.rounds import Rounds
 from broker.network.strangers import HTTP, TLS, by_length
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
-from broker.quotas.connections import Admission
 from broker.request_memory import RequestMemoryStatistics
 from broker.security.principals import ANONYMOUS, Principal
 from kproto.errors import FrameTooLarge, ProtocolError
@@ -35,6 +34,7 @@ from kproto.framing import BufferPool
 from storage.seams.logging import RateLimitedLogger, get_logger
 
 if TYPE_CHECKING:
+    from broker.quotas.connections import Admission
     from broker.security.tls.contexts import ServerTls
 
 SASL = (SASL_PLAINTEXT, SASL_SSL)

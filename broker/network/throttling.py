@@ -10,15 +10,17 @@ A reply says how long from now on its connection is not read, whichever request 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from broker.context import Peer, RequestContext
 from broker.handlers import Handler
-from broker.quotas.quotas import Quotas
-from kproto.connection import ReceivedRequest
 from kproto.schema.declare import Response
+
+if TYPE_CHECKING:
+    from broker.quotas.quotas import Quotas
+    from kproto.connection import ReceivedRequest
 
 PRODUCE = 0
 

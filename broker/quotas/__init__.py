@@ -27,3 +27,32 @@ here.
 Source: ClientQuotaManager, ClientRequestQuotaManager, ControllerMutationQuotaManager, ConnectionQuotas, Rate,
 SampledStat, TokenBucket, QuotaUtils.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from broker.config.settings import BrokerConfig
+    from broker.coordinators.cluster import ClusterChange, ClusterImage
+    from broker.quotas.quotas import Quotas
+
+
+def quotas_after(
+    before: Quotas | None, config: BrokerConfig, image: ClusterImage, change: ClusterChange
+) -> Quotas | None:
+    """What is limited once the cluster has changed, or is loaded; None for nothing.
+
+    The modules of this package are imported when something is limited for the first time.
+    """
+    if before is None:
+        if not image.client_quotas and not config.limits_connection_creation:
+            return None
+        from broker.quotas.quotas import Quotas
+
+        before = Quotas(config)
+        before.adopt(image)
+    else:
+        before.follow(image, change)
+        before.reconfigure(config)
+    return before if before.active else None

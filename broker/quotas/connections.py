@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from broker.coordinators.cluster.quotas import IP, MAX_INT, Entity, is_address
+from broker.coordinators.cluster.quotas import IP, Entity, is_address
 from broker.quotas.rates import Rate, Windows
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ class ConnectionRates:
     @property
     def active(self) -> bool:
         """Whether anything is limited."""
-        config = self._config
-        return (
-            bool(self._limits)
-            or config.max_connection_creation_rate < MAX_INT
-            or any(config.max_connection_creation_rate_of(one.name) < MAX_INT for one in config.listeners)
-        )
+        return bool(self._limits) or self._config.limits_connection_creation
 
     def admit(self, listener: str, address: str, now: int) -> Admission:
         """Count a connection, and say what becomes of it."""

@@ -31,7 +31,7 @@ from broker.handlers import SERVED_VERSIONS, handler
 from broker.network.dispatch import require_needs
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
-from broker.quotas.quotas import Quotas
+from broker.quotas import quotas_after
 from broker.request_memory import RequestMemory
 from kproto.errors import KafkaError
 from kproto.schema.compile import decode, encode
@@ -146,15 +146,11 @@ async def world(
             authorizer=authorizer_of(cluster, cluster.config),
         )
 
-        quotas = Quotas(cluster.config)
-
         def follow(change: ClusterChange) -> None:
-            quotas.follow(cluster.image, change)
+            services.quotas = quotas_after(services.quotas, cluster.config, cluster.image, change)
             if change.broker_configs_changed:
-                quotas.reconfigure(cluster.config)
                 services.config = cluster.config
                 services.partitions.reconfigure(cluster.config)
-            services.quotas = quotas if quotas.active else None
 
         nursery.start_soon(services.partitions.run)
 

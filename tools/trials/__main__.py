@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "abuse-crowd": Verb("tools.trials.abuse.crowd:main", "open bad connections by the thousand beside honest clients"),
     "abuse-sessions": Verb("tools.trials.abuse.sessions:main", "play random sessions beside honest clients"),
     "fuzz": Verb("tools.trials.fuzz.command:main", "attack the decoders with mutated bytes, guided by coverage"),
+    "quotas": Verb("tools.trials.quotas.command:main", "hold producers to a quota, beside Kafka, and draw it"),
     "codec-benchmark": Verb("tools.trials.codec_benchmark:main", "time the decoder against kafka-python's"),
 }
 

@@ -21,7 +21,6 @@ Source: ClientQuotaControlManager, QuotaConfig.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import ip_address
 from math import inf
 from typing import Final, NamedTuple, TypeAlias
 
@@ -158,6 +157,8 @@ def check_entity(entity: Entity) -> None:
 
 def is_address(text: str | None) -> bool:
     """True for an IPv4 or IPv6 address."""
+    from ipaddress import ip_address  # few brokers have quotas of addresses
+
     try:
         ip_address(text or "")
     except ValueError:
