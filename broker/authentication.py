@@ -95,7 +95,8 @@ class Authentication:
             raise
         if conversation.authenticated:
             self.log.info(
-                "client authenticated again" if again else "client authenticated",
+                "client authenticated",
+                again=again,
                 principal=str(conversation.principal),
                 mechanism=conversation.mechanism,
                 **who,

@@ -8,11 +8,12 @@ until asked.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from broker.observe.journal import Journal
 from broker.security.operations import CLUSTER_NAME, REFUSAL, SUPPORTED_BITS, Operation, Resource
 from broker.security.principals import ANONYMOUS, Principal
 from kproto.errors import ErrorCode, KafkaError
@@ -80,6 +81,7 @@ class Services:
     tokens: DelegationTokens
     quotas: Quotas | None = None
     """None: nothing is limited, and nothing is counted."""
+    journal: Journal = field(default_factory=Journal)
     authorizer: Authorizer | None = None
     """None: every client may do everything, and nothing is asked."""
     tls: Contexts | None = None
@@ -211,6 +213,10 @@ class RequestContext:
             async for name in slices.over({name: None async for name in slices.over(names)})
             if self.may(operation, kind, name, quiet=quiet)
         }
+
+    def refused(self, event: str, error: KafkaError, **fields: object) -> None:
+        """Let the log say that this client was refused something, and why."""
+        self.services.journal.refused(event, error, **fields, client_id=self.client_id, **self.peer.shown())
 
     def find_topic(
         self, image: ClusterImage, operation: Operation, name: str, topic_id: Uuid | None = None

@@ -44,6 +44,7 @@ from broker.network.connections import Connections
 from broker.network.listener import SYSTEM_CHOOSES, Listener, ListenError
 from broker.observe.free_memory import give_back_now_and_then
 from broker.observe.garbage import search_now_and_then
+from broker.observe.journal import Journal
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.quotas import quotas_after
@@ -255,7 +256,7 @@ def _reconfigure_tls(tls: Contexts, config: BrokerConfig) -> None:
     try:
         tls.reconfigure(config.tls_settings())
     except Contradiction as error:
-        get_logger(__name__).error(f"TLS stays as it is: {error.keys[0]}: {error}")
+        get_logger(__name__).error("TLS stays as it is", key=error.keys[0], reason=str(error))
 
 
 def _asked_for(config: BrokerConfig, key: str, size: int) -> int:
@@ -291,14 +292,21 @@ async def _start_services(
     except (KafkaError, ProtocolError) as error:
         raise ConfigError(f"the cluster's own log {CLUSTER_METADATA} cannot be loaded: {error}") from error
     for sentence in without_effect(cluster.image, config):
-        get_logger(__name__).warning(sentence)
+        get_logger(__name__).warning("stored, but without effect", what=sentence)
     config = cluster.config  # with what AlterConfigs has set (KIP-226)
     partitions = Partitions(store, cluster, config)
     store.configure(store_settings(config))
     background.start_soon(store.maintain, partitions.specs)
     background.start_soon(partitions.run)
+    journal = Journal()
     groups = GroupCoordinator(
-        store=store, cluster=cluster, config=config, clock=clock, entropy=entropy, offload=offload
+        store=store,
+        cluster=cluster,
+        config=config,
+        clock=clock,
+        entropy=entropy,
+        offload=offload,
+        told=journal.group,
     )
     await groups.start(background)
     transactions = TransactionCoordinator(
@@ -320,6 +328,7 @@ async def _start_services(
         fetches=Fetches(partitions, store, clock, entropy, config.max_incremental_fetch_session_cache_slots),
         request_memory=RequestMemory(config.queued_max_request_bytes),
         turns=Turns(),
+        journal=journal,
         authentication=Authentication(cluster, tokens, clock, entropy, store.directory_id.encode()),
         tokens=tokens,
         authorizer=authorizer_of(cluster, config),
@@ -340,4 +349,5 @@ async def _start_services(
 
     services.quotas = quotas_after(None, config, cluster.image, ClusterChange())
     cluster.subscribe(follow)
+    cluster.subscribe(journal.topics)
     return services

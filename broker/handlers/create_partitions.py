@@ -63,6 +63,7 @@ async def handle(request: CreatePartitionsRequest, ctx: RequestContext) -> Creat
     ]
     async for new, result in slices.over(zip(wanted, grown, strict=True)):
         if isinstance(result, KafkaError):
+            ctx.refused("partitions not added", result, topic=new.topic)
             results.append(
                 CreatePartitionsTopicResult(name=new.topic, error_code=result.code, error_message=result.message)
             )

@@ -99,6 +99,7 @@ def _new_topic(topic: CreatableTopic) -> NewTopic:
 
 def _answer(name: str, result: Topic | KafkaError, ctx: RequestContext, *, shows_configs: bool) -> CreatableTopicResult:
     if isinstance(result, KafkaError):
+        ctx.refused("topic not created", result, topic=name)
         return _refusal(name, result.code, result.message)
     if not shows_configs:
         return CreatableTopicResult(

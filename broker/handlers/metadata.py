@@ -149,6 +149,8 @@ async def _found_or_created(
             missing = [name for name in missing if name in creatable]
         for name, result in zip(missing, await ctx.cluster.auto_create_topics(missing), strict=True):
             # While the coordinator reloads, clients should come back, as they do for a topic without leader.
+            if isinstance(result, KafkaError):
+                ctx.refused("topic not created", result, topic=name)
             again = isinstance(result, KafkaError) and result.code is ErrorCode.NOT_CONTROLLER
             found[name] = KafkaError(ErrorCode.LEADER_NOT_AVAILABLE) if again else result
     return found

@@ -185,7 +185,7 @@ class Connection:
                 if not self._around.complaints.due(self.peer.host, trio.current_time()):
                     return
                 reason = f"the peer speaks {spoken}, and this listener {self.peer.security_protocol}"
-            self._around.log.warning(f"connection closed: {reason}", kind=type(reason).__name__, **who)
+            self._around.log.warning("connection closed", kind=type(reason).__name__, reason=str(reason), **who)
         else:
             self.ending = Ending.BROKEN
 

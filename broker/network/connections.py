@@ -228,7 +228,7 @@ class Connections:
         reason = f"it has not said who it is within {LIMIT_SECONDS:g} s"
         if newcomer.displaced:
             reason = "others came, and it had waited longest of too many that have not said who they are"
-        self._log.info(f"connection closed: {reason}", kind="not in time", peer=f"{host}:{port}")
+        self._log.info("connection closed", kind="not in time", reason=reason, peer=f"{host}:{port}")
         return None
 
     def _peer(self, listener: Listener, transport: Transport, principal: Principal) -> Peer:
@@ -255,7 +255,7 @@ class Connections:
                 return None
         except OSError as error:
             reason = f"the connection broke: {error.strerror or error}"
-        self._log.info(f"connection closed before it was secured: {reason}", kind="not secured", peer=f"{host}:{port}")
+        self._log.info("connection closed", kind="not secured", reason=reason, peer=f"{host}:{port}")
         return None
 
     async def _authenticate(self, transport: Transport, peer: Peer) -> bool:
@@ -282,7 +282,7 @@ class Connections:
         except Exception as error:
             self._log.error("connection closed by a fault", peer=f"{peer.host}:{peer.port}", exc_info=error)
             return False
-        self._log.info(f"connection closed: {reason}", kind="not authenticated", **peer.shown())
+        self._log.info("connection closed", kind="not authenticated", reason=str(reason), **peer.shown())
         return False
 
     def _has_room(self, listener: str, host: str) -> bool:
@@ -303,7 +303,7 @@ class Connections:
 
     async def _look(self) -> None:
         """Close what has been idle or stuck for too long, and what its peer has left behind."""
-        logs = [self._log, self._dispatcher.log, self._services.authentication.log]
+        logs = [self._log, self._dispatcher.log, self._services.authentication.log, self._services.journal.log]
         if self._services.authorizer is not None:
             logs.append(self._services.authorizer.log)
         while True:
@@ -314,7 +314,7 @@ class Connections:
                 connection.close(ending)
                 if ending is not Ending.GONE:
                     peer = f"{connection.peer.host}:{connection.peer.port}"
-                    self._log.info(f"connection closed: {ending}", peer=peer)
+                    self._log.info("connection closed", kind=ending, reason=str(ending), peer=peer)
             for log in logs:
                 log.flush()
 

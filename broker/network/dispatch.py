@@ -68,6 +68,7 @@ class Dispatcher:
                 return found, throttling.begin(quotas, request, found, ctx)
             return found, found.handle(request.message, ctx)
         except KafkaError as error:
+            self._tell_refused(request, error, ctx)
             return found, FirstPhase(self._refuse(request, found, error.code))
         except (ProtocolError, CloseConnection):
             raise
@@ -82,6 +83,8 @@ class Dispatcher:
                 return await throttling.finish(quotas, waiting, ctx)
             return await waiting
         except KafkaError as error:
+            ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
+            self._tell_refused(request, error, ctx)
             return await self._refuse(request, found, error.code)
         except (ProtocolError, CloseConnection):
             raise
@@ -92,6 +95,9 @@ class Dispatcher:
         """What is sent instead of a reply that does not fit into a frame."""
         self.log.warning("a reply was too large for a frame", api=HANDLERS[request.api_key].module)
         return await self._refuse(request, handler(request.api_key), ErrorCode.UNKNOWN_SERVER_ERROR)
+
+    def _tell_refused(self, request: ReceivedRequest, error: KafkaError, ctx: RequestContext) -> None:
+        ctx.refused("request refused", error, api=HANDLERS[request.api_key].module)
 
     async def _refuse(self, request: ReceivedRequest, found: Handler, code: ErrorCode) -> Any:
         message, version = request.message, request.api_version

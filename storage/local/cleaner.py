@@ -372,7 +372,8 @@ class Cleaner:
         if not face.is_deleted:
             self._failed[face.key, face.spec.topic_id] = again
             self._log.error(
-                "a log could not be compacted" + (", it will be tried again" if passing else ""),
+                "a log could not be compacted",
+                again=passing,
                 topic=face.spec.topic,
                 partition=face.spec.partition,
                 reason=reason,

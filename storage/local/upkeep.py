@@ -157,7 +157,9 @@ class Upkeep:
             if now - self._said.get(what, -SAY_AGAIN) >= SAY_AGAIN:
                 self._said[what] = now
                 of_the_disk = isinstance(error, OSError)
-                self._log.error(f"{what} failed", reason=str(error), exc_info=None if of_the_disk else error)
+                self._log.error(
+                    "a duty of the upkeep failed", duty=what, reason=str(error), exc_info=None if of_the_disk else error
+                )
             return False
         self._said.pop(what, None)
         return True

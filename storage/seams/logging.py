@@ -88,6 +88,7 @@ class Logger:
 
 class RateLimitedLogger:
     """One line a second for each kind: where one cause can end three thousand connections, it does not write as many.
+    With `burst`, so many of them.
 
     The first line of a kind is written at once. Of those in the second after it the last one is held back; the next
     line of the kind, or `flush` when the second is over, counts it and the others in its field `left_out`. So the log
@@ -97,11 +98,13 @@ class RateLimitedLogger:
     as many kinds as the code has. `now` returns monotonic seconds. The owner calls `flush` now and then while `holds`.
     """
 
-    __slots__ = ("_held", "_logger", "_now", "_until")
+    __slots__ = ("_burst", "_held", "_logger", "_now", "_until", "_written")
 
-    def __init__(self, logger: Logger, now: Callable[[], float]) -> None:
+    def __init__(self, logger: Logger, now: Callable[[], float], *, burst: int = 1) -> None:
         self._logger = logger
         self._now = now
+        self._burst = burst
+        self._written: dict[str, int] = {}  # kind -> how many in the second that is not over
         self._until: dict[str, float] = {}  # kind -> when it may be written again
         self._held: dict[str, tuple[Callable[..., None], str, dict[str, Any], int]] = {}  # the last one, how many
 
@@ -138,6 +141,10 @@ class RateLimitedLogger:
         now = self._now()
         count = self._held[kind][3] if kind in self._held else 0
         if now < self._until.get(kind, now):
+            if self._written[kind] < self._burst:
+                self._written[kind] += 1
+                write(event, **fields)
+                return
             self._held[kind] = (write, event, fields, count + 1)
         else:
             self._held.pop(kind, None)
@@ -147,6 +154,7 @@ class RateLimitedLogger:
         self, kind: str, now: float, write: Callable[..., None], event: str, fields: dict[str, Any], left_out: int
     ) -> None:
         self._until[kind] = now + 1.0
+        self._written[kind] = 1
         write(event, **fields, **({"left_out": left_out} if left_out else {}))
 
 

@@ -37,7 +37,7 @@ from broker.coordinators.groups.consumer.topics import Topics
 from broker.coordinators.groups.consumer.upgrade import Upgrade
 from broker.coordinators.groups.consumer.work import Work
 from broker.coordinators.groups.decision import Caller, CommittingMember
-from broker.coordinators.groups.machine import GroupsMachine
+from broker.coordinators.groups.machine import GroupsMachine, Told
 from broker.coordinators.groups.memory import Budget
 from broker.coordinators.groups.offset_runs import (
     Contents,
@@ -134,8 +134,11 @@ class GroupCoordinator:
         clock: Clock,
         entropy: Entropy,
         offload: Offload,
+        told: Told = lambda record: None,
     ) -> None:
+        """`told` hears of each record about a group itself, when it is replayed after a decision."""
         self._store = store
+        self._told = told
         self._cluster = cluster
         self._config = config
         self._settings = GroupSettings.of(config)
@@ -178,7 +181,9 @@ class GroupCoordinator:
         return Runtime(
             log,
             self._store,
-            lambda: GroupsMachine(self._settings, self._entropy, self._budget, self._topics, self._times.of),
+            lambda: GroupsMachine(
+                self._settings, self._entropy, self._budget, self._topics, self._times.of, self._told
+            ),
             self._clock,
             on_loaded=self._forget_missing_topics,
             replay_control=GroupsMachine.replay_control,

@@ -21,6 +21,7 @@ steps (`forgetting.py`), whose time and batches are bounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from broker.coordinators.groups.classic.group import ClassicGroup
 from broker.coordinators.groups.committing import growth_of, growth_of_pending, judge_commits
@@ -81,6 +82,8 @@ from storage.elapsed import ElapsedTime
 from storage.seams.clock import Instant
 from storage.seams.entropy import Entropy
 
+Told: TypeAlias = Callable[[GroupMetadataRecord | ConsumerRecord], None]
+
 PURGE_TIMER = TimerName(Timer.PURGE)
 
 
@@ -94,9 +97,13 @@ class GroupsMachine(Membership):
         budget: Budget | None = None,
         topics: Topics | None = None,
         times_of: TimesOf = lambda group_id: ConsumerTimes(),
+        told: Told = lambda record: None,
     ) -> None:
-        """`budget` and `topics` are shared by all machines of a broker; a machine has its own if it is alone."""
+        """`budget` and `topics` are shared by all machines of a broker; a machine has its own if it is alone. `told`
+        hears of each record about a group itself, once the machine is loaded."""
         super().__init__(settings, entropy, budget, topics, times_of)
+        self._told = told
+        self._is_loaded = False
         self._offsets = CommittedOffsets(self.account)
         self._pending = PendingOffsets(self.account)
         self._deleted_topics: dict[tuple[str, Uuid], None] = {}
@@ -369,8 +376,12 @@ class GroupsMachine(Membership):
                     self._offsets.replay(each)
             case GroupMetadataRecord():
                 self._replay_classic(record)
+                if self._is_loaded:
+                    self._told(record)
             case ConsumerRecord():
                 self._replay_consumer(record)
+                if self._is_loaded:
+                    self._told(record)
             case UpgradedGroup(group):
                 assert isinstance(group, ConsumerGroup)
                 self._replay_upgraded(group)
@@ -402,6 +413,7 @@ class GroupsMachine(Membership):
         for group in self._groups.values():
             yield from self._kinds[group.kind].resume(group, now)
             yield
+        self._is_loaded = True
 
     def next_deadline(self) -> int | None:
         """When the next deadline comes, in monotonic milliseconds."""

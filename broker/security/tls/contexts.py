@@ -246,7 +246,7 @@ class Contexts:
             may_follow(old, new)
         except BadTls as error:
             self._wanted[name] = old.settings
-            self._log.error(f"the certificate of a listener was not renewed: {error}", listener=name, key=error.key)
+            self._log.error("TLS of a listener not renewed", listener=name, key=error.key, reason=str(error))
             return
         self._tls[name] = new
         self._log.info("TLS of a listener renewed", listener=name, certificate_ends=str(new.certificate.ends))

@@ -15,6 +15,7 @@ import trio.testing
 
 from broker.network.connections import Connections
 from broker.network.watch import LOOKS_AT_ONCE, SLOT_SECONDS, Ending
+from broker.observe.journal import Journal
 from broker.observe.turns import Turns
 from broker.request_memory import RequestMemory
 from broker.testing.transports import MemoryTransport
@@ -36,9 +37,9 @@ def lines() -> Iterator[StringIO]:
 
 
 def logged(lines: StringIO) -> list[tuple[str, int]]:
-    """Each line's event, and how many it left out."""
+    """Each line's event, with its reason, and how many it left out."""
     found = [json.loads(line) for line in lines.getvalue().splitlines()]
-    return [(line["event"], line.get("left_out", 0)) for line in found]
+    return [(f"{line['event']}: {line.get('reason', '')}", line.get("left_out", 0)) for line in found]
 
 
 @asynccontextmanager
@@ -64,6 +65,7 @@ async def broker_of(**settings: Any) -> AsyncIterator[tuple[Connections, Any]]:
         authorizer=None,
         authentication=SimpleNamespace(log=RateLimitedLogger(get_logger("audit"), trio.current_time)),
         tls=None,
+        journal=Journal(),
     )
     async with trio.open_nursery() as nursery:
         connections = Connections(services, [], nursery)

@@ -227,3 +227,22 @@ assert "structlog" in sys.modules
     assert done.returncode == 0, done.stderr
     assert done.stdout == b""
     assert json.loads(done.stderr.splitlines()[0])["event"] == "wanted"
+
+
+def test_a_burst_is_written_before_lines_are_held_back() -> None:
+    """A logger may let the first few of a second pass; the next second has as many again."""
+    written: list[int] = []
+
+    class Lines:
+        def info(self, event: str, **fields: Any) -> None:
+            written.append(fields.get("left_out", 0))
+
+    now = 0.0
+    log = RateLimitedLogger(Lines(), lambda: now, burst=3)  # type: ignore[arg-type]
+    for _ in range(5):
+        log.info("created")
+    assert written == [0, 0, 0]
+    now = 1.0
+    for _ in range(5):
+        log.info("created")
+    assert written == [0, 0, 0, 2, 0, 0]
