@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 CLIENTS := .compat/.prepared
+# Processes that run tests: two for each core, since those with real clients mostly wait.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .PHONY: setup run test portable kafka-tools compat lint wheel
 .DEFAULT_GOAL := setup
@@ -22,11 +24,11 @@ run: setup
 	$(VENV)/bin/ottla serve --port 9092 --data ottla-data
 
 test: setup $(CLIENTS)
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
 
 # The same with every fast path of Linux off, as on a platform that has none of them.
 portable: setup $(CLIENTS)
-	OTTLA_PORTABLE=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile
+	OTTLA_PORTABLE=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
 
 # What clients in other languages need, as far as this machine has Java, Node.js and Go: tried once for each change of
 # what it is made from. Scenarios skip a client that is not there, and say why.
@@ -40,7 +42,7 @@ kafka-tools: setup $(CLIENTS)
 
 # All scenarios, those of the tools too, and the matrix.
 compat: setup $(CLIENTS)
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile -q compat_tests/scenarios --all-clients
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -q compat_tests/scenarios --all-clients
 
 # Style, types, and the tests that keep the layering, the seams and the names.
 lint: setup
