@@ -202,7 +202,7 @@ def _listen(config: BrokerConfig) -> list[Listener]:
                     spec.host,
                     spec.port,
                     protocol=spec.protocol,
-                    backlog=config.socket_listen_backlog_size,
+                    backlog=_asked_for(config, "socket.listen.backlog.size", config.socket_listen_backlog_size),
                     send_buffer=_asked_for(config, "socket.send.buffer.bytes", config.socket_send_buffer_bytes),
                     receive_buffer=_asked_for(
                         config, "socket.receive.buffer.bytes", config.socket_receive_buffer_bytes
@@ -260,7 +260,8 @@ def _reconfigure_tls(tls: Contexts, config: BrokerConfig) -> None:
 
 
 def _asked_for(config: BrokerConfig, key: str, size: int) -> int:
-    """A buffer size that the file or a flag names; Kafka's default of 100 KiB is less than systems give alone."""
+    """A size that the file or a flag names. Kafka's defaults are less than systems give alone: 100 KiB for buffers, and
+    50 connections that wait to be accepted."""
     return size if key in config.static else SYSTEM_CHOOSES
 
 

@@ -31,7 +31,9 @@ PORTABLE = os.environ.get("OTTLA_PORTABLE", "") not in ("", "0")
 """Forces the code that runs where Linux's fast paths are missing."""
 
 SYSTEM_CHOOSES = -1
-"""Kafka's word for socket buffers that grow and shrink as the system sees fit."""
+"""Kafka's word for socket buffers that grow and shrink as the system sees fit; here also for as many connections that
+wait to be accepted as the system allows. With Kafka's 50, of some thousands that come at once a part is dropped by the
+system and tries again after seconds, or minutes."""
 
 SENDFILE_CHUNK = 8 * 1024 * 1024
 JOIN_BELOW = 64 * 1024
@@ -291,7 +293,7 @@ class Listener:
         port: int,
         *,
         protocol: str = "PLAINTEXT",
-        backlog: int = 50,
+        backlog: int = SYSTEM_CHOOSES,
         send_buffer: int = SYSTEM_CHOOSES,
         receive_buffer: int = SYSTEM_CHOOSES,
     ) -> None:
@@ -321,7 +323,7 @@ class Listener:
                 if size != SYSTEM_CHOOSES:  # accepted connections inherit it
                     sock.setsockopt(socket.SOL_SOCKET, option, size)
             sock.bind(address)
-            sock.listen(backlog)
+            sock.listen(socket.SOMAXCONN if backlog == SYSTEM_CHOOSES else backlog)
         except OSError as error:
             sock.close()
             where = f"{host or '*'}:{port}"

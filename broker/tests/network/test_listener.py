@@ -183,6 +183,20 @@ async def test_an_ipv4_peer_keeps_its_address_on_a_listener_for_all() -> None:
         assert transport.local[0] == "127.0.0.1"
 
 
+async def test_a_crowd_that_comes_at_once_waits_to_be_accepted() -> None:
+    """However many the system lets wait: one that finds no place is dropped, and tries again after seconds."""
+    opened = Listener("PLAINTEXT", "127.0.0.1", 0)
+    crowd = [trio.socket.socket() for _ in range(min(200, socket.SOMAXCONN))]
+    try:
+        with trio.fail_after(30):
+            for peer in crowd:
+                await peer.connect(("127.0.0.1", opened.port))
+    finally:
+        for peer in crowd:
+            peer.close()
+        opened.close()
+
+
 async def test_a_port_in_use_is_one_sentence() -> None:
     """It stops the start, and names the listener."""
     first = Listener("OUTSIDE", "127.0.0.1", 0)
