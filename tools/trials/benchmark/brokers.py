@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import ssl
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from tools.trials.brokers import Contender, Process
+from tools.trials.wire.client import WireClient
 
 STOP_SECONDS = 120.0
 POLL_SECONDS = 0.002
 
 
 class BrokerProcess:
-    """A running broker with an empty data directory of its own, which is made in `within`. A context manager."""
+    """A running broker with an empty data directory of its own, which is made in `within`. A context manager.
 
-    def __init__(self, contender: Contender, port: int | None = None, *, within: str | None = None) -> None:
+    `secured` is the port of its listener with TLS, and the context of a client there.
+    """
+
+    def __init__(
+        self,
+        contender: Contender,
+        port: int | None = None,
+        *,
+        within: str | None = None,
+        secured: tuple[int, ssl.SSLContext] | None = None,
+    ) -> None:
         self.name = contender.name
+        self._secured = secured
+        self._in_tls = False
         self._directory = tempfile.TemporaryDirectory(prefix=f"bench-{contender.name}-", dir=within)
         place = Path(self._directory.name)
         self.log = place / "output"
@@ -37,6 +53,26 @@ class BrokerProcess:
         accepted = self._process.wait_until(every=POLL_SECONDS)
         self.accepted_seconds, self.started_seconds = accepted - began, time.perf_counter() - began
         return self.started_seconds
+
+    @property
+    def secured(self) -> tuple[int, ssl.SSLContext]:
+        """Port and context of the listener with TLS."""
+        assert self._secured is not None, "it has one"
+        return self._secured
+
+    @contextmanager
+    def loaded_in_tls(self, wanted: bool) -> Iterator[None]:
+        """Meanwhile load goes to the listener with TLS, or not."""
+        self._in_tls, before = wanted, self._in_tls
+        yield
+        self._in_tls = before
+
+    def connect(self) -> WireClient:
+        """A connection for load."""
+        if not self._in_tls:
+            return WireClient(self.port)
+        port, tls = self.secured
+        return WireClient(port, tls=tls)
 
     def processes(self) -> list[psutil.Process]:
         """The broker's process and its children (a shell that runs it does no work of its own)."""

@@ -1,8 +1,8 @@
 """`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if a command for it is given.
 
 Five more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
-and `trials bench recovery`, which take minutes and gigabytes, `trials bench transactions`, `trials bench groups` and
-`trials bench crowds`.
+and `trials bench recovery`, which take minutes and gigabytes, `trials bench transactions`, `trials bench groups`,
+`trials bench crowds` and `trials bench tls`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ LONG = {
     "groups": "tools.trials.benchmark.groups",
     "partitions": "tools.trials.benchmark.partitions",
     "recovery": "tools.trials.benchmark.recovery",
+    "tls": "tools.trials.benchmark.tls",
     "transactions": "tools.trials.benchmark.transactions",
 }
 

@@ -140,7 +140,7 @@ def produce(
     in_flight: int = 5,
 ) -> Measured:
     """Send the same Produce request for about `seconds`, `in_flight` at a time."""
-    with WireClient(broker.port) as client:
+    with broker.connect() as client:
         request = produce_request(
             client, topic, partitions=partitions, records=records, record_bytes=record_bytes, acks=acks
         )
@@ -223,7 +223,7 @@ def fetch(broker: BrokerProcess, topic: str, end: int, *, seconds: float, max_by
     """Read partition 0 from its start, again and again, as one consumer would: a request when the last reply is
     here.
     """
-    with WireClient(broker.port) as client:
+    with broker.connect() as client:
         buffer = memoryview(bytearray(RECEIVE_BYTES))
         record_bytes_total = requests = 0
         offset = records = 0

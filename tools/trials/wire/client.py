@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import ssl
+
 from tools.wire import WireConnection
 
 
 class WireClient(WireConnection):
     """One blocking connection to a broker on this machine: just enough of a client to set a stage."""
 
-    def __init__(self, port: int, *, timeout: float = 30.0, client_id: str | None = "trials") -> None:
-        super().__init__("127.0.0.1", port, client_id=client_id, timeout=timeout)
+    def __init__(
+        self,
+        port: int,
+        *,
+        timeout: float = 30.0,
+        client_id: str | None = "trials",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__("127.0.0.1", port, client_id=client_id, timeout=timeout, tls=tls)
 
     def __enter__(self) -> WireClient:
         return self
