@@ -71,7 +71,7 @@ def test_listeners_that_make_no_sense_stop_the_start(text: str, reason: str) -> 
     ("protocol", "missing"), [("SSL", "ssl.keystore.location"), ("SASL_SSL", "sasl.|ssl."), ("SASL_PLAINTEXT", "sasl.")]
 )
 def test_a_listener_without_what_its_protocol_asks_for_stops_the_start(protocol: str, missing: str) -> None:
-    """It is never answered in plain text instead."""
+    """T1: it is never answered in plain text instead."""
     for keys in (
         {"listeners": f"PLAINTEXT://:1,{protocol}://:2"},
         {"listeners": "PLAINTEXT://:1", "listener_security_protocol_map": f"PLAINTEXT:{protocol}"},

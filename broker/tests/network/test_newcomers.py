@@ -25,7 +25,7 @@ async def test_a_newcomers_time_is_up_after_ten_seconds(autojump_clock: MockCloc
 
 
 async def test_of_a_crowd_from_one_address_the_longest_waiting_goes(autojump_clock: MockClock) -> None:
-    """And another address gets in at once."""
+    """T4: and another address gets in at once."""
     newcomers = Newcomers(most=3)
     held = crowd(newcomers, "192.0.2.1", 3)
     assert len(held) == 3

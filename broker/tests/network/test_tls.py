@@ -212,7 +212,7 @@ async def test_a_file_that_ends_early_is_found_out(tmp_path: Path, autojump_cloc
 
 
 async def test_a_slow_reader_makes_the_broker_hold_little(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """What the kernel does not take is not encrypted ahead; when it does, all arrives in order."""
+    """T6: what the kernel does not take is not encrypted ahead; when it does, all arrives in order."""
     inner = MemoryTransport(takes=1 << 20)
     transport, _, client = await secured(server(), client_context(tmp_path), inner)
     inner.take(-inner._takes + 100)  # type: ignore[operator] # it is limited
@@ -315,7 +315,7 @@ async def test_a_self_signed_certificate_in_the_trust_store_is_believed(
 async def test_a_client_that_cannot_show_who_it_is_is_told_so(
     tmp_path: Path, autojump_clock: MockClock, version: ssl.TLSVersion, certified: Any, reason: str, alert: str
 ) -> None:
-    """With the alert that TLS has for it, so that the client's exception is the right one; the log has words."""
+    """T3: with the alert that TLS has for it, so that the client's exception is the right one; the log has words."""
     context = client_context(tmp_path, certified)
     context.minimum_version = context.maximum_version = version
     with pytest.raises(HandshakeFailed, match=reason) as failed:

@@ -92,7 +92,7 @@ async def test_altered_settings_take_effect_at_once(tmp_path: Path, autojump_clo
 
 
 async def test_another_subject_or_fewer_names_are_not_taken(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """Unless the settings allow it, as in Kafka: clients would take it for another broker."""
+    """T5: unless the settings allow it, as in Kafka: clients would take it for another broker."""
     path = write(tmp_path / "broker.pem", NEW.combined)
     contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload())
     for text, key in ((OTHER.combined, "ssl.allow.dn.changes"), (OLD.combined, "ssl.allow.san.changes")):

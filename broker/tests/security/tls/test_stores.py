@@ -131,7 +131,7 @@ def test_what_is_missing_for_pkcs12_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_file_ever_has_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With memory files no file is written; without, it has the key under a password that is kept nowhere."""
+    """T2: with memory files no file is written; without, it has the key under a password that is kept nowhere."""
     identity, context = read_key_store(SERVER.pkcs12("x"), "x", None), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     written: list[bytes] = []
 
