@@ -3,7 +3,7 @@
 A verb's function takes the arguments after the verb and returns an exit status: 0 done, 1 it failed, 2 it was asked
 for something it cannot understand (argparse's own status, and that of a configuration error); `tools/failures.py` has
 the exceptions that mean these. Signals are settled in `ottla/__main__.py`, a lost standard output in
-`tools/output/standard.py`. The module is imported when its verb is called and not before: how fast a broker starts is a
+`tools/standard_output.py`. The module is imported when its verb is called and not before: how fast a broker starts is a
 feature, and the command's help should not load one.
 
 A verb whose module has a function `parser`, which makes its ArgumentParser, is completed by shells
@@ -34,7 +34,7 @@ def run(command: str, verbs: Mapping[str, Verb], arguments: Sequence[str]) -> in
         from tools.completion import complete
 
         complete(command, {name: verb.target.partition(":")[0] for name, verb in verbs.items()})
-    from tools.output.standard import with_guarded_output
+    from tools.standard_output import with_guarded_output
 
     called = " ".join((command, *(word for word in arguments[:1] if word in verbs)))
     return with_guarded_output(called, arguments, lambda: _run(command, verbs, arguments))

@@ -54,8 +54,8 @@ def list_acls(options: Options) -> None:
     with Cluster(properties_of(options)) as cluster:
         found = {
             acl
-            for kind, name in _places(options) or [(Resource.ANY, None)]
-            for acl in _described(cluster, kind, name, options)
+            for kind, name in _places(options) or [(Resource.ANY, "")]
+            for acl in _described(cluster, kind, name or None, options)
             if not options.principal or acl.principal in options.principal
         }
     _show(sorted(found), options, "Current ACLs")

@@ -166,6 +166,8 @@ class Reading:
             span = None if self._left is None else self._left.get(place)
             if span is not None and span.end is not None and message.offset() >= span.end:
                 self._let_go(place)  # its last records are marks of transactions, which no one sees
+        elif not self._group and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            pass  # librdkafka looks for the coordinator of any consumer's group; without one there is nothing to ask it
         elif error.fatal() or not error.retriable():
             raise Failed(f"{error.name()}: {error.str()}")
 
@@ -184,8 +186,9 @@ class Reading:
         return bool(self._ends_when_read and assigned and assigned <= self._at_end)
 
     def _total(self) -> int | None:
+        """How many records there may be; None if that is not known."""
         ends = [] if self._left is None else [(span.start, span.end) for span in self._left.values()]
-        known = sum(end - start for start, end in ends if end is not None)
+        known: int = sum(end - start for start, end in ends if end is not None)
         if self._most is not None:
             return min(self._most, known) if known else self._most
         return known or None
