@@ -5,6 +5,7 @@
     python -m compat_tests page FILE                 all clients on Ottla and, if a command for it is known, on Apache
                                                      Kafka; writes the matrix of both as Markdown
     python -m compat_tests page FILE --from JSON ... the same page from what --outcomes wrote in earlier runs
+    python -m compat_tests tools-page FILE           every option of Kafka's command-line tools, and what shows it
     python -m compat_tests copy CLIENT ...           consume, transform, produce exactly once, until it is killed
     python -m compat_tests member CLIENT ...         read as a member of a group, until it is killed
 
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from compat_tests import copying, dying, matrix
 from compat_tests.clients import CLIENTS, TOOLS, Missing, client
+from compat_tests.clients.kafka_tools.page import page as tools_page
 
 HERE = Path(__file__).parent
 CLIENTS_AND_TOOLS = (*CLIENTS, TOOLS)
@@ -85,6 +87,9 @@ def main(words: Sequence[str] | None = None) -> int:
     writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
     writing.add_argument("file", type=Path)
     writing.add_argument("--from", type=Path, nargs="+", dest="saved", metavar="JSON", help="what --outcomes wrote")
+    commands.add_parser("tools-page", help="write the page about Kafka's command-line tools").add_argument(
+        "file", type=Path
+    )
     for name, (module, work, does) in PROGRAMS.items():
         program = commands.add_parser(name, help=f"{does}, until it is killed")
         program.add_argument("client", choices=CLIENTS)
@@ -101,6 +106,9 @@ def main(words: Sequence[str] | None = None) -> int:
             return 2
     if chosen.command == "run":
         return run(rest)
+    if chosen.command == "tools-page":
+        chosen.file.write_text(tools_page(), encoding="utf-8")
+        return 0
     return page_from(chosen.file, chosen.saved) if chosen.saved else page(chosen.file, rest)
 
 

@@ -56,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make `@needs` known."""
     config.addinivalue_line("markers", "needs(*capabilities): what only some clients can do")
+    config.addinivalue_line("markers", "looks_back: looks at what other scenarios have done, so it comes last")
     config.stash[OUTCOMES] = []
     # Not in a process that runs a part for another one: its reports go there with all that they have.
     if not hasattr(config, "workerinput"):
@@ -89,11 +90,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("tool_subject", [client(TOOLS)], ids=[TOOLS], scope="session")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What the client libraries warn of, or leave open, is theirs."""
+    """What the client libraries warn of, or leave open, is theirs. Scenarios that look back on others come last."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore"))
+    items.sort(key=lambda item: item.get_closest_marker("looks_back") is not None)
 
 
 class Brokers:

@@ -151,6 +151,8 @@ def test_the_verifiable_producer_takes_options(tools: Tools, settings: str) -> N
     words += ["--message-create-time", "1700000000000", "--repeating-keys", "5", "--command-config", settings]
     said = [json.loads(line) for line in tools.run("kafka-verifiable-producer", *words).splitlines() if line[:1] == "{"]
     sent = [each for each in said if each["name"] == "producer_send_success"]
+    older = ["--topic", topic, "--max-messages", "1", "--producer.config", settings]
+    assert "producer_send_success" in tools.run("kafka-verifiable-producer", *older)
     assert [(each["key"], each["value"]) for each in sent[:6]] == [(str(n % 5), f"7.{n}") for n in range(6)]
 
 
@@ -158,11 +160,11 @@ def test_the_verifiable_consumer_consumes(tools: Tools, settings: str) -> None:
     """kafka-verifiable-consumer reads in a group of either protocol and prints what it has read"""
     topic = tools.topic(1, "one", "two", "three")
     common = ["--topic", topic, "--max-messages", "3", "--verbose", "--enable-autocommit", "--close-timeout", "5000"]
-    common += ["--reset-policy", "earliest", "--command-config", settings]
+    common += ["--reset-policy", "earliest"]
     robin = "org.apache.kafka.clients.consumer.RoundRobinAssignor"
     classic = ["--group-protocol", "classic", "--session-timeout", "10000", "--assignment-strategy", robin]
-    classic += ["--group-instance-id", "instance"]
-    newer = ["--group-protocol", "consumer", "--group-remote-assignor", "uniform"]
+    classic += ["--group-instance-id", "instance", "--command-config", settings]
+    newer = ["--group-protocol", "consumer", "--group-remote-assignor", "uniform", "--consumer.config", settings]
     for words in (classic, newer):
         said = tools.run("kafka-verifiable-consumer", *common, "--group-id", unused("group"), *words)
         lines = [json.loads(line) for line in said.splitlines() if line[:1] == "{"]

@@ -91,6 +91,7 @@ class Tools:
             words = (*words[:first], *broker, *words[first:])
         run = _run_alone if tool in ON_THEIR_OWN else _RUNNER.call
         status, said = run(CLASSES[tool], words, given)
+        _USED.append((tool, words))
         assert fails is None or fails == (status != 0), f"{tool} {' '.join(words)} ended with {status}:\n{said[-2000:]}"
         return said
 
@@ -151,6 +152,13 @@ class _Runner:
 
 
 _RUNNER: Final = _Runner()
+_USED: Final[list[tuple[str, tuple[str, ...]]]] = []
+
+
+def used(tool: str, option: str) -> bool:
+    """Whether this process has run a tool, by its name and that of its command, with an option."""
+    name, *command = tool.split()
+    return any(each == name and {*command, option} <= set(words) for each, words in _USED)
 
 
 def _run_alone(tool: str, words: tuple[str, ...], given: str) -> tuple[int, str]:
