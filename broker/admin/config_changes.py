@@ -29,7 +29,8 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from broker.admin.config_description import KAFKA_LEVELS, check_node
+from broker.admin.config_description import check_node
+from broker.admin.loggers import LevelOp, new_levels
 from broker.config.keys import (
     BROKER_KEYS,
     CLIENT_METRICS_KEYS,
@@ -148,23 +149,7 @@ def new_logger_levels(name: str, ops: Sequence[ConfigOp], lines: LogLines, confi
     """
     check_node(name, config)
     _check_ops(ops)
-    ours = {kafka: level for level, kafka in KAFKA_LEVELS.items()} | {"TRACE": "debug", "FATAL": "error"}
-    known = lines.names()
-    levels = lines.levels()
-    for op in ops:
-        if op.operation not in (Operation.SET, Operation.DELETE):
-            raise KafkaError(ErrorCode.INVALID_REQUEST, "a logger's level can only be set and deleted")
-        if op.name not in known:
-            raise KafkaError(ErrorCode.INVALID_CONFIG, f"there is no logger {op.name}")
-        if op.operation == Operation.SET:
-            if op.value not in ours:
-                raise KafkaError(ErrorCode.INVALID_CONFIG, f"{op.value} is no level; levels are {', '.join(ours)}")
-            levels[op.name] = ours[op.value]
-        elif op.name == known[0]:
-            raise KafkaError(ErrorCode.INVALID_REQUEST, "the root logger must have a level")
-        else:
-            levels.pop(op.name, None)
-    return levels
+    return new_levels([LevelOp(*op) for op in ops], lines)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@
 | BROKER | nothing | the dynamic defaults of all brokers, nothing else |
 | GROUP | the group, which need not exist | its overrides, the layers of `group.<key>` |
 | CLIENT_METRICS | the subscription, which need not exist | its overrides, defaults |
-| BROKER_LOGGER | the node's id | the levels of this process's loggers |
+| BROKER_LOGGER | the node's id | the levels of this process's loggers (`loggers.py`) |
 
 The *synonyms* of an entry are all the values found on that way, the one in force first; the *source* of an entry is
 that of its first synonym. Two habits of Kafka are kept because tools show them: synonyms begin at the entry's own name,
@@ -23,8 +23,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from broker.admin.loggers import shown_levels
 from broker.config.keys import (
     BROKER_KEYS,
     CLIENT_METRICS_KEYS,
@@ -82,10 +83,6 @@ class ConfigEntry(NamedTuple):
     sensitive: bool = False
     synonyms: tuple[ConfigSynonym, ...] = ()
     documentation: str | None = None
-
-
-KAFKA_LEVELS: Final = {"debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR"}
-"""Our log levels in Kafka's words."""
 
 
 def describe(
@@ -228,12 +225,10 @@ def describe_broker_defaults(config: BrokerConfig) -> list[ConfigEntry]:
 
 
 def describe_loggers(lines: LogLines) -> list[ConfigEntry]:
-    """The level of every logger of this process."""
+    """The level of every logger."""
     return [
-        ConfigEntry(
-            name, KAFKA_LEVELS[lines.level(name)], ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG, ConfigType.UNKNOWN
-        )
-        for name in lines.names()
+        ConfigEntry(name, level, ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG, ConfigType.UNKNOWN)
+        for name, level in shown_levels(lines).items()
     ]
 
 
