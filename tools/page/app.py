@@ -432,7 +432,7 @@ class Page:
             "sentence": found if isinstance(found, str) else None,
             "owners": owners,
             "lag": lag,
-            "course": pictures.course(self.histories.watch(name, lag), f"lag of {name}", "", 480, 96),
+            "course": pictures.course(self.histories.watch(name, lag), f"lag of {name}", width=480, height=96),
             "bars": pictures.bars(
                 [(f"{each.place.topic}-{each.place.partition}", float(each.lag or 0)) for each in lags],
                 "lag by partition",

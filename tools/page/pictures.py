@@ -13,12 +13,13 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 240, 48
 MOST_POINTS = 240
+WIDEST_BAR = 40
 
 Point = tuple[float, float]
 """Seconds, and a number."""
 
 
-def course(points: Sequence[Point], what: str, unit: str = "", width: int = WIDTH, height: int = HEIGHT) -> Markup:
+def course(points: Sequence[Point], what: str, width: int = WIDTH, height: int = HEIGHT) -> Markup:
     """A number over time, from 0 to its largest value."""
     points = points[-MOST_POINTS:]
     if len(points) < 2:
@@ -30,12 +31,7 @@ def course(points: Sequence[Point], what: str, unit: str = "", width: int = WIDT
         f"{(at - first) / span * width:.1f},{height - 2 - number / most * (height - 4):.1f}" for at, number in points
     ]
     line = " ".join(places)
-    minutes = span / 60
-    title = (
-        f"{what}: now {quantity(points[-1][1])}{unit}, at most {quantity(most)}{unit} in the last {minutes:.0f} min"
-        if minutes >= 1
-        else f"{what}: now {quantity(points[-1][1])}{unit}"
-    )
+    title = f"{what}: now {quantity(points[-1][1])}, at most {quantity(most)} in the last {max(span / 60, 1):.0f} min"
     return Markup(
         '<svg class="course" role="img" viewBox="0 0 {w} {h}" width="{w}" height="{h}" preserveAspectRatio="none">'
         '<title>{title}</title><polygon class="area" points="0,{h} {line} {w},{h}"/>'
@@ -47,7 +43,8 @@ def bars(numbers: Sequence[tuple[str, float]], what: str, width: int = 480, heig
     """Numbers beside each other, each with its name as a title."""
     numbers = numbers[:MOST_POINTS]
     most = max((number for _, number in numbers), default=0) or 1.0
-    step = width / max(len(numbers), 1)
+    step = min(width / max(len(numbers), 1), WIDEST_BAR)
+    width = round(max(step * len(numbers), 1))
     drawn = [
         Markup('<rect class="bar" x="{}" y="{}" width="{}" height="{}"><title>{}: {}</title></rect>').format(
             f"{index * step:.1f}",
