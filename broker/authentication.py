@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -23,12 +24,13 @@ from broker.security.sasl.scram import HASHES, Hash, Known, ScramExchange
 from storage.seams.logging import RateLimitedLogger, get_logger
 
 if TYPE_CHECKING:
-    from broker.config.sasl_settings import SaslSettings
+    from broker.config.sasl_settings import OAuthSettings, SaslSettings
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator
     from broker.delegation_tokens import DelegationTokens
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
+    from storage.seams.offload import Offload
 
 NONCE_BYTES: Final = 24
 
@@ -37,13 +39,24 @@ class Authentication:
     """One per broker. `secret` makes the salts of users that do not exist; it is to be the same after a restart."""
 
     def __init__(
-        self, cluster: ClusterCoordinator, tokens: DelegationTokens, clock: Clock, entropy: Entropy, secret: bytes
+        self,
+        cluster: ClusterCoordinator,
+        tokens: DelegationTokens,
+        clock: Clock,
+        entropy: Entropy,
+        offload: Offload,
+        *,
+        secret: bytes,
+        load_keys: Callable[[str], bytes],
     ) -> None:
+        """`load_keys` reads the keys of an issuer of tokens, in a thread (`JsonWebKeys`)."""
         self._cluster = cluster
         self._tokens = tokens
         self._clock = clock
         self._entropy = entropy
+        self._offload = offload
         self._secret = secret
+        self._load_keys = load_keys
         self._config: BrokerConfig | None = None
         self._offers: dict[str, Offer] = {}
         self.log = RateLimitedLogger(get_logger(__name__), trio.current_time)
@@ -66,7 +79,19 @@ class Authentication:
                 exchanges[mechanism] = lambda: PlainExchange(settings.passwords)
             elif mechanism in HASHES:
                 exchanges[mechanism] = self._scram(HASHES[mechanism])
+            elif settings.oauth is not None:
+                exchanges[mechanism] = self._bearer(settings.oauth)
         return Offer(exchanges, settings.sessions_ms, settings.refusal_delay_ms, settings.largest_message)
+
+    def _bearer(self, settings: OAuthSettings) -> Callable[[], Exchange]:
+        from broker.security.sasl.jwks import JsonWebKeys
+        from broker.security.sasl.oauthbearer import OAuthBearerExchange, SignedTokens, UnsignedTokens
+
+        now = self._clock.wall_millis
+        if settings.jwks_url is None:
+            return partial(OAuthBearerExchange, UnsignedTokens(settings, now))
+        keys = JsonWebKeys(settings, self._load_keys, self._offload, self.log)
+        return partial(OAuthBearerExchange, SignedTokens(settings, keys, now))
 
     def _scram(self, which: Hash) -> Callable[[], ScramExchange]:
         def begin() -> ScramExchange:

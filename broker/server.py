@@ -277,6 +277,14 @@ def _refuse_logs_of_no_cluster(config: BrokerConfig, store: LogStore) -> None:
         )
 
 
+def _load_keys(url: str) -> bytes:
+    """The keys of an issuer of tokens. In a thread; raises KeySetError."""
+    from broker.network.key_sets import load_key_set
+    from storage.seams.disk import SystemDisk
+
+    return load_key_set(url, SystemDisk())
+
+
 async def _start_services(
     config: BrokerConfig,
     store: LogStore,
@@ -330,7 +338,9 @@ async def _start_services(
         request_memory=RequestMemory(config.queued_max_request_bytes),
         turns=Turns(),
         journal=journal,
-        authentication=Authentication(cluster, tokens, clock, entropy, store.directory_id.encode()),
+        authentication=Authentication(
+            cluster, tokens, clock, entropy, offload, secret=store.directory_id.encode(), load_keys=_load_keys
+        ),
         tokens=tokens,
         authorizer=authorizer_of(cluster, config),
         tls=tls,

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Final
 
 from broker.config.jaas import JaasError, LoginModule, parse_jaas
@@ -191,6 +192,8 @@ def _oauth(listener: str, login: LoginModule | None, ask: Ask) -> OAuthSettings:
         )
     if unsigned:
         return _unsigned(login)
+    if find_spec("joserfc") is None:
+        raise BadSasl("tokens are checked with a library that is not installed: pip install 'ottla[security]'", where)
     scheme = str(url).partition(":")[0].lower()
     if scheme not in ("https", "http", "file"):
         raise BadSasl("it must begin with https:, http: or file:", where)

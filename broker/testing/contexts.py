@@ -11,7 +11,7 @@ would read.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -33,6 +33,7 @@ from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.quotas import quotas_after
 from broker.request_memory import RequestMemory
+from broker.security.sasl.jwks import KeySetError
 from kproto.errors import KafkaError
 from kproto.schema.compile import decode, encode
 from kproto.schema.declare import Request
@@ -95,6 +96,10 @@ def config(settings: Mapping[str, str] | None = None) -> BrokerConfig:
     return parse_config("", "", {"node.id": "1", "ottla.storage": "memory", **(settings or {})})
 
 
+def _no_keys(url: str) -> bytes:
+    raise KeySetError(f"{url} is not there")
+
+
 @asynccontextmanager
 async def world(
     settings: Mapping[str, str] | None = None,
@@ -105,6 +110,7 @@ async def world(
     offload: Offload | None = None,
     groups: bool = False,
     transactions: bool = False,
+    key_sets: Callable[[str], bytes] | None = None,
 ) -> AsyncIterator[World]:
     """A World that lives as long as the block. `groups=True` starts the group coordinator too, `transactions=True` both
     coordinators."""
@@ -141,7 +147,9 @@ async def world(
             fetches=Fetches(partitions, store, clock, entropy, 1000),
             request_memory=RequestMemory(-1),
             turns=Turns(),
-            authentication=Authentication(cluster, tokens, clock, entropy, b"of tests"),
+            authentication=Authentication(
+                cluster, tokens, clock, entropy, offload, secret=b"of tests", load_keys=key_sets or _no_keys
+            ),
             tokens=tokens,
             authorizer=authorizer_of(cluster, cluster.config),
         )

@@ -49,6 +49,7 @@ DISTRIBUTIONS = {
         "google-re2",
         "xxhash",
         "cryptography",
+        "joserfc",
         "hypercorn",
         "starlette",
         "prometheus-client",

@@ -31,5 +31,7 @@ def test_the_resource_is_named_by_a_field_of_every_version(key: int) -> None:
 
 
 def test_a_stranger_may_ask_only_whom_it_talks_to() -> None:
-    """What needs no permission at all: the versions that are spoken, and the brokers of the cluster."""
-    assert {api.module for api in HANDLERS.values() if api.needs == NONE} == {"api_versions", "describe_cluster"}
+    """What needs no permission at all: the versions that are spoken, the brokers of the cluster, and to say who one
+    is."""
+    free = {"api_versions", "describe_cluster", "sasl_authenticate", "sasl_handshake"}
+    assert {api.module for api in HANDLERS.values() if api.needs == NONE} == free
