@@ -22,8 +22,7 @@ import trio
 
 from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.configs import Compute, decide_alteration
-from broker.coordinators.cluster.credentials import Altered, Deletion, Upsertion
-from broker.coordinators.cluster.credentials import decide_alteration as decide_credentials
+from broker.coordinators.cluster.credentials import Altered, Deletion, Upsertion, decide_credentials
 from broker.coordinators.cluster.features import (
     MIN_INSYNC_REPLICAS,
     FeatureUpdate,

@@ -95,7 +95,7 @@ def _refusal(user: str, mechanism: int) -> KafkaError | None:
     return None if mechanism in BY_NUMBER else NO_MECHANISM
 
 
-def decide_alteration(
+def decide_credentials(
     machine: ClusterMachine,
     deletions: Sequence[Deletion],
     upsertions: Sequence[Upsertion],

@@ -12,17 +12,22 @@ from hypothesis import strategies as st
 import broker.coordinators.cluster as cluster_package
 from broker.coordinators.cluster.acl_changes import decide_acl_removal, decide_acls
 from broker.coordinators.cluster.coordinator import _decide_abort, _decide_quotas
+from broker.coordinators.cluster.credentials import Deletion, decide_credentials, prepare
 from broker.coordinators.cluster.features import FeatureUpdate, decide_opening, decide_update
 from broker.coordinators.cluster.image import ResourceType
 from broker.coordinators.cluster.producer_ids import decide_block
 from broker.coordinators.cluster.quotas import QuotaAlteration, entity_of
+from broker.coordinators.cluster.tokens import decide_expiry, decide_renewal, decide_sweep, decide_token
 from broker.coordinators.machine import Decision
 from broker.security.acls import Acl
+from broker.security.principals import Principal
+from broker.security.tokens import DelegationToken
 from broker.tests.coordinators.cluster.decided import NODE, Cluster, id_of
 from kproto.errors import KafkaError
 from kproto.formats.cluster_metadata import BeginTransactionRecord, TopicRecord
 from kproto.release.features import ELR_VERSION, METADATA_VERSION
 
+USER = Principal("User", "u")
 NAMES = st.sampled_from(["t", "u.v", "u_v", "w"])
 KEYS = st.sampled_from(["retention.ms", "min.insync.replicas", "no.such.key"])
 ACLS = st.builds(
@@ -38,6 +43,11 @@ STEPS = st.one_of(
     st.tuples(st.just("open")),
     st.tuples(st.just("update"), st.sampled_from([METADATA_VERSION, ELR_VERSION, "nothing"]), st.integers(0, 30)),
     st.tuples(st.just("transaction"), NAMES),
+    st.tuples(st.just("credential"), st.sampled_from(["u", ""]), st.integers(1, 3), st.sampled_from([0, 4096, 8192])),
+    st.tuples(st.just("token"), st.sampled_from(["a", "b"]), st.integers(0, 9)),
+    st.tuples(st.just("renewal"), st.sampled_from(["a", "b"]), st.sampled_from(["u", "w"]), st.integers(0, 9)),
+    st.tuples(st.just("expiry"), st.sampled_from(["a", "b"]), st.integers(-1, 9)),
+    st.tuples(st.just("sweep"), st.integers(0, 20)),
     st.tuples(st.just("acls"), st.lists(st.tuples(st.integers(500, 509), ACLS), max_size=4)),
     st.tuples(st.just("acl removal"), st.lists(st.integers(500, 509), max_size=4)),
 )
@@ -80,6 +90,19 @@ def _take(cluster: Cluster, step: tuple[object, ...], validate_only: bool) -> No
         case ("update", str(name), int(level)):
             updates = {name: FeatureUpdate(level)}
             cluster.take(lambda promise: decide_update(machine, updates, NODE, "1", promise, validate_only))
+        case ("credential", str(user), int(mechanism), int(iterations)):
+            upsertions = [prepare(user, mechanism, iterations, b"salt", b"password")] if iterations else []
+            deletions = [] if iterations else [Deletion(user, mechanism)]
+            cluster.take(lambda promise: decide_credentials(machine, deletions, upsertions, promise))
+        case ("token", str(token_id), int(expires)):
+            token = DelegationToken(token_id, USER, USER, (), 0, expires, 2 * expires)
+            cluster.take(lambda promise: decide_token(machine, token, promise))
+        case ("renewal", str(token_id), str(who), int(now)):
+            cluster.take(lambda promise: decide_renewal(machine, token_id, Principal("User", who), 5, now, promise))
+        case ("expiry", str(token_id), int(period)):
+            cluster.take(lambda promise: decide_expiry(machine, token_id, USER, period, 3, promise))
+        case ("sweep", int(now)):
+            cluster.take(lambda promise: decide_sweep(machine, now, promise))
         case ("acls", list(wanted)):
             free = {acl: id_of(number) for number, acl in wanted if not machine.acls.has_id(id_of(number))}
             numbered = {acl_id: acl for acl, acl_id in free.items()}
@@ -111,6 +134,11 @@ def test_every_decision_of_the_cluster_is_tried() -> None:
         "decide_block",
         "decide_opening",
         "decide_update",
+        "decide_credentials",
+        "decide_token",
+        "decide_renewal",
+        "decide_expiry",
+        "decide_sweep",
         "decide_acls",
         "decide_acl_removal",
         "_decide_abort",
