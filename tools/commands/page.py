@@ -12,20 +12,19 @@ from __future__ import annotations
 import argparse
 import secrets
 import signal
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import trio
 
 from tools.client.properties import add_connection_options, properties_of
+from tools.commands.serve import PAGE_PORT, stop_at_end_of_input
 from tools.failures import Failed
 
 if TYPE_CHECKING:
     from broker.network.listener import Listener
     from tools.client.properties import ClientProperties
 
-PAGE_PORT = 9480
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LONGEST_WAIT = 10.0
 """Seconds that a view waits for a broker."""
@@ -45,10 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         listener = Listener("page", options.host, options.port)
     except ListenError as error:
         raise Failed(str(error)) from None
-    token = sys.stdin.readline().strip() if options.token_from_input else secrets.token_urlsafe(16)
+    token = secrets.token_urlsafe(16)
     if options.exit_with_parent:
-        from tools.commands.serve import stop_at_end_of_input
-
         stop_at_end_of_input()
     trio.run(serve, listener, properties, options.metrics, token, options.name)
     return 0
@@ -70,7 +67,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--metrics", metavar="HOST:PORT", help="where a broker's metrics are: Ottla's, or a JMX exporter's"
     )
-    made.add_argument("--token-from-input", action="store_true", help="take the token from a line of standard input")
     made.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     add_connection_options(made)
     return made

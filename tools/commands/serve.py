@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from broker.config.settings import BrokerConfig
     from storage.progress import Progress
+    from tools.commands.page_beside import PageBeside
     from tools.commands.securing import Secured
 
 CANNOT_START = 2
@@ -43,6 +44,8 @@ FAULT = 1
 
 METRICS_PORT = 9404
 """Where the JMX exporter of a Kafka broker usually listens."""
+
+PAGE_PORT = 9480
 
 LAST_RESORT_SECONDS = 9.5
 """From the beginning of a stop to when the process ends in any case."""
@@ -61,14 +64,16 @@ def main(arguments: Sequence[str]) -> int:
         else:
             config = load(options, host=options.host, port=options.port)
         ready = Announcement(options.ready_file, config.node_id if options.kafka_ready_lines else None)
-    except (ConfigError, OSError) as error:
+        page = page_beside(options, config, secured)
+    except (ConfigError, OSError, ModuleNotFoundError) as error:
         return refuse(error)
     if options.exit_with_parent:
         stop_at_end_of_input()
     try:
         server.run(
             config,
-            ready=ready.make if secured is None else partial(announce_secured, secured, ready),
+            ready=partial(announce, secured, ready, page),
+            metrics=server.unannounced if page is None else page.know_metrics,
             progress=lambda: _progress(config.ottla_log_format),
             stopping=lambda: end_in_time(ready),
             described={
@@ -83,6 +88,8 @@ def main(arguments: Sequence[str]) -> int:
         return give_up(error)
     finally:
         ready.withdraw()
+        if page is not None:
+            page.stop()
     return 0
 
 
@@ -97,7 +104,7 @@ def load(
     ConfigError."""
     from broker.config.loading import load_config
 
-    return load_config(
+    config = load_config(
         options.properties,
         {**settings, **settings_of(options)},
         host=host,
@@ -108,6 +115,9 @@ def load(
         strict=options.strict,
         environment=os.environ,
     )
+    if options.page is not None and not config.ottla_metrics_listener:  # which the page reads
+        return load(options, {**settings, "ottla.metrics.listener": "0"}, host=host, port=port)
+    return config
 
 
 def load_secured(options: argparse.Namespace) -> tuple[BrokerConfig, Secured]:
@@ -128,10 +138,29 @@ def load_secured(options: argparse.Namespace) -> tuple[BrokerConfig, Secured]:
     return load(options, secured.settings(host, 9092 if options.port is None else options.port)), secured
 
 
-def announce_secured(secured: Secured, ready: Announcement, host: str, port: int) -> None:
-    """Say how clients connect, and then that the broker is ready."""
-    print(secured.for_clients(host, port), file=sys.stderr, flush=True)
+def page_beside(options: argparse.Namespace, config: BrokerConfig, secured: Secured | None) -> PageBeside | None:
+    """The page that `--page` asks for. Raises ConfigError where it could not reach the broker, ModuleNotFoundError
+    where it could not be."""
+    if options.page is None:
+        return None
+    from broker.config.settings import ConfigError
+    from tools.commands.page_beside import PageBeside
+
+    if secured is None and config.listeners[0].protocol != "PLAINTEXT":
+        raise ConfigError(
+            f"--page is a client, and does not know how to be let in by {config.listeners[0]}; start ottla page with "
+            "--command-config by itself"
+        )
+    return PageBeside(options.page)
+
+
+def announce(secured: Secured | None, ready: Announcement, page: PageBeside | None, host: str, port: int) -> None:
+    """Say how clients connect where that is not plain, and then that the broker is ready."""
+    if secured is not None:
+        print(secured.for_clients(host, port), file=sys.stderr, flush=True)
     ready.make(host, port)
+    if page is not None:
+        page.start(host, port, None if secured is None else str(secured.folder / "client.properties"))
 
 
 def _progress(log_format: str) -> Progress:
@@ -177,6 +206,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=port,
         metavar="PORT",
         help=f"serve metrics, health and readiness over HTTP to this machine (default port {METRICS_PORT})",
+    )
+    parser.add_argument(
+        "--page",
+        nargs="?",
+        const=PAGE_PORT,
+        type=port,
+        metavar="PORT",
+        help=f"also serve a page to look at it in a browser, to this machine (default port {PAGE_PORT})",
     )
     parser.add_argument(
         "--secure",

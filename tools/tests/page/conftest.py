@@ -14,6 +14,7 @@ from typing import NamedTuple
 import confluent_kafka
 import pytest
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 import ottla
 
@@ -103,8 +104,8 @@ def fill(servers: str) -> None:
     """Two topics, a group that is behind, and one with a name that would be a script."""
     admin = AdminClient({"bootstrap.servers": servers})
     topics = [
-        confluent_kafka.admin.NewTopic("orders", 3, config={"retention.ms": "86400000"}),
-        confluent_kafka.admin.NewTopic("payments", 1, config={"cleanup.policy": "compact"}),
+        NewTopic("orders", 3, config={"retention.ms": "86400000"}),
+        NewTopic("payments", 1, config={"cleanup.policy": "compact"}),
     ]
     for future in admin.create_topics(topics).values():
         future.result()

@@ -15,14 +15,15 @@ from pathlib import Path
 
 import confluent_kafka
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 import ottla
 from tools.tests.page.conftest import HOSTILE, HOSTILE_GROUP, Served, page_of
 from tools.tests.page.test_views import VIEWS
 
 pytest.importorskip("playwright.sync_api", reason="THE PAGE IS NOT TRIED IN A BROWSER: playwright is not installed")
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome-headless-shell"))), None
@@ -55,9 +56,14 @@ def tab(browser: Browser, served: Served, scheme: str = "light") -> Iterator[Pag
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
     opened = context.new_page()
     wrong: list[str] = []
+
+    def dismissed(dialog: Dialog) -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
+
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    opened.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    opened.on("dialog", dismissed)
     opened.on("request", lambda request: wrong.append(request.url) if not is_own(request.url, served) else None)
     opened.goto(served.address)
     yield opened
