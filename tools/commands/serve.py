@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
         server.run(
             config,
             ready=partial(announce, secured, ready, page),
-            metrics=server.unannounced if page is None else page.know_metrics,
+            metrics=(lambda host, port: None) if page is None else page.know_metrics,
             progress=lambda: _progress(config.ottla_log_format),
             stopping=lambda: end_in_time(ready),
             described={
