@@ -4,7 +4,7 @@ r"""The notation of `sasl.jaas.config`: a login module's class, a flag, options,
 
 Values stand in double or single quotes, in which a backslash escapes as in Java (`\n`, `\"`, `\101`), or bare if they
 are words. Comments are those of Java. A text has exactly one module. What is wrong with a text is said without showing
-any of it but class names: it holds passwords.
+any of it: it holds passwords, and not always where they belong.
 
 Source: Kafka's JaasConfig, which reads with Java's StreamTokenizer.
 """
@@ -48,7 +48,7 @@ def parse_jaas(text: str) -> LoginModule:
     if name is None or name in ("=", ";"):
         raise JaasError("it names no login module")
     if flag is None or flag.lower() not in FLAGS:
-        raise JaasError(f"behind the login module {name} one of {', '.join(FLAGS)} is expected")
+        raise JaasError(f"behind the class of its login module one of {', '.join(FLAGS)} is expected")
     options: dict[str, str] = {}
     for key in tokens:
         if key == ";":
