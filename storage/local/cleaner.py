@@ -53,6 +53,7 @@ from storage.log_config import NEVER, LogConfig
 from storage.seams.apart import Apart, ProcessDied, State
 from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.logging import get_logger
+from storage.seams.slices import Slices
 from storage.statistics import CleanerStatistics
 from storage.store_settings import CleanerSettings
 
@@ -133,7 +134,7 @@ class Cleaner:
     async def clean_due(self, every_log: EveryLog | None = None) -> int:
         """Clean every log that is due now, the dirtiest first. Returns how many were cleaned."""
         due = []
-        for face in self._candidates(every_log, self._volume.elapsed.at(self._volume.clock.now())):
+        for face in await self._candidates(every_log, self._volume.elapsed.at(self._volume.clock.now())):
             verdict = await self._look_at(face)
             if verdict is not None and verdict.due:
                 due.append((verdict.ratio, face))
@@ -189,18 +190,22 @@ class Cleaner:
             return []
         return [each for each in cleanings if each in ready]
 
-    def _candidates(self, every_log: EveryLog | None, now: int) -> list[LocalLog]:
+    async def _candidates(self, every_log: EveryLog | None, now: int) -> list[LocalLog]:
         volume, catalog = self._volume, self._catalog
         if volume.health.has_stopped:
             return []
-        return [
-            catalog.log(spec)
-            for spec in catalog.known(every_log)
-            if spec.config.compact
-            and (key := (spec.topic, spec.partition)) in volume.data.present
-            and self._failed.get((key, spec.topic_id), 0) <= now
-            and self._may_be_due(catalog.log(spec), now)
-        ]
+        found = []
+        async for spec in Slices().over(catalog.known(every_log)):  # there may be a hundred thousand
+            key = spec.topic, spec.partition
+            if (
+                spec.config.compact
+                and key in volume.data.present
+                and self._failed.get((key, spec.topic_id), 0) <= now
+                and (face := catalog.look_up(spec)) is not None
+                and self._may_be_due(face, now)
+            ):
+                found.append(face)
+        return found
 
     def _may_be_due(self, face: LocalLog, now: int) -> bool:
         asked = self._asked.get(face.key)
