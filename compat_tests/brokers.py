@@ -116,11 +116,21 @@ class LaunchedBroker(Broker):
 
 
 class Ottla(LaunchedBroker):
-    """`ottla serve`."""
+    """`ottla serve`; `secure`: encrypted, for known users only."""
+
+    def __init__(self, settings: Mapping[str, str], *, secure: bool = False) -> None:
+        super().__init__(settings)
+        self._secure = secure
+
+    @property
+    def client_properties(self) -> Path:
+        """Of a secure broker: the settings of its administrator, as Kafka's Java clients read them."""
+        return self.folder / "data" / "secure" / "client.properties"
 
     def command(self) -> list[str]:
         words = [sys.executable, "-m", "ottla", "serve", "--port", str(self.port), "--exit-with-parent"]
         words += ["--data", str(self.folder / "data")]
+        words += ["--secure"] if self._secure else []
         for key, value in self.settings.items():
             words += ["--set", f"{key}={value}"]
         return words

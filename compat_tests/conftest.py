@@ -99,6 +99,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("looks_back") is not None)
 
 
+SECURE = "secure"
+"""The purpose of a broker that encrypts and asks clients who they are."""
+
+
 class Brokers:
     """Starts what the options say, at most one for each set of settings, and stops them all."""
 
@@ -121,7 +125,9 @@ class Brokers:
             return RunningBroker(bootstrap)
         broker: LaunchedBroker
         if self._config.getoption("--launch") == "ottla":
-            broker = Ottla(settings)
+            broker = Ottla(settings, secure=purpose == SECURE)
+        elif purpose == SECURE:
+            raise Unable("the certificates of a secure broker are made by Ottla")
         else:
             command = self._config.getoption("--kafka-command")
             if not command:
@@ -275,6 +281,17 @@ def tools_on(request: pytest.FixtureRequest, tool_subject: Client, brokers: Brok
             pytest.skip(str(reason))
 
     return running
+
+
+@pytest.fixture
+def secure_tools(tools_on: Callable[..., Tools], brokers: Brokers) -> Tools:
+    """Kafka's command-line tools on a broker with TLS, SASL, an authorizer and delegation tokens; the tools have its
+    administrator's settings."""
+    settings = {"delegation.token.secret.key": "a secret of these scenarios"}
+    reached = tools_on(SECURE, **settings)
+    broker = brokers.get(SECURE, **settings)
+    assert isinstance(broker, Ottla), "no other broker makes certificates"
+    return Tools(reached.bootstrap, broker.client_properties)
 
 
 @pytest.fixture

@@ -148,6 +148,8 @@ def test_features_are_looked_up(tools: Tools, settings: str) -> None:
     assert "metadata.version=25" in tools.run("kafka-features", "version-mapping", "--release-version", "4.0")
     said = tools.run("kafka-features", "feature-dependencies", "--feature", "transaction.version=2")
     assert "has no dependencies" in said
+    raising = ["upgrade", "--feature", "eligible.leader.replicas.version=1", "--dry-run"]
+    assert "can be upgraded to 1" in tools.run("kafka-features", *raising)
     said = tools.run(
         "kafka-features", "disable", "--feature", "eligible.leader.replicas.version", "--unsafe", "--dry-run"
     )

@@ -32,6 +32,8 @@ def test_every_option_was_used(request: pytest.FixtureRequest, tools: Tools) -> 
     files = {item.path for item in request.session.items}
     if not set(SCENARIOS.glob("test_*tool*.py")) <= files or request.config.option.keyword:
         pytest.skip("not all scenarios of the tools are run")
+    if request.config.getoption("--bootstrap") or request.config.getoption("--launch") != "ottla":
+        pytest.skip("scenarios that need settings of Ottla's have not been run")
     idle = [
         (tool, option)
         for tool, options in OPTIONS.items()

@@ -213,11 +213,6 @@ LEFT_OUT: Final[Mapping[tuple[str, str], str]] = {
         for tool, options in OPTIONS.items()
         if "--bootstrap-controller" in options
     },
-    **{
-        ("kafka-delegation-tokens", option): "delegation tokens are not served yet"
-        for option in OPTIONS["kafka-delegation-tokens"]
-        if option not in ("--bootstrap-server", "--help", "--version")
-    },
     ("kafka-topics", "--delete-config"): "Kafka's own tool refuses it since 4.0",
     ("kafka-features upgrade", "--release-version"): WHOLE_RELEASES,
     ("kafka-features downgrade", "--release-version"): WHOLE_RELEASES,

@@ -18,6 +18,8 @@ from compat_tests.clients.kafka_tools.options import LEFT_OUT, OPTIONS
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 ALWAYS = {"--bootstrap-server": "every scenario", HELP: "tools say what they are", VERSION: "tools say what they are"}
 """Options that scenarios use without writing them."""
+OVER_TLS = {"--command-config": "tools get in with settings"}
+"""The same, where no other scenario shows the option."""
 
 HEAD = """# Kafka's command-line tools
 
@@ -58,7 +60,8 @@ def shown_by(tool: str, option: str) -> str:
         return ""
     if option in ALWAYS:
         return ALWAYS[option]
-    return next((name for name, words in scenarios() if {*tool.split(), option} <= words), "")
+    written = (name for name, words in scenarios() if {*tool.split(), option} <= words)
+    return next(written, OVER_TLS.get(option, ""))
 
 
 @cache
