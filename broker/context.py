@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from broker.security.authorizer import Authorizer
     from broker.security.sasl.conversation import Conversation
     from broker.security.tls.contexts import Contexts
+    from broker.telemetry.instances import Telemetry
     from kproto.ids import Uuid
     from storage.engine import LogStore
     from storage.seams.clock import Clock
@@ -79,6 +80,8 @@ class Services:
     turns: Turns
     authentication: Authentication
     tokens: DelegationTokens
+    telemetry: Telemetry | None = None
+    """Made when the first client asks for it."""
     quotas: Quotas | None = None
     """None: nothing is limited, and nothing is counted."""
     journal: Journal = field(default_factory=Journal)
@@ -106,6 +109,9 @@ class Peer:
     conversation: Conversation | None = None
     """How far the client is with that; None where it is not asked."""
     client_software: tuple[str, str] = ("", "")  # name and version, as ApiVersions named them (KIP-511)
+
+    gone: bool = False
+    """The connection has ended."""
 
     def mute(self, millis: int) -> None:
         """Read nothing of this peer for so long."""
@@ -161,6 +167,28 @@ class RequestContext:
         self.peer = peer
         self.api_version = api_version
         self.client_id = client_id
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """The instances of clients that push metrics."""
+        found = self.services.telemetry
+        if found is None:
+            from broker.telemetry.instances import Telemetry
+
+            found = self.services.telemetry = Telemetry(self.cluster, self.entropy, self.config.telemetry_max_bytes)
+        return found
+
+    @property
+    def client_parameters(self) -> dict[str, str]:
+        """What subscriptions to client metrics can match, but for the client instance's id (KIP-714)."""
+        name, version = self.peer.client_software
+        return {
+            "client_id": self.client_id or "",
+            "client_software_name": name,
+            "client_software_version": version,
+            "client_source_address": self.peer.host,
+            "client_source_port": str(self.peer.port),
+        }
 
     @property
     def user(self) -> str:

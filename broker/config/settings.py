@@ -83,6 +83,8 @@ class BrokerConfig:
     fetch_max_bytes: int
     max_incremental_fetch_session_cache_slots: int
     max_request_partition_size_limit: int
+    telemetry_max_bytes: int
+    ottla_telemetry_enable: bool
 
     # Where data are kept, and how safely.
     ottla_storage: str

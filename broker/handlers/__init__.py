@@ -98,6 +98,8 @@ HANDLERS: dict[int, Api] = {
     68: Api("consumer_group_heartbeat", READ_GROUP),
     69: Api("consumer_group_describe", DEPENDS),
     74: Api("list_config_resources", DESCRIBE_CLUSTER_CONFIGS),
+    71: Api("get_telemetry_subscriptions", NONE),
+    72: Api("push_telemetry", NONE),
     75: Api("describe_topic_partitions", DEPENDS),
     80: Api("add_raft_voter", ALTER_CLUSTER),
     81: Api("remove_raft_voter", ALTER_CLUSTER),

@@ -8,9 +8,10 @@
 - A client of the future asks in a version that is not known here: it is answered in v0 with UNSUPPORTED_VERSION and the
   range of this API, and comes back. An error leaves the connection open, as in Kafka.
 
-The list is derived from `HANDLERS`, so it says exactly what is served; levels of features take nothing from it. The
-supported features are those of which Ottla serves a level, the finalized ones are the levels that the cluster's log
-says (`coordinators/cluster/features.py`). Their epoch is the offset that the log has reached.
+The list is derived from `HANDLERS`, so it says exactly what is served (telemetry only where it is wanted); levels of
+features take nothing from it. The supported features are those of which Ottla serves a level, the finalized ones are
+the levels that the cluster's log says (`coordinators/cluster/features.py`). Their epoch is the offset that the log has
+reached.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from broker.context import RequestContext
 
 API_VERSIONS = 18
+TELEMETRY = (71, 72)
+"""Clients that find these push metrics."""
 ANY_NODE = -1
 
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
@@ -48,7 +51,11 @@ async def handle(request: ApiVersionsRequest, ctx: RequestContext) -> ApiVersion
         _check_expectation(request, ctx)
         ctx.peer.client_software = (name, version)
     return ApiVersionsResponse(
-        api_keys=[_served(key) for key in sorted(ADVERTISED_VERSIONS)],
+        api_keys=[
+            _served(key)
+            for key in sorted(ADVERTISED_VERSIONS)
+            if key not in TELEMETRY or ctx.config.ottla_telemetry_enable
+        ],
         supported_features=[
             SupportedFeatureKey(name=name, min_version=oldest, max_version=newest)
             for name, (oldest, newest) in supported_levels().items()

@@ -156,6 +156,7 @@ class Connection:
             self._log_end(known, faults)
         finally:
             self._around.watch.forget(self)
+            self.peer.gone = True
             self._share.close()
             for _, _, waiting in self._queue:
                 if isinstance(waiting, CoroutineType):

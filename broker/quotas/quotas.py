@@ -65,7 +65,7 @@ class Measures(Generic[M]):
         self.limits = Limits()
         self.delayed = 0
         self.delay_ms = 0
-        self._make = make
+        self._make: Callable[[], M] = make
         self._kept: OrderedDict[Whose, tuple[M, int]] = OrderedDict()
 
     def __len__(self) -> int:

@@ -14,7 +14,6 @@ from broker.config.keys.definition import (
     CLASS,
     CLUSTER_WIDE,
     INT,
-    LATER,
     LIST,
     LONG,
     READ_ONLY,
@@ -121,5 +120,5 @@ KEYS: Final = (
     ConfigKey("replica.socket.timeout.ms", INT, "30000"),
     ConfigKey("replication.quota.window.num", INT, "11", at_least(1)),
     ConfigKey("replication.quota.window.size.seconds", INT, "1", at_least(1)),
-    ConfigKey("telemetry.max.bytes", INT, "1048576", at_least(1), READ_ONLY, LATER),
+    ConfigKey("telemetry.max.bytes", INT, "1048576", at_least(1), READ_ONLY, ACTS),
 )

@@ -66,6 +66,7 @@ KEYS: Final = (
     ),
     ConfigKey("ottla.metrics.listener", ConfigType.STRING, "", http_address, Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.storage", ConfigType.STRING, "local", one_of("local", "memory"), Update.READ_ONLY, Effect.ACTS),
+    ConfigKey("ottla.telemetry.enable", ConfigType.BOOLEAN, "false", None, Update.READ_ONLY, Effect.ACTS),
     ConfigKey(
         "ottla.transaction.state.max.bytes",
         ConfigType.LONG,

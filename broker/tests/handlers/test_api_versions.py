@@ -32,8 +32,16 @@ async def test_the_list_is_what_is_served(version: int) -> None:
     async with world() as w:
         reply = await w.ask(ApiVersionsRequest(client_software_name="t", client_software_version="1"), version)
         listed = {row.api_key: (row.min_version, row.max_version) for row in reply.api_keys}
-        assert list(listed) == sorted(HANDLERS)
-        assert listed == {key: SERVED_VERSIONS[key] for key in HANDLERS} | {0: (0, SERVED_VERSIONS[0][1])}
+        keys = set(HANDLERS) - TELEMETRY
+        assert list(listed) == sorted(keys)
+        assert listed == {key: SERVED_VERSIONS[key] for key in keys} | {0: (0, SERVED_VERSIONS[0][1])}
+
+
+async def test_telemetry_is_listed_where_it_is_wanted() -> None:
+    """Clients that find it in the list push metrics, which others would throw away."""
+    async with world({"ottla.telemetry.enable": "true"}) as w:
+        reply = await w.ask(ApiVersionsRequest(client_software_name="t", client_software_version="1"), 4)
+        assert {row.api_key for row in reply.api_keys} == set(HANDLERS)
 
 
 BETWEEN_NODES = {52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82}
@@ -42,13 +50,12 @@ SHARE_GROUPS = {76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92}
 STREAMS_GROUPS = {88, 89, 93}
 TELEMETRY = {71, 72}
 """Listed by a broker that takes clients' metrics."""
-BEING_MADE = TELEMETRY
 
 
 def test_the_list_is_whole() -> None:
     """Tools read a broker's age from it, so that one missing key misleads them about features of others."""
     wanted = set(APIS) - BETWEEN_NODES - SHARE_GROUPS - STREAMS_GROUPS
-    assert set(HANDLERS) | BEING_MADE == wanted
+    assert set(HANDLERS) == wanted
 
 
 @pytest.mark.parametrize("key", HANDLERS)

@@ -31,7 +31,10 @@ def test_the_resource_is_named_by_a_field_of_every_version(key: int) -> None:
 
 
 def test_a_stranger_may_ask_only_whom_it_talks_to() -> None:
-    """What needs no permission at all: the versions that are spoken, the brokers of the cluster, and to say who one
-    is."""
-    free = {"api_versions", "describe_cluster", "sasl_authenticate", "sasl_handshake"}
+    """What needs no permission at all: the versions that are spoken, the brokers of the cluster, and to say who one is
+    and how one fares (KIP-714)."""
+    free = {
+        "api_versions", "describe_cluster", "get_telemetry_subscriptions", "push_telemetry", "sasl_authenticate",
+        "sasl_handshake",
+    }  # fmt: skip
     assert {api.module for api in HANDLERS.values() if api.needs == NONE} == free

@@ -87,6 +87,9 @@ VARIATIONS: dict[str, Masked | Symbol | Ordered] = {
     "*.throttle_time_ms": Masked("<throttle>", "how long a client is slowed down depends on the machine"),
     "*.cluster_id": Masked("<cluster>", "made when the data directory is formatted", kept=(None, "")),
     "*.producer_id": Symbol("producer", "the next free one of a block"),
+    "GetTelemetrySubscriptions.subscription_id": Masked(
+        "<checksum>", "made of the client's id, which may be drawn at random", kept=(0,)
+    ),
     "*.session_id": Symbol("session", "drawn at random", none=0),
     "*.log_append_time_ms": Masked("<time>", "the broker's clock", kept=(-1,)),
     "ListOffsets.topics.partitions.timestamp": Masked(

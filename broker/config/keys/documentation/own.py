@@ -16,6 +16,8 @@ ottla.log.level: From which level on log lines are written.
 ottla.metrics.listener: Where metrics, health and readiness are served over HTTP: a port of this machine alone, or an
  address and a port; empty for nowhere.
 ottla.storage: Where data are kept: local on disk, memory until the broker stops.
+ottla.telemetry.enable: Whether metrics that clients push are asked for and kept (KIP-714); false answers such clients,
+ and throws away what they push, as Apache Kafka does without a plugin for it.
 ottla.transaction.state.max.bytes: Bytes of memory that transactional ids may take, with the partitions of their open
  transactions; what would take more is refused.
 ottla.validate.records: Of which uncompressed batches each record is looked at before they are stored, so that one that

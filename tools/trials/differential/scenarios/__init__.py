@@ -37,6 +37,7 @@ MODULES = (
     "describe_configs",
     "alter_configs",
     "client_quotas",
+    "telemetry",
     "log_dirs",
     "one_node",
     "transactional_ids",
