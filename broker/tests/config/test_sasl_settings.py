@@ -152,7 +152,7 @@ def test_unsigned_tokens_are_taken_only_where_that_is_asked_for() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_had_stops_the_start(keys: dict[str, str], complaint: str) -> None:
-    """With one sentence that names the key, and shows no password."""
+    """T11. With one sentence that names the key, and shows no password."""
     with pytest.raises(ConfigError) as refused:
         config(**keys)
     assert complaint in str(refused.value)

@@ -153,7 +153,7 @@ async def test_bytes_behind_the_last_message_are_left_for_what_follows(autojump_
 async def test_anything_else_ends_the_connection(
     requests: list[tuple[Request, int]], autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Without an answer, and at once."""
+    """T7. Without an answer, and at once."""
     async with newcomer() as peer:
         *first, last = requests
         for request, version in first:

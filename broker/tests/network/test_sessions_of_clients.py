@@ -108,7 +108,7 @@ async def test_without_a_limit_a_session_has_no_end(autojump_clock: trio.testing
 
 
 async def test_a_session_that_is_over_ends_with_the_next_request(autojump_clock: trio.testing.MockClock) -> None:
-    """Which is not answered."""
+    """T10. Which is not answered."""
     async with client(**LIMITED) as one:
         await trio.sleep(9)
         assert await one.ask(METADATA, 9) is not None

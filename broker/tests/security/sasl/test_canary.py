@@ -56,7 +56,7 @@ def shows(text: str) -> bool:
 async def test_a_password_is_neither_logged_nor_answered(
     log: io.StringIO, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Right, wrong, in the wrong field, in a message that makes no sense, over either mechanism."""
+    """T9. Right, wrong, in the wrong field, in a message that makes no sense, over either mechanism."""
     said = []
     for mechanism, message in (
         ("PLAIN", f"\0alice\0{CANARY}"),

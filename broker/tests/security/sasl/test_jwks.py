@@ -82,7 +82,7 @@ async def test_a_token_is_checked_with_the_key_that_it_names(kid: str) -> None:
     ],
 )
 async def test_what_the_named_key_has_not_signed_is_refused(token: str) -> None:
-    """Neither another key, nor another kind of algorithm, nor none at all will do."""
+    """T12. Neither another key, nor another kind of algorithm, nor none at all will do."""
     with pytest.raises(BadToken):
         await Issuer("a").keys().verified(token)
 

@@ -92,7 +92,7 @@ async def test_the_example_of_rfc_7677() -> None:
 
 @pytest.mark.parametrize("which", HASHES.values(), ids=lambda each: each.mechanism)
 async def test_an_unknown_user_is_refused_where_a_wrong_password_is(which: Hash) -> None:
-    """A full exchange, and nothing in it says which of the two it was."""
+    """T8. A full exchange, and nothing in it says which of the two it was."""
     told = []
     for name, password in (("user", "wrong"), ("mallory", "pencil"), ("mallory", "wrong")):
         exchange = exchange_of(which, "user")
