@@ -181,12 +181,13 @@ class Connection:
             self._around.log.error("connection closed by a fault", **who, exc_info=leaf(faults))
         elif known is not None and not isinstance(reason := leaf(known), OSError | trio.ClosedResourceError):
             self.ending = Ending.PROTOCOL
+            words = str(reason)
             size = reason.size if isinstance(reason, FrameTooLarge) and not self.requests else 0
             if (spoken := by_length(size)) in (TLS, HTTP):
                 if not self._around.complaints.due(self.peer.host, trio.current_time()):
                     return
-                reason = f"the peer speaks {spoken}, and this listener {self.peer.security_protocol}"
-            self._around.log.warning("connection closed", kind=type(reason).__name__, reason=str(reason), **who)
+                words = f"the peer speaks {spoken}, and this listener {self.peer.security_protocol}"
+            self._around.log.warning("connection closed", kind=type(reason).__name__, reason=words, **who)
         else:
             self.ending = Ending.BROKEN
 

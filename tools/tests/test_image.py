@@ -102,7 +102,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
             script.append(f"mkdir -p $root{target} && cp -a {source}/. $root{target}")
         elif os.environ.get("OTTLA_BUILD_IMAGE") == "1":
             script.append(f"{sys.executable} -m venv $root{target}")
-            script.append(f"$root{target}/bin/python -m pip install --quiet .")
+            script.append(f"$root{target}/bin/python -m pip install --quiet '.[security,page]'")
             script.append(f"sed -i '1s,.*,#!{target}/bin/python3,' $root{target}/bin/ottla")
         else:
             command = f'#!/bin/sh\nexec {sys.executable} -P {ROOT}/ottla/__main__.py "$@"\n'
@@ -221,6 +221,24 @@ def test_a_mounted_file_is_read_and_variables_go_over_it(image: Path, tmp_path: 
         broker.wait_for(r"\[KafkaServer id=6\] started")
         assert broker.stop() == 0
     assert (tmp_path / "upper/home/ottla/of-the-file/meta.properties").exists()
+
+
+def test_key_stores_are_named_by_files_among_the_secrets(image: Path, tmp_path: Path) -> None:
+    """The variables of Kafka's image for TLS become paths and passwords, which are the broker's settings."""
+    variables = {
+        "KAFKA_SSL_KEYSTORE_FILENAME": "broker.p12",
+        "KAFKA_SSL_KEYSTORE_CREDENTIALS": "words",
+        "KAFKA_SSL_KEY_CREDENTIALS": "words",
+    }
+    mounted = {"/etc/kafka/secrets/words": "open sesame", "/opt/ottla/bin/ottla": "#!/bin/sh\nenv\necho end\n"}
+    with container(image, tmp_path, [], variables, mounted) as shown:
+        shown.wait_for("^end$")
+    settings = {line.strip() for line in shown.output if line.startswith("KAFKA_SSL")}
+    assert settings == {
+        "KAFKA_SSL_KEYSTORE_LOCATION=/etc/kafka/secrets/broker.p12",
+        "KAFKA_SSL_KEYSTORE_PASSWORD=open sesame",
+        "KAFKA_SSL_KEY_PASSWORD=open sesame",
+    }
 
 
 @dataclass(frozen=True)

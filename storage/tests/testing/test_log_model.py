@@ -190,7 +190,6 @@ def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
         (a_snapshot_without_one_producer, "local"),
         (a_window_of_one_batch, "local"),
         (the_batch_instead_of_the_record_at_a_time, "local"),
-        (retention_of_one_segment_too_many, "local"),
         (stable_data_that_ends_where_the_log_ends, "local"),
         (a_marker_that_aborts_nothing, "local"),
         (acknowledged_before_it_is_durable, "power-cuts"),
@@ -201,3 +200,24 @@ def test_a_planted_mistake_is_found(plant: Any, engine: str, monkeypatch: pytest
     plant(monkeypatch)
     with pytest.raises((AssertionError, KafkaError)):
         live(MACHINES[engine], lives=400, steps=30, database=None, derandomize=True, phases=(Phase.generate,))
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_retention_of_one_segment_too_many_is_found(planted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn lives meet it late, so this one goes straight to it: some segments of a log have expired, and not all."""
+    if planted:
+        retention_of_one_segment_too_many(monkeypatch)
+    state: Any = MACHINES["local"]()
+    try:
+        state.begin(config=LogConfig(segment_bytes=300, retention_bytes=700, ack_fsync=False))
+        for key in (b"a", b"b", b"c", b"d", b"e"):
+            state.append(records=[(key, 200, 0)], codec=0, log_append_time=False, durable=True)
+        if planted:
+            with pytest.raises(AssertionError):
+                state.retention()
+        else:
+            state.retention()
+            assert 0 < state.model.start < state.model.end
+    finally:
+        if not planted:
+            state.teardown()
