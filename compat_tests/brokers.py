@@ -62,6 +62,15 @@ class LaunchedBroker(Broker):
     def command(self) -> list[str]:
         """The command line that serves `port` with the data in `folder`."""
 
+    def filled(self) -> dict[str, str]:
+        """The settings, with `{port}` and `{controller}` filled in."""
+        known = {"{port}": str(self.port), "{controller}": str(self.port + 1)}
+        found = dict(self.settings)
+        for key in found:
+            for placeholder, value in known.items():
+                found[key] = found[key].replace(placeholder, value)
+        return found
+
     def start(self) -> None:
         """Start it and return when it accepts connections. Raises AssertionError with the end of its log."""
         log = self.folder / "log"
@@ -131,7 +140,7 @@ class Ottla(LaunchedBroker):
         words = [sys.executable, "-m", "ottla", "serve", "--port", str(self.port), "--exit-with-parent"]
         words += ["--data", str(self.folder / "data")]
         words += ["--secure"] if self._secure else []
-        for key, value in self.settings.items():
+        for key, value in self.filled().items():
             words += ["--set", f"{key}={value}"]
         return words
 
@@ -149,7 +158,7 @@ class Kafka(LaunchedBroker):
         words: list[str] = []
         for word in self._template:
             if word == "{settings}":
-                words += [f"{key}={value}" for key, value in self.settings.items()]
+                words += [f"{key}={value}" for key, value in self.filled().items()]
             else:
                 words.append(word.format(port=self.port, dir=self.folder / "data"))
         return words

@@ -6,6 +6,7 @@ Only what some client lacks needs a name: producing and consuming are what makes
 from __future__ import annotations
 
 CAPABILITIES = {
+    "tls": "connect in TLS, and show a certificate",
     "acks_0": "send without waiting for an acknowledgement",
     "gzip": "compress with gzip",
     "snappy": "compress with snappy",

@@ -75,6 +75,10 @@ class Session:
             raise Unable("the broker is not ours to stop")
         return self.broker
 
+    def connect_to(self, address: str) -> None:
+        """Let the clients opened from here on connect there: another listener of the same broker, perhaps secured."""
+        self.bootstrap = address
+
     def name(self, kind: str = "topic") -> str:
         """An unused name."""
         return f"{self._scenario}-{kind}-{uuid.uuid4().hex[:12]}"

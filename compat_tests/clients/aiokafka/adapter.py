@@ -42,6 +42,7 @@ from compat_tests.clients.contract import (
     Stored,
     TopicPartition,
 )
+from compat_tests.secured import Address
 
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
 Result = TypeVar("Result")
@@ -123,7 +124,7 @@ class AiokafkaProducer(Producer):
 
         async def start() -> Any:
             client = aiokafka.AIOKafkaProducer(
-                bootstrap_servers=bootstrap,
+                **Address.parse(bootstrap).for_aiokafka(),
                 acks=settings.acks,
                 compression_type=None if settings.codec == "none" else settings.codec,
                 enable_idempotence=settings.idempotent or settings.transactional_id is not None,
@@ -229,7 +230,7 @@ class AiokafkaConsumer(Consumer):
 
         async def start() -> Any:
             client = aiokafka.AIOKafkaConsumer(
-                bootstrap_servers=bootstrap,
+                **Address.parse(bootstrap).for_aiokafka(),
                 group_id=settings.group,
                 group_instance_id=settings.instance_id,
                 auto_offset_reset=settings.reset,
@@ -352,7 +353,9 @@ class AiokafkaAdmin(Admin):
         self._loop = loop
 
         async def start() -> Any:
-            client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000, retry_backoff_ms=50)
+            client = AIOKafkaAdminClient(
+                **Address.parse(bootstrap).for_aiokafka(), request_timeout_ms=15_000, retry_backoff_ms=50
+            )
             await client.start()
             return client
 

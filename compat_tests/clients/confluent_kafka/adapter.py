@@ -35,6 +35,7 @@ from compat_tests.clients.contract import (
     Stored,
     TopicPartition,
 )
+from compat_tests.secured import Address
 
 # Its types are there, but not exported in a way that type checkers accept.
 admin: Any = import_module("confluent_kafka.admin")
@@ -77,7 +78,7 @@ class ConfluentProducer(Producer):
 
     def __init__(self, bootstrap: str, settings: ProducerSettings) -> None:
         options: dict[str, Any] = {
-            "bootstrap.servers": bootstrap,
+            **Address.parse(bootstrap).for_librdkafka(),
             "acks": settings.acks,
             "compression.type": settings.codec,
             "enable.idempotence": settings.idempotent,
@@ -166,7 +167,7 @@ class ConfluentConsumer(Consumer):
 
     def __init__(self, bootstrap: str, settings: ConsumerSettings) -> None:
         options: dict[str, Any] = {
-            "bootstrap.servers": bootstrap,
+            **Address.parse(bootstrap).for_librdkafka(),
             # librdkafka wants a group id even from those who assign by themselves.
             "group.id": settings.group or "none",
             "auto.offset.reset": "error" if settings.reset == "none" else settings.reset,
@@ -316,7 +317,7 @@ class ConfluentAdmin(Admin):
     """AdminClient; each call returns futures."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._client = admin.AdminClient({"bootstrap.servers": bootstrap, **QUICK})
+        self._client = admin.AdminClient({**Address.parse(bootstrap).for_librdkafka(), **QUICK})
 
     def topics(self) -> dict[str, int]:
         with translating():

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -176,13 +177,44 @@ public class Worker {
     /** Quick to notice a broker that is back, and a topic that has come. */
     static Properties connecting(String bootstrap) {
         Properties properties = new Properties();
-        properties.put("bootstrap.servers", bootstrap);
+        secure(properties, bootstrap);
         properties.put("reconnect.backoff.ms", "50");
         properties.put("reconnect.backoff.max.ms", "250");
         properties.put("retry.backoff.ms", "50");
         properties.put("retry.backoff.max.ms", "250");
         properties.put("enable.metrics.push", "false");
         return properties;
+    }
+
+    /** An address as compat_tests/secured.py writes it: `SASL_SSL://host:port?ca=...`, or plain `host:port`. */
+    static void secure(Properties properties, String address) {
+        int colon = address.indexOf("://");
+        int question = address.indexOf('?');
+        if (colon < 0) {
+            properties.put("bootstrap.servers", address);
+            return;
+        }
+        properties.put("security.protocol", address.substring(0, colon));
+        properties.put("bootstrap.servers", address.substring(colon + 3, question));
+        Map<String, String> parts = new HashMap<>();
+        for (String part : address.substring(question + 1).split("&")) {
+            String[] pair = part.split("=", 2);
+            parts.put(pair[0], URLDecoder.decode(pair[1], StandardCharsets.UTF_8));
+        }
+        if (parts.containsKey("ca")) {
+            properties.put("ssl.truststore.type", "PEM");
+            properties.put("ssl.truststore.location", parts.get("ca"));
+        }
+        if (parts.containsKey("store")) {
+            properties.put("ssl.keystore.type", "PEM");
+            properties.put("ssl.keystore.location", parts.get("store"));
+        }
+        if (parts.containsKey("mechanism")) {
+            String module = parts.get("mechanism").equals("PLAIN") ? "plain.PlainLoginModule" : "scram.ScramLoginModule";
+            properties.put("sasl.mechanism", parts.get("mechanism"));
+            properties.put("sasl.jaas.config", "org.apache.kafka.common.security." + module + " required username=\""
+                + parts.get("user") + "\" password=\"" + parts.get("password") + "\";");
+        }
     }
 
     static class Producing implements Client {

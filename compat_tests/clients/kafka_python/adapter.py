@@ -40,6 +40,7 @@ from compat_tests.clients.contract import (
     Stored,
     TopicPartition,
 )
+from compat_tests.secured import Address
 
 ASSIGNORS = {
     "range": RangePartitionAssignor,
@@ -88,7 +89,7 @@ class KafkaPythonProducer(Producer):
             transactional["transactional_id"] = settings.transactional_id
             transactional["transaction_timeout_ms"] = int(settings.transaction_timeout * 1000)
         self._client = kafka.KafkaProducer(
-            bootstrap_servers=bootstrap,
+            **Address.parse(bootstrap).for_kafka_python(),
             acks=settings.acks,
             compression_type=None if settings.codec == "none" else settings.codec,
             enable_idempotence=settings.idempotent or settings.transactional_id is not None,
@@ -99,6 +100,7 @@ class KafkaPythonProducer(Producer):
             delivery_timeout_ms=timeout_ms,
             request_timeout_ms=min(timeout_ms, 10_000),
             max_block_ms=timeout_ms,
+            bootstrap_timeout_ms=timeout_ms,
             metrics_enabled=False,
             **transactional,
             **QUICK,
@@ -186,7 +188,7 @@ class KafkaPythonConsumer(Consumer):
 
     def __init__(self, bootstrap: str, settings: ConsumerSettings) -> None:
         self._client = kafka.KafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **Address.parse(bootstrap).for_kafka_python(),
             group_id=settings.group,
             group_instance_id=settings.instance_id,
             auto_offset_reset=settings.reset,
@@ -322,7 +324,9 @@ class KafkaPythonAdmin(Admin):
     """KafkaAdminClient."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._client = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000, **QUICK)
+        self._client = KafkaAdminClient(
+            **Address.parse(bootstrap).for_kafka_python(), request_timeout_ms=15_000, **QUICK
+        )
 
     def topics(self) -> dict[str, int]:
         described = self._ask(self._client.describe_topics)

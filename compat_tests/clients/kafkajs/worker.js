@@ -2,6 +2,7 @@
 // The protocol is told in compat_tests/clients/worker.py.
 'use strict'
 
+const fs = require('fs')
 const readline = require('readline')
 const {
   AssignerProtocol, CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, Partitioners, logLevel,
@@ -26,8 +27,25 @@ const text = data => (data === null || data === undefined ? null : Buffer.from(d
 const keyOf = (topic, partition) => `${topic}/${partition}`
 const soon = milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds))
 const connectTo = (bootstrap, retry = RETRY) => new Kafka({
-  brokers: [bootstrap], clientId: 'kafkajs', logLevel: logLevel.NOTHING, retry, requestTimeout: 10000,
+  ...secured(bootstrap), clientId: 'kafkajs', logLevel: logLevel.NOTHING, retry, requestTimeout: 10000,
 })
+
+// An address as compat_tests/secured.py writes it: SASL_SSL://host:port?ca=..., or plain host:port.
+function secured(address) {
+  const [protocol, rest] = address.split('://')
+  if (rest === undefined) return { brokers: [address] }
+  const [broker, query] = rest.split('?')
+  const parts = new URLSearchParams(query)
+  const read = name => (parts.has(name) ? fs.readFileSync(parts.get(name)) : undefined)
+  const options = { brokers: [broker] }
+  if (protocol.endsWith('SSL')) options.ssl = { ca: [read('ca')], cert: read('certificate'), key: read('key') }
+  if (parts.has('mechanism')) {
+    options.sasl = {
+      mechanism: parts.get('mechanism').toLowerCase(), username: parts.get('user'), password: parts.get('password'),
+    }
+  }
+  return options
+}
 
 // The broker's error code, or what the client says. Causes and members of an aggregate tell more than their wrappings.
 function failure(error) {

@@ -7,6 +7,7 @@ NEEDS = "the command kcat"
 _PROCESS = "a running kcat takes no orders"
 _ADMIN = "kcat changes and describes nothing"
 CANNOT = {
+    "tls": "kcat is given an address here, and no properties beside it",
     "leave_for_a_while": "the librdkafka that distributions build it with is older than the protocol",
     "consumer_protocol": "the librdkafka that distributions build it with is older than the protocol",
     "binary_keys": "kcat sends no empty messages and no empty keys",

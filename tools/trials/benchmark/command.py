@@ -1,6 +1,6 @@
 """`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if a command for it is given.
 
-Five more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
+Six more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
 and `trials bench recovery`, which take minutes and gigabytes, `trials bench transactions`, `trials bench groups`,
 `trials bench crowds` and `trials bench tls`.
 """

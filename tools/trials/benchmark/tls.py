@@ -77,7 +77,8 @@ def theirs(command: str, folder: str, port: int) -> tuple[Contender, int]:
     plain, secured = "PLAINTEXT://127.0.0.1:{port}", f"SSL://127.0.0.1:{port}"
     listeners = f"listeners={plain},CONTROLLER://127.0.0.1:{{controller}},{secured}"
     advertised = f"advertised.listeners={plain},{secured}"
-    return kafka(command, listeners, advertised, *_stores(folder)), port
+    spoken = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL"
+    return kafka(command, listeners, advertised, spoken, *_stores(folder)), port
 
 
 def _stores(folder: str) -> tuple[str, ...]:

@@ -237,14 +237,13 @@ func failure(err error) map[string]any {
 }
 
 func connecting(bootstrap string) []kgo.Opt {
-	return []kgo.Opt{
-		kgo.SeedBrokers(bootstrap),
+	return append(secured(bootstrap),
 		kgo.ClientID("franz-go"),
 		// Quick to notice a broker that is back, and a topic that has come.
 		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }),
-		kgo.MetadataMinAge(100 * time.Millisecond),
-		kgo.MetadataMaxAge(500 * time.Millisecond),
-	}
+		kgo.MetadataMinAge(100*time.Millisecond),
+		kgo.MetadataMaxAge(500*time.Millisecond),
+	)
 }
 
 func soon() (context.Context, context.CancelFunc) {
