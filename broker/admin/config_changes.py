@@ -333,8 +333,10 @@ def check_client_metrics_configs(overrides: Mapping[str, str]) -> None:
 
 
 def _check_match(pattern: str) -> None:
-    parameter, equals, expression = pattern.partition("=")
-    if equals and parameter.strip() in groups.CLIENT_MATCH_PARAMETERS:
+    # Java's split leaves out empty pieces at the end, and Kafka wants two to be left.
+    parameter, *expressions = pattern.rstrip("=").split("=")
+    if len(expressions) == 1 and parameter.strip() in groups.CLIENT_MATCH_PARAMETERS:
+        (expression,) = expressions
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about patterns that a later Python may read differently

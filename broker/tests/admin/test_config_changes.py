@@ -274,7 +274,9 @@ def test_a_brokers_limits_on_groups_are_its_settings() -> None:
     [
         ("interval.ms", "100", None), ("interval.ms", "99", REQUEST), ("interval.ms", "3600001", REQUEST),
         ("interval.ms", "x", CONFIG), ("match", "client_id=x.*", None), ("match", "", None), ("match", "foo=x", CONFIG),
-        ("match", "client_id", CONFIG), ("match", "client_id=[", CONFIG), ("metrics", "a.,b.", None),
+        ("match", "client_id", CONFIG), ("match", "client_id=[", CONFIG),
+        ("match", "client_id=", CONFIG), ("match", "client_id=a=b", CONFIG), ("match", "client_id=a=", None),
+        ("metrics", "a.,b.", None),
         ("nope", "1", REQUEST),
     ],
 )  # fmt: skip

@@ -53,7 +53,7 @@ TELEMETRY = {71, 72}
 
 
 def test_the_list_is_whole() -> None:
-    """Tools read a broker's age from it, so that one missing key misleads them about features of others."""
+    """K16: tools read a broker's age from it, so that one missing key misleads them about features of others."""
     wanted = set(APIS) - BETWEEN_NODES - SHARE_GROUPS - STREAMS_GROUPS
     assert set(HANDLERS) == wanted
 

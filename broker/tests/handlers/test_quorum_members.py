@@ -67,7 +67,7 @@ async def test_no_voter_is_removed(version: int) -> None:
 async def test_no_node_is_unregistered(
     version: int, node: int, broker_code: ErrorCode, controller_code: ErrorCode
 ) -> None:
-    """This one is at work, and no other is registered."""
+    """K17: this one is at work, and no other is registered."""
     async with world() as w:
         end = w.cluster.metadata_offset
         reply = await w.ask(UnregisterBrokerRequest(broker_id=node), version)

@@ -206,6 +206,41 @@ def metrics_and_loggers(stage: Stage) -> None:
         stage.ask(f"loggers: {name}", alter(LOGGER, "1", change, only_try=True))
 
 
+@scenario(IncrementalAlterConfigsRequest)
+def subscriptions(stage: Stage) -> None:
+    """What a subscription to clients' metrics may say, key by key; and what it says then."""
+    name = stage.name("s")
+    cases: dict[str, list[str]] = {
+        "interval.ms": ["99", "100", "3600000", "3600001", "0", "-1", "", " 1000 ", "1e3", "2147483648"],
+        "metrics": ["", "*", "a,b", " a , b ", ",", "a,,b", "org.apache.kafka.producer.", "no such metric"],
+        "match": [
+            "", "client_id=a", "client_instance_id=b", "client_software_name=c", "client_software_version=1.*",
+            "client_source_address=127.0.0.1", "client_source_port=1", "client_id=[", "client_id=", "=a", "client_id",
+            "CLIENT_ID=a", "client_id = a", "client_id=a,client_software_name=b", "client_id=a,client_id=b",
+            "client_id=a=b", "client_id=a=", "client_id==", "client_id=a,other=b", "user=a",
+        ],
+    }  # fmt: skip
+    for key, values in cases.items():
+        for value in values:
+            stage.ask(f"{key} {value!r}", alter(CLIENT_METRICS, name, (key, SET, value), only_try=True))
+    stage.ask("a strange name", alter(CLIENT_METRICS, "what is this?", ("interval.ms", SET, "10000"), only_try=True))
+    everything = (("interval.ms", SET, "10000"), ("metrics", SET, "a.,b."), ("match", SET, "client_id=a.*"))
+    stage.ask("set", alter(CLIENT_METRICS, name, *everything))
+    stage.settle()
+    stage.ask("described", describe(CLIENT_METRICS, name, include_synonyms=True))
+    for operation, step in ((APPEND, "appended"), (SUBTRACT, "subtracted")):
+        stage.ask(step, alter(CLIENT_METRICS, name, ("metrics", operation, "b.")))
+        stage.ask(f"{step} to the interval", alter(CLIENT_METRICS, name, ("interval.ms", operation, "1")))
+    stage.ask("one deleted", alter(CLIENT_METRICS, name, ("metrics", DELETE, None)))
+    stage.settle()
+    stage.ask("described again", describe(CLIENT_METRICS, name, include_synonyms=True))
+    stage.ask("all deleted", alter(CLIENT_METRICS, name, ("interval.ms", DELETE, None), ("match", DELETE, None)))
+    stage.settle()
+    stage.ask("described in the end", describe(CLIENT_METRICS, name, include_synonyms=True))
+    stage.ask("deleted once more", alter(CLIENT_METRICS, name, ("interval.ms", DELETE, None)))
+    stage.ask("an unknown key deleted", alter(CLIENT_METRICS, name, ("no.such.key", DELETE, None)))
+
+
 def replace(kind: int, name: str, only_try: bool = False, /, **configs: str | None) -> AlterConfigsRequest:
     """Replace everything that is set."""
     wanted = [legacy.AlterableConfig(name=key.replace("_", "."), value=value) for key, value in configs.items()]
