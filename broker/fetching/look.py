@@ -114,8 +114,8 @@ class Look:
         "_given",
         "_left",
         "_partitions",
-        "_readable",
         "_reason",
+        "_refused",
         "_size",
         "_store",
         "asked",
@@ -146,7 +146,7 @@ class Look:
         self._size = 0  # bytes found, and bytes that are there
         self._given = False  # whether records were found
         self._reason = False  # to answer, whatever the size
-        self._readable: dict[str, bool] = {}  # of the topics that the client's permission was asked for
+        self._refused: dict[TopicKey, bool] = {}  # of the topics that the client's permission was asked for
 
     def now(self) -> bool:
         """Look for the first time, at once. Returns `ready`; if False, that takes waiting, and is left to `later`."""
@@ -314,15 +314,15 @@ class Look:
 
     def _is_refused(self, wanted: Wanted) -> bool:
         """Whether the client may not read this topic, existing or not. An id that means nothing is no secret."""
-        topic, may_read = wanted.topic, self.asked.may_read
-        assert may_read is not None
-        name = topic if isinstance(topic, str) else self._partitions.name_of(topic)
-        if name is None:
-            return False
-        readable = self._readable.get(name)
-        if readable is None:
-            readable = self._readable[name] = may_read(name)
-        return not readable
+        topic = wanted.topic
+        refused = self._refused.get(topic)
+        if refused is None:
+            name = topic if isinstance(topic, str) else self._partitions.name_of(topic)
+            if name is None:
+                return False
+            may_read = self.asked.may_read
+            refused = self._refused[topic] = may_read is not None and not may_read(name)
+        return refused
 
     def _find(self, wanted: Wanted) -> Partition | ErrorCode:
         """The partition in the cluster as it is now, or why there is none."""

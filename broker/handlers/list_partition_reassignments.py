@@ -11,6 +11,8 @@ from kproto.errors import ErrorCode
 from kproto.messages.list_partition_reassignments import (
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsResponse,
+    OngoingPartitionReassignment,
+    OngoingTopicReassignment,
 )
 
 if TYPE_CHECKING:
@@ -25,5 +27,15 @@ async def handle(request: ListPartitionReassignmentsRequest, ctx: RequestContext
 def refuse(
     request: ListPartitionReassignmentsRequest, error: ErrorCode, version: int
 ) -> ListPartitionReassignmentsResponse:
-    """The error and its sentence."""
-    return ListPartitionReassignmentsResponse(error_code=error, error_message=error.sentence)
+    """The error and its sentence, and the partitions asked for, as if none had replicas; so does Kafka."""
+    return ListPartitionReassignmentsResponse(
+        error_code=error,
+        error_message=error.sentence,
+        topics=[
+            OngoingTopicReassignment(
+                name=topic.name,
+                partitions=[OngoingPartitionReassignment(partition_index=index) for index in topic.partition_indexes],
+            )
+            for topic in request.topics or ()
+        ],
+    )

@@ -8,8 +8,9 @@ answer depends on three things, in this order:
 3. Where a resource has no ACL at all, `allow.everyone.if.no.acl.found`, which is false unless set.
 
 ACLs count from the moment when the image that has them is published, which is when they are durable and before the
-client that made them is answered. Each request asks; nothing is remembered for a connection, so ACLs take effect
-on open ones as on new ones.
+client that made them is answered. Each request asks, so ACLs take effect on open connections as on new ones. What was
+found of a client and a resource is remembered until the next change of any ACL, for the few that the same clients ask
+about all the time: `REMEMBERED` at most, then the memory begins again.
 
 **The audit log** is this module's logger. A refusal is a line of the level info, a permission one of the level debug,
 with the principal, the host, the operation, the resource and the rule that decided. What a peer has chosen is a field,
@@ -25,9 +26,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from broker.security.acls import ALLOWED_BY, DENIED_BY, Acl, AclIndex, spelled
+from broker.security.acls import ALLOWED_BY, DENIED_BY, Acl, AclIndex, Said, spelled
 from broker.security.operations import CLUSTER_NAME, SUPPORTED, SUPPORTED_BITS, Operation, Resource
 from storage.seams.logging import RateLimitedLogger, get_logger, process_lines
+
+REMEMBERED: Final = 4096
+"""Clients and resources whose ACLs are known, about 300 bytes each."""
+
+LONGEST_REMEMBERED: Final = 249
+"""Characters of a name: as many as a topic's has. Groups may have names of 32,767."""
 
 _DEBUG: Final = 10
 
@@ -45,6 +52,7 @@ class Authorizer:
         self._all_powerful = all_powerful
         self._allow_everyone = allow_everyone
         self._acls = AclIndex()
+        self._known: dict[tuple[str, str, int, str], Said] = {}
         self.version = 0
         """Another one with each change of ACLs."""
         self.log = RateLimitedLogger(get_logger(__name__), now)
@@ -53,6 +61,7 @@ class Authorizer:
     def update(self, removed: Iterable[Acl], added: Iterable[Acl]) -> None:
         """Other ACLs hold from now on."""
         self.version += 1
+        self._known.clear()
         for acl in removed:
             self._acls.remove(acl)
         for acl in added:
@@ -73,7 +82,7 @@ class Authorizer:
         if who in self._all_powerful:
             allowed, rule = True, "super user"
         else:
-            said = self._acls.said_of(kind, name, who, spelled(host))
+            said = self._known.get((who, host, kind, name)) or self._look_up(who, host, kind, name)
             if said.denied & DENIED_BY[operation]:
                 allowed, rule = False, "an ACL denies it"
             elif said.allowed & ALLOWED_BY[operation]:
@@ -88,6 +97,14 @@ class Authorizer:
         elif process_lines().wants(__name__, _DEBUG):
             self._write_down("allowed", self.log.debug, who, host, operation, kind, name, rule)
         return allowed
+
+    def _look_up(self, who: str, host: str, kind: Resource, name: str) -> Said:
+        said = self._acls.said_of(kind, name, who, spelled(host))
+        if len(name) <= LONGEST_REMEMBERED:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[who, host, kind, name] = said
+        return said
 
     def authorized_somewhere(self, principal: object, host: str, operation: Operation, kind: Resource) -> bool:
         """Whether there is a resource of this kind, existing or not, that the client may do this to."""

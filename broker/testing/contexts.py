@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import trio
@@ -33,6 +34,7 @@ from broker.observe.turns import Turns
 from broker.partitions import Partitions
 from broker.quotas import quotas_after
 from broker.request_memory import RequestMemory
+from broker.security.principals import Principal
 from broker.security.sasl.jwks import KeySetError
 from kproto.errors import KafkaError
 from kproto.schema.compile import decode, encode
@@ -50,6 +52,10 @@ class World:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.peer = Peer("127.0.0.1", 50_000, advertised=("broker.example", 9092))
+
+    def be(self, principal: Principal) -> None:
+        """Let the client be this principal from now on, on another connection."""
+        self.peer = replace(self.peer, principal=principal)
 
     @property
     def cluster(self) -> ClusterCoordinator:

@@ -13,6 +13,9 @@ VERBS: dict[str, Verb] = {
     "compare-schema": Verb("tools.trials.schema_comparison:main", "compare our messages with Kafka's definitions"),
     "compare-release": Verb("tools.trials.release_comparison:main", "compare our tables with those of a Kafka release"),
     "compare-answers": Verb("tools.trials.differential.command:main", "compare our answers with those of Kafka"),
+    "compare-authorization": Verb(
+        "tools.trials.authorization.command:main", "compare who is refused what with a secured Kafka"
+    ),
     "compare-assignors": Verb("tools.trials.assignors.command:main", "compare our assignors with Kafka's classes"),
     "exchange-test": Verb("tools.trials.kafka_exchange.command:main", "move data to Kafka on disk and back"),
     "walk-transactions": Verb(
@@ -20,6 +23,7 @@ VERBS: dict[str, Verb] = {
     ),
     "bench": Verb("tools.trials.benchmark.command:main", "measure the broker, side by side with Kafka"),
     "bench-compaction": Verb("tools.trials.benchmark.compaction:main", "measure compaction, and what producers feel"),
+    "bench-authorizer": Verb("tools.trials.authorizer_benchmark:main", "measure decisions among very many ACLs"),
     "bench-small-logs": Verb("tools.trials.benchmark.small_logs:main", "measure the compaction of many small logs"),
     "kill-test": Verb("tools.trials.kill_test.command:main", "kill the broker, check every acknowledgement"),
     "transaction-test": Verb(

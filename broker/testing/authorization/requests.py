@@ -35,7 +35,7 @@ LISTS: Final = {
 PLAIN_BATCH: Final = bytes(build_batch([RecordData(0, 0, None, b"value")]))
 BATCH_OF_TRANSACTION: Final = bytes(
     build_batch(
-        [RecordData(0, 0, None, b"value")], transactional=True, producer_id=1, producer_epoch=0, base_sequence=0
+        [RecordData(0, 0, None, b"value")], transactional=True, producer_id=1 << 40, producer_epoch=0, base_sequence=0
     )
 )
 

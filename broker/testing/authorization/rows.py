@@ -199,14 +199,14 @@ ROWS: Final[list[Row]] = [
     row(11, one(READ, G), fields=says(**JOINING)),
     row(12, one(READ, G)),
     row(13, one(READ, G)),
-    row(14, one(READ, G)),
+    row(14, one(READ, G), fields=says(protocol_type="consumer", protocol_name="range")),
     row(15, one(DESCRIBE, G)),
     row(16, ((DESCRIBE, G), (DESCRIBE, C)), leaves_out=G),
     row(17),
     row(18, fields=says(client_software_name="a", client_software_version="1")),
     row(19, ((CREATE, T), (CREATE, C)), fields=lambda names, version: {
         "topics": [CreatableTopic(name=names.topic, num_partitions=1, replication_factor=1)], "validate_only": True}),
-    row(20, ((DELETE, T), (DELETE, C)), tells_describers=True),
+    row(20, ((DELETE, T), (DELETE, C)), tells_describers=True, fields=says(timeout_ms=10_000)),
     row(21, one(DELETE, T)),
     row(22, one(WRITE, X), of="a transactional id", fields=lambda names, version: {
         "transactional_id": names.transaction, "transaction_timeout_ms": 60_000}),
@@ -227,7 +227,8 @@ ROWS: Final[list[Row]] = [
     row(35, one(DESCRIBE, C), coded_since=3),
     row(36),
     row(37, one(ALTER, T), fields=lambda names, version: {
-        "topics": [CreatePartitionsTopic(name=names.topic, count=2, assignments=None)], "validate_only": True}),
+        "topics": [CreatePartitionsTopic(name=names.topic, count=2, assignments=None)], "validate_only": True,
+        "timeout_ms": 10_000}),
     row(42, one(DELETE, G)),
     row(43, one(ALTER, C)),
     *_of_configs(44, "alter by steps", ALTER_CONFIGS, TOPIC, BROKER, GROUP),

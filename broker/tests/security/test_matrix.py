@@ -101,7 +101,7 @@ async def _play(row: Row, version: int) -> dict[tuple[str, bool], Answer]:
     store = MemoryStore(SystemClock(), SeededEntropy(1))
     found: dict[tuple[str, bool], Answer] = {}
     async with world(SETTINGS, store=store, groups=True, transactions=True) as w:
-        _be(w, ADMIN)
+        w.be(ADMIN)
         for key_type in (0, 1):
             await w.ask(FindCoordinatorRequest(key_type=key_type, coordinator_keys=["any"]), 4)
         there = await _make(w)
@@ -110,9 +110,9 @@ async def _play(row: Row, version: int) -> dict[tuple[str, bool], Answer]:
             for exists in (True, False):
                 names = await _make(w) if exists else _missing(situation, there)
                 before = _ends(store)
-                _be(w, Principal.parse(situation.principal))
+                w.be(Principal.parse(situation.principal))
                 reply = await w.ask(row.request(names, version), version)
-                _be(w, ADMIN)
+                w.be(ADMIN)
                 data = b"" if reply is None else b"".join(map(bytes, cast("list[bytes]", encode(reply, version))))
                 found[situation.name, exists] = Answer(reply, data, _ends(store) != before)
     return found
@@ -129,17 +129,13 @@ def _missing(situation: Situation, there: Names) -> Names:
     )
 
 
-def _be(w: World, principal: Principal) -> None:
-    w.peer = type(w.peer)(w.peer.host, w.peer.port, advertised=w.peer.advertised, principal=principal)
-
-
 def _ends(store: MemoryStore) -> dict[Any, int]:
     return {key: log.log_end_offset for key, log in store._logs.items() if log.exists}
 
 
 async def _make(w: World) -> Names:
     """Make what should be there and is not, as an administrator."""
-    _be(w, ADMIN)
+    w.be(ADMIN)
     name = "case-here"
     if w.cluster.image.topics.get(name) is None:
         await w.cluster.create_topics([NewTopic(name, partition_count=1)])

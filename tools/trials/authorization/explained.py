@@ -1,0 +1,7 @@
+"""Where a secured Ottla answers a case of the matrix otherwise than Kafka does, on purpose."""
+
+from __future__ import annotations
+
+from tools.trials.differential.comparison import Explanation
+
+EXPLAINED: list[Explanation] = []
