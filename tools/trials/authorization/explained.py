@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from tools.trials.differential.comparison import Explanation
 
-EXPLAINED: list[Explanation] = []
+EXPLAINED: list[Explanation] = [
+    Explanation("*", "*error_message", "what a refusal says to people, if it says anything, is each broker's own"),
+]
