@@ -168,6 +168,7 @@ async def world(
 
         nursery.start_soon(services.partitions.run)
 
+        services.quotas = quotas_after(None, cluster.config, cluster.image, ClusterChange())
         cluster.subscribe(follow)
         if groups or transactions:
             await services.groups.start(nursery)

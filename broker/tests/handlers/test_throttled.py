@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import trio
 import trio.testing
@@ -13,6 +15,10 @@ from kproto.errors import ErrorCode
 from kproto.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
+from storage.engine import LogStore
+from storage.memory.engine import MemoryStore
+from storage.seams.clock import SystemClock
+from storage.seams.entropy import SeededEntropy
 
 V = 12
 QUOTA_EXCEEDED = ErrorCode.THROTTLING_QUOTA_EXCEEDED
@@ -144,3 +150,19 @@ async def test_growing_and_deleting_count_too(autojump_clock: trio.testing.MockC
         half = await w.ask(deletion("b", "a"), 6)
         assert {each.name: each.error_code for each in half.responses} == {"b": 0, "a": QUOTA_EXCEEDED}
         assert set(w.cluster.image.topics) == {"a"}
+
+
+async def test_quotas_outlive_the_broker(autojump_clock: trio.testing.MockClock) -> None:
+    """They are in the cluster's log, and count from the next start on."""
+    store = cast(LogStore, MemoryStore(SystemClock(), SeededEntropy(1)))
+    async with world(store=store) as w:
+        assert w.services.quotas is None
+        await limit(w, controller_mutation_rate=1)
+    async with world(store=store) as w:
+        assert w.services.quotas is not None
+        assert (await w.ask(creation("a", partitions=12), 7)).topics[0].error_code == 0
+        assert (await w.ask(creation("b"), 7)).topics[0].error_code == QUOTA_EXCEEDED
+        await limit(w, controller_mutation_rate=None)
+    async with world(store=store) as w:
+        assert w.services.quotas is None
+        assert (await w.ask(creation("b"), 7)).topics[0].error_code == 0
