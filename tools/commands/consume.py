@@ -49,7 +49,7 @@ class Span(NamedTuple):
 
 def main(arguments: Sequence[str]) -> int:
     """Print what was asked for and return the exit status. Raises Failed."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(with_moments_joined(arguments))
     topics = [*options.names, *(options.topic or [])]
     if not topics:
         raise Misunderstood("which topic? Name it first")
@@ -261,6 +261,18 @@ def formatter(options: Options) -> Formatter:
     for word in options.formatter_property:
         parts = _with_property(parts, word)
     return console(parts, options.key_delimiter or b"\t", options.delimiter, null)
+
+
+def with_moments_joined(arguments: Sequence[str]) -> list[str]:
+    """`--from -15m` as `--from=-15m`: argparse takes `-15m` for an option, and `-15` alone for a number."""
+    words: list[str] = []
+    for word in arguments:
+        before = words[-1] if words else ""
+        if before in ("--from", "--to", "--offset", "-o") and word[:1] == "-" and word[1:2].isdecimal():
+            words[-1] = f"{before}{word}" if before == "-o" else f"{before}={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _with_property(parts: set[str], word: str) -> set[str]:

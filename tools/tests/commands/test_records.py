@@ -74,6 +74,10 @@ def test_a_range_is_by_offset_or_moment(ottla: Ottla) -> None:
     assert ottla("consume", "range", "--from", "1", "--to", "3").lines == ["1", "2"]
     assert ottla("consume", "range", "--from", "2026-11-30T12:00", "--to", "2026-11-30T13:30").lines == ["2", "3"]
     assert ottla("consume", "range", "-o", "-2", "-e").lines == ["3", "4"]
+    assert (
+        ottla("consume", "range", "--from", "-9000d", "--to", "end").lines
+        == ottla("consume", "range", "-o-9000d", "-e").lines
+    )
     assert ottla("consume", "range", "-o", "s@1796040000000", "-e").lines == ["2", "3", "4"]
     assert ottla("consume", "range", "--from-beginning", "-c", "2").lines == ["0", "1"]
     assert ottla("consume", "range", "-o", "end", "--timeout-ms", "300").lines == []
