@@ -6,6 +6,8 @@ picture of one moment, and need not be: each number is true when it is read.
 
 Three lists may be long: topics, partitions, offsets of groups. One that has more than `MOST_OF_A_LIST` entries is left
 out as a whole, and `ottla_samples_left_out` says so: half of a list would be a wrong sum. The totals are always there.
+
+Promises kept here: W1, W2 in docs/invariants.md.
 """
 
 from __future__ import annotations

@@ -67,6 +67,6 @@ def test_the_distributions_are_those_on_the_list(loaded: dict[str, bool]) -> Non
 
 
 def test_nothing_that_was_not_asked_for_is_awake(loaded: dict[str, bool]) -> None:
-    """Neither of ours nor of the standard library."""
+    """W3: Neither of ours nor of the standard library."""
     rooms = (*ASLEEP, *HEAVY)
     assert [name for name in loaded if name in rooms or name.startswith(tuple(f"{room}." for room in rooms))] == []

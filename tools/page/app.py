@@ -422,8 +422,8 @@ class Page:
         if not group.exists:
             raise NotThere(f"there is no group {name}")
         found = _or_sentence(lambda: views.lags_of(cluster, [name]).get(name, []))
-        lags = [] if isinstance(found, str) else found
         owners = {place: member for member in group.members for place in member.partitions}
+        lags = [] if isinstance(found, str) else views.with_assigned(cluster, found, owners)
         lag = views.total_lag(lags)
         return {
             "group": group,

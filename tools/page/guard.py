@@ -16,6 +16,8 @@ open in a browser on it, can send requests to. So:
 The referrer's policy is `same-origin`: with `no-referrer` a browser sends `Origin: null` with the page's own forms.
 
 A query is bounded here, the header by the server, a body by `read_body`.
+
+Promises kept here: W4 in docs/invariants.md.
 """
 
 from __future__ import annotations

@@ -231,6 +231,13 @@ def lags_of(cluster: Cluster, groups: Sequence[str]) -> dict[str, list[GroupLag]
     }
 
 
+def with_assigned(cluster: Cluster, lags: Sequence[GroupLag], assigned: Iterable[TopicPartition]) -> list[GroupLag]:
+    """The same, and the partitions that members read without having committed anything yet."""
+    missing = set(assigned) - {each.place for each in lags}
+    ends = log_ends(cluster, missing)
+    return sorted([*lags, *(GroupLag(place, -1, ends.get(place)) for place in missing)])
+
+
 def total_lag(lags: Iterable[GroupLag]) -> int:
     """Of all partitions whose end is known."""
     return sum(each.lag or 0 for each in lags)

@@ -116,7 +116,7 @@ def test_what_was_done_is_counted(scrapes: Scrapes) -> None:
 
 
 def test_every_name_served_is_on_the_list(scrapes: Scrapes) -> None:
-    """And all on the list are served, once there is something to say."""
+    """W2: And all on the list are served, once there is something to say."""
     assert set(scrapes.now) == set(KNOWN)
 
 

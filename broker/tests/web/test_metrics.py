@@ -87,7 +87,7 @@ def test_an_address_that_was_opened_to_others_is_theirs_to_name() -> None:
 
 
 async def test_no_step_is_long_however_much_there_is() -> None:
-    """100,000 partitions, each asked for: no list of them, but their sums; and no step of more than a block."""
+    """W1: 100,000 partitions, each asked for: no list of them, but their sums; and no step of more than a block."""
     async with broker() as (w, running):
         topics = [NewTopic(f"t{number}", 1000) for number in range(100)]
         for first in range(0, 100, 5):

@@ -13,7 +13,7 @@ MARK = "Cluster <code>"
     "headers", [{"Authorization": ""}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer "}]
 )
 def test_without_the_token_nothing_is_shown(headers: dict[str, str], served: Served) -> None:
-    """No token, a wrong one, an empty one."""
+    """W4: No token, a wrong one, an empty one."""
     answer = served.ask("/", headers)
     assert answer.status == 401
     assert MARK not in answer.body

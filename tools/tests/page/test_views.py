@@ -37,7 +37,7 @@ def test_a_view_shows_what_is_there(path: str, served: Served) -> None:
 
 @pytest.mark.parametrize("path", [*VIEWS, f"/group?id={quote(HOSTILE_GROUP)}", "/messages?name=orders&partition=0"])
 def test_names_and_contents_are_text_and_never_markup(path: str, served: Served) -> None:
-    """Neither a topic's record nor a group's id, nor what was typed, becomes a part of the page."""
+    """W5: Neither a topic's record nor a group's id, nor what was typed, becomes a part of the page."""
     joined = "&" if "?" in path else "?"
     answer = served.ask(f"{path}{joined}{urlencode({'q': HOSTILE, 'find': ''})}")
     assert answer.status == 200
@@ -70,7 +70,7 @@ def following(body: str) -> str:
 
 
 def test_going_back_shows_every_record_once(served: Served) -> None:
-    """From the newest to the oldest, page by page, of all partitions."""
+    """W6: From the newest to the oldest, page by page, of all partitions."""
     path, seen = "/messages?name=orders", []
     while True:
         body = served.ask(path).body
