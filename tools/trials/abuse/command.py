@@ -17,7 +17,7 @@ import psutil
 
 from broker.observe.turns import HELD, LONG_ROUND
 from kproto.messages.api_versions import ApiVersionsRequest
-from tools.trials.abuse import connections, largest_lists, members, records, replies
+from tools.trials.abuse import connections, largest_lists, members, records, replies, strangers
 from tools.trials.abuse.attack import PATIENCE_SECONDS, Attack, Site
 from tools.trials.abuse.figures import (
     HEADING,
@@ -80,7 +80,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def chosen(contender: Contender | None, options: argparse.Namespace) -> list[Attack]:
     """The attacks to play; those made from the list of served APIs need a broker that says what it serves."""
-    found = [*members.ATTACKS, *replies.ATTACKS, *connections.ATTACKS, *records.ATTACKS]
+    found = [*members.ATTACKS, *replies.ATTACKS, *connections.ATTACKS, *records.ATTACKS, *strangers.ATTACKS]
     if not options.no_lists:
         with running(contender, options, ()) as (port, _, _):
             found += largest_lists.attacks(served(port))

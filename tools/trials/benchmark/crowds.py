@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from broker.observe.turns import HELD
 from kproto.messages.api_versions import ApiVersionsRequest
+from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from kproto.messages.metadata import MetadataRequest
@@ -131,7 +132,7 @@ class PatternMember(crowd.ConsumerMember):
     """A member that subscribes by an expression."""
 
     def join(self) -> None:
-        request = crowd.ConsumerGroupHeartbeatRequest(
+        request = ConsumerGroupHeartbeatRequest(
             group_id=self.group, member_id=self.member_id, member_epoch=0, rebalance_timeout_ms=crowd.REBALANCE_MS,
             subscribed_topic_regex=self.topic, topic_partitions=[],
         )  # fmt: skip
@@ -149,7 +150,8 @@ def patterns(broker: BrokerProcess, results: Results, options: argparse.Namespac
             member.join()
 
         def owned() -> bool:
-            return len({id_ for each in members for id_, _ in each.owns}) == options.topics
+            matched: int = options.topics
+            return len({topic_id for each in members for topic_id, _ in each.owns}) == matched
 
         results.add(MATCHED, broker.name, crowd.drive(members, owned, seconds=PATIENCE_SECONDS))
 
