@@ -42,7 +42,7 @@ def test_it_makes_all_that_is_needed_for_its_owner_only(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     for name in ("localhost", "127.0.0.1", "::1", socket.gethostname()):
-        assert shown(folder, name)
+        shown(folder, name)
     assert len(secured.password) >= 32
     assert f'password="{secured.password}"' in contents(folder)["client.properties"]
 
@@ -66,7 +66,8 @@ def test_another_host_gets_another_certificate_of_the_same_authority(tmp_path: P
     secure(str(tmp_path), "broker.example")
     after = contents(tmp_path / "secure")
     assert {name for name in after if after[name] != before[name]} == {"broker.pem"}
-    assert shown(tmp_path / "secure", "broker.example") and shown(tmp_path / "secure", "localhost")
+    shown(tmp_path / "secure", "broker.example")
+    shown(tmp_path / "secure", "localhost")
 
 
 def test_a_start_that_was_interrupted_is_finished(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_the_settings_make_a_broker_that_asks_who_its_clients_are(tmp_path: Path
     """One listener, encrypted, and an authorizer."""
     config = parse_config("", "", dict(secure(str(tmp_path), "127.0.0.1").settings("127.0.0.1", 9092)))
     assert [str(listener) for listener in config.listeners] == ["SASL_SSL://127.0.0.1:9092"]
-    assert config.sasl_settings("SASL_SSL")
+    assert "PLAIN" in config.sasl_settings("SASL_SSL").mechanisms
     assert not config.notices
 
 
