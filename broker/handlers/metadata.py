@@ -13,6 +13,7 @@
 - v13: an error for the whole response (KIP-1102).
 - A topic that does not exist is created if the request allows it and `auto.create.topics.enable` is true. The answer
   has its leaders at once, where Kafka answers UNKNOWN_TOPIC_OR_PARTITION first and clients come back.
+  Making it counts for the client's quota on changes (KIP-599); beyond that there is no such topic yet.
 - If one topic is named by id, all are: names beside ids are not looked at, as in Kafka.
 - With an authorizer: a named topic that the client may not DESCRIBE is TOPIC_AUTHORIZATION_FAILED, whether it exists or
   not; a list of all leaves it out. To create one takes CREATE on the cluster or on the topic.
@@ -147,7 +148,10 @@ async def _found_or_created(
             creatable = await ctx.permitted(Operation.CREATE, Resource.TOPIC, missing, slices)
             found |= {name: CREATION_REFUSED for name in missing if name not in creatable}
             missing = [name for name in missing if name in creatable]
-        for name, result in zip(missing, await ctx.cluster.auto_create_topics(missing), strict=True):
+        created = await ctx.cluster.auto_create_topics(missing, count=ctx.mutation_quota(strict_since=0))
+        for name, result in zip(missing, created, strict=True):
+            if isinstance(result, KafkaError) and result.code is ErrorCode.THROTTLING_QUOTA_EXCEEDED:
+                continue  # UNKNOWN for now, and the client comes back
             # While the coordinator reloads, clients should come back, as they do for a topic without leader.
             if isinstance(result, KafkaError):
                 ctx.refused("topic not created", result, topic=name)

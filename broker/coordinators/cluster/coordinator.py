@@ -260,12 +260,14 @@ class ClusterCoordinator:
         """
         return await self._to_the_end(partial(self._create_topics, new, validate_only, count))
 
-    async def auto_create_topics(self, names: Sequence[str]) -> list[Topic | KafkaError]:
+    async def auto_create_topics(
+        self, names: Sequence[str], *, count: Callable[[int], None] | None = None
+    ) -> list[Topic | KafkaError]:
         """The topics called so, made with the broker's defaults (internal topics with their own) where they do not
         exist.
         """
         wanted = [internal_topic(name, self._config) if name in INTERNAL_TOPICS else NewTopic(name) for name in names]
-        results = await self.create_topics(wanted)
+        results = await self.create_topics(wanted, count=count)
         return [self._existing_instead(name, result) for name, result in zip(names, results, strict=True)]
 
     async def ensure_internal_topic(self, name: str) -> Topic:

@@ -15,6 +15,7 @@ from kproto.errors import ErrorCode
 from kproto.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
+from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
 from storage.engine import LogStore
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import SystemClock
@@ -166,3 +167,15 @@ async def test_quotas_outlive_the_broker(autojump_clock: trio.testing.MockClock)
     async with world(store=store) as w:
         assert w.services.quotas is None
         assert (await w.ask(creation("b"), 7)).topics[0].error_code == 0
+
+
+async def test_topics_that_metadata_makes_count_too(autojump_clock: trio.testing.MockClock) -> None:
+    """The client is told that there is no such topic yet, and does not wait: a running Kafka answers so."""
+    async with world() as w:
+        await limit(w, controller_mutation_rate=0.1)
+        made = [
+            (await w.ask(MetadataRequest(topics=[MetadataRequestTopic(name=name)]), 12)).topics[0].error_code
+            for name in ("a", "b", "c")
+        ]
+        assert made == [0, 0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]
+        assert w.peer.muted_until == 0
