@@ -249,6 +249,8 @@ ROWS: Final[list[Row]] = [
     row(68, one(READ, G), one(DESCRIBE, T), fields=lambda names, version: {
         "member_id": "m", "member_epoch": 5, "subscribed_topic_names": [names.topic]}),
     row(69, one(DESCRIBE, G)),
+    row(71),
+    row(72),
     row(74, one(DESCRIBE_CONFIGS, C)),
     row(75, one(DESCRIBE, T), of="a topic", fields=says(response_partition_limit=1000)),
     row(75, one(DESCRIBE, T), of="all topics", fields=says(topics=[], response_partition_limit=1000), leaves_out=T),

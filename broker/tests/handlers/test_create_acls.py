@@ -23,7 +23,7 @@ INVALID, TOO_MANY = ErrorCode.INVALID_REQUEST, ErrorCode.POLICY_VIOLATION
 
 @pytest.mark.parametrize("version", versions_of(CreateAclsRequest))
 async def test_an_acl_holds_when_it_is_answered(version: int) -> None:
-    """On open connections too: nothing is remembered for a connection."""
+    """T14: On open connections too: nothing is remembered for a connection."""
     async with secured() as w:
         ctx = w.context(0)
         w.peer.principal = Principal.parse("User:a")
@@ -101,7 +101,7 @@ async def test_without_an_authorizer_there_is_nothing_to_add_to() -> None:
 
 
 async def test_there_are_so_many_in_a_request_and_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond that POLICY_VIOLATION: for the whole request, or for the ACLs that have no room."""
+    """T16: Beyond that POLICY_VIOLATION: for the whole request, or for the ACLs that have no room."""
     async with secured() as w:
         many = [acl(resource_name=f"t{number}") for number in range(10_001)]
         assert set(await create(w, *many)) == {TOO_MANY}

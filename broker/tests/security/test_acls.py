@@ -197,7 +197,7 @@ def plainly(acls: set[Acl], operation: Operation, name: str, principal: str, hos
 
 @given(st.lists(st.tuples(ACLS, st.booleans()), max_size=30))
 def test_the_index_says_what_a_look_at_every_acl_says(steps: list[tuple[Acl, bool]]) -> None:
-    """Whatever was added and removed, in any order; and with everything removed nothing is left."""
+    """T15: Whatever was added and removed, in any order; and with everything removed nothing is left."""
     index, there = AclIndex(), set[Acl]()
     made = authorizer()
     for each, add in steps:

@@ -61,7 +61,7 @@ def test_a_quiet_question_leaves_none(lines: list[dict[str, Any]]) -> None:
 
 
 def test_a_thousand_refusals_are_two_lines(lines: list[dict[str, Any]]) -> None:
-    """One at once, and one that says how many there were."""
+    """T17: One at once, and one that says how many there were."""
     clock = Clock()
     made = Authorizer(frozenset(), False, clock)
     for number in range(1000):

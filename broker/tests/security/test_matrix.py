@@ -154,8 +154,8 @@ CASES: Final = [Case(row, version, name) for row in ROWS for version in row.vers
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_matrix(case: Case) -> None:
-    """What the row needs is enough, less is not. A refusal has the code of what is missed first, changes nothing, and
-    is the same for what exists and for what does not."""
+    """T13: What the row needs is enough, less is not. A refusal has the code of what is missed first, changes nothing,
+    and is the same for what exists and for what does not."""
     situation = columns(case.row)[case.situation]
     of_row = answers(case.row, case.version)
     existing, missing = of_row[case.situation, True], of_row[case.situation, False]
