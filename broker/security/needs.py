@@ -36,7 +36,10 @@ DEPENDS: Final[Needs] = None
 READ_GROUP: Final[Needs] = (Need(Resource.GROUP, Operation.READ, "group_id"),)
 DELETE_GROUP: Final[Needs] = (Need(Resource.GROUP, Operation.DELETE, "group_id"),)
 WRITE_TRANSACTION: Final[Needs] = (Need(Resource.TRANSACTIONAL_ID, Operation.WRITE, "transactional_id"),)
-WRITE_TRANSACTION_READ_GROUP: Final[Needs] = (*WRITE_TRANSACTION, *READ_GROUP)
+WRITE_TRANSACTION_READ_GROUP: Final[Needs] = (
+    Need(Resource.TRANSACTIONAL_ID, Operation.WRITE, "transactional_id"),
+    Need(Resource.GROUP, Operation.READ, "group_id"),
+)
 ALTER_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.ALTER),)
 DESCRIBE_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.DESCRIBE),)
 CREATE_CLUSTER: Final[Needs] = (Need(Resource.CLUSTER, Operation.CREATE),)
