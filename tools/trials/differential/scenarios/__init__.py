@@ -37,6 +37,8 @@ MODULES = (
     "describe_configs",
     "alter_configs",
     "client_quotas",
+    "scram_credentials",
+    "no_authentication",
     "telemetry",
     "log_dirs",
     "one_node",
