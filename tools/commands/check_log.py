@@ -51,12 +51,17 @@ def main(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of `ottla check-log`; prints usage and exits with 2 on words it does not know."""
-    parser = argparse.ArgumentParser(prog="ottla check-log", description="Verify a data directory; nothing is written.")
-    parser.add_argument("directory", type=Path, metavar="DIRECTORY", help="a data directory, or one partition's in it")
-    parser.add_argument("--records", "--deep", action="store_true", help="also decompress and count the records")
-    parser.add_argument("--quiet", action="store_true", help="leave out the notes")
-    parser.add_argument("--json", action="store_true", help="one JSON object per finding: path, sentence, note")
-    return parser.parse_args(arguments)
+    return parser().parse_args(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All words of `ottla check-log`."""
+    made = argparse.ArgumentParser(prog="ottla check-log", description="Verify a data directory; nothing is written.")
+    made.add_argument("directory", type=Path, metavar="DIRECTORY", help="a data directory, or one partition's in it")
+    made.add_argument("--records", "--deep", action="store_true", help="also decompress and count the records")
+    made.add_argument("--quiet", action="store_true", help="leave out the notes")
+    made.add_argument("--json", action="store_true", help="one JSON object per finding: path, sentence, note")
+    return made
 
 
 class NotADataDirectory(Exception):

@@ -100,7 +100,7 @@ class Reading:
         self._left = None if spans is None else {place: span for place, span in spans.items() if span.start != span.end}
         self._ends_when_read = options.exit
         self._group = options.group is not None
-        self._most = options.max_messages
+        self._most: int | None = options.max_messages
         self._silence = None if options.timeout_ms is None else options.timeout_ms / 1000
         self._at_end: set[TopicPartition] = set()
         self.count = 0

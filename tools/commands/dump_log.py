@@ -49,16 +49,21 @@ def main(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of `ottla dump-log`; prints usage and exits with 2 on words it does not know."""
-    parser = argparse.ArgumentParser(
+    return parser().parse_args(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All words of `ottla dump-log`."""
+    made = argparse.ArgumentParser(
         prog="ottla dump-log", description="Print files of a data directory: batches, records, indexes, checkpoints."
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file, or a directory for all in it")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--records", "--deep", action="store_true", help="also the records inside the batches")
-    parser.add_argument(
+    made.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file, or a directory for all in it")
+    made.add_argument("--json", action="store_true", help="one JSON object a line")
+    made.add_argument("--records", "--deep", action="store_true", help="also the records inside the batches")
+    made.add_argument(
         "--index-check", action="store_true", help="hold indexes and snapshots against the segment they belong to"
     )
-    return parser.parse_args(arguments)
+    return made
 
 
 def files_of(path: Path) -> Iterator[Path]:

@@ -26,12 +26,7 @@ class NotUnderstood(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what was asked for; 0 if it could be shown, 2 if it was not understood."""
-    parser = argparse.ArgumentParser(prog="ottla explain", description="show a message of Kafka's protocol")
-    parser.add_argument("message", help="a message, an API or an API key: ProduceRequest, Produce, 0")
-    parser.add_argument("--version", type=int, help="one version of it")
-    parser.add_argument("--source", action="store_true", help="print the generated codec of that version")
-    parser.add_argument("--hex", metavar="DIGITS", help="bytes of that version to read; - for standard input")
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         classes = named(arguments.message)
         for text in explained(classes, arguments.version, arguments.source, arguments.hex):
@@ -40,6 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ottla explain: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All words of `ottla explain`."""
+    made = argparse.ArgumentParser(prog="ottla explain", description="show a message of Kafka's protocol")
+    made.add_argument("message", help="a message, an API or an API key: ProduceRequest, Produce, 0")
+    made.add_argument("--version", type=int, help="one version of it")
+    made.add_argument("--source", action="store_true", help="print the generated codec of that version")
+    made.add_argument("--hex", metavar="DIGITS", help="bytes of that version to read; - for standard input")
+    return made
 
 
 def named(name: str) -> list[type[Message]]:

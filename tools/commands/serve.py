@@ -171,20 +171,25 @@ def _progress(log_format: str) -> Progress:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of `ottla serve`; prints usage and exits with 2 on words it does not know."""
-    parser = argparse.ArgumentParser(
+    return parser().parse_args(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All words of `ottla serve`."""
+    made = argparse.ArgumentParser(
         prog="ottla serve",
         description="Run a broker. Apache Kafka's own server.properties of a combined-mode node is understood.",
         epilog="Settings on the command line go over those in variables (KAFKA_NUM_PARTITIONS for num.partitions), and "
         "these over the file's. Without --data, --memory or log.dirs, data is kept in the folder ottla-data under the "
         "current one.",
     )
-    parser.add_argument("properties", nargs="?", metavar="server.properties", help="a Kafka configuration file")
-    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=port, help="port to listen on, 0 for a free one (default 9092)")
-    place = parser.add_mutually_exclusive_group()
+    made.add_argument("properties", nargs="?", metavar="server.properties", help="a Kafka configuration file")
+    made.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    made.add_argument("--port", type=port, help="port to listen on, 0 for a free one (default 9092)")
+    place = made.add_mutually_exclusive_group()
     place.add_argument("--data", metavar="DIR", help="folder that keeps all data; made if missing")
     place.add_argument("--memory", action="store_true", help="keep data in memory and forget it at the end")
-    parser.add_argument(
+    made.add_argument(
         "--set",
         action="append",
         default=[],
@@ -192,14 +197,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="a setting under Kafka's name, over what the file says; may be repeated",
     )
-    parser.add_argument(
+    made.add_argument(
         "--no-environment",
         dest="environment",
         action="store_false",
         help="take no settings from variables such as KAFKA_LISTENERS",
     )
-    parser.add_argument("--strict", action="store_true", help="refuse to start with a setting that no broker knows")
-    parser.add_argument(
+    made.add_argument("--strict", action="store_true", help="refuse to start with a setting that no broker knows")
+    made.add_argument(
         "--metrics",
         nargs="?",
         const=METRICS_PORT,
@@ -207,7 +212,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="PORT",
         help=f"serve metrics, health and readiness over HTTP to this machine (default port {METRICS_PORT})",
     )
-    parser.add_argument(
+    made.add_argument(
         "--page",
         nargs="?",
         const=PAGE_PORT,
@@ -215,19 +220,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="PORT",
         help=f"also serve a page to look at it in a browser, to this machine (default port {PAGE_PORT})",
     )
-    parser.add_argument(
+    made.add_argument(
         "--secure",
         action="store_true",
         help="encrypt, and ask clients who they are: makes certificates and a user, and says how to connect",
     )
-    parser.add_argument("--ready-file", metavar="FILE", help="also write the ready line to this file")
-    parser.add_argument(
+    made.add_argument("--ready-file", metavar="FILE", help="also write the ready line to this file")
+    made.add_argument(
         "--kafka-ready-lines",
         action="store_true",
         help="print the lines of a Kafka that is ready as well, for what waits for them in a container's output",
     )
-    parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
-    return parser.parse_args(arguments)
+    made.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
+    return made
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, str]:

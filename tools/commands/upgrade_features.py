@@ -18,15 +18,14 @@ the broker refuses or cannot be reached, 2 for words that make no sense.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kproto.errors import ErrorCode, ProtocolError
 from kproto.messages.api_versions import ApiVersionsRequest
 from kproto.messages.update_features import FeatureUpdateKey, UpdateFeaturesRequest
 from kproto.release.features import METADATA_VERSION, METADATA_VERSIONS, levels_of_release, metadata_version_named
-from tools.wire import WireConnection
+from tools.client.cluster import Cluster, check
+from tools.client.properties import add_connection_options, properties_of
 
 PROGRAM = "ottla upgrade-features"
 
@@ -40,39 +39,28 @@ class Levels(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Raise what was asked for and return the exit status."""
+    """Raise what was asked for and return the exit status. Raises Failed."""
     options = parse(arguments)
-    host, port = options.bootstrap_server
-    try:
-        broker = WireConnection(host, port, client_id=PROGRAM.replace(" ", "-"))
-        try:
-            return _upgrade(broker, options)
-        finally:
-            broker.close()
-    except (OSError, ProtocolError) as error:
-        print(f"{PROGRAM}: the broker at {host}:{port} does not answer: {error}", file=sys.stderr)
-        return 1
+    with Cluster(properties_of(options)) as cluster:
+        return _upgrade(cluster, options)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of `ottla upgrade-features`; prints usage and exits with 2 on words it does not know."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Raise the levels of a running cluster's features.")
-    parser.add_argument("--bootstrap-server", type=_address, default=("127.0.0.1", 9092), metavar="HOST:PORT",
-                        help="the broker (default 127.0.0.1:9092)")  # fmt: skip
-    chosen = parser.add_mutually_exclusive_group()
+    return parser().parse_args(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All words of `ottla upgrade-features`."""
+    made = argparse.ArgumentParser(prog=PROGRAM, description="Raise the levels of a running cluster's features.")
+    chosen = made.add_mutually_exclusive_group()
     chosen.add_argument("--release-version", type=_release, metavar="RELEASE",
                         help="no further than this release of Kafka, such as 4.3 or 4.4-IV1")  # fmt: skip
     chosen.add_argument("--feature", type=_feature, action="append", metavar="NAME=LEVEL",
                         help="this feature only; may be repeated")  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="change nothing, only say whether it could be done")
-    return parser.parse_args(arguments)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{text} is not HOST:PORT")
-    return host.strip("[]") or "127.0.0.1", int(port)
+    made.add_argument("--dry-run", action="store_true", help="change nothing, only say whether it could be done")
+    add_connection_options(made)
+    return made
 
 
 def _release(text: str) -> int:
@@ -89,27 +77,25 @@ def _feature(text: str) -> tuple[str, int]:
     return name, int(level)
 
 
-def _upgrade(broker: WireConnection, options: argparse.Namespace) -> int:
-    levels = levels_of(broker)
+def _upgrade(cluster: Cluster, options: argparse.Namespace) -> int:
+    levels = levels_of(cluster)
     wanted = dict(options.feature) if options.feature else newest_of(levels, options.release_version)
     raised = {name: level for name, level in wanted.items() if level != levels.finalized.get(name, 0)}
     if not raised:
         print("nothing to raise: " + (listed(levels.finalized) or "no feature has a level"))
         return 0
     updates = [FeatureUpdateKey(feature=name, max_version_level=level) for name, level in raised.items()]
-    reply = broker.call(UpdateFeaturesRequest(feature_updates=updates, validate_only=options.dry_run), 1)
-    if reply.error_code:
-        print(f"{PROGRAM}: {reply.error_message or ErrorCode(reply.error_code).name}", file=sys.stderr)
-        return 1
+    reply = cluster.ask(UpdateFeaturesRequest(feature_updates=updates, validate_only=options.dry_run), newest=1)
+    check(reply.error_code, reply.error_message)
     for name, level in raised.items():
         before = said(name, levels.finalized.get(name, 0))
         print(f"{name}: from {before} to {said(name, level)}" + (" (not done: a dry run)" if options.dry_run else ""))
     return 0
 
 
-def levels_of(broker: WireConnection) -> Levels:
-    """The levels of the broker's features. Raises OSError or ProtocolError."""
-    reply = broker.call(ApiVersionsRequest(client_software_name="ottla", client_software_version="1"), 4)
+def levels_of(cluster: Cluster) -> Levels:
+    """The levels of the broker's features. Raises Failed."""
+    reply = cluster.ask(ApiVersionsRequest(client_software_name="ottla", client_software_version="1"), newest=4)
     return Levels(
         {feature.name: feature.max_version_level for feature in reply.finalized_features},
         {feature.name: feature.max_version for feature in reply.supported_features},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -53,6 +54,13 @@ def test_topics_that_are_there_are_offered(tmp_path: Path) -> None:
             "orders"
         }
     assert offered("ottla topics describe o", tmp_path, OTTLA_BOOTSTRAP_SERVER="127.0.0.1:1") == set()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_completed(verb: str) -> None:
+    """Its module makes its parser by itself, under its name."""
+    module = importlib.import_module(VERBS[verb].target.partition(":")[0])
+    assert module.parser().prog == f"ottla {verb}"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
