@@ -1,4 +1,4 @@
-"""What only Ottla can say of itself, for the page: its connections, and what has held up the event loop.
+"""What only Ottla can say of itself, for the page: its connections, what its time goes to, what held up the event loop.
 
 Not for Prometheus: each connection would be a series. The busiest connections come first, `MOST` of them.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from broker.web.collecting import Running
+from broker.web.sampling import this_thread, watched
+from storage.seams.offload import Lane
 from storage.seams.slices import Slices
 
 MOST: Final = 500
 
 
 async def status_of(running: Running) -> dict[str, Any]:
-    """`connections`, the busiest first; `left_out`, how many more there are; `turns`, the last that were too long."""
+    """`connections`, the busiest first; `left_out`, how many more there are; `turns`, the last that were too long;
+    `time`, what a moment of the event loop went to."""
     each = running.connections.each()
     each.sort(key=lambda connection: -connection.requests)
     slices = Slices()
@@ -32,6 +35,7 @@ async def status_of(running: Running) -> dict[str, Any]:
         async for one in slices.over(each[:MOST])
     ]
     turns = running.services.turns.statistics().last
+    sampled = await running.services.offload.run(watched, this_thread(), abandonable=True, lane=Lane.LOOKING)
     return {
         "connections": connections,
         "left_out": max(0, len(each) - MOST),
@@ -43,4 +47,5 @@ async def status_of(running: Running) -> dict[str, Any]:
             }
             for turn in reversed(turns)
         ],
+        "time": sampled._asdict(),
     }

@@ -43,6 +43,7 @@ DOORS: dict[str, set[str]] = {
     "storage/seams/slices.py": {"time"},
     "broker/observe/turns.py": {"time"},
     "broker/observe/garbage.py": {"time"},
+    "broker/web/sampling.py": {"time", "threads"},  # it waits between its looks, in a thread
     "broker/observe/free_memory.py": {"time"},
     "storage/seams/process_memory.py": {"files"},
     "broker/network/listener.py": {"network", "environment"},
