@@ -137,8 +137,8 @@ class Ottla(LaunchedBroker):
         return self.folder / "data" / "secure" / "client.properties"
 
     def command(self) -> list[str]:
-        words = [sys.executable, "-m", "ottla", "serve", "--port", str(self.port), "--exit-with-parent"]
-        words += ["--data", str(self.folder / "data")]
+        words = [sys.executable, "-m", "ottla", "serve", "--no-environment", "--exit-with-parent"]
+        words += ["--port", str(self.port), "--data", str(self.folder / "data")]
         words += ["--secure"] if self._secure else []
         for key, value in self.filled().items():
             words += ["--set", f"{key}={value}"]

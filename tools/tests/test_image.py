@@ -254,6 +254,8 @@ class Module:
     lines: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     shell: str = ""
+    behind: str = ""
+    """What the module leaves behind the advertised listeners."""
 
 
 KRAFT = (
@@ -297,6 +299,13 @@ MODULES = {
         lines=(*WITHOUT_ZOOKEEPER, ". /etc/confluent/docker/bash-config"),
         variables=(*KRAFT[1:], ("CLUSTER_ID", "ab+/cdefghijklmnopqrstA==")),
     ),
+    ".NET, apache/kafka": Module(
+        "/testcontainers.sh",
+        ("exec /etc/kafka/docker/run",),
+        r"\[KafkaServer id=\d+\] started",
+        variables=KRAFT,
+        behind=",",
+    ),
     "Node": Module(
         "/testcontainers_start.sh", ("/etc/confluent/docker/run",), "^ready ",  # it looks at ports, by default
         lines=("echo '' > /etc/confluent/docker/ensure", *WITHOUT_ZOOKEEPER),
@@ -323,7 +332,7 @@ def test_a_module_of_testcontainers_starts_it(name: str, image: Path, tmp_path: 
     script = [
         "#!/bin/bash",
         *module.lines,
-        f"export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:{public},BROKER://inside:{inner}",
+        f"export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:{public},BROKER://inside:{inner}{module.behind}",
         *module.starts,
     ]
     with container(image, tmp_path, ["sh", "-c", waiting], variables) as broker:

@@ -86,7 +86,18 @@ class Contender:
 
 def ottla(*settings: str) -> Contender:
     """This Ottla, run by this interpreter from its source tree."""
-    command = (sys.executable, "-m", "ottla", "serve", "--exit-with-parent", "--port", "{port}", "--data", "{dir}")
+    command = (
+        sys.executable,
+        "-m",
+        "ottla",
+        "serve",
+        "--no-environment",
+        "--exit-with-parent",
+        "--port",
+        "{port}",
+        "--data",
+        "{dir}",
+    )
     return Contender("ottla", command, settings, "--set")
 
 

@@ -37,7 +37,7 @@ KAFKAS_LAG_SECONDS = 0.25
 @contextmanager
 def running_ottla() -> Iterator[Site]:
     """Ottla, run by this interpreter, ready to be asked."""
-    words = (sys.executable, "-m", "ottla", "serve", "--exit-with-parent", "--data", "{dir}")
+    words = (sys.executable, "-m", "ottla", "serve", "--no-environment", "--exit-with-parent", "--data", "{dir}")
     with _running(Contender("ottla", words, SETTINGS, "--set"), 0.0) as site:
         yield site
 
