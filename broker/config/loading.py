@@ -35,6 +35,7 @@ from broker.config.settings import (
     Contradiction,
     check_together,
     listeners_of,
+    tls_notices,
     typed,
 )
 
@@ -164,6 +165,7 @@ def parse_config(
     try:
         values = typed(layers)
         check_together(values, layers)
+        notices += tls_notices(values["listeners"], layers)
     except Contradiction as error:
         where = next((origin[key] for key in error.keys if key in origin), None)
         raise ConfigError(f"{error.keys[0]}{f' {where}' if where else ''}: {error}") from error

@@ -385,6 +385,23 @@ def tls_of(listeners: Collection[Listener], layers: Layers) -> dict[str, TlsSett
     return found
 
 
+def tls_notices(listeners: Collection[Listener], layers: Layers) -> list[str]:
+    """What of the settings of TLS has no effect for some listener, for the log."""
+    notices = []
+    for listener in listeners:
+        if not listener.uses_tls:
+            continue
+        versions = for_listener(layers, listener.name, "ssl.enabled.protocols")
+        assert isinstance(versions, tuple)
+        if old := [version for version in versions if version not in ("TLSv1.2", "TLSv1.3")]:
+            notices.append(f"versions of TLS that are not served, and listener {listener.name} names: {', '.join(old)}")
+        key = "ssl.client.auth"
+        prefixed = f"{LISTENER_PREFIX}{listener.name.lower()}.{key}"
+        if listener.uses_sasl and not layers.has(prefixed) and layers.value(key) != "none":
+            notices.append(f"{key} does not count for {listener.name}, which has SASL: {prefixed} would (KIP-684)")
+    return notices
+
+
 def _is_voter(voter: str, node_id: int) -> bool:
     """Whether an entry of `controller.quorum.voters`, an id, an @ and an address, is this node."""
     voter_id, _, _ = voter.partition("@")

@@ -14,7 +14,8 @@ gigabyte a second.
 kernel would take more; `send` lets other tasks run in between.
 
 **Memory**: OpenSSL's buffers in memory never shrink, so nothing large may ever stand in them. Received bytes are put
-in, and encrypted ones taken out, a record at a time; what TLS needs beyond that is 25 KB a connection.
+in, and encrypted ones taken out, a record at a time; what TLS needs beyond that is 25 KB a connection. Records are put
+in whole: then it is known when all is decrypted, and OpenSSL need not be asked in vain, which costs an exception.
 
 **The handshake** (`secure`) is arithmetic of a millisecond or more, and is done in a thread, of which there is one for
 all connections (`Lane.HANDSHAKES`): however many peers ask, the loop stays free. It raises `HandshakeFailed` with the
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
 
 RECORD: Final = 16 * 1024
 """Bytes of the largest record, decrypted (RFC 8446, 5.1)."""
+HEADER: Final = 5
+"""Bytes in front of a record: its type, a version, and how many bytes follow."""
+LONGEST: Final = RECORD + 2048
+"""Bytes that may follow: TLS 1.2 allows a little more for encryption than 1.3."""
 READ_AT_ONCE: Final = 256 * 1024
 """Encrypted bytes that one read takes."""
 SENT_TOGETHER: Final = 64 * 1024
@@ -62,7 +67,9 @@ LINGER_SECONDS: Final = 1.0
 _KEPT: Final = (b"",)
 """What `send_now` returns when all is encrypted, but not all is sent."""
 
-_work = memoryview(bytearray(READ_AT_ONCE))  # what a read has brought, until OpenSSL has it: never across a wait
+_work = memoryview(
+    bytearray(READ_AT_ONCE + 2 * RECORD)
+)  # what a read has brought, until OpenSSL has it: never across a wait
 
 
 class HandshakeFailed(Exception):
@@ -153,7 +160,7 @@ def _reason(error: ssl.SSLError) -> str:
 class TlsTransport:
     """A connection whose handshake is done. `received` and `sent` count encrypted bytes."""
 
-    __slots__ = ("_incoming", "_inner", "_outgoing", "_over", "_sending", "_session", "_unread", "_unsent")
+    __slots__ = ("_cut", "_incoming", "_inner", "_outgoing", "_over", "_sending", "_session", "_unread", "_unsent")
 
     def __init__(
         self,
@@ -166,7 +173,14 @@ class TlsTransport:
         self._session = session
         self._incoming = incoming
         self._outgoing = outgoing
-        self._unread = True  # OpenSSL may have bytes for us without another read
+        # What came behind the handshake is put back as far as it is whole: OpenSSL is given whole records only.
+        behind = memoryview(incoming.read())
+        whole = 0
+        while end := _record_end(behind, whole, len(behind)):
+            whole = end
+        incoming.write(behind[:whole])
+        self._cut = bytes(behind[whole:])  # the beginning of a record
+        self._unread = whole > 0  # OpenSSL may have bytes for us without another read
         self._unsent: Sequence[Any] = ()  # encrypted, and not taken by the kernel yet
         self._sending = False  # `send` waits for the kernel to take some of it
         self._over = False  # the peer has ended its side in TLS's way
@@ -191,14 +205,19 @@ class TlsTransport:
         if self._unread and (filled := self._decrypt(window, 0)):
             return filled
         while not self._over:
-            # What is decrypted is never more than what came, but for a record that was begun before.
-            count = self._inner.receive_now(_work[: min(max(len(window) - RECORD, RECORD), READ_AT_ONCE)])
+            kept = len(self._cut)
+            _work[:kept] = self._cut
+            # What is decrypted is seldom more than the window: only what was cut before comes on top.
+            limit = min(max(len(window) - RECORD, RECORD), READ_AT_ONCE)
+            count = self._inner.receive_now(_work[kept : kept + limit])
             if not count:
                 return count
-            filled = 0
-            for at in range(0, count, RECORD):
-                self._incoming.write(_work[at : min(at + RECORD, count)])
+            at, size, filled = 0, kept + count, 0
+            while end := _record_end(_work, at, size):
+                self._incoming.write(_work[at:end])
+                at = end
                 filled = self._decrypt(window, filled)
+            self._cut = bytes(_work[at:size])
             if filled:
                 return filled
         return 0
@@ -206,7 +225,8 @@ class TlsTransport:
     def _decrypt(self, window: memoryview, filled: int) -> int:
         """Fill the window from `filled` on with what OpenSSL has; returns how far it is filled."""
         read: Callable[[int, memoryview], int] = cast(Any, self._session.read)  # with a buffer it returns a count
-        size = len(window)
+        size, incoming = len(window), self._incoming
+        self._unread = False
         try:
             while filled < size:
                 count = read(size - filled, window[filled:])
@@ -214,9 +234,10 @@ class TlsTransport:
                     self._over = True
                     break
                 filled += count
+                if not incoming.pending and not self._session.pending():
+                    break  # one more attempt would raise, which takes as long as decrypting a record
             else:
                 self._unread = True
-                return filled
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
@@ -224,18 +245,17 @@ class TlsTransport:
         except ssl.SSLError as error:
             self._answer()
             raise ProtocolError(f"TLS: {_reason(error)}") from None
-        self._unread = False
-        self._answer()
+        if self._outgoing.pending:
+            self._answer()
         return filled
 
     def _answer(self) -> None:
         """Send what OpenSSL itself has to say, as far as the kernel takes it; the rest goes with the next reply."""
-        if self._outgoing.pending:
-            self._unsent = [*self._unsent, self._outgoing.read()]
-            if not self._sending:
-                self._unsent = self._inner.send_now(self._unsent)
-            if sum(map(len, self._unsent)) > ANSWERS_LIMIT:
-                raise ProtocolError("TLS: the peer asks for new keys again and again, and does not read")
+        self._unsent = [*self._unsent, self._outgoing.read()]
+        if not self._sending:
+            self._unsent = self._inner.send_now(self._unsent)
+        if sum(map(len, self._unsent)) > ANSWERS_LIMIT:
+            raise ProtocolError("TLS: the peer asks for new keys again and again, and does not read")
 
     async def wait_readable(self) -> None:
         if self._unread or self._over:
@@ -291,6 +311,18 @@ class TlsTransport:
             with suppress(OSError, trio.ClosedResourceError):
                 self._inner.send_now([self._outgoing.read()])
         self._inner.close()
+
+
+def _record_end(data: memoryview, at: int, size: int) -> int:
+    """Where the record that begins at `at` ends, if it does within `size`, else 0. One that is no record of TLS ends
+    where the bytes do, for OpenSSL to complain."""
+    if size - at < HEADER:
+        return 0
+    length = data[at + 3] << 8 | data[at + 4]
+    if length > LONGEST:
+        return size
+    end = at + HEADER + length
+    return end if end <= size else 0
 
 
 class _Pieces:

@@ -105,3 +105,19 @@ def test_an_alteration_that_would_leave_a_listener_without_certificates_is_refus
     """The same checks as at the start."""
     with pytest.raises(Contradiction):
         config().check_dynamic({}, {"ssl.client.auth": "required"})
+
+
+def test_what_has_no_effect_for_a_listener_is_said() -> None:
+    """Old versions of TLS beside those that are served, and certificates that a SASL listener will not ask for."""
+    text = "ssl.enabled.protocols=TLSv1.1,TLSv1.2\nssl.client.auth=required\nssl.truststore.location=/etc/ca.pem\n"
+    mixed = FILE.replace("CLIENTS:SSL", "CLIENTS:SASL_SSL") + "sasl.enabled.mechanisms=SCRAM-SHA-512\n"
+    jaas = "listener.name.clients.scram-sha-512.sasl.jaas.config=a.ScramLoginModule required;\n".replace(
+        "a.Scram", "org.apache.kafka.common.security.scram.Scram"
+    )
+    notices = parse_config(mixed + jaas + text, "server.properties", {}).notices
+    assert notices == (
+        "versions of TLS that are not served, and listener SSL names: TLSv1.1",
+        "versions of TLS that are not served, and listener CLIENTS names: TLSv1.1",
+        "ssl.client.auth does not count for CLIENTS, which has SASL: listener.name.clients.ssl.client.auth would "
+        "(KIP-684)",
+    )

@@ -88,6 +88,11 @@ class Client:
     def write(self, data: bytes) -> None:
         self.exchange(lambda: self.session.write(data))
 
+    def encrypted(self, data: bytes) -> bytes:
+        """What would be delivered."""
+        self.session.write(data)
+        return self._outgoing.read()
+
     def read(self) -> bytes:
         """All that the broker has sent."""
         parts = []
@@ -154,6 +159,49 @@ async def test_a_small_window_leaves_the_rest_for_the_next_read(tmp_path: Path, 
         await transport.wait_readable()
         parts += received(transport, 1000)
     assert parts == data
+
+
+@pytest.mark.parametrize("portion", [1, 5, 777, 17_000])
+async def test_records_may_arrive_in_any_portions(tmp_path: Path, autojump_clock: MockClock, portion: int) -> None:
+    """Cut in their headers, in their bodies, or several at once."""
+    transport, _, client = await secured(server(), client_context(tmp_path))
+    sent = [b"a", b"b" * 100, b"c" * 20_000, b"d"]
+    wire = b"".join(client.encrypted(each) for each in sent)
+    window, parts = memoryview(bytearray(1 << 16)), bytearray()
+    for at in range(0, len(wire), portion):
+        client.transport.deliver(wire[at : at + portion])
+        while count := transport.receive_now(window):
+            parts += window[:count]
+    assert parts == b"".join(sent)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 40])
+async def test_what_comes_right_behind_the_handshake_is_not_lost(
+    tmp_path: Path, autojump_clock: MockClock, cut: int
+) -> None:
+    """A client's first request is often there before the broker has finished, whole or in part."""
+    inner = MemoryTransport()
+    client = Client(inner, client_context(tmp_path))
+    async with trio.open_nursery() as nursery:
+        client.exchange(client.session.do_handshake)
+        results: list[TlsTransport] = []
+
+        async def serve() -> None:
+            results.append((await secure(inner, server(), InlineOffload()))[0])
+
+        nursery.start_soon(serve)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        client.exchange(client.session.do_handshake)  # delivers its last word
+        wire = client.encrypted(b"first") + client.encrypted(b"second")
+        inner.deliver(wire[: len(wire) - cut])
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        [transport] = results
+        inner.deliver(wire[len(wire) - cut :])
+        parts = bytearray()
+        while len(parts) < 11:
+            await transport.wait_readable()
+            parts += received(transport)
+        assert parts == b"firstsecond"
 
 
 async def test_a_file_is_sent_in_pieces(tmp_path: Path, autojump_clock: MockClock) -> None:
