@@ -246,7 +246,7 @@ def _read_stores(config: BrokerConfig, offload: Offload) -> Contexts | None:
     from storage.seams.disk import SystemDisk
 
     try:
-        return Contexts(settings, SystemDisk(), offload)
+        return Contexts(settings, SystemDisk(), offload, SystemClock())
     except BadTls as error:
         raise ConfigError(f"{error.key}: {error}") from error
 

@@ -14,6 +14,9 @@ What cannot be loaded, or may not take the old one's place, changes nothing: the
 certificate is shown until the files are right. May not: the certificate has another subject, or lacks a name that
 the old one had, unless `ssl.allow.dn.changes`, `ssl.allow.san.changes` allow it (Kafka: SslFactory.CertificateEntries).
 
+**A certificate that is about to end** is a warning in the log once a day, from `ENDS_SOON_DAYS` before; one that has
+ended is an error, since no client will believe it.
+
 Choices, and their reasons:
 
 * **TLS 1.2 at least, no renegotiation**, which TLS 1.2 has and Python does not switch off by itself: clients could make
@@ -51,10 +54,13 @@ from storage.seams.logging import get_logger
 from storage.seams.offload import Lane
 
 if TYPE_CHECKING:
+    from storage.seams.clock import Clock
     from storage.seams.disk import Disk
     from storage.seams.offload import Offload
 
 LOOK_SECONDS: Final = 5.0
+ENDS_SOON_DAYS: Final = 30
+_DAY_MILLIS: Final = 86_400_000
 _VERSIONS: Final = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 _CLIENT_AUTH: Final = {"none": ssl.CERT_NONE, "requested": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _ALL_SUITES: Final = "ALL:!aNULL:!eNULL:!PSK:!SRP"
@@ -199,9 +205,11 @@ Stamp = tuple[tuple[int | None, int | None], ...]
 class Contexts:
     """The TLS of each listener that has it, renewed as its files and settings change."""
 
-    def __init__(self, settings: Mapping[str, TlsSettings], disk: Disk, offload: Offload) -> None:
+    def __init__(self, settings: Mapping[str, TlsSettings], disk: Disk, offload: Offload, clock: Clock) -> None:
         """Read all stores. Blocking, as the start is. Raises BadTls."""
         self._disk = disk
+        self._clock = clock
+        self._warned: dict[str, int] = {}  # listener -> when the log had it that its certificate ends, wall millis
         self._offload = offload
         self._stamps = {name: self._stamp(each) for name, each in settings.items()}
         self._tls = {name: make_tls(each, disk) for name, each in settings.items()}
@@ -228,6 +236,7 @@ class Contexts:
         """Look at files and settings forever, and renew what has changed."""
         seen = dict(self._stamps)
         while True:
+            self._warn()
             with trio.move_on_after(LOOK_SECONDS):
                 await self._changed.wait()
             self._changed = trio.Event()
@@ -239,6 +248,19 @@ class Contexts:
                     self._stamps[name] = stamp
                     await self._renew(name, wanted)
 
+    def _warn(self) -> None:
+        """Say once a day that a certificate ends soon, or has ended."""
+        now = self._clock.wall_millis()
+        for name, tls in self._tls.items():
+            left = int(tls.certificate.ends.timestamp() * 1000) - now
+            if left > ENDS_SOON_DAYS * _DAY_MILLIS or 0 <= now - self._warned.get(name, -_DAY_MILLIS) < _DAY_MILLIS:
+                continue
+            self._warned[name] = now
+            if left > 0:
+                self._log.warning("the certificate of a listener ends soon", listener=name, days=left // _DAY_MILLIS)
+            else:
+                self._log.error("the certificate of a listener has ended: no client believes it", listener=name)
+
     async def _renew(self, name: str, wanted: TlsSettings) -> None:
         old = self._tls[name]
         try:
@@ -249,6 +271,7 @@ class Contexts:
             self._log.error("TLS of a listener not renewed", listener=name, key=error.key, reason=str(error))
             return
         self._tls[name] = new
+        self._warned.pop(name, None)
         self._log.info("TLS of a listener renewed", listener=name, certificate_ends=str(new.certificate.ends))
 
     def _stamp(self, settings: TlsSettings) -> Stamp:

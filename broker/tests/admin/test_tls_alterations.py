@@ -14,6 +14,7 @@ from broker.coordinators.cluster import Alteration, ResourceType
 from broker.security.tls.contexts import Contexts
 from broker.testing.certificates import Authority
 from kproto.errors import ErrorCode, KafkaError
+from storage.seams.clock import SystemClock
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import InlineOffload
 
@@ -39,7 +40,7 @@ async def test_what_could_not_come_into_force_is_refused(
     new.write_text(AUTHORITY.issue(subject).combined if subject else AUTHORITY.certificate)
     file = f"node.id=1\nlisteners=SSL://127.0.0.1:0\nssl.keystore.location={old}\nssl.keystore.type=PEM\n"
     config = parse_config(file, "server.properties", {})
-    contexts = Contexts(config.tls_settings(), SystemDisk(), InlineOffload())
+    contexts = Contexts(config.tls_settings(), SystemDisk(), InlineOffload(), SystemClock())
     ops = [ConfigOp(key, Operation.SET, str(new) if key == LOCATION else "5")]
     alteration = Alteration(ResourceType.BROKER, "1", incremental(ResourceType.BROKER, "1", ops, config))
     check = partial(check_tls, alteration, config, contexts, InlineOffload())

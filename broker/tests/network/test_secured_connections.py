@@ -22,6 +22,7 @@ from broker.testing.contexts import world
 from kproto.connection import ClientConnection
 from kproto.messages.metadata import MetadataRequest
 from storage.seams import logging
+from storage.seams.clock import SystemClock
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import ThreadOffload
 
@@ -70,7 +71,7 @@ async def serving(tmp_path: Path) -> AsyncIterator[Site]:
     offload = ThreadOffload()
     async with world(settings) as w, trio.open_nursery() as nursery:
         w.services.offload = offload
-        w.services.tls = Contexts(w.services.config.tls_settings(), SystemDisk(), offload)
+        w.services.tls = Contexts(w.services.config.tls_settings(), SystemDisk(), offload, SystemClock())
         listener = Listener("SSL", "127.0.0.1", 0, protocol="SSL", backlog=1000)
         connections = Connections(w.services, [listener], nursery)
         connections.start()

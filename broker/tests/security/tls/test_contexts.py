@@ -14,7 +14,10 @@ from trio.testing import MockClock
 
 from broker.config.tls_settings import BadTls, Store, TlsSettings
 from broker.security.tls.contexts import LOOK_SECONDS, Contexts, make_tls
+from broker.security.tls.der import read_certificate
 from broker.testing.certificates import Authority
+from storage.seams import logging
+from storage.seams.clock import SystemClock, VirtualClock
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import InlineOffload
 
@@ -61,7 +64,7 @@ async def names_after_a_while(contexts: Contexts) -> int:
 async def test_a_renewed_file_is_noticed(tmp_path: Path, autojump_clock: MockClock) -> None:
     """Within ten seconds, and once it stays the same; a half written one is not the end of the old one."""
     path = write(tmp_path / "broker.pem", OLD.combined)
-    contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload())
+    contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload(), SystemClock())
     assert contexts.of("PLAINTEXT") is None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(contexts.run)
@@ -78,7 +81,7 @@ async def test_a_renewed_file_is_noticed(tmp_path: Path, autojump_clock: MockClo
 async def test_altered_settings_take_effect_at_once(tmp_path: Path, autojump_clock: MockClock) -> None:
     """For new connections, without a look being due."""
     old, new = write(tmp_path / "old.pem", OLD.combined), write(tmp_path / "new.pem", NEW.combined)
-    contexts = Contexts({"SSL": settings(old)}, SystemDisk(), InlineOffload())
+    contexts = Contexts({"SSL": settings(old)}, SystemDisk(), InlineOffload(), SystemClock())
     before = contexts.of("SSL")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(contexts.run)
@@ -94,7 +97,7 @@ async def test_altered_settings_take_effect_at_once(tmp_path: Path, autojump_clo
 async def test_another_subject_or_fewer_names_are_not_taken(tmp_path: Path, autojump_clock: MockClock) -> None:
     """T5: unless the settings allow it, as in Kafka: clients would take it for another broker."""
     path = write(tmp_path / "broker.pem", NEW.combined)
-    contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload())
+    contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload(), SystemClock())
     for text, key in ((OTHER.combined, "ssl.allow.dn.changes"), (OLD.combined, "ssl.allow.san.changes")):
         other = settings(write(tmp_path / key, text))
         with pytest.raises(BadTls) as refused:
@@ -105,6 +108,31 @@ async def test_another_subject_or_fewer_names_are_not_taken(tmp_path: Path, auto
         nursery.start_soon(contexts.run)
         write(path, OTHER.combined)
         assert await names_after_a_while(contexts) == 2
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("days_left", "words"),
+    [(40, ""), (20, "ends soon"), (-1, "has ended")],
+)
+async def test_a_certificate_that_ends_is_in_the_log_once_a_day(
+    tmp_path: Path, autojump_clock: MockClock, capfd: pytest.CaptureFixture[str], days_left: int, words: str
+) -> None:
+    """From thirty days before on; a renewed one is another matter."""
+    logging.configure(level="info", form="text")
+    path = write(tmp_path / "broker.pem", OLD.combined)
+    ends = int(read_certificate(OLD.der).ends.timestamp() * 1000)
+    clock = VirtualClock(wall=ends - days_left * 86_400_000)
+    contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload(), clock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(contexts.run)
+        await trio.sleep(3 * LOOK_SECONDS)
+        first = capfd.readouterr().err
+        assert first.count("the certificate of a listener") == (1 if words else 0)
+        assert words in first
+        clock.advance(86_400_000)
+        await trio.sleep(3 * LOOK_SECONDS)
+        assert capfd.readouterr().err.count("the certificate of a listener") == (1 if words else 0)
         nursery.cancel_scope.cancel()
 
 
