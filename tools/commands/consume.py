@@ -31,7 +31,7 @@ from tools.commands.produce import delimiter_of
 from tools.failures import Failed, Misunderstood
 from tools.moments import parse_moment
 from tools.output.progress import progress
-from tools.output.records import PARTS, Formatter, console, json_line, kcat_format
+from tools.output.records import PARTS, Formatter, console, json_lines, kcat_format
 from tools.output.tables import is_terminal
 from tools.stopping import Stopping
 
@@ -56,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     printed = formatter(options)
     properties = properties_of(options, CONNECT_MS)
     with Cluster(properties) as cluster:
+        if options.json:
+            printed = json_lines(leaders(cluster, topics))
         if options.group:
             spans = None
             cluster.partitions_of(topics)
@@ -220,6 +222,15 @@ def spans_of(cluster: Cluster, topics: Sequence[str], options: Options) -> dict[
     }
 
 
+def leaders(cluster: Cluster, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    """The node that leads each partition."""
+    return {
+        TopicPartition(topic.name, each.partition_index): each.leader_id
+        for topic in cluster.metadata(topics).topics
+        for each in topic.partitions
+    }
+
+
 def _positions(
     cluster: Cluster, word: str, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
@@ -251,8 +262,6 @@ def _found(cluster: Cluster, places: Sequence[TopicPartition], timestamp: int) -
 def formatter(options: Options) -> Formatter:
     """How records are printed. Raises Misunderstood."""
     null = (options.null if options.null is not None else "null").encode()
-    if options.json:
-        return json_line
     if options.format is not None:
         return kcat_format(options.format, (options.null or "").encode())
     parts = {"value", *(options.print or "").split(",")} - {""}

@@ -74,6 +74,9 @@ def describe(options: Options) -> None:
         groups = [describe_group(cluster, name) for name in _wanted(cluster, options)]
         for group in groups:
             if not group.exists:
+                kinds = {each.id: each.type for each in list_groups(cluster)}
+                if group.id in kinds:
+                    raise Failed(f"group '{group.id}' is of type {kinds[group.id]}, which is listed here and no more")
                 raise Refused(ErrorCode.GROUP_ID_NOT_FOUND, f"Consumer group '{group.id}' does not exist.")
             if not group.members and not options.json:
                 print(f"Consumer group '{group.id}' has no active members.", file=sys.stderr)

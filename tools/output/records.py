@@ -16,9 +16,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
+from kproto.ids import TopicPartition
 from tools.failures import Misunderstood
 
 Message: TypeAlias = Any
@@ -34,8 +35,12 @@ _ESCAPE: Final = re.compile(rb"%(.)|\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _BACKSLASHED: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0", b"\\": b"\\"}
 
 
-def json_line(message: Message) -> bytes:
-    """kcat's JSON of a record, and a newline."""
+def json_lines(leaders: Mapping[TopicPartition, int]) -> Formatter:
+    """kcat's JSON of a record, and a newline. `leaders`: the node that leads each partition, which kcat prints."""
+    return lambda message: _json_line(message, leaders.get(TopicPartition(message.topic(), message.partition()), -1))
+
+
+def _json_line(message: Message, leader: int) -> bytes:
     kind, timestamp = message.timestamp()
     line: dict[str, Any] = {
         "topic": message.topic(),
@@ -43,7 +48,7 @@ def json_line(message: Message) -> bytes:
         "offset": message.offset(),
         "tstype": _TIMESTAMP_TYPES.get(kind, ("unknown", ""))[0],
         "ts": timestamp,
-        "broker": _leader(message),
+        "broker": leader,
     }
     if headers := message.headers():
         line["headers"] = [part for name, value in headers for part in (name, _text(value))]
@@ -53,11 +58,6 @@ def json_line(message: Message) -> bytes:
         if text is None and data is not None:
             line[f"{name}_base64"] = base64.b64encode(data).decode()
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _leader(message: Message) -> int:
-    broker = getattr(message, "broker", None)
-    return broker() if callable(broker) else -1
 
 
 def _text(data: bytes | None) -> str | None:

@@ -87,7 +87,7 @@ def test_secrets_stand_in_no_sentence() -> None:
     ],
 )
 def test_what_is_set_and_cannot_be_done_is_refused(given: dict[str, str], sentence: str) -> None:
-    """Never a connection that is less secure than was asked for."""
+    """W9: never a connection that is less secure than was asked for."""
     with pytest.raises(Misunderstood, match=sentence.replace(".", r"\.")):
         credentials_of(ClientProperties(given))
 

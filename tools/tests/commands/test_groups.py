@@ -45,7 +45,7 @@ def group(ottla: Ottla, request: pytest.FixtureRequest) -> str:
     ids=lambda value: "_".join(value) if isinstance(value, list) else str(value),
 )
 def test_offsets_move(ottla: Ottla, group: str, way: list[str], offset: int) -> None:
-    """A dry run says where to and moves nothing; --execute does it."""
+    """W7: a dry run says where to and moves nothing; --execute does it."""
     plan = ottla("groups", "reset-offsets", group, "--topic", group, *way, "--json").json
     assert plan == [{"group": group, "topic": group, "partition": 0, "new_offset": offset}]
     assert committed(ottla, group) == 4

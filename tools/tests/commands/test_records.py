@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from ottla import Broker
 from tools.commands.produce import delimiter_of
 from tools.failures import Misunderstood
 from tools.output.records import console, kcat_format
@@ -29,7 +32,7 @@ def test_keys_headers_and_timestamps_go_in_and_come_out(ottla: Ottla) -> None:
     assert ottla("produce", "parts", *words, given="k:v\n").out == "parts-0@0\n"
     (line,) = ottla("consume", "parts", *ALL, "-J").lines
     assert json.loads(line) == {
-        "topic": "parts", "partition": 0, "offset": 0, "tstype": "create", "ts": 1796061600000, "broker": -1,
+        "topic": "parts", "partition": 0, "offset": 0, "tstype": "create", "ts": 1796061600000, "broker": 1,
         "headers": ["source", "shop", "bare", None], "key": "k", "payload": "v",
     }  # fmt: skip
     assert ottla("consume", "parts", *ALL, "-f", r"%t/%p/%o %k=%s %h %T %K %S %%\t.\n").out == (
@@ -39,6 +42,22 @@ def test_keys_headers_and_timestamps_go_in_and_come_out(ottla: Ottla) -> None:
         "CreateTime:1796061600000\tPartition:0\tOffset:0\tsource:shop,bare:null\tk\tv\n"
     )
     assert ottla("consume", "parts", *ALL, "--formatter-property", "print.key=true").out == "k\tv\n"
+
+
+@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed")
+def test_kcat_prints_the_same(ottla: Ottla, broker: Broker) -> None:
+    """Its JSON, as far as a topic's text goes, and its format strings; and it reads what it has written."""
+    ottla("topics", "create", "beside")
+    words = ["kcat", "-b", broker.bootstrap_servers, "-t", "beside"]
+    subprocess.run([*words, "-P", "-K", ":", "-H", "a=1"], input=b"k:v\nl:w\n", check=True, timeout=60)
+    ottla("produce", "beside", "-K", ":", "-H", "b=2", given="m:x\n")
+    reading = [*words, "-C", "-e", "-q", "-o", "beginning"]
+    theirs = subprocess.run([*reading, "-J"], capture_output=True, text=True, check=True, timeout=60).stdout
+    ours = ottla("consume", "beside", *ALL, "-J").lines
+    assert [json.loads(line) for line in ours] == [json.loads(line) for line in theirs.splitlines()]
+    form = r"%t %p %o %k=%s %h %T %K %S %%\n"
+    theirs = subprocess.run([*reading, "-f", form], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert ottla("consume", "beside", *ALL, "-f", form).out == theirs
 
 
 def test_json_carries_any_record_from_topic_to_topic(ottla: Ottla) -> None:
@@ -93,7 +112,7 @@ def test_partitions_are_written_and_read_one_by_one(ottla: Ottla) -> None:
 
 
 def test_a_group_reads_on_where_it_was(ottla: Ottla) -> None:
-    """What was printed is committed, also after `-c`, and nothing else."""
+    """W8: what was printed is committed, also after `-c`, and nothing else."""
     ottla("topics", "create", "grouped")
     ottla("produce", "grouped", given="1\n2\n3\n4\n")
     assert ottla("consume", "grouped", "-G", "readers", "--from-beginning", "-c", "2").lines == ["1", "2"]

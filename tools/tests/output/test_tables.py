@@ -10,6 +10,7 @@ import pytest
 
 from tools.failures import Misunderstood
 from tools.moments import parse_duration, parse_moment, written
+from tools.output.progress import progress
 from tools.output.tables import WIDEST, Table, aligned, show
 
 TABLE = Table(("TOPIC", "CURRENT-OFFSET", "LAG"), [("orders", 7, None), ("[x]", 1234, 0)])
@@ -58,6 +59,20 @@ def test_a_terminal_without_rich_has_plain_tables(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stdout", terminal)
     show(TABLE, as_json=False)
     assert terminal.getvalue().splitlines() == aligned(TABLE)
+
+
+def test_a_bar_is_drawn_where_a_person_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error, if that is a terminal; it is gone in the end, and nowhere else there is anything."""
+    for stream, drawn in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress("reading orders", 10) as advance:
+            advance(10)
+        assert ("reading orders" in stream.getvalue()) is drawn
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress("reading orders", 10, wanted=False) as advance:
+        advance(10)
+    assert terminal.getvalue() == ""
 
 
 @pytest.mark.parametrize(
