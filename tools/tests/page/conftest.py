@@ -128,7 +128,9 @@ def fill(servers: str) -> None:
 
 def open_transaction(servers: str) -> confluent_kafka.Producer:
     """A producer in the midst of one."""
-    producer = confluent_kafka.Producer({"bootstrap.servers": servers, "transactional.id": "ledger-1"})
+    producer = confluent_kafka.Producer(
+        {"bootstrap.servers": servers, "transactional.id": "ledger-1", "transaction.timeout.ms": 600_000}
+    )
     producer.init_transactions(20)
     producer.begin_transaction()
     producer.produce("payments", b"perhaps", key=b"k")
