@@ -16,6 +16,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 PLAINTEXT = "PLAINTEXT"
+OAUTHBEARER = "OAUTHBEARER"
+"""The mechanism of which an address has the token as its password."""
 STORE_PASSWORD = "store-password"
 """Of all PKCS12 stores."""
 
@@ -62,7 +65,7 @@ class Address:
 
     def for_librdkafka(self) -> dict[str, Any]:
         """Settings of confluent-kafka, and of whatever else stands on librdkafka."""
-        settings = {
+        settings: dict[str, Any] = {
             "bootstrap.servers": self.servers,
             "security.protocol": self.protocol,
             "ssl.ca.location": self.ca,
@@ -72,11 +75,17 @@ class Address:
             "sasl.username": self.user,
             "sasl.password": self.password,
         }
+        if self.mechanism == OAUTHBEARER:
+            settings |= {"sasl.username": None, "sasl.password": None, "oauth_cb": self._token}
         return {name: value for name, value in settings.items() if value is not None}
+
+    def _token(self, _: object) -> tuple[str, float]:
+        """The token, and until when librdkafka may use it without asking again."""
+        return self.password or "", time.time() + 3600
 
     def for_kafka_python(self) -> dict[str, Any]:
         """Settings of kafka-python."""
-        settings = {
+        settings: dict[str, Any] = {
             "bootstrap_servers": self.servers,
             "security_protocol": self.protocol,
             "ssl_cafile": self.ca,
@@ -86,11 +95,19 @@ class Address:
             "sasl_plain_username": self.user,
             "sasl_plain_password": self.password,
         }
+        if self.mechanism == OAUTHBEARER:
+            from kafka.net.sasl.oauth import AbstractTokenProvider
+
+            settings |= {"sasl_oauth_token_provider": provider(AbstractTokenProvider, self.password, later=False)}
         return {name: value for name, value in settings.items() if value is not None}
 
     def for_aiokafka(self) -> dict[str, Any]:
         """Settings of aiokafka, which wants a context instead of files."""
         settings = self.for_kafka_python()
+        if self.mechanism == OAUTHBEARER:
+            from aiokafka.abc import AbstractTokenProvider
+
+            settings["sasl_oauth_token_provider"] = provider(AbstractTokenProvider, self.password, later=True)
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
             settings.pop(name, None)
         if self.encrypts:
@@ -99,6 +116,18 @@ class Address:
                 context.load_cert_chain(self.certificate, self.key)
             settings["ssl_context"] = context
         return settings
+
+
+def provider(base: type[Any], token: str | None, *, later: bool) -> Any:
+    """What a library asks for a token, of its own kind; `later` where it awaits it."""
+
+    async def awaited(self: object) -> str:
+        return token or ""
+
+    def at_once(self: object) -> str:
+        return token or ""
+
+    return type("Token", (base,), {"token": awaited if later else at_once, "__init__": lambda self: None})()
 
 
 _SASL = ("mechanism", "user", "password")
@@ -144,3 +173,37 @@ def tls_settings(files: Files, ports: Mapping[str, int]) -> dict[str, str]:
         "listener.name.mutual.ssl.client.auth": "required",
         "listener.name.expired.ssl.keystore.location": files.of("expired-server", "p12"),
     }
+
+
+_LOGIN = "org.apache.kafka.common.security"
+
+
+def sasl_settings(files: Files, ports: Mapping[str, int], users: Mapping[str, str]) -> dict[str, str]:
+    """Settings of a broker, Ottla or Kafka, with listeners SASL_PLAINTEXT and SASL_SSL at the ports, and every
+    mechanism. `users` are PLAIN's; OAUTHBEARER takes tokens that are not signed."""
+    secured = [f"{name}://127.0.0.1:{port}" for name, port in ports.items()]
+    plain = "PLAINTEXT://127.0.0.1:{port}"
+    passwords = " ".join(f'user_{user}="{password}"' for user, password in users.items())
+    settings = {
+        "listeners": ",".join([plain, "CONTROLLER://127.0.0.1:{controller}", *secured]),
+        "advertised.listeners": ",".join([plain, *(each.replace("127.0.0.1", "localhost") for each in secured)]),
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
+        "SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+        "ssl.keystore.location": files.of("server", "p12"),
+        "ssl.keystore.password": STORE_PASSWORD,
+        "ssl.keystore.type": "PKCS12",
+        "ssl.key.password": STORE_PASSWORD,
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+    }
+    modules = {
+        "plain": f"{_LOGIN}.plain.PlainLoginModule required {passwords};",
+        "scram-sha-256": f"{_LOGIN}.scram.ScramLoginModule required;",
+        "scram-sha-512": f"{_LOGIN}.scram.ScramLoginModule required;",
+        "oauthbearer": f'{_LOGIN}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";',
+    }
+    handler = f"{_LOGIN}.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler"
+    for listener in ports:
+        prefix = f"listener.name.{listener.lower()}."
+        settings |= {f"{prefix}{mechanism}.sasl.jaas.config": module for mechanism, module in modules.items()}
+        settings[f"{prefix}oauthbearer.sasl.server.callback.handler.class"] = handler
+    return settings

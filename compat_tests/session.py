@@ -62,7 +62,7 @@ class Session:
         self.cannot = cannot
         self.broker = broker
         self.bootstrap: str = broker.bootstrap
-        self._client = client
+        self.client = client
         self._topic_maker = topic_maker
         self._scenario = scenario
         self._open: list[Producer | Consumer | Admin | Copier] = []
@@ -125,7 +125,7 @@ class Session:
     ) -> DyingMember:
         """A member in a process of its own, which may be killed; to be used in a `with`."""
         return DyingMember(
-            self._client, self.bootstrap, group, topic, protocol=protocol, session_timeout=session_timeout
+            self.client, self.bootstrap, group, topic, protocol=protocol, session_timeout=session_timeout
         )
 
     def reader(self, *partitions: TopicPartition, at: Position = "beginning", **settings: Any) -> Consumer:

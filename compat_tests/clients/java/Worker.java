@@ -210,11 +210,20 @@ public class Worker {
             properties.put("ssl.keystore.location", parts.get("store"));
         }
         if (parts.containsKey("mechanism")) {
-            String module = parts.get("mechanism").equals("PLAIN") ? "plain.PlainLoginModule" : "scram.ScramLoginModule";
             properties.put("sasl.mechanism", parts.get("mechanism"));
-            properties.put("sasl.jaas.config", "org.apache.kafka.common.security." + module + " required username=\""
-                + parts.get("user") + "\" password=\"" + parts.get("password") + "\";");
+            properties.put("sasl.jaas.config", "org.apache.kafka.common.security." + login(parts) + ";");
         }
+    }
+
+    /** Kafka's login module of the mechanism. That of OAUTHBEARER makes a token for the user, which is not signed. */
+    static String login(Map<String, String> parts) {
+        String user = parts.get("user"), named = " required username=\"" + user + "\" password=\"" + parts.get("password") + "\"";
+        return switch (parts.get("mechanism")) {
+            case "PLAIN" -> "plain.PlainLoginModule" + named;
+            case "OAUTHBEARER" ->
+                "oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"" + user + "\"";
+            default -> "scram.ScramLoginModule" + named;
+        };
     }
 
     static class Producing implements Client {

@@ -42,6 +42,7 @@ function secured(address) {
   if (parts.has('mechanism')) {
     options.sasl = {
       mechanism: parts.get('mechanism').toLowerCase(), username: parts.get('user'), password: parts.get('password'),
+      oauthBearerProvider: async () => ({ value: parts.get('password') }), // of OAUTHBEARER the password is the token
     }
   }
   return options
