@@ -186,6 +186,10 @@ class Telemetry:
             self._numbers -= len(other.numbers)
             other.numbers = {}
 
+    def __len__(self) -> int:
+        """Client instances that are known."""
+        return len(self._instances)
+
     def statistics(self, now: int) -> list[InstanceStatistics]:
         """Every instance, the least recently heard of first."""
         return [

@@ -141,6 +141,7 @@ def _numbers(running: Running) -> Iterator[tuple[str, float]]:
     yield "ottla_request_memory_bytes", connections.memory.held
     yield "ottla_request_memory_most_bytes", connections.memory.limit
     yield "ottla_request_memory_waiting", connections.memory.waiting
+    yield "ottla_telemetry_instances", 0 if services.telemetry is None else len(services.telemetry)
 
 
 def _store(running: Running) -> Iterator[tuple[str, float]]:
@@ -183,6 +184,12 @@ def _short_lists(running: Running) -> Iterator[tuple[str, Sequence[Sample]]]:
     )
     waiting = services.fetches.statistics().purgatory.waiting
     yield "kafka_server_delayedoperationpurgatory_purgatorysize", [(("Fetch",), waiting)]
+    if services.quotas is not None:
+        quotas = services.quotas.statistics()
+        yield "ottla_quota_limits", [((key,), count) for key, count in quotas.limits.items()]
+        yield "ottla_quota_clients", [((key,), count) for key, count in quotas.clients.items()]
+        yield "ottla_quota_delayed_total", [((key,), count) for key, count in quotas.delayed.items()]
+        yield "ottla_quota_delay_seconds_total", [((key,), millis / 1000) for key, millis in quotas.delay_ms.items()]
     shards = (services.groups.statistics().shards, services.transactions.statistics().shards)
     for field in ("decisions", "appends"):
         yield f"ottla_coordinator_{field}_total", [each for some in shards for each in _of_runtimes(some, field)]

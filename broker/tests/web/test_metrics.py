@@ -14,6 +14,7 @@ from broker.coordinators.cluster.topics import NewTopic
 from broker.network.connections import Connections
 from broker.network.listener import Listener
 from broker.testing.contexts import World, world
+from broker.tests.handlers.quotas_of import alter, entry
 from broker.web import serving
 from broker.web.collecting import BLOCK, MOST_OF_A_LIST, Block, Running, collect, look_at_groups
 from broker.web.endpoints import Observed, asked_by_its_own_name, metrics_app, name_in
@@ -145,6 +146,21 @@ def total(blocks: list[Block], name: str) -> float:
         number for block in blocks if block.family.name == name for labels, number in block.samples if not labels
     )
     return number
+
+
+async def test_what_quotas_have_delayed() -> None:
+    """By what they limit, and nothing as long as none is set."""
+    async with broker() as (w, running):
+        names = {block.family.name for block in collect(running, None) if block is not None}
+        assert not [name for name in names if name.startswith("ottla_quota_")]
+        await w.ask(alter(entry([("client-id", None)], producer_byte_rate=1000)), 1)
+        quotas = w.services.quotas
+        assert quotas is not None
+        assert quotas.produced("u", "c", 12_000, 0) == 2000
+        found = {block.family.name: dict(block.samples) for block in collect(running, None) if block is not None}
+        key = ("producer_byte_rate",)
+        assert found["ottla_quota_limits"][key] == found["ottla_quota_clients"][key] == 1
+        assert (found["ottla_quota_delayed_total"][key], found["ottla_quota_delay_seconds_total"][key]) == (1, 2.0)
 
 
 def test_label_values_are_escaped() -> None:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from math import inf, nan
 
 from kproto.messages.alter_client_quotas import AlterClientQuotasRequest, EntityData, OpData, RequestEntryData
+from kproto.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
+from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
+from kproto.messages.delete_topics import DeleteTopicsRequest
 from kproto.messages.describe_client_quotas import ComponentData, DescribeClientQuotasRequest
 from tools.trials.differential.scenario import scenario
 from tools.trials.differential.stage import Stage
@@ -183,3 +186,71 @@ def refusals(stage: Stage) -> None:
     for step, components in asked.items():
         stage.ask(step, describe(*components))
         stage.ask(f"{step}, strictly", describe(*components, strict=True))
+
+
+def limited(stage: Stage, rate: float | None) -> None:
+    """Let every client of this broker make and remove so many partitions a second; None: what was too much is
+    forgiven, and there is no limit any more. (Kafka remembers debts beyond the quota's end.)"""
+    if rate is None:
+        limited(stage, 1e6)
+        free = CreatableTopic(name=stage.name("forgiven"), num_partitions=1, replication_factor=1)
+        stage.arrange(CreateTopicsRequest(topics=[free], timeout_ms=10_000, validate_only=True))
+    stage.arrange(alter(entry([("user", "ANONYMOUS")], (MUTATIONS, rate))))
+    stage.settle()
+
+
+@scenario(CreateTopicsRequest, since=5, until=6)
+def beyond_a_quota(stage: Stage) -> None:
+    """Eleven windows' worth is free, and more may be taken while there is some; then a client is refused, or waits."""
+
+    def create(step: str, *counts: int, only_try: bool = False) -> None:
+        topics = [
+            CreatableTopic(name=stage.name(f"{step}-{at}"), num_partitions=count, replication_factor=1)
+            for at, count in enumerate(counts)
+        ]
+        stage.ask(step, CreateTopicsRequest(topics=topics, timeout_ms=10_000, validate_only=only_try))
+
+    limited(stage, 1.0)
+    create("bad", 0, -7)
+    create("tried", 6, only_try=True)
+    create("made", 6)
+    create("refused", 1, 1)
+    create("refused and bad", 1, 0)
+    create("tried and refused", 1, only_try=True)
+    limited(stage, None)
+    create("free", 1)
+
+
+@scenario(CreatePartitionsRequest, since=2, until=3)
+def growth_beyond_a_quota(stage: Stage) -> None:
+    """By the partitions that are added."""
+    topic = stage.topic("t")
+
+    def grow(step: str, count: int, name: str = topic.name, only_try: bool = False) -> None:
+        wanted = CreatePartitionsTopic(name=name, count=count, assignments=None)
+        stage.ask(step, CreatePartitionsRequest(topics=[wanted], timeout_ms=10_000, validate_only=only_try))
+
+    limited(stage, 1.0)
+    grow("an unknown topic", 50, stage.name("unknown"))
+    grow("tried", 7, only_try=True)
+    grow("grown", 8)
+    grow("refused", 9)
+    grow("refused and bad", 2)
+    limited(stage, None)
+
+
+@scenario(DeleteTopicsRequest, since=4, until=5)
+def deletion_beyond_a_quota(stage: Stage) -> None:
+    """By the partitions that go."""
+    first, second = stage.topic("1", 12), stage.topic("2")
+    limited(stage, 1.0)
+    stage.ask("an unknown topic", deletion(stage.name("unknown")))
+    stage.ask("deleted", deletion(first.name))
+    stage.ask("refused", deletion(second.name))
+    stage.ask("refused, unknown", deletion(stage.name("unknown")))
+    limited(stage, None)
+
+
+def deletion(name: str) -> DeleteTopicsRequest:
+    """Delete one topic by its name."""
+    return DeleteTopicsRequest(topic_names=[name], timeout_ms=10_000)
