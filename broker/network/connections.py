@@ -184,9 +184,13 @@ class Connections:
 
     async def _greet(self, listener: Listener, accepted: SocketTransport) -> None:
         """Serve the peer, once it is secured and known as its listener asks."""
-        admitted = await self._admit(listener, accepted)
+        admitted: tuple[Transport, Peer] | None = None
+        try:
+            admitted = await self._admit(listener, accepted)
+        finally:
+            if admitted is None:
+                accepted.close()
         if admitted is None:
-            accepted.close()
             return
         connection = Connection(*admitted, self._services, self._dispatcher, self._around)
         self._connections[connection] = None
@@ -255,6 +259,9 @@ class Connections:
                 return None
         except OSError as error:
             reason = f"the connection broke: {error.strerror or error}"
+        except Exception as error:
+            self._log.error("connection closed by a fault", peer=f"{host}:{port}", exc_info=error)
+            return None
         self._log.info("connection closed", kind="not secured", reason=reason, peer=f"{host}:{port}")
         return None
 

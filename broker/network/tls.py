@@ -281,7 +281,10 @@ class TlsTransport:
         while total < SENT_AT_ONCE:
             records, size = [], 0
             while size < SENT_TOGETHER and (piece := pieces.next()) is not None:
-                write(piece)
+                try:
+                    write(piece)
+                except ssl.SSLError as error:  # the session is over, by an alert of the peer's
+                    raise ConnectionResetError(f"TLS: {_reason(error)}") from None
                 records.append(take())
                 size += len(piece)
             if not records:
@@ -306,7 +309,7 @@ class TlsTransport:
     def close(self) -> None:
         """Close, with TLS's own word for it where the kernel takes it at once."""
         if not self._unsent and not self._sending:
-            with suppress(ssl.SSLError):  # it waits for the peer's word, which is not needed
+            with suppress(OSError):  # it would wait for the peer's word, which is not needed
                 self._session.unwrap()
             with suppress(OSError, trio.ClosedResourceError):
                 self._inner.send_now([self._outgoing.read()])

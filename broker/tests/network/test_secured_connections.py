@@ -55,7 +55,7 @@ class Site:
     async def close(self) -> None:
         """Close all clients."""
         for stream in self._clients:
-            await stream.aclose()
+            await trio.aclose_forcefully(stream)
 
 
 @asynccontextmanager
@@ -79,8 +79,9 @@ async def serving(tmp_path: Path) -> AsyncIterator[Site]:
         try:
             yield site
         finally:
-            await site.close()
             listener.close()
+            with trio.CancelScope(shield=True):
+                await site.close()
         nursery.cancel_scope.cancel()
 
 
@@ -163,3 +164,26 @@ async def test_peers_without_tls_are_named_once_a_minute(
                     continue  # reset, for there were bytes that were not read
         assert not site.connections.statistics().ended[Ending.FAULT]
     assert capfd.readouterr().err.count(f"the peer speaks {what}, and this listener TLS") == 1
+
+
+async def test_a_stop_closes_what_is_not_secured_yet(tmp_path: Path) -> None:
+    """A connection in the midst of its handshake ends with the broker."""
+    async with serving(tmp_path) as site:
+        silent = await site.dial()
+        while not len(site.connections._newcomers):
+            await trio.testing.wait_all_tasks_blocked()
+        site.connections._nursery.cancel_scope.cancel()
+        with trio.fail_after(20), trio.CancelScope(shield=True):
+            assert await silent.receive_some(1) == b""
+
+
+async def test_a_fault_in_a_handshake_ends_one_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not the broker."""
+    async with serving(tmp_path) as site:
+        with monkeypatch.context() as patch:
+            patch.setattr("broker.network.tls._shake_hands", None)
+            stream = await site.dial()
+            with trio.fail_after(20):
+                assert await stream.receive_some(1) == b""
+        client = await site.client()
+        assert await is_served(client)
