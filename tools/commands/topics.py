@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from kproto.errors import ErrorCode
@@ -34,7 +35,7 @@ from tools.client.configs import DEFAULT_SOURCE, ResourceType, alter_configs, de
 from tools.client.properties import properties_of
 from tools.client.topics import DescribedTopic, PartitionPlace, describe_topics, matching, topic_names
 from tools.failures import Misunderstood
-from tools.output.tables import Table, show, show_json
+from tools.output.tables import Table, is_terminal, show, show_json
 
 TIMEOUT_MS = 60_000
 
@@ -109,6 +110,9 @@ def describe(options: Options) -> None:
     narrowed = options.under_replicated_partitions or options.unavailable_partitions
     if narrowed:
         topics = [topic for topic in topics if topic.partitions]
+    if is_terminal(sys.stdout) and not options.json:
+        _show_to_a_person(topics, configs)
+        return
     show(
         _partition_table(topics, configs), as_json=options.json,
         lines=_kafka_lines(topics, configs, heads=not narrowed, partitions=not options.topics_with_overrides),
@@ -233,6 +237,16 @@ def _partition_table(topics: Sequence[DescribedTopic], configs: Mapping[str, Map
     return Table(
         columns, [(topic.name, topic.id, *place, configs[topic.name]) for topic in topics for place in topic.partitions]
     )
+
+
+def _show_to_a_person(topics: Sequence[DescribedTopic], configs: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Each topic by itself: a line about it, its configs, a table of its partitions."""
+    for topic in topics:
+        print(f"{topic.name}: id {topic.id}, replication factor {topic.replication_factor}")
+        for key, value in configs[topic.name].items():
+            print(f"  {key}={value}")
+        columns = ("PARTITION", "LEADER", "REPLICAS", "ISR", "ELR", "LAST-KNOWN-ELR")
+        show(Table(columns, topic.partitions), as_json=False)
 
 
 def _kafka_lines(

@@ -52,6 +52,18 @@ def test_lines_of_kafka_are_for_where_no_person_looks(
     assert "Kafka's line" not in terminal.getvalue()
 
 
+def test_a_narrow_terminal_loses_no_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are folded as long as the headings have room; then it is plain columns. An empty column is left out."""
+    wide = Table(("GROUP", "EMPTY", "A-LONG-HEADING", "LAG"), [("g" * 40, None, 1, 2)])
+    for width, drawn in (("60", True), ("20", False)):
+        terminal = Terminal()
+        monkeypatch.setenv("COLUMNS", width)
+        monkeypatch.setattr(sys, "stdout", terminal)
+        show(wide, as_json=False)
+        assert "LAG" in terminal.getvalue()
+        assert ("EMPTY" not in terminal.getvalue()) is drawn
+
+
 def test_a_terminal_without_rich_has_plain_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is an extra."""
     monkeypatch.setitem(sys.modules, "rich.console", None)
