@@ -4,8 +4,9 @@ Collecting changes nothing and waits for no disk: a log that is closed is not op
 goes in steps of at most `BLOCK` samples, each short to render as well, between which others run. A scrape is so no
 picture of one moment, and need not be: each number is true when it is read.
 
-Three lists may be long: topics, partitions, offsets of groups. One that has more than `MOST_OF_A_LIST` entries is left
-out as a whole, and `ottla_samples_left_out` says so: half of a list would be a wrong sum. The totals are always there.
+Four lists may be long: topics, partitions, offsets of groups, and what clients have pushed. One that has more than
+`MOST_OF_A_LIST` entries is left out as a whole, and `ottla_samples_left_out` says so: half of a list would be a wrong
+sum. The totals are always there.
 
 Promises kept here: W1, W2 in docs/invariants.md.
 """
@@ -93,6 +94,7 @@ def collect(running: Running, groups: Groups | None) -> Iterator[Block | None]:
     hosted = running.services.partitions.hosted()
     yield from _traffic(running.services, hosted, left_out)
     yield from _partitions(hosted, left_out)
+    yield from _telemetry(running.services, left_out)
     if groups is not None:
         left_out["groups"] = groups.left_out
         yield from _groups(running.services, groups)
@@ -243,6 +245,20 @@ def _partitions(hosted: Sequence[Partition], left_out: dict[str, bool]) -> Itera
         yield None
     for index, name in enumerate(("logstartoffset", "logendoffset", "size")):
         yield from _blocks(FAMILIES[f"kafka_log_log_{name}"], [(labels, log[index]) for labels, log in seen])
+
+
+def _telemetry(services: Services, left_out: dict[str, bool]) -> Iterator[Block | None]:
+    """What clients have pushed of their own metrics (KIP-714)."""
+    if services.telemetry is None:
+        return
+    pushed: list[Sample] = []
+    for each in services.telemetry.statistics(services.clock.monotonic_millis()):
+        client = each.parameters.get("client_id", ""), each.parameters.get("client_instance_id", "")
+        pushed += [((name, *client), number) for name, number in each.numbers.items()]
+    yield None
+    left_out["telemetry"] = len(pushed) > MOST_OF_A_LIST
+    if not left_out["telemetry"]:
+        yield from _blocks(FAMILIES["ottla_telemetry_value"], pushed)
 
 
 def _groups(services: Services, groups: Groups) -> Iterator[Block | None]:

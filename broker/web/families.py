@@ -111,6 +111,13 @@ OWN: Final = (
     _counter("ottla_quota_delayed_total", "Requests and connections that had to wait for a quota.", "quota"),
     _counter("ottla_quota_delay_seconds_total", "How long they had to wait together.", "quota"),
     _gauge("ottla_telemetry_instances", "Client instances that ask what metrics to push."),
+    _gauge(
+        "ottla_telemetry_value",
+        "What a client instance has pushed last (KIP-714).",
+        "metric",
+        "client_id",
+        "client_instance_id",
+    ),
     _gauge("ottla_transactional_ids", "Transactional ids that are known."),
     _gauge("ottla_transactions_ending", "Transactions that are decided and not complete yet."),
     _gauge("ottla_transaction_state_bytes", "Memory that transactional ids take."),

@@ -13,6 +13,7 @@ import trio
 from broker.coordinators.cluster.topics import NewTopic
 from broker.network.connections import Connections
 from broker.network.listener import Listener
+from broker.telemetry.instances import InstanceStatistics, Telemetry
 from broker.testing.contexts import World, world
 from broker.tests.handlers.quotas_of import alter, entry
 from broker.web import serving
@@ -161,6 +162,26 @@ async def test_what_quotas_have_delayed() -> None:
         key = ("producer_byte_rate",)
         assert found["ottla_quota_limits"][key] == found["ottla_quota_clients"][key] == 1
         assert (found["ottla_quota_delayed_total"][key], found["ottla_quota_delay_seconds_total"][key]) == (1, 2.0)
+
+
+class Pushed(Telemetry):
+    """An instance that has pushed two numbers."""
+
+    def statistics(self, now: int) -> list[InstanceStatistics]:
+        names = {"client_id": "billing", "client_instance_id": "abc"}
+        return [InstanceStatistics(names, {"org.apache.kafka.producer.connection.creation.total": 3.0, "x": 0.5}, 1, 0)]
+
+
+async def test_what_clients_have_pushed() -> None:
+    """Each number, under its own name."""
+    async with broker() as (w, running):
+        w.services.telemetry = Pushed(w.cluster, w.services.entropy, 100)
+        found = {block.family.name: dict(block.samples) for block in collect(running, None) if block is not None}
+        assert found["ottla_telemetry_value"] == {
+            ("org.apache.kafka.producer.connection.creation.total", "billing", "abc"): 3.0,
+            ("x", "billing", "abc"): 0.5,
+        }
+        assert found["ottla_samples_left_out"][("telemetry",)] == 0
 
 
 def test_label_values_are_escaped() -> None:
