@@ -6,7 +6,8 @@ this broker: a compose file, a Kubernetes manifest, a script of testcontainers.
 | `KAFKA_NUM_PARTITIONS` | `num.partitions`: the rest of the name in small letters, `_` as `.` |
 | `KAFKA_A__B` | `a_b`: two underscores are one |
 | `KAFKA_A___B` | `a-b`: three are a dash |
-| `CLUSTER_ID` | `ottla.cluster.id`, where another variable is a setting |
+| `KAFKA_CFG_NUM_PARTITIONS` | the same as `KAFKA_NUM_PARTITIONS`: the prefix of Bitnami's image |
+| `CLUSTER_ID`, `KAFKA_KRAFT_CLUSTER_ID` | `ottla.cluster.id`, where another variable is a setting |
 
 The variables go over the file and under the command line. In the image they are lines that are put behind the file's,
 so an escape in a value means what it means in a file; but a line end belongs to the value here (a certificate in PEM
@@ -27,7 +28,8 @@ from broker.config.keys import broker_key
 from broker.config.properties import unescaped
 
 PREFIX: Final = "KAFKA_"
-CLUSTER_ID_VARIABLE: Final = "CLUSTER_ID"
+BITNAMIS_PREFIX: Final = "KAFKA_CFG_"
+CLUSTER_ID_VARIABLES: Final = ("CLUSTER_ID", "KAFKA_KRAFT_CLUSTER_ID")
 CLUSTER_ID: Final = "ottla.cluster.id"
 
 OF_SCRIPTS: Final = frozenset(
@@ -51,7 +53,7 @@ class FromEnvironment(NamedTuple):
 
 def key_of(variable: str) -> str:
     """The name of the setting that a variable, one that begins with PREFIX, would be."""
-    dotted = variable.removeprefix(PREFIX).lower().replace("_", ".")
+    dotted = variable.removeprefix(BITNAMIS_PREFIX).removeprefix(PREFIX).lower().replace("_", ".")
     return dotted.replace("...", "-").replace("..", "_")
 
 
@@ -65,12 +67,13 @@ def read(environment: Mapping[str, str]) -> tuple[list[FromEnvironment], list[st
             strangers.append(variable)
         else:
             settings.append(FromEnvironment(key, unescaped(environment[variable]), variable))
-    if settings and (cluster_id := environment.get(CLUSTER_ID_VARIABLE, "").strip()):
-        settings.append(FromEnvironment(CLUSTER_ID, cluster_id, CLUSTER_ID_VARIABLE))
+    for variable in CLUSTER_ID_VARIABLES:
+        if settings and (cluster_id := environment.get(variable, "").strip()):
+            settings.append(FromEnvironment(CLUSTER_ID, cluster_id, variable))
     return settings, strangers
 
 
 def _candidates(environment: Mapping[str, str]) -> Iterator[str]:
     for variable in sorted(environment):
-        if variable.startswith(PREFIX) and variable not in OF_SCRIPTS:
+        if variable.startswith(PREFIX) and variable not in OF_SCRIPTS and variable not in CLUSTER_ID_VARIABLES:
             yield variable

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.groups import Caller
-from kproto.errors import ErrorCode
+from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.join_group import JoinGroupRequest, JoinGroupResponse
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ FIRST_WITH_NULLABLE_PROTOCOL: Final = 7
 async def handle(request: JoinGroupRequest, ctx: RequestContext) -> JoinGroupResponse:
     """Join, wait, answer."""
     caller = Caller(ctx.client_id or "", ctx.client_host, ctx.api_version)
-    return _shaped(await ctx.groups.join(request, caller), ctx.api_version)
+    response = await ctx.groups.join(request, caller)
+    if response.error_code:
+        ctx.refused("member refused", KafkaError(ErrorCode(response.error_code)), group=request.group_id)
+    return _shaped(response, ctx.api_version)
 
 
 def refuse(request: JoinGroupRequest, error: ErrorCode, version: int) -> JoinGroupResponse:

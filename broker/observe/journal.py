@@ -10,6 +10,7 @@
 | `group changed` | group, epoch | a consumer group has other members or subscriptions |
 | `group deleted` | group | by a client, or by age |
 | `topic not created`, `partitions not added` | topic, error, reason, and who asked | with the answer |
+| `member refused` | group, error, reason, and who asked | by a classic group: it is full, the protocol is another |
 | `request refused` | api, error, reason, and who asked | a request as a whole, but not where clients ask again |
 
 Events are constant words, so that a program can count them. **What is routine is no event**: a client that is told to

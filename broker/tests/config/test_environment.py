@@ -104,3 +104,59 @@ def test_the_variables_of_testcontainers_are_understood() -> None:
     ]
     assert given.advertised_listeners["PLAINTEXT"] == ("localhost", 32789)
     assert not [notice for notice in given.notices if "unknown" in notice]
+
+
+def test_the_variables_of_bitnamis_image_are_understood() -> None:
+    """Those of a compose file for one node; what that image's scripts read for themselves is named and ignored."""
+    given = config(
+        {
+            "KAFKA_CFG_NODE_ID": "0",
+            "KAFKA_CFG_PROCESS_ROLES": "controller,broker",
+            "KAFKA_CFG_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
+            "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "KAFKA_CFG_CONTROLLER_QUORUM_VOTERS": "0@kafka:9093",
+            "KAFKA_CFG_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+            "KAFKA_KRAFT_CLUSTER_ID": "abcdefghijklmnopqrstuv",
+            "KAFKA_ENABLE_KRAFT": "yes",
+        },
+        flags=Flags(variables=True, strict=True),
+    )
+    assert given.node_id == 0
+    assert [str(listener) for listener in given.listeners] == ["PLAINTEXT://:9092"]
+    assert given.ottla_cluster_id == "abcdefghijklmnopqrstuv"
+    assert [notice for notice in given.notices if "KAFKA_" in notice] == [
+        "in the environment, but no settings of a broker: KAFKA_ENABLE_KRAFT"
+    ]
+
+
+def test_the_file_of_kafkas_distribution_is_understood() -> None:
+    """Of a node in combined mode, as it comes, several of its addresses advertised: not one key is unknown."""
+    text = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=localhost:9093
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+inter.broker.listener.name=PLAINTEXT
+advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
+log.dirs=/tmp/kraft-combined-logs
+num.partitions=1
+num.recovery.threads.per.data.dir=1
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.hours=168
+log.segment.bytes=1073741824
+log.retention.check.interval.ms=300000
+"""
+    given = config({}, text, Flags(strict=True))
+    assert given.data_directory == "/tmp/kraft-combined-logs"
+    assert given.advertised_listeners == {"PLAINTEXT": ("localhost", 9092)}

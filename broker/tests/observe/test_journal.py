@@ -15,7 +15,7 @@ from broker.coordinators.cluster import NewTopic
 from broker.coordinators.groups.machine import GroupsMachine
 from broker.coordinators.groups.records import ConsumerRecord, GroupMetadataRecord
 from broker.coordinators.groups.settings import GroupSettings
-from broker.handlers import create_topics, init_producer_id
+from broker.handlers import create_topics, init_producer_id, join_group
 from broker.network.dispatch import Dispatcher
 from broker.observe.journal import BURST, Journal
 from broker.testing.contexts import world
@@ -29,6 +29,7 @@ from kproto.formats.consumer_offsets import (
 )
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.init_producer_id import InitProducerIdRequest
+from kproto.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from storage.seams import logging
 from storage.seams.clock import Instant
 from storage.seams.entropy import SeededEntropy
@@ -94,6 +95,22 @@ async def test_a_request_that_is_refused_as_a_whole_says_why(lines: StringIO) ->
     [line] = logged(lines)
     assert (line["event"], line["api"], line["error"]) == ("request refused", "init_producer_id", "INVALID_REQUEST")
     assert "transactional id" in line["reason"]
+
+
+async def test_a_member_that_a_group_does_not_take_says_why(lines: StringIO) -> None:
+    """Its session would be too short here; being told to come back with an id is no refusal."""
+    protocols = [JoinGroupRequestProtocol(name="range", metadata=b"")]
+    async with world(groups=True) as w:
+        await w.services.groups.ensure()
+        context = RequestContext(w.services, PEER, 9, "client-7")
+        for session_timeout_ms in (1, 10_000):
+            request = JoinGroupRequest(
+                group_id="g", session_timeout_ms=session_timeout_ms, protocol_type="consumer", protocols=protocols
+            )
+            await join_group.handle(request, context)
+    assert [(line["event"], line["group"], line["error"]) for line in logged(lines) if "error" in line] == [
+        ("member refused", "g", "INVALID_SESSION_TIMEOUT")
+    ]
 
 
 async def test_what_clients_deal_with_themselves_is_no_line(lines: StringIO) -> None:
