@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from broker.context import Peer
 from broker.coordinators.cluster import NewTopic
 from broker.coordinators.cluster.acl_changes import create_acls, delete_acls
 from broker.security.acls import Acl
@@ -15,6 +16,7 @@ from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode
 from kproto.messages.consumer_group_describe import ConsumerGroupDescribeRequest
 from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
+from kproto.messages.create_delegation_token import CreateDelegationTokenRequest
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from kproto.messages.describe_cluster import DescribeClusterRequest
@@ -218,3 +220,21 @@ async def test_bit_fields_are_those_of_the_client() -> None:
         assert (await w.ask(cluster, 1)).cluster_authorized_operations == 0
         await allow(w, acl(Operation.DESCRIBE, C, "kafka-cluster"))
         assert (await w.ask(cluster, 1)).cluster_authorized_operations == bits(Operation.CREATE, Operation.DESCRIBE)
+
+
+# --- delegation tokens
+
+
+async def test_tokens_for_others_take_a_permission_on_the_other() -> None:
+    """CREATE_TOKENS of the user, which is a resource of its own kind (KIP-373)."""
+
+    async def asked(w: World) -> int:
+        w.peer = Peer("127.0.0.1", 1, principal=ALICE, security_protocol="SASL_PLAINTEXT")
+        request = CreateDelegationTokenRequest(owner_principal_type="User", owner_principal_name="bob")
+        return int((await w.ask(request, 3)).error_code)
+
+    async with world(SECURED | {"delegation.token.secret.key": "s3cret"}) as w:
+        await allow(w, acl(Operation.CREATE_TOKENS, Resource.USER, "User:carol"))
+        assert await asked(w) == ErrorCode.DELEGATION_TOKEN_AUTHORIZATION_FAILED
+        await allow(w, acl(Operation.CREATE_TOKENS, Resource.USER, "User:bob"))
+        assert await asked(w) == 0
