@@ -30,7 +30,7 @@ UNKNOWN = 0
 
 
 async def handle(request: DescribeAclsRequest, ctx: RequestContext) -> DescribeAclsResponse:
-    """Resource by resource, sorted."""
+    """Resource by resource, in no order."""
     wanted = AclFilter.of(request)
     if UNKNOWN in (wanted.resource_type, wanted.pattern_type, wanted.operation, wanted.permission):
         raise ProtocolError("a filter of ACLs has a code that stands for nothing")
@@ -50,9 +50,7 @@ async def handle(request: DescribeAclsRequest, ctx: RequestContext) -> DescribeA
                 principal=acl.principal, host=acl.host, operation=acl.operation, permission_type=acl.permission
             )
         )
-    return DescribeAclsResponse(
-        error_message="", resources=[resources[pattern] async for pattern in slices.over(sorted(resources))]
-    )
+    return DescribeAclsResponse(error_message="", resources=[each async for each in slices.over(resources.values())])
 
 
 def refuse(request: DescribeAclsRequest, error: ErrorCode, version: int) -> DescribeAclsResponse:

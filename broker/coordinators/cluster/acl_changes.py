@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from kproto.schema.declare import Record
     from storage.seams.entropy import Entropy
 
-AT_ONCE: Final = 500
-"""Records of one decision."""
+AT_ONCE: Final = 200
+"""Records of one decision: with what follows from it, ten milliseconds."""
 
 TOO_MANY: Final = KafkaError(ErrorCode.POLICY_VIOLATION, "there are as many ACLs as there may be")
 

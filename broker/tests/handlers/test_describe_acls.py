@@ -21,10 +21,8 @@ async def test_acls_are_grouped_by_their_patterns(version: int) -> None:
     async with secured() as w:
         await create(w, acl(), acl(operation=4), acl(resource_pattern_type=4))
         response = await w.ask(DescribeAclsRequest(**ANYTHING), version)
-        assert [(each.resource_name, each.pattern_type, len(each.acls)) for each in response.resources] == [
-            ("t", 3, 2),
-            ("t", 4, 1),
-        ]
+        found = [(each.resource_name, each.pattern_type, len(each.acls)) for each in response.resources]
+        assert sorted(found) == [("t", 3, 2), ("t", 4, 1)]
 
 
 @pytest.mark.parametrize(

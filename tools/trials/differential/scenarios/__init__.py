@@ -37,6 +37,7 @@ MODULES = (
     "describe_configs",
     "alter_configs",
     "client_quotas",
+    "acls",
     "scram_credentials",
     "no_authentication",
     "telemetry",
