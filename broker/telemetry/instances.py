@@ -190,6 +190,15 @@ class Telemetry:
         """Client instances that are known."""
         return len(self._instances)
 
+    @property
+    def numbers(self) -> int:
+        """Numbers of all instances together."""
+        return self._numbers
+
+    def pushing(self) -> list[Instance]:
+        """The instances of which something is kept, the least recently heard of first."""
+        return [each for each in self._instances.values() if each.numbers]
+
     def statistics(self, now: int) -> list[InstanceStatistics]:
         """Every instance, the least recently heard of first."""
         return [

@@ -21,6 +21,7 @@ from broker.handlers import HANDLERS
 from broker.network.watch import Ending
 from broker.web.families import FAMILIES, Family
 from kproto.errors import KafkaError
+from kproto.ids import format_uuid
 from kproto.release import RELEASE
 from storage.seams.slices import Slices
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from broker.coordinators.shards import ShardsStatistics
     from broker.network.connections import Connections
     from broker.partitions import Partition
+    from broker.telemetry.instances import Telemetry
 
 T = TypeVar("T")
 
@@ -94,7 +96,8 @@ def collect(running: Running, groups: Groups | None) -> Iterator[Block | None]:
     hosted = running.services.partitions.hosted()
     yield from _traffic(running.services, hosted, left_out)
     yield from _partitions(hosted, left_out)
-    yield from _telemetry(running.services, left_out)
+    if running.services.telemetry is not None:
+        yield from _telemetry(running.services.telemetry, left_out)
     if groups is not None:
         left_out["groups"] = groups.left_out
         yield from _groups(running.services, groups)
@@ -247,18 +250,18 @@ def _partitions(hosted: Sequence[Partition], left_out: dict[str, bool]) -> Itera
         yield from _blocks(FAMILIES[f"kafka_log_log_{name}"], [(labels, log[index]) for labels, log in seen])
 
 
-def _telemetry(services: Services, left_out: dict[str, bool]) -> Iterator[Block | None]:
+def _telemetry(telemetry: Telemetry, left_out: dict[str, bool]) -> Iterator[Block | None]:
     """What clients have pushed of their own metrics (KIP-714)."""
-    if services.telemetry is None:
+    left_out["telemetry"] = telemetry.numbers > MOST_OF_A_LIST
+    if left_out["telemetry"]:
         return
     pushed: list[Sample] = []
-    for each in services.telemetry.statistics(services.clock.monotonic_millis()):
-        client = each.parameters.get("client_id", ""), each.parameters.get("client_instance_id", "")
-        pushed += [((name, *client), number) for name, number in each.numbers.items()]
-    yield None
-    left_out["telemetry"] = len(pushed) > MOST_OF_A_LIST
-    if not left_out["telemetry"]:
-        yield from _blocks(FAMILIES["ottla_telemetry_value"], pushed)
+    for some in batched(telemetry.pushing()):
+        for each in some:
+            client = each.parameters["client_id"], format_uuid(each.client)
+            pushed += [((name, *client), number) for name, number in each.numbers.items()]
+        yield None
+    yield from _blocks(FAMILIES["ottla_telemetry_value"], pushed)
 
 
 def _groups(services: Services, groups: Groups) -> Iterator[Block | None]:

@@ -16,6 +16,7 @@ from broker.network.connections import Connections
 from broker.network.dispatch import Dispatcher
 from broker.network.throttling import Steps
 from broker.quotas.connections import Admission
+from broker.security.principals import Principal
 from broker.testing.contexts import World, world
 from broker.testing.transports import MemoryTransport
 from broker.tests.handlers.quotas_of import alter, entry
@@ -139,6 +140,21 @@ async def test_a_produce_is_counted_by_all_its_bytes(autojump_clock: trio.testin
         assert peer.muted_until == pytest.approx(trio.current_time() + 2, abs=0.002)
         await with_quota(w, producer_byte_rate=None)
         assert w.services.quotas is None
+
+
+async def test_a_user_is_the_principal_of_the_connection(autojump_clock: trio.testing.MockClock) -> None:
+    """Whatever client ids it uses; another user has its own."""
+    async with world() as w:
+        await create(w)
+        await w.ask(alter(entry([("user", "alice")], producer_byte_rate=1000)), 1)
+        dispatcher = Dispatcher(w.services)
+        alice = [Peer("192.0.2.1", port, principal=Principal.parse("User:alice")) for port in (1, 2)]
+        bob = Peer("192.0.2.1", 3, principal=Principal.parse("User:bob"))
+        await answered(dispatcher, received(produce(batch()), size=10_000, client_id="a"), alice[0])
+        late = await answered(dispatcher, received(produce(batch()), size=1_000, client_id="b"), alice[1])
+        assert late.throttle_time_ms == pytest.approx(1_000, abs=2)
+        free = await answered(dispatcher, received(produce(batch()), size=10**9, client_id="a"), bob)
+        assert free.throttle_time_ms == 0
 
 
 async def test_time_of_the_loop_is_counted_step_by_step(

@@ -13,15 +13,16 @@ import trio
 from broker.coordinators.cluster.topics import NewTopic
 from broker.network.connections import Connections
 from broker.network.listener import Listener
-from broker.telemetry.instances import InstanceStatistics, Telemetry
+from broker.telemetry.payload import Number
 from broker.testing.contexts import World, world
 from broker.tests.handlers.quotas_of import alter, entry
-from broker.web import serving
+from broker.web import collecting, serving
 from broker.web.collecting import BLOCK, MOST_OF_A_LIST, Block, Running, collect, look_at_groups
 from broker.web.endpoints import Observed, asked_by_its_own_name, metrics_app, name_in
 from broker.web.exposition import render
 from broker.web.families import FAMILIES, KAFKA, KAFKA_EXPORTER, OWN, PROCESS
 from broker.web.serving import HttpServer
+from kproto.ids import format_uuid
 
 
 @asynccontextmanager
@@ -164,24 +165,24 @@ async def test_what_quotas_have_delayed() -> None:
         assert (found["ottla_quota_delayed_total"][key], found["ottla_quota_delay_seconds_total"][key]) == (1, 2.0)
 
 
-class Pushed(Telemetry):
-    """An instance that has pushed two numbers."""
-
-    def statistics(self, now: int) -> list[InstanceStatistics]:
-        names = {"client_id": "billing", "client_instance_id": "abc"}
-        return [InstanceStatistics(names, {"org.apache.kafka.producer.connection.creation.total": 3.0, "x": 0.5}, 1, 0)]
-
-
-async def test_what_clients_have_pushed() -> None:
-    """Each number, under its own name."""
+async def test_what_clients_have_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each number, under its own name; unless there are too many, which is known before they are walked through."""
     async with broker() as (w, running):
-        w.services.telemetry = Pushed(w.cluster, w.services.entropy, 100)
-        found = {block.family.name: dict(block.samples) for block in collect(running, None) if block is not None}
-        assert found["ottla_telemetry_value"] == {
-            ("org.apache.kafka.producer.connection.creation.total", "billing", "abc"): 3.0,
-            ("x", "billing", "abc"): 0.5,
-        }
+        telemetry = w.context(0).telemetry
+        instance = telemetry.ask(b"i" * 16, {"client_id": "billing"}, w.peer, 0)
+        telemetry.keep(instance.client, {"a": Number(3.0, False), "x": Number(0.5, False)})
+
+        def shown() -> dict[str, dict[tuple[str, ...], float]]:
+            return {block.family.name: dict(block.samples) for block in collect(running, None) if block is not None}
+
+        client = ("billing", format_uuid(b"i" * 16))
+        found = shown()
+        assert found["ottla_telemetry_value"] == {("a", *client): 3.0, ("x", *client): 0.5}
         assert found["ottla_samples_left_out"][("telemetry",)] == 0
+        monkeypatch.setattr(collecting, "MOST_OF_A_LIST", 1)
+        found = shown()
+        assert "ottla_telemetry_value" not in found
+        assert found["ottla_samples_left_out"][("telemetry",)] == 1
 
 
 def test_label_values_are_escaped() -> None:
