@@ -232,8 +232,11 @@ class BrokerConfig:
         return limit
 
     def sasl_settings(self, listener: str) -> SaslSettings:
-        """What the SASL of this listener is made from. Raises Contradiction."""
-        return sasl_of(listener, Layers(self.static, self.dynamic_defaults, self.dynamic))
+        """What the SASL of this listener is made from; where dynamic values contradict each other, the file alone."""
+        try:
+            return sasl_of(listener, Layers(self.static, self.dynamic_defaults, self.dynamic))
+        except Contradiction:
+            return sasl_of(listener, Layers(self.static))
 
     def listener_setting(self, listener: str, key: str) -> Value:
         """The value of a broker key in force for a listener: under its prefix, where one is there, else without it

@@ -168,3 +168,18 @@ def test_an_audience_or_an_issuer_may_be_any_where_that_is_said(key: str) -> Non
     oauth = settings(**SIGNED | {f"sasl.oauthbearer.expected.{claim}": "", key: "true"}).oauth
     assert oauth is not None
     assert (oauth.audiences == ()) is (claim == "audience")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {f"{PREFIX}sasl.enabled.mechanisms": "GSSAPI"},
+        {f"{PREFIX}sasl.enabled.mechanisms": ""},
+        {f"{PREFIX}plain.sasl.jaas.config": "nonsense"},
+    ],
+)
+def test_what_the_log_has_and_cannot_be_had_leaves_the_files_values(stored: dict[str, str]) -> None:
+    """A log of Kafka's, or of another release: no user is let in by it, and none kept out."""
+    static = config("PLAIN", **{f"{PREFIX}plain.sasl.jaas.config": plain('user_a="1"')})
+    for changed in (static.with_dynamic({}, stored), static.with_dynamic(stored, {})):
+        assert changed.sasl_settings("OUTSIDE") == static.sasl_settings("OUTSIDE")
