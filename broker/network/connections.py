@@ -53,7 +53,8 @@ class ConnectionsStatistics:
     """All connections at one moment: those connected by listener, those that have ended by why they did.
 
     Sums are since the start, connections that have ended included; those refused are `accepted` too. `hosts` is how
-    many addresses the open ones come from.
+    many addresses the open ones come from, `unknown` how many peers have not said who they are yet. `turned_away` are
+    those that found no place for that, or lost it, and `not_secured` handshakes of TLS that came to nothing.
     """
 
     connected: Mapping[str, int]
@@ -61,6 +62,9 @@ class ConnectionsStatistics:
     most_open: int
     accepted: int
     refused: int
+    unknown: int
+    turned_away: int
+    not_secured: int
     ended: Mapping[Ending, int]
     requests: int
     by_api: Mapping[int, int]
@@ -92,6 +96,7 @@ class Connections:
         self._open = 0  # newcomers included
         self._accepted = 0
         self._refused = 0
+        self._not_secured = 0
         self._held = 0  # connections that quotas let wait
         self._ended: Counter[Ending] = Counter()
         self._past = [0, 0, 0]  # requests, bytes received and bytes sent of connections that have ended
@@ -254,6 +259,7 @@ class Connections:
         try:
             return await secure(accepted, tls, self._services.offload)
         except HandshakeFailed as error:
+            self._not_secured += 1
             reason = str(error)
             if error.stranger and not self._around.complaints.due(host, trio.current_time()):
                 return None
@@ -334,6 +340,9 @@ class Connections:
             most_open=min(self._services.config.max_connections, self._most_connections),
             accepted=self._accepted,
             refused=self._refused,
+            unknown=len(self._newcomers),
+            turned_away=self._newcomers.turned_away,
+            not_secured=self._not_secured,
             ended=Counter(self._ended),
             requests=self._past[0] + sum(one.requests for one in each),
             by_api=dict(self._dispatcher.requests),

@@ -140,6 +140,9 @@ def _numbers(running: Running) -> Iterator[tuple[str, float]]:
     yield "ottla_connections_accepted_total", connections.accepted
     yield "ottla_connections_refused_total", connections.refused
     yield "ottla_connections_most", connections.most_open
+    yield "ottla_connections_unknown", connections.unknown
+    yield "ottla_connections_turned_away_total", connections.turned_away
+    yield "ottla_handshakes_failed_total", connections.not_secured
     yield "ottla_received_bytes_total", connections.received_bytes
     yield "ottla_sent_bytes_total", connections.sent_bytes
     yield "ottla_replies_waiting", connections.replies_waiting

@@ -97,6 +97,12 @@ OWN: Final = (
     _counter("ottla_connections_refused_total", "Connections refused because there were too many."),
     _counter("ottla_connections_ended_total", "Connections that have ended.", "reason"),
     _gauge("ottla_connections_most", "Connections that may be open at a time."),
+    _gauge(
+        "ottla_connections_unknown",
+        "Connections in a handshake of TLS, or before the end of SASL.",
+    ),
+    _counter("ottla_connections_turned_away_total", "Connections that found no place among those, or lost it."),
+    _counter("ottla_handshakes_failed_total", "Handshakes of TLS that came to nothing."),
     _counter("ottla_received_bytes_total", "Bytes received from clients."),
     _counter("ottla_sent_bytes_total", "Bytes sent to clients."),
     _gauge("ottla_replies_waiting", "Replies that wait for the disk, for records, or for those before them."),

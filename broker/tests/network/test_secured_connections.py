@@ -107,7 +107,9 @@ async def test_a_crowd_that_says_nothing_keeps_no_other_client_out(tmp_path: Pat
         with trio.fail_after(20):
             client = await site.client("127.0.0.2")
             assert await is_served(client)
-            assert len(site.connections._newcomers) <= MOST
+            statistics = site.connections.statistics()
+            assert statistics.unknown <= MOST
+            assert statistics.turned_away >= 50
             assert await silent[0].receive_some(1) == b""  # it made room
         await client.aclose()
 
@@ -162,7 +164,9 @@ async def test_peers_without_tls_are_named_once_a_minute(
                     assert await stranger.receive_some(1) == b""
                 except trio.BrokenResourceError:
                     continue  # reset, for there were bytes that were not read
-        assert not site.connections.statistics().ended[Ending.FAULT]
+        statistics = site.connections.statistics()
+        assert not statistics.ended[Ending.FAULT]
+        assert (statistics.not_secured, statistics.unknown) == (5, 0)
     assert capfd.readouterr().err.count(f"the peer speaks {what}, and this listener TLS") == 1
 
 
