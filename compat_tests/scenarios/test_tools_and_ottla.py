@@ -9,10 +9,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from compat_tests.clients.kafka_tools.adapter import Tools, unused
+
+
+@pytest.fixture
+def guarded(tools_on: Callable[..., Tools]) -> Tools:
+    """The tools on a broker whose authorizer lets them do everything."""
+    authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+    return tools_on("authorizer", **{"authorizer.class.name": authorizer, "super.users": "User:ANONYMOUS"})
 
 
 def ottla(tools: Tools, *words: str, given: str = "") -> str:
@@ -110,6 +118,26 @@ def test_records_are_printed_alike(tools: Tools) -> None:
     printed = tools.run("kafka-console-consumer", *reading, *words)
     ours = ottla(tools, "consume", *reading, *words)
     assert ours == "".join(f"{line}\n" for line in printed.splitlines() if line.startswith("CreateTime"))
+
+
+def test_acls_are_added_and_listed_alike(guarded: Tools) -> None:
+    """kafka-acls and ottla acls mean the same by --producer and --consumer, and print the same of it"""
+    for role in (("--producer",), ("--consumer", "--group", "g"), ("--operation", "DescribeConfigs")):
+        theirs, ours = unused("topic"), unused("topic")
+        words = ("--allow-principal", "User:alice", "--allow-host", "192.0.2.1", *role)
+        guarded.run("kafka-acls", "--add", *words, "--topic", theirs)
+        ottla(guarded, "acls", "--add", *words, "--topic", ours)
+        made = lines(guarded.run("kafka-acls", "--list", "--topic", ours))
+        assert lines(ottla(guarded, "acls", "--list", "--topic", ours)) == made
+        assert [line.replace(theirs, ours) for line in lines(ottla(guarded, "acls", "list", "--topic", theirs))] == made
+
+
+def test_passwords_are_described_alike(tools: Tools) -> None:
+    """kafka-configs --entity-type users describes what ottla users has set"""
+    user = unused("user")
+    ottla(tools, "users", "set", user, given="secret\n")
+    described = tools.run("kafka-configs", "--describe", "--entity-type", "users", "--entity-name", user)
+    assert set(lines(ottla(tools, "users", "list", user))) <= set(lines(described))
 
 
 def test_the_cluster_is_described_alike(tools: Tools) -> None:

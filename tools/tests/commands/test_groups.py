@@ -66,31 +66,34 @@ def test_a_plan_is_exported_and_read_again(ottla: Ottla, group: str, tmp_path: P
     assert refused.status == 2 and "plan.csv, line 1" in refused.err
 
 
-def test_a_group_with_members_is_described_and_not_moved(ottla: Ottla, broker: Broker) -> None:
-    """Who reads what, in Kafka's columns; a reset is refused in its words."""
-    ottla("topics", "create", "busy", "--partitions", "2")
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_group_with_members_is_described_and_not_moved(ottla: Ottla, broker: Broker, protocol: str) -> None:
+    """Who reads what, in Kafka's columns, in either protocol; a reset is refused in its words."""
+    ottla("topics", "create", "busy", "--partitions", "2", "--if-not-exists")
     ottla("produce", "busy", "-p", "1", given="x\n")
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "busy", "client.id": "me"})
+    group = f"busy-{protocol}"
+    settings = {"group.id": group, "client.id": "me", "group.protocol": protocol}
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, **settings})
     consumer.subscribe(["busy"])
     try:
         deadline = time.monotonic() + 30
         while not consumer.assignment() and time.monotonic() < deadline:
             consumer.poll(0.1)
-        described = ottla("groups", "describe", "busy")
+        described = ottla("groups", "describe", group)
         assert described.lines[0].split() == COLUMNS
-        rows = ottla("groups", "describe", "busy", "--json").json
-        assert [(row["partition"], row["log_end_offset"], row["client_id"]) for row in rows] == [
-            (0, 0, "me"),
-            (1, 1, "me"),
+        rows = ottla("groups", "describe", group, "--json").json
+        assert [(row["partition"], row["client_id"]) for row in rows] == [
+            (0, "me"),
+            (1, "me"),
         ]
-        (member,) = ottla("groups", "describe", "busy", "--members", "--verbose", "--json").json
+        (member,) = ottla("groups", "describe", group, "--members", "--verbose", "--json").json
         assert member["assignment"] == ["busy-0", "busy-1"] and member["client_id"] == "me"
-        (state,) = ottla("groups", "describe", "busy", "--state", "--json").json
-        assert (state["state"], state["#members"]) == ("Stable", 1)
-        refused = ottla("groups", "reset-offsets", "busy", "--all-topics", "--to-earliest", "--execute", succeeds=False)
+        (state,) = ottla("groups", "describe", group, "--state", "--json").json
+        assert (state["state"], state["#members"], state["type"].lower()) == ("Stable", 1, protocol)
+        refused = ottla("groups", "reset-offsets", group, "--all-topics", "--to-earliest", "--execute", succeeds=False)
         assert refused.status == 1
-        assert "Assignments can only be reset if the group 'busy' is inactive" in refused.err
-        assert "could not be deleted" in ottla("groups", "delete", "busy", succeeds=False).err
+        assert f"Assignments can only be reset if the group '{group}' is inactive" in refused.err
+        assert "could not be deleted" in ottla("groups", "delete", group, succeeds=False).err
     finally:
         consumer.close()
 
