@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,13 @@ def test_formats_are_judged_before_anything_is_read() -> None:
         kcat_format("%q", b"")
     with pytest.raises(Misunderstood):
         console({"nothing"}, b"", b"", b"")
+
+
+def test_without_the_library_it_is_said_what_to_install(ottla: Ottla, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra; everything but records works without it, and doctor says so too."""
+    ottla("topics", "create", "bare")
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    for words in (["produce", "bare"], ["consume", "bare", "-e"]):
+        ended = ottla(*words, given="x\n", succeeds=False)
+        assert ended.status == 1 and ended.err.endswith("confluent-kafka: pip install 'ottla[cli]'\n")
+    assert any("pip install 'ottla[cli]'" in line for line in ottla("doctor").lines)
