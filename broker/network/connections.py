@@ -275,9 +275,9 @@ class Connections:
         """Ask the client who it is; False if it does not prove that, which has been logged."""
         from broker.network.authentication import NotAuthenticated, authenticate
 
-        peer.conversation = self._services.authentication.conversation(peer.listener)
         peer.authenticated = False
         try:
+            peer.conversation = self._services.authentication.conversation(peer.listener)
             await authenticate(transport, peer, self._services, self._dispatcher, self._around.buffers)
             return True
         except NotAuthenticated as error:
