@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 
 from hypothesis import given
@@ -16,6 +17,7 @@ from broker.coordinators.cluster.credentials import Deletion, decide_credentials
 from broker.coordinators.cluster.features import FeatureUpdate, decide_opening, decide_update
 from broker.coordinators.cluster.image import ResourceType
 from broker.coordinators.cluster.producer_ids import decide_block
+from broker.coordinators.cluster.quorum import decide_unregistration_of_broker, decide_unregistration_of_controller
 from broker.coordinators.cluster.quotas import QuotaAlteration, entity_of
 from broker.coordinators.cluster.tokens import decide_expiry, decide_renewal, decide_sweep, decide_token
 from broker.coordinators.machine import Decision
@@ -24,8 +26,14 @@ from broker.security.principals import Principal
 from broker.security.tokens import DelegationToken
 from broker.tests.coordinators.cluster.decided import NODE, Cluster, id_of
 from kproto.errors import KafkaError
-from kproto.formats.cluster_metadata import BeginTransactionRecord, TopicRecord
+from kproto.formats.cluster_metadata import (
+    BeginTransactionRecord,
+    RegisterBrokerRecord,
+    RegisterControllerRecord,
+    TopicRecord,
+)
 from kproto.release.features import ELR_VERSION, METADATA_VERSION
+from kproto.schema.declare import Record
 
 USER = Principal("User", "u")
 NAMES = st.sampled_from(["t", "u.v", "u_v", "w"])
@@ -48,6 +56,7 @@ STEPS = st.one_of(
     st.tuples(st.just("renewal"), st.sampled_from(["a", "b"]), st.sampled_from(["u", "w"]), st.integers(0, 9)),
     st.tuples(st.just("expiry"), st.sampled_from(["a", "b"]), st.integers(-1, 9)),
     st.tuples(st.just("sweep"), st.integers(0, 20)),
+    st.tuples(st.just("unregister"), st.booleans(), st.sampled_from([NODE, 7, 8])),
     st.tuples(st.just("acls"), st.lists(st.tuples(st.integers(500, 509), ACLS), max_size=4)),
     st.tuples(st.just("acl removal"), st.lists(st.integers(500, 509), max_size=4)),
 )
@@ -110,6 +119,15 @@ def _take(cluster: Cluster, step: tuple[object, ...], validate_only: bool) -> No
         case ("acl removal", list(numbers)):
             gone = dict.fromkeys(map(id_of, numbers))
             cluster.take(lambda promise: decide_acl_removal(machine, gone, promise))
+        case ("unregister", bool(is_broker), int(number)):
+            if is_broker:
+                registered: Record = RegisterBrokerRecord(broker_id=7)
+                decide = partial(decide_unregistration_of_broker, broker_id=number, node_id=NODE)
+            else:
+                registered = RegisterControllerRecord(controller_id=7)
+                decide = partial(decide_unregistration_of_controller, controller_id=number, node_id=NODE)
+            cluster.take(lambda promise: Decision([registered], [(promise, None)]))  # as a log of Kafka's has it
+            cluster.take(lambda promise: decide(machine, promise))
         case ("transaction", str(name)):
             half = [BeginTransactionRecord(), TopicRecord(name=name, topic_id=id_of(999))]
             cluster.take(lambda promise: Decision(half, [(promise, None)]))
@@ -140,6 +158,8 @@ def test_every_decision_of_the_cluster_is_tried() -> None:
         "decide_expiry",
         "decide_sweep",
         "decide_acls",
+        "decide_unregistration_of_broker",
+        "decide_unregistration_of_controller",
         "decide_acl_removal",
         "_decide_abort",
     }
