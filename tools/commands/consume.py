@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     topics = [*options.names, *(options.topic or [])]
     if not topics:
         raise Misunderstood("which topic? Name it first")
+    _check(options)
     printed = formatter(options)
     properties = properties_of(options, CONNECT_MS)
     with Cluster(properties) as cluster:
@@ -272,6 +273,25 @@ def formatter(options: Options) -> Formatter:
     return console(parts, options.key_delimiter or b"\t", options.delimiter, null)
 
 
+def _count(word: str) -> int:
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of records")
+    return int(word)
+
+
+def _check(options: Options) -> None:
+    """Raise Misunderstood for options that contradict each other."""
+    if options.group and (options.start or options.to or options.partition):
+        raise Misunderstood(
+            "a group goes on where it was, in all its partitions: --from, --to and --partition are for reading without "
+            "one (ottla groups reset-offsets moves a group)"
+        )
+    if options.follow and (options.exit or options.to):
+        raise Misunderstood("--follow goes on, --exit and --to end: they contradict each other")
+    if options.start and options.from_beginning:
+        raise Misunderstood("--from and --from-beginning contradict each other")
+
+
 def with_moments_joined(arguments: Sequence[str]) -> list[str]:
     """`--from -15m` as `--from=-15m`: argparse takes `-15m` for an option, and `-15` alone for a number."""
     words: list[str] = []
@@ -308,7 +328,7 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--to", metavar="WHERE", help="end there: the same forms")
     where.add_argument("-e", "--exit", action="store_true", help="end at the end that there is now")
     where.add_argument("--follow", action="store_true", help="go on with what comes (the default)")
-    where.add_argument("-c", "--max-messages", type=int, metavar="N", help="end after so many")
+    where.add_argument("-c", "--max-messages", type=_count, metavar="N", help="end after so many")
     where.add_argument("--timeout-ms", type=milliseconds, metavar="MS", help="end when nothing has come for so long")
     where.add_argument(
         "-G", "--group", metavar="GROUP", help="as a member of this group, which commits what was printed"

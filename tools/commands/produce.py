@@ -84,7 +84,8 @@ class Delivery:
             own["acks"] = options.acks
         if options.compression_codec is not None:
             own["compression.codec"] = options.compression_codec
-        if options.acks in (None, "all", "-1") and "enable.idempotence" not in properties.given:
+        told = {"enable.idempotence", "acks", "request.required.acks"} & set(properties.given)
+        if options.acks in (None, "all", "-1") and not told:
             own["enable.idempotence"] = True
         self._topic = topic
         self._timeout = properties.timeout
