@@ -131,8 +131,20 @@ class Page:
         html = self._templates.get_template("failed.html").render(sentence=str(error), path="")
         return HTMLResponse(html, status)
 
-    async def _in_thread(self, view: Callable[[Cluster, Query], Any], query: Query) -> Any:
+    async def _in_thread(self, view: Callable[[Cluster, Query], Any], query: Query, *, again: bool = True) -> Any:
+        """What `view` finds. With `again` it is asked once more over a new connection, if the one that was kept since
+        the last view has died, as all have when a broker was restarted."""
+
         def run() -> Any:
+            try:
+                with self.clusters.borrowed() as cluster:
+                    return view(cluster, query)
+            except (NotThere, Refused):
+                raise
+            except Failed:
+                if not again:
+                    raise
+            self.clusters.close()
             with self.clusters.borrowed() as cluster:
                 return view(cluster, query)
 
@@ -369,7 +381,7 @@ class Page:
             key: values[0] for key, values in parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True).items()
         }
         try:
-            partition, offset = await self._in_thread(self._write, form)
+            partition, offset = await self._in_thread(self._write, form, again=False)
         except (Failed, KafkaError, ValueError) as error:
             return self._failed(error)
         place = {"name": form.get("name", ""), "produced": f"{partition}:{offset}", "form": "1"}
