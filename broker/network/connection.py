@@ -8,7 +8,8 @@ empty every later reply passes through it, so replies leave in the order of the 
 What may overlap: eager handlers (Produce, Fetch) do their first phase when the request is read, so five Produce
 requests in flight are appended one after the other and share one fsync. Where that phase itself must wait
 (`FirstPhase`), the reader waits with it. Any other handler runs alone, in the reader, when everything before it
-has been answered: Kafka's own rule, which it keeps by muting the channel.
+has been answered: Kafka's own rule, which it keeps by muting the channel. Where quotas have muted the peer, the reader
+waits before the next request, wherever that is by then.
 
 Bounds: at most `MAX_QUEUED` replies wait, or `SENT_TOGETHER` bytes of them and the one that went beyond; then the
 reader stops reading, and TCP slows the peer. A frame grows only as its bytes arrive (kproto/framing.py), and a large
@@ -339,6 +340,7 @@ class Connection:
             while peer.muted_until:
                 await self._send(out)
                 out, size = [], 0
+                request = reply = None
                 await self._muted()
             if (request := protocol.next_request()) is None:
                 break
@@ -404,9 +406,15 @@ class Connection:
 
     async def _muted(self) -> None:
         """Wait as long as quotas want, and read nothing meanwhile (broker/quotas)."""
-        peer = self.peer
+        peer, share = self.peer, self._share
+        self._current = None  # its records lie in a buffer that this wait must not hold
         self._protocol.rest()
+        lends = share.requests > 0 and not self._protocol.pending and not self._queue
+        if lends:
+            share.lend(self._let_go)
         await trio.sleep_until(peer.muted_until)
+        if lends:
+            share.take_back()
         self._moved = now = trio.current_time()
         if now >= peer.muted_until:  # else an answer that was parked has made it longer
             peer.muted_until = 0.0

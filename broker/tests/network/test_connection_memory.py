@@ -4,10 +4,13 @@ while they wait."""
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 import trio
 import trio.testing
 
+from broker.context import Peer
+from broker.handlers import Handler
 from broker.network.connection import (
     BUFFER_KEPT_SECONDS,
     COUNTED_ABOVE,
@@ -31,7 +34,7 @@ from broker.tests.network.served import (
     request,
     settle,
 )
-from kproto.connection import AT_ONCE
+from kproto.connection import AT_ONCE, ReceivedRequest
 from kproto.framing import SMALL_WINDOW, frame_prefix
 from kproto.messages.api_versions import ApiVersion, ApiVersionsResponse
 
@@ -174,6 +177,30 @@ async def test_a_kept_buffer_gives_way_to_a_request() -> None:
                 assert memory.total <= memory.limit
         assert all(replies(peer) == [number, number] for number, (peer, _) in enumerate(peers))
         assert sum(buffered(connection) for _, connection in peers) == memory.total
+
+
+class Muting(Script):
+    """Every request has its peer muted for an hour."""
+
+    def begin(self, received: ReceivedRequest, peer: Peer) -> tuple[Handler, Any]:
+        peer.mute(3_600_000)
+        return super().begin(received, peer)
+
+
+async def test_what_a_muted_connection_kept_gives_way_too(autojump_clock: trio.testing.MockClock) -> None:
+    """A client that quotas hold back does not hold back others meanwhile."""
+    memory = RequestMemory(4 * LARGE)
+    async with AsyncExitStack() as stack:
+        peers = [(await stack.enter_async_context(connected(Muting(), memory, LARGE))) for _ in range(10)]
+        for number, (peer, _) in enumerate(peers):
+            peer.deliver(large_request(number))
+            await settle()
+            assert memory.waiting == 0
+            assert memory.total <= memory.limit
+        assert all(replies(peer) == [number] for number, (peer, _) in enumerate(peers))
+        for peer, connection in peers:
+            connection.close(Ending.STOPPED)
+            peer.end()
 
 
 REPLY = ApiVersionsResponse(api_keys=[ApiVersion(api_key=number % 100) for number in range(AT_ONCE - 10)])
