@@ -75,7 +75,7 @@ def add_connection_options(parser: argparse.ArgumentParser, *, with_timeout: boo
         help="client properties, as Kafka's tools and kcat take them (SASL, TLS)",
     )
     group.add_argument(
-        "-X", "--command-property", metavar="KEY=VALUE", action="append", default=[], type=_property,
+        "-X", "--command-property", metavar="KEY=VALUE", action="append", default=[], type=property_of,
         help="one client property, over the file; may be repeated",
     )  # fmt: skip
     if with_timeout:
@@ -120,7 +120,8 @@ def parse_addresses(text: str) -> tuple[Address, ...]:
     return tuple(found)
 
 
-def _property(word: str) -> tuple[str, str]:
+def property_of(word: str) -> tuple[str, str]:
+    """`key=value`. Raises ArgumentTypeError."""
     key, equals, value = word.partition("=")
     if not equals or not key.strip():
         raise argparse.ArgumentTypeError(f"{word!r} is not KEY=VALUE")

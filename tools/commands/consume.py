@@ -268,9 +268,18 @@ def formatter(options: Options) -> Formatter:
     parts = {"value", *(options.print or "").split(",")} - {""}
     if options.key_delimiter is not None:
         parts.add("key")
+    separators = {
+        "key.separator": options.key_delimiter or b"\t",
+        "line.separator": options.delimiter,
+        "null.literal": null,
+    }
     for word in options.formatter_property:
-        parts = _with_property(parts, word)
-    return console(parts, options.key_delimiter or b"\t", options.delimiter, null)
+        key, _, value = word.partition("=")
+        if key in separators:
+            separators[key] = delimiter_of(value)
+        else:
+            parts = _with_property(parts, word)
+    return console(parts, *separators.values())
 
 
 def _count(word: str) -> int:
@@ -309,7 +318,10 @@ def _with_property(parts: set[str], word: str) -> set[str]:
     key, _, value = word.partition("=")
     part = key.removeprefix("print.")
     if part == key or part not in PARTS or value not in ("true", "false"):
-        raise Misunderstood(f"--formatter-property is {word}; here there are print.{{{','.join(PARTS)}}}=true or false")
+        raise Misunderstood(
+            f"--formatter-property is {word}; here there are print.{{{','.join(PARTS)}}}=true or false, key.separator, "
+            "line.separator and null.literal"
+        )
     return parts | {part} if value == "true" else parts - {part}
 
 

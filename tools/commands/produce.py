@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, NamedTuple
 from tools.actions import Options
 from tools.client.cluster import Cluster
 from tools.client.library import made, missing
-from tools.client.properties import ClientProperties, add_connection_options, properties_of
+from tools.client.properties import ClientProperties, add_connection_options, properties_of, property_of
 from tools.failures import Failed, Misunderstood
 from tools.moments import parse_moment
 from tools.output.progress import progress
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         raise Misunderstood("to which topic? Name it first")
     if options.topic and options.name:
         options.files.insert(0, options.name)
+    _read_as_kafka_does(options)
     properties = properties_of(options)
     with Delivery(properties, topic, options) as delivery:
         with Stopping(raises=True) as stopping:
@@ -67,6 +68,16 @@ def main(arguments: Sequence[str]) -> int:
             delivery.finish()
     stopping.end("ottla produce", f"after {delivery.delivered} records were delivered")
     return 0
+
+
+def _read_as_kafka_does(options: Options) -> None:
+    """Kafka's properties of its line reader, as the options that mean the same. Raises Misunderstood."""
+    given = dict(options.reader_property)
+    if unknown := set(given) - {"parse.key", "key.separator", "null.marker"}:
+        raise Misunderstood(f"--reader-property has parse.key, key.separator and null.marker here, not {min(unknown)}")
+    if given.get("parse.key", "false") == "true":
+        options.key_delimiter = delimiter_of(given.get("key.separator", "\t"))
+    options.null = given.get("null.marker", options.null)
 
 
 class Delivery:
@@ -290,6 +301,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-p", "--partition", type=int, metavar="N", help="this one; default: by the key, as Java does")
     made.add_argument("-k", "--key", help="the key of all records")
     made.add_argument("-K", "--key-delimiter", type=delimiter_of, metavar="D", help="lines are KEY D VALUE")
+    made.add_argument(
+        "--reader-property", action="append", default=[], type=property_of, metavar="KEY=VALUE",
+        help="Kafka's: parse.key=true, key.separator=:, null.marker=NULL",
+    )  # fmt: skip
     made.add_argument("-H", "--header", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     made.add_argument("-D", "--delimiter", type=delimiter_of, default=b"\n", metavar="D", help="between records (\\n)")
     made.add_argument("-Z", "--null", metavar="TEXT", nargs="?", const="", help="keys and values like this are null")

@@ -38,6 +38,7 @@ from tools.failures import Misunderstood
 from tools.output.tables import Table, is_terminal, show, show_json
 
 TIMEOUT_MS = 60_000
+MIN_ISR = "min.insync.replicas"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,14 +101,21 @@ def describe(options: Options) -> None:
                 return
             raise
         topics = describe_topics(cluster, names) if names else []
-        configs = {
-            topic: {each.name: each.value for each in found if each.source != DEFAULT_SOURCE}
-            for topic, found in (describe_configs(cluster, ResourceType.TOPIC, names) if names else {}).items()
-        }
+        every = describe_configs(cluster, ResourceType.TOPIC, names) if names else {}
+    configs = {
+        topic: {each.name: each.value for each in found if each.source != DEFAULT_SOURCE}
+        for topic, found in every.items()
+    }
+    least = {topic: int(each.value or 1) for topic, found in every.items() for each in found if each.name == MIN_ISR}
     if options.topics_with_overrides:
         topics = [topic for topic in topics if configs[topic.name]]
-    topics = [topic._replace(partitions=_chosen(topic, options)) for topic in topics]
-    narrowed = options.under_replicated_partitions or options.unavailable_partitions
+    topics = [topic._replace(partitions=_chosen(topic, options, least.get(topic.name, 1))) for topic in topics]
+    narrowed = (
+        options.under_replicated_partitions
+        or options.unavailable_partitions
+        or options.under_min_isr_partitions
+        or options.at_min_isr_partitions
+    )
     if narrowed:
         topics = [topic for topic in topics if topic.partitions]
     if is_terminal(sys.stdout) and not options.json:
@@ -214,12 +222,14 @@ def _wanted(options: Options) -> list[str]:
     return wanted
 
 
-def _chosen(topic: DescribedTopic, options: Options) -> list[PartitionPlace]:
+def _chosen(topic: DescribedTopic, options: Options, least: int) -> list[PartitionPlace]:
     return [
         place
         for place in topic.partitions
         if not (options.under_replicated_partitions and len(place.isr) >= len(place.replicas))
         and not (options.unavailable_partitions and place.leader is not None)
+        and not (options.under_min_isr_partitions and len(place.isr) >= least)
+        and not (options.at_min_isr_partitions and len(place.isr) != least)
     ]
 
 
@@ -314,6 +324,10 @@ def _describe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topics-with-overrides", action="store_true", help="only topics with configs of their own")
     parser.add_argument("--under-replicated-partitions", action="store_true", help="only where replicas lag behind")
     parser.add_argument("--unavailable-partitions", action="store_true", help="only where there is no leader")
+    parser.add_argument(
+        "--under-min-isr-partitions", action="store_true", help=f"only with fewer in-sync replicas than {MIN_ISR}"
+    )
+    parser.add_argument("--at-min-isr-partitions", action="store_true", help="only with just as many as that")
 
 
 def _alter_options(parser: argparse.ArgumentParser) -> None:

@@ -42,7 +42,15 @@ def test_keys_headers_and_timestamps_go_in_and_come_out(ottla: Ottla) -> None:
     assert ottla("consume", "parts", *ALL, "--print", "key,timestamp,headers,partition,offset").out == (
         "CreateTime:1796061600000\tPartition:0\tOffset:0\tsource:shop,bare:null\tk\tv\n"
     )
-    assert ottla("consume", "parts", *ALL, "--formatter-property", "print.key=true").out == "k\tv\n"
+    kafkas = ("--formatter-property", "print.key=true", "--formatter-property", "key.separator=|")
+    assert ottla("consume", "parts", *ALL, *kafkas).out == "k|v\n"
+    reader = [
+        word
+        for each in ("parse.key=true", "key.separator=,", "null.marker=NULL")
+        for word in ("--reader-property", each)
+    ]
+    ottla("produce", "parts", *reader, given="l,NULL\n")
+    assert ottla("consume", "parts", "-o", "-1", "-e", "-K", ":").out == "l:null\n"
 
 
 @pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed")

@@ -66,6 +66,15 @@ def test_partitions_and_configs_are_changed(ottla: Ottla) -> None:
     assert "would not be an increase" in ottla("topics", "alter", "changed", "--partitions", "1", succeeds=False).err
 
 
+def test_partitions_are_found_by_what_is_wrong_with_them(ottla: Ottla) -> None:
+    """One that has just as many replicas as it must is named by that, and by nothing else."""
+    ottla("topics", "create", "sound")
+    at_least = ottla("topics", "describe", "sound", "--at-min-isr-partitions").lines
+    assert [line.split("\t")[1] for line in at_least] == ["Topic: sound"]
+    for wrong in ("under-min-isr", "under-replicated", "unavailable"):
+        assert ottla("topics", "describe", "sound", f"--{wrong}-partitions").lines == []
+
+
 def test_a_dry_run_creates_nothing(ottla: Ottla) -> None:
     """It says that it could be done."""
     assert ottla("topics", "create", "dry", "--dry-run").out == "Topic dry would be created.\n"
