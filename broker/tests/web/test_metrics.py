@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
@@ -23,6 +24,8 @@ from broker.web.exposition import render
 from broker.web.families import FAMILIES, KAFKA, KAFKA_EXPORTER, OWN, PROCESS
 from broker.web.serving import HttpServer
 from kproto.ids import format_uuid
+from storage.engine import LogStore
+from storage.statistics import StoreStatistics
 
 
 @asynccontextmanager
@@ -33,11 +36,11 @@ async def broker() -> AsyncIterator[tuple[World, Running]]:
 
 
 @asynccontextmanager
-async def served(observed: Observed) -> AsyncIterator[int]:
-    """The port of the metrics of what is observed."""
+async def served(observed: Observed, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """The port of the metrics of what is observed, served as if at `host`."""
     listener = Listener("metrics", "127.0.0.1", 0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(HttpServer(metrics_app(observed, "127.0.0.1"), listener).run)
+        nursery.start_soon(HttpServer(metrics_app(observed, host), listener).run)
         yield listener.port
         nursery.cancel_scope.cancel()
     listener.close()
@@ -71,6 +74,47 @@ async def test_health_and_readiness_follow_the_broker() -> None:
             assert (await ask(port, "HEAD /metrics")).endswith("\r\n\r\n")
             observed.stopping()
             assert "503" in (await ask(port, "GET /readyz")).splitlines()[0]
+
+
+class Stopped:
+    """A store whose disk has failed."""
+
+    def statistics(self) -> StoreStatistics:
+        return StoreStatistics(1, 1, 0, True, None, None, None)
+
+
+async def test_a_broker_whose_disk_has_failed_is_not_healthy() -> None:
+    """It takes no appends any more, which a restart may mend."""
+    async with broker() as (w, running):
+        w.services.store = cast(LogStore, Stopped())
+        observed = Observed()
+        observed.serving(running.services, running.connections)
+        async with served(observed) as port:
+            answer = await ask(port, "GET /healthz")
+            assert " 503 " in answer.splitlines()[0]
+            assert "a disk error has stopped all appends" in answer
+
+
+async def test_who_is_connected_is_said_on_loopback_only() -> None:
+    """Addresses and users of clients are for the page of this machine."""
+    async with broker() as (_, running):
+        observed = Observed()
+        observed.serving(running.services, running.connections)
+        async with served(observed) as port:
+            assert '"connections":[]' in await ask(port, "GET /status.json")
+        async with served(observed, "0.0.0.0") as port:
+            assert " 404 " in (await ask(port, "GET /status.json")).splitlines()[0]
+            assert " 200 " in (await ask(port, "GET /metrics")).splitlines()[0]
+
+
+async def test_only_the_names_asked_for_are_sent() -> None:
+    """For the page, which need not have a broker render what it does not show."""
+    async with broker() as (_, running):
+        observed = Observed()
+        observed.serving(running.services, running.connections)
+        async with served(observed) as port:
+            text = await ask(port, "GET /metrics?name[]=ottla_replies_waiting&name[]=nothing")
+            assert re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) == ["ottla_replies_waiting"]
 
 
 async def test_only_names_of_loopback_are_answered_at_loopback() -> None:
