@@ -18,7 +18,6 @@ from storage.local import checkpoints
 from storage.local.engine import LocalStore
 from storage.local.partition_log import LocalLog
 from storage.local.rewriting import Workshop
-from storage.seams import slices
 from storage.seams.apart import ProcessApart, ProcessDied, ThreadApart
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import ThreadOffload
@@ -696,22 +695,3 @@ async def test_a_workshop_that_died_is_replaced_for_the_next_log(place: Place) -
         assert await store.cleaner.clean_due() == 2
         assert apart.opened == 2
         assert store.cleaner.uncleanable == []
-
-
-async def test_the_search_for_logs_to_clean_gives_way(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cluster may have a hundred thousand logs, of which every one is looked at: clients are served in between."""
-    monkeypatch.setattr(slices, "SLICE_SECONDS", 0)
-    specs = [spec("t", number) for number in range(20)]
-    turns = 0
-
-    async def client() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
-    async with place.open() as store, trio.open_nursery() as nursery:
-        nursery.start_soon(client)
-        assert await store.cleaner.clean_due(lambda: specs) == 0
-        nursery.cancel_scope.cancel()
-    assert turns >= len(specs)
