@@ -211,7 +211,8 @@ class Contexts:
         self._clock = clock
         self._warned: dict[str, int] = {}  # listener -> when the log had it that its certificate ends, wall millis
         self._offload = offload
-        self._stamps = {name: self._stamp(each) for name, each in settings.items()}
+        # What each was made from last, or could not be made from: settings, and the state of their files.
+        self._tried = {name: (each, self._stamp(each)) for name, each in settings.items()}
         self._tls = {name: make_tls(each, disk) for name, each in settings.items()}
         self._wanted = dict(settings)
         self._changed = trio.Event()
@@ -234,7 +235,7 @@ class Contexts:
 
     async def run(self) -> None:
         """Look at files and settings forever, and renew what has changed."""
-        seen = dict(self._stamps)
+        seen = {name: stamp for name, (_, stamp) in self._tried.items()}
         while True:
             self._warn()
             with trio.move_on_after(LOOK_SECONDS):
@@ -244,8 +245,9 @@ class Contexts:
                 wanted = self._wanted[name]
                 stamp = await self._offload.run(self._stamp, wanted, abandonable=True, lane=Lane.DISK)
                 settled, seen[name] = stamp == seen[name], stamp
-                if wanted != self._tls[name].settings or (stamp != self._stamps[name] and settled):
-                    self._stamps[name] = stamp
+                tried, _ = self._tried[name]
+                if (wanted, stamp) != self._tried[name] and (settled or wanted != tried):
+                    self._tried[name] = wanted, stamp
                     await self._renew(name, wanted)
 
     def _warn(self) -> None:
@@ -267,7 +269,6 @@ class Contexts:
             new = await self._offload.run(make_tls, wanted, self._disk, abandonable=True, lane=Lane.DISK)
             may_follow(old, new)
         except BadTls as error:
-            self._wanted[name] = old.settings
             self._log.error("TLS of a listener not renewed", listener=name, key=error.key, reason=str(error))
             return
         self._tls[name] = new

@@ -94,6 +94,23 @@ async def test_altered_settings_take_effect_at_once(tmp_path: Path, autojump_clo
         nursery.cancel_scope.cancel()
 
 
+async def test_what_could_not_be_read_is_tried_again_when_it_has_changed(
+    tmp_path: Path, autojump_clock: MockClock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The log has it once, not at each look."""
+    logging.configure(level="info", form="text")
+    path = write(tmp_path / "broker.pem", OLD.combined)
+    contexts = Contexts({"SSL": settings(path)}, SystemDisk(), InlineOffload(), SystemClock())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(contexts.run)
+        contexts.reconfigure({"SSL": settings(tmp_path / "later.pem")})
+        assert await names_after_a_while(contexts) == 1
+        assert capfd.readouterr().err.count("TLS of a listener not renewed") == 1
+        write(tmp_path / "later.pem", NEW.combined)
+        assert await names_after_a_while(contexts) == 2
+        nursery.cancel_scope.cancel()
+
+
 async def test_another_subject_or_fewer_names_are_not_taken(tmp_path: Path, autojump_clock: MockClock) -> None:
     """T5: unless the settings allow it, as in Kafka: clients would take it for another broker."""
     path = write(tmp_path / "broker.pem", NEW.combined)
