@@ -21,10 +21,19 @@ The environment and files come in as arguments: the command hands them over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from broker.config.keys import BROKER_KEYS, LISTENER_PREFIX, MECHANISMS, BadValue, Effect, broker_key, effect_of
+from broker.config.keys import (
+    BROKER_KEYS,
+    LISTENER_PREFIX,
+    MECHANISMS,
+    PER_MECHANISM,
+    BadValue,
+    Effect,
+    broker_key,
+    effect_of,
+)
 from broker.config.keys.definition import split_list, trimmed
 from broker.config.layers import Layers
 from broker.config.listener_specs import Listener
@@ -166,6 +175,7 @@ def parse_config(
         values = typed(layers)
         check_together(values, layers)
         notices += tls_notices(values["listeners"], layers)
+        notices += _sasl_notices(values["listeners"], given)
     except Contradiction as error:
         where = next((origin[key] for key in error.keys if key in origin), None)
         raise ConfigError(f"{error.keys[0]}{f' {where}' if where else ''}: {error}") from error
@@ -241,6 +251,33 @@ def _resolve(
         key = error.key or key
         raise ConfigError(f"{key}={given[key]} {origin[key]}: {error}") from error
     return notices
+
+
+def _sasl_notices(listeners: Collection[Listener], given: Mapping[str, str]) -> list[str]:
+    """What is configured of SASL that no listener has a use for: it lets no client in, and that should be known."""
+    keys = [name for name in given if (key := broker_key(name)) is not None and key.name in PER_MECHANISM]
+    if not keys:
+        return []
+    if not any(listener.uses_sasl for listener in listeners):
+        return [f"no listener asks its clients who they are, so these have no effect: {', '.join(keys)}"]
+    offered = {
+        listener.name.lower(): {mechanism.lower() for mechanism in _mechanisms(listener, given)}
+        for listener in listeners
+        if listener.uses_sasl
+    }
+    idle = []
+    for name in keys:
+        if name.startswith(LISTENER_PREFIX):
+            listener, _, rest = name.removeprefix(LISTENER_PREFIX).partition(".")
+            mechanism = rest.partition(".")[0] if rest not in BROKER_KEYS else None
+            if listener not in offered or (mechanism is not None and mechanism not in offered[listener]):
+                idle.append(name)
+    return [f"of a listener or a mechanism that is not there, so without effect: {', '.join(idle)}"] if idle else []
+
+
+def _mechanisms(listener: Listener, given: Mapping[str, str]) -> list[str]:
+    name = "sasl.enabled.mechanisms"
+    return split_list(given.get(f"{LISTENER_PREFIX}{listener.name.lower()}.{name}", given.get(name, "")))
 
 
 def _without_listener(key: str) -> str | None:

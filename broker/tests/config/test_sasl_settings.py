@@ -183,3 +183,17 @@ def test_what_the_log_has_and_cannot_be_had_leaves_the_files_values(stored: dict
     static = config("PLAIN", **{f"{PREFIX}plain.sasl.jaas.config": plain('user_a="1"')})
     for changed in (static.with_dynamic({}, stored), static.with_dynamic(stored, {})):
         assert changed.sasl_settings("OUTSIDE") == static.sasl_settings("OUTSIDE")
+
+
+def test_what_no_listener_has_a_use_for_is_said() -> None:
+    """It lets no client in, which its owner may believe it does."""
+    scram = f"{PREFIX}scram-sha-256.sasl.jaas.config"
+    lost = "listener.name.inside.plain.sasl.jaas.config"
+    used = f"{PREFIX}plain.sasl.jaas.config"
+    keys = {used: plain('user_a="s3cret"'), lost: plain('user_a="s3cret"'), scram: f"{SCRAM_MODULE} required;"}
+    said = " ".join(config("PLAIN", **keys).notices)
+    assert lost in said and scram in said and used not in said and "s3cret" not in said
+    said = " ".join(parse_config("", "", {"sasl.enabled.mechanisms": "PLAIN", **keys}).notices)
+    assert "no listener asks its clients who they are" in said and used in said
+    said = " ".join(config("PLAIN,SCRAM-SHA-256", **{used: keys[used], scram: keys[scram]}).notices)
+    assert "without effect" not in said
