@@ -15,6 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.net.compat import KafkaNetClient
 from kafka.structs import OffsetAndMetadata
 
 from compat_tests.clients.contract import (
@@ -79,6 +80,22 @@ def here(partition: kafka.TopicPartition) -> TopicPartition:
     return TopicPartition(partition.topic, partition.partition)
 
 
+def closed_if_it_fails(make: Callable[..., Any], **options: Any) -> Any:
+    """Make a client of the library's, which leaves its sockets open when it cannot reach a broker."""
+    inner: list[Any] = []
+
+    def remembered(**given: Any) -> Any:
+        inner.append(KafkaNetClient(**given))
+        return inner[-1]
+
+    try:
+        return make(kafka_client=remembered, **options)
+    except BaseException:
+        for each in inner:
+            each.close()
+        raise
+
+
 class KafkaPythonProducer(Producer):
     """KafkaProducer; its `send` returns a future."""
 
@@ -88,7 +105,8 @@ class KafkaPythonProducer(Producer):
         if settings.transactional_id is not None:
             transactional["transactional_id"] = settings.transactional_id
             transactional["transaction_timeout_ms"] = int(settings.transaction_timeout * 1000)
-        self._client = kafka.KafkaProducer(
+        self._client = closed_if_it_fails(
+            kafka.KafkaProducer,
             **Address.parse(bootstrap).for_kafka_python(),
             acks=settings.acks,
             compression_type=None if settings.codec == "none" else settings.codec,
