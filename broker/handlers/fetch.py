@@ -169,7 +169,9 @@ def _asked(request: FetchRequest, ctx: RequestContext) -> Asked:
         request.min_bytes,
         most,
         request.max_wait_ms,
-        None if authorizer is None else partial(ctx.may, Operation.READ, Resource.TOPIC),
+        None
+        if authorizer is None
+        else partial(authorizer.authorized, ctx.peer.principal, ctx.peer.host, Operation.READ, Resource.TOPIC),
         0 if authorizer is None else authorizer.version,
     )
 

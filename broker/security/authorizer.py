@@ -53,6 +53,7 @@ class Authorizer:
         self._allow_everyone = allow_everyone
         self._acls = AclIndex()
         self._known: dict[tuple[str, str, int, str], Said] = {}
+        self._lines = process_lines()
         self.version = 0
         """Another one with each change of ACLs."""
         self.log = RateLimitedLogger(get_logger(__name__), now)
@@ -94,7 +95,7 @@ class Authorizer:
         if not allowed:
             if not quiet:
                 self._write_down("denied", self.log.info, who, host, operation, kind, name, rule)
-        elif process_lines().wants(__name__, _DEBUG):
+        elif self._lines.wants(__name__, _DEBUG):
             self._write_down("allowed", self.log.debug, who, host, operation, kind, name, rule)
         return allowed
 
