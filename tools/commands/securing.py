@@ -159,6 +159,7 @@ def _certify(folder: Path, host: str) -> None:
         CERTIFICATE_DAYS,
         (
             (x509.BasicConstraints(ca=False, path_length=None), True),
+            (_usage("digital_signature"), True),
             (x509.SubjectAlternativeName([_general(name) for name in sorted(names)]), False),
             (x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), False),
             (x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False),
@@ -191,6 +192,7 @@ def _authority(folder: Path) -> tuple[Any, Any]:
         AUTHORITY_DAYS,
         (
             (x509.BasicConstraints(ca=True, path_length=0), True),
+            (_usage("key_cert_sign", "crl_sign"), True),
             (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
         ),
     )
@@ -219,6 +221,18 @@ def _general(name: str) -> Any:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def _usage(*wanted: str) -> Any:
+    """What a key may be used for. Clients that are strict about RFC 5280, as Python's are since 3.13, believe no
+    authority that does not say it."""
+    from cryptography import x509
+
+    every = (
+        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+        "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+    )  # fmt: skip
+    return x509.KeyUsage(**{each: each in wanted for each in every})
 
 
 def _named(name: str) -> Any:
