@@ -69,11 +69,14 @@ class Lane(Enum):
     """What looks at the event loop from beside it, when a person asks. One at a time."""
     HANDSHAKES = "handshakes"
     """The arithmetic of TLS handshakes. One at a time: however many peers want one, a core stays for the others."""
+    KEYS = "keys"
+    """What asks another server for the keys of tokens, and may wait for it for long. One at a time."""
 
 
 THREADS: Final = {
     Lane.SYNC: 4, Lane.READS: 4, Lane.DISK: 4, Lane.LOOK_UPS: 2, Lane.BATCHES: 2, Lane.REQUESTS: 2,
     Lane.OPENING: 2, Lane.LOOKING: 1, Lane.HANDSHAKES: 1,
+    Lane.KEYS: 1,
 }  # fmt: skip
 
 Pause: TypeAlias = Callable[[], None]

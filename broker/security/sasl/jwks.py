@@ -6,8 +6,14 @@ keys. A key that there is not costs no more than a reading every `UNKNOWN_KEY_SE
 they cannot be read, those that were read last count, and it is tried again after a pause that doubles, from
 `...retry.backoff.ms` to `...retry.backoff.max.ms`; without any, tokens are refused.
 
-Reading and checking happen in a thread, as does the import of the library that checks (`joserfc`, of the extra
-`security`), which takes a third of a second.
+**An issuer that does not answer** is one that cannot be read. A client has ten seconds to prove who it is, so a reading
+is given up after `READ_SECONDS`, while there is time left to check the token with the keys of before; and a client
+whose key is known does not wait for a reading that another's token has brought about. A reading is not given up because
+its client goes: else clients that come and go would have the issuer asked without a pause, and never heard.
+
+Reading happens in a thread that does nothing else (`Lane.KEYS`), since an issuer may hold it for long; checking in
+another, as does the import of the library that checks (`joserfc`, of the extra `security`), which takes a third of a
+second.
 """
 
 from __future__ import annotations
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
     from storage.seams.offload import Offload
 
 UNKNOWN_KEY_SECONDS: Final = 10.0
+READ_SECONDS: Final = 5.0
+"""How long an issuer may take to answer."""
 MOST_KEYS: Final = 100
 
 
@@ -55,8 +63,9 @@ class JsonWebKeys:
 
     async def verified(self, token: str) -> bytes:
         """The payload of a token that one of the keys has signed. Raises BadToken."""
-        await self._read_if(lambda: self._age > self._settings.refresh_ms / 1000)
         kid = await self._offload.run(_key_id, token, abandonable=True, lane=Lane.REQUESTS)
+        if not (self._reading.locked() and self._candidates(kid)):
+            await self._read_if(lambda: self._age > self._settings.refresh_ms / 1000)
         if not self._candidates(kid):
             await self._read_if(lambda: not self._candidates(kid) and self._age > UNKNOWN_KEY_SECONDS)
         keys = self._candidates(kid)
@@ -80,7 +89,7 @@ class JsonWebKeys:
             if not due() or trio.current_time() < self._again_at:
                 return  # another client's token has brought it about
             try:
-                self._keys = await self._offload.run(_read, self._load, self._url, abandonable=True)
+                self._keys = await self._read()
             except KeySetError as error:
                 least, most = self._settings.retry_ms / 1000, self._settings.retry_max_ms / 1000
                 self._pause = min(max(2 * self._pause, least), most)
@@ -89,6 +98,12 @@ class JsonWebKeys:
             else:
                 self._read_at = trio.current_time()
                 self._pause = 0.0
+
+    async def _read(self) -> list[Any]:
+        """The keys that there are now. Raises KeySetError."""
+        with trio.move_on_after(READ_SECONDS, shield=True):
+            return await self._offload.run(_read, self._load, self._url, abandonable=True, lane=Lane.KEYS)
+        raise KeySetError(f"they have not come within {READ_SECONDS:g} s")
 
 
 def _read(load: Callable[[str], bytes], url: str) -> list[Any]:
@@ -121,7 +136,7 @@ def _key_id(token: str) -> str | None:
 
     try:
         header = jws.extract_compact(token.encode()).headers()
-    except (JoseError, ValueError, TypeError, KeyError):
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError):
         raise BadToken("it is no signed token") from None
     kid = header.get("kid")
     return kid if isinstance(kid, str) else None
@@ -135,7 +150,7 @@ def _payload(token: str, keys: list[Any]) -> bytes:
     for key in keys:
         try:
             payload = jws.deserialize_compact(token, key, algorithms=ALGORITHMS).payload
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
         return bytes(payload)
     raise BadToken("none of the keys has signed it")

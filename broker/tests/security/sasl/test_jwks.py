@@ -6,17 +6,20 @@ import base64
 import dataclasses
 import hmac
 import json
+import math
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from broker.security.sasl.jwks import UNKNOWN_KEY_SECONDS, JsonWebKeys, KeySetError
+from broker.security.sasl.jwks import READ_SECONDS, UNKNOWN_KEY_SECONDS, JsonWebKeys, KeySetError
 from broker.security.sasl.oauthbearer import BadToken
 from broker.tests.security.sasl.test_oauthbearer import SIGNED
 from storage.seams.logging import RateLimitedLogger, get_logger
-from storage.seams.offload import InlineOffload
+from storage.seams.offload import Arguments, InlineOffload, Lane, Offload, Result
 
 jwk = pytest.importorskip("joserfc.jwk")
 jws = pytest.importorskip("joserfc.jws")
@@ -51,10 +54,11 @@ class Issuer:
             raise KeySetError("it does not answer")
         return json.dumps({"keys": [KEYS[kid].as_dict(private=False) for kid in self.kids]}).encode()
 
-    def keys(self, **settings: int) -> JsonWebKeys:
+    def keys(self, threads: Offload | None = None, **settings: int) -> JsonWebKeys:
         usual = {"refresh_ms": 3_600_000, "retry_ms": 100, "retry_max_ms": 1000}
         wanted = dataclasses.replace(SIGNED, **usual | settings)  # type: ignore[arg-type]  # each is a number
-        return JsonWebKeys(wanted, self.load, InlineOffload(), RateLimitedLogger(get_logger("t"), trio.current_time))
+        log = RateLimitedLogger(get_logger("t"), trio.current_time)
+        return JsonWebKeys(wanted, self.load, threads or InlineOffload(), log)
 
 
 @pytest.mark.parametrize("kid", ["a", "b"])
@@ -143,3 +147,59 @@ async def test_what_is_no_set_of_keys_is_none(text: bytes) -> None:
     keys = JsonWebKeys(SIGNED, lambda url: text, InlineOffload(), RateLimitedLogger(get_logger("t"), trio.current_time))
     with pytest.raises(BadToken, match="no keys"):
         await keys.verified(signed("a"))
+
+
+class Slow(InlineOffload):
+    """Threads whose reading of keys takes `seconds`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+
+    async def run(
+        self,
+        work: Callable[[*Arguments], Result],
+        *arguments: *Arguments,
+        abandonable: bool = False,
+        lane: Lane = Lane.DISK,
+    ) -> Result:
+        if lane is Lane.KEYS:
+            await trio.sleep(self.seconds)
+        return await super().run(work, *arguments, abandonable=abandonable, lane=lane)
+
+
+async def test_an_issuer_that_hangs_keeps_out_no_client_whose_key_is_known(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Clients have ten seconds: there is an answer before that, for the one that reads and for those beside it."""
+    threads, issuer = Slow(), Issuer("a")
+    keys = issuer.keys(threads, refresh_ms=60_000)
+    await keys.verified(signed("a"))
+    await trio.sleep(61)
+    threads.seconds = math.inf
+    with trio.fail_after(READ_SECONDS + 1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keys.verified, signed("a"))
+            await trio.sleep(1)
+            with trio.fail_after(0.1):
+                assert await keys.verified(signed("a")) == b"{}"
+
+
+async def test_a_client_that_goes_does_not_have_the_issuer_asked_again(autojump_clock: trio.testing.MockClock) -> None:
+    """Else a stranger who breaks off each time has it asked without a pause, and all others wait for each of these."""
+    threads, issuer = Slow(), Issuer("a")
+    keys = issuer.keys(threads)
+    threads.seconds = 1.0
+    with trio.move_on_after(0.1), suppress(BadToken):
+        await keys.verified(signed("b"))
+    for _ in range(3):
+        with pytest.raises(BadToken):
+            await keys.verified(signed("b"))
+    assert issuer.reads == 1
+
+
+async def test_a_header_that_is_nested_without_end_is_no_token() -> None:
+    """A refusal as any other, and no fault of the broker."""
+    header = base64.urlsafe_b64encode(b"[" * 200_000).decode().rstrip("=")
+    with pytest.raises(BadToken, match="no signed token"):
+        await Issuer("a").keys().verified(f"{header}.e30.AAAA")
