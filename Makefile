@@ -7,7 +7,7 @@ CLIENTS := .compat/.prepared
 # Processes that run tests: two for each core, since those with real clients mostly wait.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: setup run test portable kafka-tools examples compat lint wheel
+.PHONY: setup run test portable kafka-tools programs examples compat lint wheel
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -39,6 +39,11 @@ $(CLIENTS): $(STAMP) $(wildcard $(addprefix compat_tests/clients/*/,pom.xml *.ja
 # The scenarios of Kafka's own command-line tools, which `test` leaves out.
 kafka-tools: setup $(CLIENTS)
 	$(VENV)/bin/python -m pytest -q compat_tests/scenarios --client kafka_tools
+
+# Kafka Connect and MirrorMaker 2 against a secured broker, which `test` leaves out.
+programs: setup
+	$(VENV)/bin/python -m compat_tests prepare programs
+	$(VENV)/bin/python -m pytest -q compat_tests/programs --programs
 
 # All examples, those that compile a client too; `test` runs the others.
 examples: setup $(CLIENTS)

@@ -26,9 +26,12 @@ from pathlib import Path
 from compat_tests import copying, dying, matrix
 from compat_tests.clients import CLIENTS, TOOLS, Missing, client
 from compat_tests.clients.kafka_tools.page import page as tools_page
+from compat_tests.programs import running
 
 HERE = Path(__file__).parent
 CLIENTS_AND_TOOLS = (*CLIENTS, TOOLS)
+BESIDE = "programs"
+"""Kafka Connect and MirrorMaker 2, which are prepared only when they are named."""
 PROGRAMS = {
     "copy": (copying, copying.copy_forever, "consume, transform, produce exactly once"),
     "member": (dying, dying.be_a_member, "read as a member of a group"),
@@ -40,13 +43,15 @@ def prepare(names: Sequence[str]) -> int:
     """Let each client that can be prepared fetch and build what it needs; the exit status says whether all could."""
     status = 0
     for name in names or CLIENTS_AND_TOOLS:
+        called = running.NAME if name == BESIDE else client(name).name
         try:
-            work = getattr(importlib.import_module(f"compat_tests.clients.{name}.adapter"), "prepare", None)
+            module = running if name == BESIDE else importlib.import_module(f"compat_tests.clients.{name}.adapter")
+            work = getattr(module, "prepare", None)
             if work is not None:
                 work()
-                print(f"{client(name).name}: ready")
+                print(f"{called}: ready")
         except (ImportError, OSError, subprocess.SubprocessError) as error:
-            print(f"{client(name).name}: {error}", file=sys.stderr)
+            print(f"{called}: {error}", file=sys.stderr)
             status = 1
     return status
 
@@ -82,7 +87,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m compat_tests", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     preparing = commands.add_parser("prepare", help="fetch and build what clients outside Python need")
-    preparing.add_argument("clients", nargs="*", choices=[*CLIENTS_AND_TOOLS, []])
+    preparing.add_argument("clients", nargs="*", choices=[*CLIENTS_AND_TOOLS, BESIDE, []])
     commands.add_parser("run", help="all clients on one broker; further words go to pytest", add_help=False)
     writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
     writing.add_argument("file", type=Path)

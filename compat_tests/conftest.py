@@ -48,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--client", action="append", choices=(*CLIENTS, TOOLS), help="only this client; may be repeated")
     group.addoption("--all-clients", action="store_true", help="also Kafka's command-line tools")
+    group.addoption("--programs", action="store_true", help="Kafka Connect and MirrorMaker 2, in compat_tests/programs")
     group.addoption("--matrix", metavar="FILE", help="write the matrix of clients and scenarios as Markdown")
     group.addoption("--outcomes", metavar="FILE", help="write every outcome as JSON")
     group.addoption("--called", metavar="NAME", help="what the matrix calls the broker")
