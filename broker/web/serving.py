@@ -7,6 +7,8 @@ module accepts through `Listener` and gives hypercorn a stream over each `Socket
 * at most `MOST_CONNECTIONS` at a time; one more is closed at once;
 * a connection that has not sent a whole request in `IDLE_SECONDS` is closed, and so is one whose peer reads nothing of
   a reply for `STALL_SECONDS`;
+* it speaks HTTP/1.1 and nothing else. hypercorn would let a client go over to HTTP/2 in the middle of it, and there a
+  connection without a request is kept as long as its client sends anything at all;
 * when the server's task is cancelled, all connections are closed first, and with them every wait.
 
 A fault of the application costs its connection and a line in the log, never the broker.
@@ -18,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from hypercorn.config import Config
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -91,12 +95,37 @@ class HttpServer:
         try:
             shared: Any = stream  # hypercorn asks for one of trio's, and for no more than this one has
             with stream.scope:
-                await TCPServer(self._app, self._config, self._context, ConnectionState({}), shared)
+                await _Http1(self._app, self._config, self._context, ConnectionState({}), shared)
         except Exception as error:
             self._log.error("an HTTP request failed", exc_info=error)
         finally:
             stream.close()
             del self._streams[stream]
+
+
+class _Http1(TCPServer):
+    """hypercorn's server of one connection, without what it knows beside HTTP/1.1."""
+
+    async def run(self) -> None:
+        protocol: Any = _OnlyHttp1
+        try:
+            async with TaskGroup() as group:
+                self._task_group = group
+                self.protocol = protocol(
+                    self.app, self.config, self.context, group, self.state, False, None, None, self.protocol_send
+                )
+                await self.protocol.initiate()
+                await self.idle_task.restart(group, self._idle_timeout)
+                await self._read_data()
+        except OSError:
+            pass
+        finally:
+            await self._close()
+
+
+class _OnlyHttp1(H11Protocol):
+    async def _check_protocol(self, event: Any) -> None:
+        """Here hypercorn would go over to HTTP/2, if the request asks for that. A server may go on as it was."""
 
 
 class TransportStream:

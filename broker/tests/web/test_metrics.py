@@ -290,3 +290,24 @@ async def test_connections_that_have_ended_make_room_at_once() -> None:
             await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
             await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
+    ],
+    ids=["at once", "asked for"],
+)
+async def test_no_client_goes_over_to_http_2(begins: str) -> None:
+    """There a connection that asks for nothing would be kept as long as its client sends pings, and 64 of them would
+    let no other client in."""
+    async with served(Observed()) as port:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        with trio.fail_after(10):
+            await stream.send_all(begins.encode())
+            answer = await stream.receive_some()
+        assert re.match(rb"HTTP/1.1 (200|4\d\d)|$", answer), answer
+        await stream.aclose()
