@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from tools.trials.differential import scenarios
 from tools.trials.differential.canonical import Symbols, canonical
 from tools.trials.differential.command import main, summary
 from tools.trials.differential.comparison import ABSENT, Explanation, alike, compare, described, differences, matches
-from tools.trials.differential.contenders import running_ottla
+from tools.trials.differential.contenders import answers_of_ottla
 from tools.trials.differential.explained import EXPLAINED
 from tools.trials.differential.page import page
 from tools.trials.differential.recording import (
@@ -32,7 +31,7 @@ from tools.trials.differential.recording import (
     read_release,
     write_answers,
 )
-from tools.trials.differential.scenario import STOPPED, perform
+from tools.trials.differential.scenario import STOPPED
 from tools.trials.differential.stage import Answers, Key
 from tools.trials.differential.variations import VARIATIONS
 
@@ -41,10 +40,9 @@ LEAST = 1_500
 
 
 @pytest.fixture(scope="module")
-def ours() -> Iterator[Answers]:
-    """What a fresh Ottla answers to everything."""
-    with running_ottla() as site:
-        yield perform(scenarios.load(), site)
+def ours() -> Answers:
+    """What fresh Ottlas answer to everything."""
+    return answers_of_ottla(scenarios.load(), brokers=4)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from tools.trials.brokers import Contender, Process, kafka
-from tools.trials.differential.stage import Site, wait_for_coordinators
+from tools.trials.differential.scenario import Scenario, perform
+from tools.trials.differential.stage import Answers, Site, wait_for_coordinators
 
 SETTINGS = (
     "process.roles=broker,controller",
@@ -40,6 +42,26 @@ def running_ottla() -> Iterator[Site]:
     words = (sys.executable, "-m", "ottla", "serve", "--no-environment", "--exit-with-parent", "--data", "{dir}")
     with _running(Contender("ottla", words, SETTINGS, "--set"), 0.0) as site:
         yield site
+
+
+def answers_of_ottla(scenarios: Sequence[Scenario], brokers: int) -> Answers:
+    """Play scenarios on so many Ottlas, two at least, at the same time: mostly a scenario waits for its broker.
+
+    Those about groups and offsets are for the first, since one finds what another has left in the group without a name;
+    the others share the rest. The answers are in the order of the scenarios. Raises what a broker's start raises.
+    """
+    about_groups = [each for each in scenarios if "Group" in each.name or "Offset" in each.name]
+    others = [each for each in scenarios if each not in about_groups]
+    shares = [about_groups, *(others[number :: brokers - 1] for number in range(brokers - 1))]
+
+    def play(share: Sequence[Scenario]) -> Answers:
+        with running_ottla() as site:
+            return perform(share, site)
+
+    with ThreadPoolExecutor(brokers) as threads:
+        found = [answer for answers in threads.map(play, shares) for answer in answers.items()]
+    places = {each.name: place for place, each in enumerate(scenarios)}
+    return dict(sorted(found, key=lambda answer: places[answer[0].scenario]))
 
 
 @contextmanager
