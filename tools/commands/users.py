@@ -21,6 +21,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 
+from broker.security.sasl.scram import SALT_LENGTH, SALT_LETTERS
 from kproto.errors import ErrorCode
 from kproto.messages.alter_user_scram_credentials import (
     AlterUserScramCredentialsRequest,
@@ -42,7 +43,6 @@ from tools.output.tables import Table, is_terminal, show
 MECHANISMS = {"SCRAM-SHA-256": 1, "SCRAM-SHA-512": 2}
 HASHES = {1: "sha256", 2: "sha512"}
 ITERATIONS = 4096
-SALT_BYTES = 24
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,7 +78,7 @@ def set_password(options: Options) -> None:
     """A new user, or another password."""
     mechanism = MECHANISMS[options.mechanism]
     password = read_password()
-    salt = secrets.token_bytes(SALT_BYTES)
+    salt = "".join(secrets.choice(SALT_LETTERS) for _ in range(SALT_LENGTH)).encode()
     salted = hashlib.pbkdf2_hmac(HASHES[mechanism], password.encode(), salt, options.iterations)
     upsertion = ScramCredentialUpsertion(
         name=options.name, mechanism=mechanism, iterations=options.iterations, salt=salt, salted_password=salted

@@ -39,6 +39,10 @@ SCRAM_SHA_512: Final = "SCRAM-SHA-512"
 MIN_ITERATIONS: Final = 4096
 """Kafka takes no fewer, with either mechanism."""
 MAX_ITERATIONS: Final = 16384
+SALT_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+SALT_LENGTH: Final = 26
+"""Kafka's tools make such salts, of 130 bits, and so do Ottla's: users that there are not look like those that there
+are. (A client of another make may choose its users' salts otherwise.)"""
 
 OTHER_ID: Final = "Authentication failed: Client requested an authorization id that is different from username"
 
@@ -102,13 +106,12 @@ def salted(which: Hash, password: str, salt: bytes, iterations: int) -> bytes:
 
 
 def false_salt(secret: bytes, which: Hash, user: str) -> bytes:
-    """The salt of a user that does not exist: of the length and the letters that Kafka's own tool makes, and the same
-    each time."""
+    """The salt of a user that does not exist: of the usual length and letters, and the same each time."""
     number = int.from_bytes(hmac.digest(secret, f"{which.mechanism}\0{user}".encode(), "sha256"), "big")
     letters = bytearray()
-    while len(letters) < 26:
-        number, digit = divmod(number, 36)
-        letters += b"0123456789abcdefghijklmnopqrstuvwxyz"[digit : digit + 1]
+    while len(letters) < SALT_LENGTH:
+        number, digit = divmod(number, len(SALT_LETTERS))
+        letters.append(ord(SALT_LETTERS[digit]))
     return bytes(letters)
 
 
