@@ -9,6 +9,10 @@ idempotence sorts it out.
 **Permission comes first.** With an authorizer, what the API's row in HANDLERS says that every request needs is asked
 for here, before the handler is called. What depends on a request's contents is asked for by its handler.
 
+**Quotas are those of clients that are known.** What a client sends before it has proved who it is is bounded otherwise
+(`newcomers.py`); counted, it would be of one user, ANONYMOUS, whom a stranger could have wait, and all who log in
+with it; and client ids that a stranger makes up would take the places of those whose rate is known.
+
 A refusal of a request with thousands of elements has as many: it is made where the request was decoded, in a thread.
 
 A reply that is larger than a frame can say (2 GiB) is found out when it is encoded. Its request is then answered
@@ -64,7 +68,7 @@ class Dispatcher:
         try:
             if self._services.authorizer is not None:
                 require_needs(request.api_key, request.message, ctx)
-            if (quotas := self._services.quotas) is not None:
+            if (quotas := self._services.quotas) is not None and peer.authenticated:
                 return found, throttling.begin(quotas, request, found, ctx)
             return found, found.handle(request.message, ctx)
         except KafkaError as error:
@@ -78,7 +82,7 @@ class Dispatcher:
     async def finish(self, request: ReceivedRequest, found: Handler, waiting: Any, peer: Peer) -> Any:
         """Await a coroutine of `begin`; its result, errors made into replies."""
         try:
-            if (quotas := self._services.quotas) is not None:
+            if (quotas := self._services.quotas) is not None and peer.authenticated:
                 ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
                 return await throttling.finish(quotas, waiting, ctx)
             return await waiting

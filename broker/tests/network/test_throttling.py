@@ -233,3 +233,16 @@ async def test_only_so_many_connections_are_held_to_be_closed(
         await trio.sleep(1.1)
         assert all(transport.closed for transport in transports)
         nursery.cancel_scope.cancel()
+
+
+async def test_what_comes_before_a_client_is_known_is_no_users(autojump_clock: trio.testing.MockClock) -> None:
+    """Else strangers would have all wait who log in, and their made-up ids take the places of clients."""
+    async with world() as w:
+        await with_quota(w, request_percentage=0.001)
+        assert w.services.quotas is not None
+        dispatcher = Dispatcher(w.services)
+        for authenticated in (False, True):
+            peer = Peer("192.0.2.1", 1, authenticated=authenticated)
+            await answered(dispatcher, received(DescribeClusterRequest(), client_id="made up"), peer)
+            clients = w.services.quotas.statistics().clients["request_percentage"]
+            assert (clients > 0) is authenticated
