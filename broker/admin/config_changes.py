@@ -24,7 +24,6 @@ read-only key), and a text such as `${file:/path:key}` is no reference here.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -336,13 +335,11 @@ def _check_match(pattern: str) -> None:
     # Java's split leaves out empty pieces at the end, and Kafka wants two to be left.
     parameter, *expressions = pattern.rstrip("=").split("=")
     if len(expressions) == 1 and parameter.strip() in groups.CLIENT_MATCH_PARAMETERS:
-        (expression,) = expressions
+        from broker.coordinators.groups.expressions import InvalidExpression, check_expression
+
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about patterns that a later Python may read differently
-                re.compile(expression.strip())
-        except (re.error, RecursionError, OverflowError):  # the latter two: nested too deep, repeated too often
-            pass
-        else:
-            return
+            check_expression(expressions[0].strip())
+        except InvalidExpression as error:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{pattern}: {error}") from None
+        return
     raise KafkaError(ErrorCode.INVALID_CONFIG, f"{pattern} is not a client's parameter, = and a regular expression")

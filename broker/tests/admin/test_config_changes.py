@@ -276,6 +276,7 @@ def test_a_brokers_limits_on_groups_are_its_settings() -> None:
         ("interval.ms", "x", CONFIG), ("match", "client_id=x.*", None), ("match", "", None), ("match", "foo=x", CONFIG),
         ("match", "client_id", CONFIG), ("match", "client_id=[", CONFIG),
         ("match", "client_id=", CONFIG), ("match", "client_id=a=b", CONFIG), ("match", "client_id=a=", None),
+        ("match", "client_id=(?!x).*", CONFIG),  # what RE2 does not know would never match, and not say so
         ("metrics", "a.,b.", None),
         ("nope", "1", REQUEST),
     ],
