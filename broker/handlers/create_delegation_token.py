@@ -5,12 +5,14 @@
 - Refused, in this order: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED to a client that came by a token, in plain text or
   without proof; DELEGATION_TOKEN_AUTHORIZATION_FAILED; DELEGATION_TOKEN_AUTH_DISABLED without a secret;
   INVALID_PRINCIPAL_TYPE for a renewer that is no user. The reply names owner and requester all the same.
+- Names that are too long, or renewers that are too many, are POLICY_VIOLATION: a token is remembered with all of them,
+  and any client may make some. Kafka has no bound.
 - No lifetime, or one that is longer than `delegation.token.max.lifetime.ms`, is that.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from broker.security.operations import Operation, Resource
 from broker.security.principals import ANONYMOUS, USER, Principal
@@ -19,6 +21,10 @@ from kproto.messages.create_delegation_token import CreateDelegationTokenRequest
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
+
+MOST_RENEWERS: Final = 100
+LONGEST_NAME: Final = 1024
+"""Characters; distinguished names have some hundred."""
 
 
 async def handle(request: CreateDelegationTokenRequest, ctx: RequestContext) -> CreateDelegationTokenResponse:
@@ -35,8 +41,14 @@ async def handle(request: CreateDelegationTokenRequest, ctx: RequestContext) -> 
             ctx.require(Operation.CREATE_TOKENS, Resource.USER, str(owner))
         if not ctx.tokens.enabled:
             raise KafkaError(ErrorCode.DELEGATION_TOKEN_AUTH_DISABLED)
+        if len(request.renewers) > MOST_RENEWERS:
+            raise KafkaError(ErrorCode.POLICY_VIOLATION)
         if any(each.principal_type != USER for each in request.renewers):
             raise KafkaError(ErrorCode.INVALID_PRINCIPAL_TYPE)
+        if any(
+            len(name) > LONGEST_NAME for name in (owner.kind, owner.name, *(r.principal_name for r in request.renewers))
+        ):
+            raise KafkaError(ErrorCode.POLICY_VIOLATION)
         renewers = [Principal(USER, each.principal_name) for each in request.renewers]
         token, hmac = await ctx.tokens.create(owner, requester, renewers, request.max_lifetime_ms)
     except KafkaError as error:
