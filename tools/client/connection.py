@@ -132,6 +132,10 @@ class BrokerConnection:
 
         reply = self.call(SaslHandshakeRequest(mechanism=credentials.mechanism))
         if reply.error_code:
+            if not reply.mechanisms:
+                raise Failed(
+                    f"the listener at {self.name} asks no one to log in: security.protocol has to be one without SASL"
+                )
             offered = ", ".join(reply.mechanisms)
             raise Failed(f"the listener at {self.name} does not offer {credentials.mechanism}; it offers {offered}")
         exchange = Exchange(credentials)

@@ -11,9 +11,11 @@ spellings, Java's and librdkafka's:
 | `sasl.mechanism`, `sasl.jaas.config` | `sasl.mechanisms`, `sasl.username`, `sasl.password` | `sasl.py` |
 
 What is given on the command line goes over the file: `--bootstrap-server` over `bootstrap.servers`, `-X key=value`
-(Kafka's `--command-property`) over any key. Without an address there is the variable OTTLA_BOOTSTRAP_SERVER, and then
-127.0.0.1:9092. A key that means nothing here is passed over, since such files are shared between programs; one that
-would make the connection more secure is never: see `sasl.py` and `tls.py` for what is refused.
+(Kafka's `--command-property`) over any key, in whichever spelling the file says it: with `-X sasl.username=alice` no
+one logs in as the user of the file's `sasl.jaas.config`. Without an address there is the variable
+OTTLA_BOOTSTRAP_SERVER, and then 127.0.0.1:9092. A key that means nothing here is passed over, since such files are
+shared between programs; one that would make the connection more secure is never: see `sasl.py` and `tls.py` for what is
+refused.
 """
 
 from __future__ import annotations
@@ -31,6 +33,31 @@ DEFAULT_TIMEOUT_MS: Final = 30_000
 DEFAULT_ADDRESS: Final = "127.0.0.1:9092"
 ADDRESS_VARIABLE: Final = "OTTLA_BOOTSTRAP_SERVER"
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+SAME_THING: Final[Mapping[str, tuple[str, ...]]] = {
+    "bootstrap.servers": ("metadata.broker.list",),
+    "metadata.broker.list": ("bootstrap.servers",),
+    "sasl.mechanism": ("sasl.mechanisms",),
+    "sasl.mechanisms": ("sasl.mechanism",),
+    "sasl.jaas.config": ("sasl.username", "sasl.password"),
+    "sasl.username": ("sasl.jaas.config",),
+    "sasl.password": ("sasl.jaas.config",),
+    **{
+        key: tuple(other for other in spellings if other != key)
+        for spellings in (
+            ("ssl.truststore.location", "ssl.truststore.certificates", "ssl.ca.location", "ssl.ca.pem"),
+            (
+                "ssl.keystore.location",
+                "ssl.keystore.certificate.chain",
+                "ssl.certificate.location",
+                "ssl.certificate.pem",
+            ),
+            ("ssl.keystore.key", "ssl.key.location", "ssl.key.pem"),
+        )
+        for key in spellings
+    },
+}
+"""What of the file a key of the command line takes the place of, beside itself: other spellings of what it says."""
 
 Address = tuple[str, int]
 
@@ -88,9 +115,13 @@ def add_connection_options(parser: argparse.ArgumentParser, *, with_timeout: boo
 def properties_of(options: argparse.Namespace, timeout_ms: int | None = None) -> ClientProperties:
     """The settings that the words of a command line come to. Raises Misunderstood."""
     given = read_properties(options.command_config) if options.command_config else {}
-    given.update(options.command_property)
+    over = dict(options.command_property)
     if options.bootstrap_server:
-        given["bootstrap.servers"] = options.bootstrap_server
+        over["bootstrap.servers"] = options.bootstrap_server
+    for key in over:
+        for other in SAME_THING.get(key, ()):
+            given.pop(other, None)
+    given.update(over)
     return ClientProperties(given, (timeout_ms or options.timeout_ms) / 1000)
 
 

@@ -17,6 +17,7 @@ from tools.failures import Failed, Misunderstood
 
 AUTHORITY = Authority()
 CLIENT = AUTHORITY.issue("CN=client")
+LIBRDKAFKA = "sasl.username=alice\nsasl.password=a"
 JAAS = 'org.apache.kafka.common.security.scram.ScramLoginModule required username="alice" password="it\'s \\"x\\"";'
 
 
@@ -150,3 +151,46 @@ def test_stores_of_all_kinds_come_to_the_same(tmp_path: Path) -> None:
     with pytest.raises(Misunderstood, match="password of the store is wrong"):
         wrong = {"ssl.keystore.location": str(tmp_path / "own.p12"), "ssl.keystore.password": "no"}
         tls_context(ClientProperties({"security.protocol": "SSL", **wrong}))
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "user"),
+    [
+        (f"sasl.jaas.config={JAAS}", ("sasl.username=bob", "sasl.password=b"), ("bob", "b")),
+        (
+            "sasl.username=alice\nsasl.password=a",
+            ("sasl.jaas.config=x.Y required username=bob password=b;",),
+            ("bob", "b"),
+        ),
+        (LIBRDKAFKA, ("sasl.password=b",), ("alice", "b")),
+    ],
+)
+def test_the_command_line_goes_over_a_user_in_the_other_spelling(
+    tmp_path: Path, file: str, words: tuple[str, ...], user: tuple[str, str]
+) -> None:
+    """Else what was asked for as `bob` would be done as `alice`, without a word about it."""
+    path = tmp_path / "client.properties"
+    path.write_text(f"security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\n{file}\n")
+    given = parsed("-F", str(path), *(part for word in words for part in ("-X", word)))
+    assert credentials_of(given) == Credentials("PLAIN", *user)
+
+
+def test_half_a_user_of_the_command_line_is_not_filled_up_from_a_login_module(tmp_path: Path) -> None:
+    """The password of the file's user is not sent for another one."""
+    path = tmp_path / "client.properties"
+    path.write_text(f"security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nsasl.jaas.config={JAAS}\n")
+    with pytest.raises(Misunderstood, match="wants a user and a password"):
+        credentials_of(parsed("-F", str(path), "-X", "sasl.username=bob"))
+
+
+def test_the_command_line_goes_over_every_spelling_of_what_it_says(tmp_path: Path) -> None:
+    """Addresses, mechanisms and whom to trust."""
+    path = tmp_path / "client.properties"
+    path.write_text("bootstrap.servers=file:1\nsasl.mechanism=PLAIN\nssl.truststore.location=/nowhere/at/all\n")
+    authority = tmp_path / "ca.pem"
+    authority.write_text("the authority")
+    words = ("metadata.broker.list=word:2", "sasl.mechanisms=SCRAM-SHA-256", f"ssl.ca.location={authority}")
+    given = parsed("-F", str(path), *(part for word in words for part in ("-X", word)))
+    assert given.bootstrap == (("word", 2),)
+    assert given.first("sasl.mechanism", "sasl.mechanisms") == "SCRAM-SHA-256"
+    assert tls_material(given).authorities == "the authority"

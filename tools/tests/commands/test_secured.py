@@ -64,3 +64,10 @@ def test_what_does_not_fit_the_listener_is_said(ottla: Ottla, secured: tuple[str
     assert "is it a listener for TLS?" in ottla("topics", "list", *address, succeeds=False).err
     untrusted = ottla("topics", "list", *address, "-X", "security.protocol=SSL", succeeds=False)
     assert "the certificate of the broker at" in untrusted.err and "is not accepted" in untrusted.err
+
+
+def test_a_listener_that_asks_no_one_to_log_in_says_so(ottla: Ottla) -> None:
+    """It had "it offers" and nothing behind that."""
+    user = ("-X", "sasl.mechanism=PLAIN", "-X", "sasl.username=a", "-X", "sasl.password=b")
+    ended = ottla("topics", "list", "-X", "security.protocol=SASL_PLAINTEXT", *user, succeeds=False)
+    assert ended.status == 1 and "asks no one to log in" in ended.err
