@@ -37,12 +37,15 @@ from storage.seams.logging import get_logger
 
 MAX_NAME: Final = 255
 
+SECURED: Final = "secure"
+"""The folder of keys and certificates that `ottla serve --secure` makes here. Nothing of it is read by the store."""
+
 NAMED: Final = 5
 """Names in a log line about many."""
 
 _LOG = re.compile(r"([a-zA-Z0-9._-]{1,249})-(\d{1,10})\Z")
 _LEFTOVER = re.compile(r".*\.[0-9a-f]{32}-(delete|stray|future)\Z")
-_KNOWN_FILES = frozenset(
+_KNOWN = frozenset(
     {
         checkpoints.RECOVERY_POINTS,
         checkpoints.LOG_STARTS,
@@ -54,6 +57,7 @@ _KNOWN_FILES = frozenset(
         dirty_logs.NAME,
         reserve.NAME,
         "bootstrap.checkpoint",
+        SECURED,
     }
 )
 
@@ -133,7 +137,7 @@ class DataDirectory:
             elif match := _LEFTOVER.match(name):
                 if match[1] == "delete":
                     self.leftovers.append(f"{path}/{name}")
-            elif name not in _KNOWN_FILES and not name.endswith(".tmp"):
+            elif name not in _KNOWN and not name.endswith(".tmp"):
                 foreign.append(name)
         self._report("left alone: logs that are kept elsewhere", misplaced)
         self._report("left alone: nothing of ours", foreign)

@@ -208,3 +208,11 @@ async def test_many_foreign_files_are_one_line(place: Place, lines: StringIO) ->
         pass
     [line] = [json.loads(line) for line in lines.getvalue().splitlines() if "left alone" in line]
     assert (line["count"], len(line["names"])) == (500, 5)
+
+
+async def test_the_folder_of_keys_and_certificates_is_not_foreign(place: Place, lines: StringIO) -> None:
+    """`ottla serve --secure` makes it here: its first start gave a warning about it."""
+    (place.path / "secure").mkdir(parents=True)
+    async with place.open():
+        pass
+    assert "left alone" not in lines.getvalue()

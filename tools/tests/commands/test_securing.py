@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.config.loading import parse_config
+from storage.local.directory import SECURED
 from tools.commands.securing import CannotSecure, given_beside, secure
 
 
@@ -38,7 +39,7 @@ def shown(folder: Path, name: str) -> ssl.SSLObject:
 def test_it_makes_all_that_is_needed_for_its_owner_only(tmp_path: Path) -> None:
     """An authority, a certificate that its clients believe, a password, and a file for Java's clients."""
     secured = secure(str(tmp_path), "127.0.0.1")
-    folder = tmp_path / "secure"
+    folder = tmp_path / SECURED  # which a store takes for its own, and leaves alone
     assert set(contents(folder)) == {"admin.password", "broker.pem", "ca-key.pem", "ca.pem", "client.properties"}
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
@@ -84,7 +85,7 @@ def test_a_start_that_was_interrupted_is_finished(tmp_path: Path) -> None:
 
 def test_a_password_of_ones_own_is_taken(tmp_path: Path) -> None:
     """And one that would break out of its quotes is not."""
-    folder = tmp_path / "secure"
+    folder = tmp_path / SECURED  # which a store takes for its own, and leaves alone
     folder.mkdir()
     (folder / "admin.password").write_text("correct horse\n")
     secured = secure(str(tmp_path), "::1")

@@ -543,6 +543,15 @@ def test_meta_properties(data: Path, check: Callable[..., Checked]) -> None:
     check(data).finds(path, "it is missing")
 
 
+def test_what_the_broker_keeps_beside_logs_is_not_foreign(data: Path, check: Callable[..., Checked]) -> None:
+    """The reserve for full disks and the folder of `ottla serve --secure`: no note about them."""
+    (data / "ottla-reserve").touch()
+    (data / "secure").mkdir()
+    assert check(data).notes == []
+    (data / "photos").mkdir()
+    check(data).notes_only(data / "photos", "left alone")
+
+
 # -- what cannot be checked --------------------------------------------------------------------------------------------
 
 
