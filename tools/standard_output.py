@@ -17,6 +17,7 @@ import contextlib
 import errno
 import io
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -37,6 +38,24 @@ class GuardedOutput(io.FileIO):
             return super().write(data) or 0
         except OSError as error:
             raise OutputLost(error.errno, error.strerror) from None
+
+    def find_reader(self) -> None:
+        """Raise OutputLost if this is a pipe whose reader has gone, which a program that has nothing to write would not
+        notice for as long as that lasts."""
+        if not hasattr(select, "poll"):
+            return
+        poll = select.poll()
+        poll.register(self.fileno(), 0)  # asks for nothing; errors are reported all the same
+        if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+            raise OutputLost(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def find_reader() -> None:
+    """Raise OutputLost if standard output is a pipe whose reader has gone. For commands that wait for something to
+    print: `ottla consume orders | head -1` ends when `head` does."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(raw, GuardedOutput):
+        raw.find_reader()
 
 
 def with_guarded_output(command: str, words: Sequence[str], run: Callable[[], int]) -> int:

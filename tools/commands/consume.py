@@ -33,6 +33,7 @@ from tools.moments import parse_moment
 from tools.output.progress import progress
 from tools.output.records import PARTS, Formatter, console, json_lines, kcat_format
 from tools.output.tables import is_terminal
+from tools.standard_output import find_reader
 from tools.stopping import Stopping
 
 BATCH = 500
@@ -130,7 +131,9 @@ class Reading:
                 advance(self.count - before)
                 if self.count != before:
                     heard = time.monotonic()
-                elif self._silence is not None and time.monotonic() - heard > self._silence:
+                    continue
+                find_reader()
+                if self._silence is not None and time.monotonic() - heard > self._silence:
                     break
 
     def _print(self, messages: Sequence[Any], printed: Formatter) -> None:

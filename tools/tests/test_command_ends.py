@@ -63,6 +63,16 @@ def test_a_reader_that_has_gone_is_no_matter(broker: Broker, verb: str, status: 
     assert (done.returncode, done.stderr) == (status, b"")
 
 
+def test_a_consumer_that_waits_notices_that_its_reader_has_gone(broker: Broker) -> None:
+    """`ottla consume ended --from-beginning | head -1` ends with `head`, not with the next record."""
+    with started(broker, "consume", "ended", "--from-beginning") as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "one\n"
+        process.stdout.close()
+        assert process.wait(timeout=60) == -signal.SIGPIPE
+        assert process.stderr.read() == ""
+
+
 def test_a_closed_standard_output_is_no_matter(broker: Broker) -> None:
     """What would be printed goes nowhere."""
     with started(broker, "topics", "list", redirection=">&-") as process:
