@@ -9,8 +9,12 @@ has `--json`.
 from __future__ import annotations
 
 import argparse
+import difflib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
+
+from tools.failures import Misunderstood
 
 Options: TypeAlias = argparse.Namespace
 
@@ -40,8 +44,16 @@ def verb_parser(program: str, description: str, actions: Mapping[str, Action]) -
 
 def run_action(parser: argparse.ArgumentParser, actions: Mapping[str, Action], arguments: Sequence[str]) -> int:
     """Run the action that the words name, and return the exit status. Raises Failed; prints usage and exits with 2 on
-    words it does not know."""
-    options = parser.parse_args(with_action_first(arguments, actions))
+    options it does not know. Without any words it prints which actions there are."""
+    words = with_action_first(arguments, actions)
+    if not words:
+        parser.print_help(sys.stderr)
+        return Misunderstood.status
+    if words[0] not in actions and not words[0].startswith("-"):
+        near = difflib.get_close_matches(words[0], actions, n=1)
+        known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(actions)}"
+        raise Misunderstood(f"no action {words[0]!r}; {known}")
+    options = parser.parse_args(words)
     action: Action = options.action
     return action.run(options) or 0
 

@@ -169,3 +169,19 @@ def test_words_that_mean_nothing_are_refused(words: list[str], capsys: pytest.Ca
 def test_a_setting_is_split_at_its_first_equals_sign() -> None:
     """Values may contain equals signs; blanks around either side are not part of them."""
     assert serve.setting("listeners = PLAINTEXT://:1?a=b ") == ("listeners", "PLAINTEXT://:1?a=b")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["topics", "lst"], "ottla topics: no action 'lst'; did you mean 'list'?"),
+        (["quotas", "x"], "ottla quotas: no action 'x'; there are describe, alter"),
+        (["users"], "\n    create-token\n"),
+    ],
+)
+def test_an_unknown_action_is_answered_with_the_nearest(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As an unknown verb is; without a word, there is the list of them."""
+    assert main(words) == 2
+    assert sentence in capsys.readouterr().err
