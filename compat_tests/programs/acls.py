@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TOPIC, GROUP = "TOPIC", "GROUP"
+TOPIC, GROUP, CLUSTER = "TOPIC", "GROUP", "BROKER"
+"""Kinds as librdkafka calls them; the last one's only name is `kafka-cluster`."""
 LITERAL, PREFIXED = "LITERAL", "PREFIXED"
 
 
@@ -24,7 +25,8 @@ class Acl:
     def row(self) -> str:
         """How the page's table has it."""
         star = "*" if self.pattern == PREFIXED else ""
-        return f"| `{self.user}` | {', '.join(self.operations)} | {self.kind.lower()} `{self.name}{star}` |"
+        where = "the cluster" if self.kind == CLUSTER else f"{self.kind.lower()} `{self.name}{star}`"
+        return f"| `{self.user}` | {', '.join(self.operations)} | {where} |"
 
 
 WORKER, SOURCE_TASKS, SINK_TASKS = "connect", "connect-source", "connect-sink"
@@ -60,3 +62,10 @@ MIRROR_TARGET = (
     Acl(AT_TARGET, TOPIC, f"{SOURCE}.{MIRRORED}", ("CREATE", "WRITE", "READ", "ALTER", "ALTER_CONFIGS")),
     Acl(AT_TARGET, GROUP, MIRRORED_GROUP, ("READ",)),
 )
+
+MORE_AT_SOURCE = (
+    Acl(AT_SOURCE, TOPIC, f"mm2-offset-syncs.{TARGET}.internal", ("CREATE", "READ", "WRITE")),
+    Acl(AT_SOURCE, CLUSTER, "kafka-cluster", ("DESCRIBE",)),
+)
+MORE_AT_TARGET = (Acl(AT_TARGET, CLUSTER, "kafka-cluster", ("ALTER",)),)
+"""What MirrorMaker needs beside that, where offsets are noted at the source and ACLs are mirrored: its defaults."""

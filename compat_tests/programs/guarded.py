@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -67,6 +68,12 @@ class Guarded:
         """Make ACLs."""
         for done in self.admin.create_acls([each for acl in acls for each in _bindings(acl)]).values():
             done.result(PATIENCE_SECONDS)
+
+    def allowed(self, user: str, topic: str) -> set[str]:
+        """The operations on a topic that ACLs of exactly this name allow the user."""
+        kind, pattern, allow = ResourceType.TOPIC, ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+        asked = AclBindingFilter(kind, topic, pattern, f"User:{user}", None, AclOperation.ANY, allow)
+        return {each.operation.name for each in self.admin.describe_acls(asked).result(PATIENCE_SECONDS)}
 
 
 def _bindings(acl: Acl) -> list[AclBinding]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic
 
 from compat_tests.programs.acls import (
@@ -15,8 +16,12 @@ from compat_tests.programs.acls import (
     MIRROR_TARGET,
     MIRRORED,
     MIRRORED_GROUP,
+    MORE_AT_SOURCE,
+    MORE_AT_TARGET,
     SOURCE,
     TARGET,
+    TOPIC,
+    Acl,
 )
 from compat_tests.programs.guarded import PATIENCE_SECONDS, SILENT, Guarded
 from compat_tests.programs.running import Program
@@ -26,10 +31,13 @@ PATIENCE = 90.0
 RECORDS, READ = 100, 60
 SOON_MS = "1000"
 RETENTION = "123456789"
+MAIN = "org.apache.kafka.connect.mirror.MirrorMaker"
+READS_ONLY = {"offset-syncs.topic.location": TARGET, "sync.topic.acls.enabled": "false"}
+"""Settings with which it writes nothing at its source, and no ACLs."""
 
 
 def settings(source: Guarded, target: Guarded) -> dict[str, str]:
-    """Of a program that mirrors one way, quickly, and writes nothing at its source."""
+    """Of a program that mirrors one way, quickly."""
     found = {
         "clusters": f"{SOURCE},{TARGET}",
         f"{SOURCE}->{TARGET}.enabled": "true",
@@ -37,8 +45,6 @@ def settings(source: Guarded, target: Guarded) -> dict[str, str]:
         f"{TARGET}->{SOURCE}.emit.heartbeats.enabled": "false",
         f"{SOURCE}->{TARGET}.topics": MIRRORED,
         f"{SOURCE}->{TARGET}.groups": MIRRORED_GROUP,
-        "offset-syncs.topic.location": TARGET,
-        "sync.topic.acls.enabled": "false",
         "sync.group.offsets.enabled": "true",
         "replication.factor": "1",
         "plugin.discovery": "service_load",
@@ -47,7 +53,7 @@ def settings(source: Guarded, target: Guarded) -> dict[str, str]:
     }
     found |= {f"{part}.storage.replication.factor": "1" for part in ("config", "offset", "status")}
     found |= {f"{part}.topic.replication.factor": "1" for part in ("heartbeats", "checkpoints", "offset-syncs")}
-    for work in ("refresh.topics", "refresh.groups", "sync.topic.configs", "sync.group.offsets"):
+    for work in ("refresh.topics", "refresh.groups", "sync.topic.configs", "sync.topic.acls", "sync.group.offsets"):
         found[f"{work}.interval.seconds"] = "2"
     for work in ("emit.heartbeats", "emit.checkpoints"):
         found[f"{work}.interval.seconds"] = "1"
@@ -66,30 +72,45 @@ def fill(source: Guarded) -> list[bytes]:
     for record in records:
         producer.produce(MIRRORED, record)
     assert producer.flush(PATIENCE_SECONDS) == 0
-    offsets = ConsumerGroupTopicPartitions(MIRRORED_GROUP, [TopicPartition(MIRRORED, 0, READ)])
-    for done in source.admin.alter_consumer_group_offsets([offsets]).values():
-        done.result(PATIENCE_SECONDS)
+    eventually(lambda: commits(source), "the group's offset at the source")
     return records
 
 
+@contextlib.contextmanager
+def reading(broker: Guarded, group: str) -> Iterator[Consumer]:
+    """A consumer of a group, which joins only if it subscribes."""
+    settings = {"bootstrap.servers": broker.plain, "group.id": group, "enable.auto.commit": False, **SILENT}
+    consumer = Consumer(settings)
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def commits(broker: Guarded) -> bool:
+    """Commit the group's offset; false while its coordinator is on its way, as after the first start of a Kafka."""
+    with reading(broker, MIRRORED_GROUP) as consumer:
+        try:
+            consumer.commit(offsets=[TopicPartition(MIRRORED, 0, READ)], asynchronous=False)
+        except KafkaException:
+            return False
+    return True
+
+
 def committed(broker: Guarded, topic: str) -> int:
-    """The offset that the group has in a topic's one partition; less than nothing if it has none."""
-    asked = ConsumerGroupTopicPartitions(MIRRORED_GROUP, [TopicPartition(topic, 0)])
-    [answer] = broker.admin.list_consumer_group_offsets([asked]).values()
-    [partition] = answer.result(PATIENCE_SECONDS).topic_partitions
-    return int(partition.offset)
+    """The offset that the group has in a topic's first partition; less than nothing if it has none."""
+    with reading(broker, MIRRORED_GROUP) as consumer:
+        [partition] = consumer.committed([TopicPartition(topic, 0)], PATIENCE_SECONDS)
+        return int(partition.offset)
 
 
 def values(broker: Guarded, topic: str) -> list[bytes | None]:
-    """Of all records that a topic's one partition has now."""
-    reader = Consumer({"bootstrap.servers": broker.plain, "group.id": "looking", "enable.auto.commit": False, **SILENT})
-    try:
-        _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), PATIENCE_SECONDS)
-        reader.assign([TopicPartition(topic, 0, 0)])
-        found = reader.consume(end, PATIENCE_SECONDS) if end else []
+    """Of all records that a topic's first partition has now."""
+    with reading(broker, "looking") as consumer:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), PATIENCE_SECONDS)
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        found = consumer.consume(end, PATIENCE_SECONDS) if end else []
         return [message.value() for message in found]
-    finally:
-        reader.close()
 
 
 def partitions(broker: Guarded, topic: str) -> int:
@@ -122,7 +143,7 @@ def test_a_topic_and_its_groups_offset_are_mirrored(start_guarded: Callable[[], 
     target.allow(MIRROR_TARGET)
     records = fill(source)
     mirror = f"{SOURCE}.{MIRRORED}"
-    program = Program("org.apache.kafka.connect.mirror.MirrorMaker", tmp_path, settings(source, target))
+    program = Program(MAIN, tmp_path, settings(source, target) | READS_ONLY)
 
     def wait_for(condition: Callable[[], bool], what: str) -> None:
         eventually(lambda: program.ended or condition(), what, PATIENCE)
@@ -142,4 +163,24 @@ def test_a_topic_and_its_groups_offset_are_mirrored(start_guarded: Callable[[], 
     assert values(target, mirror) == records
     assert committed(target, mirror) <= READ, "it translates to what is certainly not later"
     assert retention(target, mirror) == RETENTION
+    assert program.errors() == []
+
+
+def test_acls_are_mirrored(start_guarded: Callable[[], Guarded], tmp_path: Path) -> None:
+    """By default the offsets' counterparts are noted at the source, and who may read a topic may read its mirror."""
+    source, target = start_guarded(), start_guarded()
+    source.allow([*MIRROR_SOURCE, *MORE_AT_SOURCE, Acl("reader", TOPIC, MIRRORED, ("READ",))])
+    target.allow([*MIRROR_TARGET, *MORE_AT_TARGET])
+    fill(source)
+    mirror = f"{SOURCE}.{MIRRORED}"
+    program = Program(MAIN, tmp_path, settings(source, target))
+    try:
+        eventually(lambda: program.ended or target.allowed("reader", mirror), "the reader's ACL", PATIENCE)
+        eventually(lambda: program.ended or committed(target, mirror) > 0, "the group's offset", PATIENCE)
+        assert not program.ended, program.log()[-3000:]
+        program.stop()
+    finally:
+        program.stop()
+    assert target.allowed("reader", mirror) == {"READ"}
+    assert has(source, f"mm2-offset-syncs.{TARGET}.internal")
     assert program.errors() == []
