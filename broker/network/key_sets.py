@@ -27,6 +27,10 @@ def load_key_set(url: str, disk: Disk, *, seconds: float = READ_SECONDS) -> byte
     if urlparse(url).scheme == "file":
         path = unquote(urlparse(url).path)
         try:
+            if (size := disk.file_size(path)) is not None and not 0 < size <= LARGEST:
+                raise KeySetError(
+                    f"{path} is empty, or no file" if size == 0 else f"{path} is larger than {LARGEST} bytes"
+                )
             content = disk.read_file(path)
         except OSError as error:
             raise KeySetError(f"{path} cannot be read: {error.strerror}") from error

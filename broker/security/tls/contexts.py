@@ -65,6 +65,10 @@ _VERSIONS: Final = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion
 _CLIENT_AUTH: Final = {"none": ssl.CERT_NONE, "requested": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _ALL_SUITES: Final = "ALL:!aNULL:!eNULL:!PSK:!SRP"
 
+LARGEST_STORE: Final = 16 << 20
+"""Bytes: a trust store of all the world's authorities has less than one million. Settings that are altered over the
+network name files, too: one without an end would take all memory, and a pipe hold the thread that reads it forever."""
+
 
 class NotLetIn(Exception):
     """The handshake is over, and this peer is not served all the same; the message says why."""
@@ -171,6 +175,9 @@ def _believed(store: Store, disk: Disk) -> bytes:
 def _content(store: Store, disk: Disk) -> bytes:
     assert store.location is not None
     try:
+        size = disk.file_size(store.location)
+        if size is not None and not 0 < size <= LARGEST_STORE:
+            raise BadStore("it is empty, or no file" if size == 0 else f"it has more than {LARGEST_STORE} bytes")
         content = disk.read_file(store.location)
     except OSError as error:
         raise BadStore(f"it cannot be read: {error.strerror}") from None

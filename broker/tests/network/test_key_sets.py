@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,14 @@ def test_an_address_with_tls_is_not_left_for_one_without() -> None:
     with pytest.raises(URLError):
         _Redirects().redirect_request(asked, None, 302, "Found", {}, "http://issuer.example/keys")
     assert _Redirects().redirect_request(asked, None, 302, "Found", {}, "https://other.example/keys") is not None
+
+
+def test_a_file_has_an_end(tmp_path: Path) -> None:
+    """A pipe would hold the thread, and a device fill the memory."""
+    keys = tmp_path / "keys"
+    keys.write_bytes(b"{}")
+    assert load_key_set(keys.as_uri(), SystemDisk()) == b"{}"
+    keys.write_bytes(b" " * (LARGEST + 1))
+    for url in (keys.as_uri(), "file:///dev/zero", (tmp_path / "none").as_uri()):
+        with pytest.raises(KeySetError):
+            load_key_set(url, SystemDisk())

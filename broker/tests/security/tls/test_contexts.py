@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from broker.config.tls_settings import BadTls, Store, TlsSettings
-from broker.security.tls.contexts import LOOK_SECONDS, Contexts, make_tls
+from broker.security.tls.contexts import LARGEST_STORE, LOOK_SECONDS, Contexts, make_tls
 from broker.security.tls.der import read_certificate
 from broker.testing.certificates import Authority
 from storage.seams import logging
@@ -164,6 +165,7 @@ async def test_a_certificate_that_ends_is_in_the_log_once_a_day(
             "no suite of a version in ssl.enabled.protocols",
         ),
         ({"rules": "X"}, "ssl.principal.mapping.rules", "does not begin with DEFAULT or RULE:"),
+        ({"key_store": Store("/dev/zero", None, "PEM", None)}, "ssl.keystore.location", "it is empty, or no file"),
         ({"key_store": Store("/no/such/file", None, "PEM", None)}, "ssl.keystore.location", "it does not exist"),
         ({"key_store": Store("/", None, "PEM", None)}, "ssl.keystore.location", "it cannot be read"),
         ({"key_store": Store(None, None, "PEM", "x", "y")}, "ssl.keystore.certificate.chain", "no private key"),
@@ -180,3 +182,14 @@ def test_what_cannot_be_used_says_why(tmp_path: Path, changes: dict[str, Any], k
     with pytest.raises(BadTls, match=sentence) as refused:
         make_tls(settings(path, **changes), SystemDisk())
     assert refused.value.key == key
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_and_a_file_without_end_are_no_stores(tmp_path: Path) -> None:
+    """Settings are altered over the network: what they name must not hold a thread, or fill the memory."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", LARGEST_STORE + 1)
+    for name, sentence in (("pipe", "no file"), ("large", "more than")):
+        with pytest.raises(BadTls, match=sentence):
+            make_tls(settings(tmp_path / name), SystemDisk())

@@ -163,3 +163,10 @@ def test_no_file_ever_has_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_key_stays_out_of_words() -> None:
     """What is printed of an identity has nothing of it."""
     assert repr(read_key_store(SERVER.combined.encode(), None, None)) == "Identity(...)"
+
+
+def test_beginnings_without_an_end_are_looked_at_once() -> None:
+    """A text of a megabyte may come over the network, and once took a quarter of an hour in which nothing else ran."""
+    with pytest.raises(BadStore, match="no private key"):
+        read_key_store(b"-----BEGIN PRIVATE KEY-----\n" * 40_000, None, None)
+    assert read_trust_store(b"-----BEGIN X-----\n" * 9 + SERVER.chain.encode(), None)
