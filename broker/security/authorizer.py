@@ -53,6 +53,7 @@ class Authorizer:
         self._allow_everyone = allow_everyone
         self._acls = AclIndex()
         self._known: dict[tuple[str, str, int, str], Said] = {}
+        self._somewhere: dict[tuple[str, str, int, Operation], bool] = {}
         self._lines = process_lines()
         self.version = 0
         """Another one with each change of ACLs."""
@@ -63,6 +64,7 @@ class Authorizer:
         """Other ACLs hold from now on."""
         self.version += 1
         self._known.clear()
+        self._somewhere.clear()
         for acl in removed:
             self._acls.remove(acl)
         for acl in added:
@@ -112,7 +114,13 @@ class Authorizer:
         who = str(principal)
         if self.authorized(who, host, operation, kind, "hardcode", quiet=True):  # Kafka's name: one without ACLs
             return True
-        if self._acls.allows_some(kind, operation, who, spelled(host)):
+        asked = who, host, kind, operation
+        found = self._somewhere.get(asked)
+        if found is None:  # a look at all ACLs of the client, which may have a hundred thousand
+            if len(self._somewhere) >= REMEMBERED:
+                self._somewhere.clear()
+            found = self._somewhere[asked] = self._acls.allows_some(kind, operation, who, spelled(host))
+        if found:
             return True
         self._write_down("denied", self.log.info, who, host, operation, kind, "(any)", "no ACL allows it")
         return False

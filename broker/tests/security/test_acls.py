@@ -151,6 +151,27 @@ def test_whether_a_producer_may_write_anywhere(acls: list[Acl], somewhere: bool)
     assert made.authorized_somewhere("User:a", "10.0.0.1", W, Resource.TOPIC) == somewhere
 
 
+def test_whether_a_producer_may_write_anywhere_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until ACLs change: it takes a look at all that the client has, and a client may ask without end."""
+    looks: list[object] = []
+    look = AclIndex.allows_some
+
+    def counted(index: AclIndex, *asked: object) -> bool:
+        looks.append(asked)
+        return look(index, *asked)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(AclIndex, "allows_some", counted)
+    made = authorizer(*(acl(R, f"t{i}") for i in range(100)))
+    for _ in range(10):
+        assert not made.authorized_somewhere("User:a", "10.0.0.1", W, Resource.TOPIC)
+    assert len(looks) == 1
+    made.update([], [acl(W, "t5")])
+    assert made.authorized_somewhere("User:a", "10.0.0.1", W, Resource.TOPIC)
+    assert not made.authorized_somewhere("User:b", "10.0.0.1", W, Resource.TOPIC)
+    made.update([acl(W, "t5")], [])
+    assert not made.authorized_somewhere("User:a", "10.0.0.1", W, Resource.TOPIC)
+
+
 def test_the_bit_field_has_what_single_questions_are_answered() -> None:
     """KIP-430: of each operation that the resource supports."""
     for made in (
