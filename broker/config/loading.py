@@ -275,7 +275,7 @@ def _sasl_notices(listeners: Collection[Listener], given: Mapping[str, str]) -> 
     return [f"of a listener or a mechanism that is not there, so without effect: {', '.join(idle)}"] if idle else []
 
 
-def _mechanisms(listener: Listener, given: Mapping[str, str]) -> list[str]:
+def _mechanisms(listener: Listener, given: Mapping[str, str]) -> tuple[str, ...]:
     name = "sasl.enabled.mechanisms"
     return split_list(given.get(f"{LISTENER_PREFIX}{listener.name.lower()}.{name}", given.get(name, "")))
 
