@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All words of `ottla explain`."""
-    made = argparse.ArgumentParser(prog="ottla explain", description="show a message of Kafka's protocol")
+    made = argparse.ArgumentParser(prog="ottla explain", description="Show a message of Kafka's protocol.")
     made.add_argument("message", help="a message, an API or an API key: ProduceRequest, Produce, 0")
     made.add_argument("--version", type=int, help="one version of it")
     made.add_argument("--source", action="store_true", help="print the generated codec of that version")

@@ -18,7 +18,7 @@ import pytest
 
 from tools.tidy.source_tree import ROOT, Source, python_sources
 
-PACKAGES = ("storage", "storage/local", "broker")
+PACKAGES = ("storage", "storage/local", "broker", "tools")
 PAGE = "docs/architecture.md"
 
 Floors = Sequence[Sequence[str]]

@@ -1,4 +1,4 @@
-"""Time, chance, files, threads and the network come in through five doors and nowhere else.
+"""Time, chance, files, threads, processes and the network come in through the doors of `DOORS` and nowhere else.
 
 The whole broker can then run in one thread on a virtual clock, a simulated disk and a seeded source of chance, and a
 failure found there can be played again. One forgotten `time.time()` undoes that, so these tests read every file of
