@@ -35,8 +35,9 @@ INTERNAL = {"config": "connect-configs", "offset": "connect-offsets", "status": 
 """Part of a setting `<part>.storage.topic` -> the topic."""
 
 CONNECT_SINK_GROUP = Acl(SINK_TASKS, GROUP, f"connect-{SINK}", ("READ",))
+CONNECT_WORKERS_GROUP = Acl(WORKER, GROUP, WORKERS_GROUP, ("READ",))
 CONNECT = (
-    Acl(WORKER, GROUP, WORKERS_GROUP, ("READ",)),
+    CONNECT_WORKERS_GROUP,
     *(Acl(WORKER, TOPIC, name, ("CREATE", "READ", "WRITE")) for name in INTERNAL.values()),
     Acl(SOURCE_TASKS, TOPIC, LINES, ("CREATE", "WRITE")),
     Acl(SINK_TASKS, TOPIC, LINES, ("READ",)),

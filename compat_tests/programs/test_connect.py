@@ -9,13 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from compat_tests.brokers import free_port
 from compat_tests.clients.contract import Failed
 from compat_tests.programs.acls import (
     CONNECT,
     CONNECT_SINK_GROUP,
+    CONNECT_WORKERS_GROUP,
     INTERNAL,
     LINES,
     SINK,
@@ -65,9 +64,13 @@ class Worker:
         assert self._program is not None, "it has been started"
         return self._program
 
+    def launch(self) -> None:
+        """Start it."""
+        self._program = Program("org.apache.kafka.connect.cli.ConnectDistributed", self._folder, self._settings)
+
     def start(self) -> None:
         """Start it and return when it answers."""
-        self._program = Program("org.apache.kafka.connect.cli.ConnectDistributed", self._folder, self._settings)
+        self.launch()
         eventually(lambda: self.program.ended or self.ask("GET", "/connectors") is not None, "the worker", PATIENCE)
         assert not self.program.ended, self.program.log()[-3000:]
 
@@ -104,17 +107,11 @@ class Worker:
         return str(self.ask("GET", f"/connectors/{name}/status")["tasks"][0].get("trace", ""))
 
 
-@pytest.fixture
-def broker(start_guarded: Callable[[], Guarded]) -> Guarded:
-    """With all ACLs but the sink's for its group."""
-    started = start_guarded()
-    started.allow(acl for acl in CONNECT if acl != CONNECT_SINK_GROUP)
-    return started
-
-
-def test_lines_go_from_file_to_file(broker: Guarded, tmp_path: Path) -> None:
+def test_lines_go_from_file_to_file(start_guarded: Callable[[], Guarded], tmp_path: Path) -> None:
     """A sink that may not join its group fails and says so; once it may, every line arrives exactly once, those that
     were written while the worker was stopped too."""
+    broker = start_guarded()
+    broker.allow(acl for acl in CONNECT if acl != CONNECT_SINK_GROUP)
     source, sink = tmp_path / "source", tmp_path / "sink"
     lines = [f"line {number}" for number in range(150)]
     source.write_text("".join(f"{line}\n" for line in lines[:100]))
@@ -142,3 +139,16 @@ def test_lines_go_from_file_to_file(broker: Guarded, tmp_path: Path) -> None:
         assert worker.program.errors() == refused, worker.program.errors()
     finally:
         worker.stop()
+
+
+def test_a_worker_that_may_not_join_its_group(start_guarded: Callable[[], Guarded], tmp_path: Path) -> None:
+    """It says which group it may not join, and runs nothing."""
+    broker = start_guarded()
+    broker.allow(acl for acl in CONNECT if acl != CONNECT_WORKERS_GROUP)
+    worker = Worker(broker, tmp_path / "worker")
+    said = f"GroupAuthorizationException: Not authorized to access group: {WORKERS_GROUP}"
+    try:
+        worker.launch()
+        eventually(lambda: said in worker.program.log(), said, PATIENCE)
+    finally:
+        worker.program.kill()  # its own end takes a minute: it waits for the thread that ends it
