@@ -19,6 +19,7 @@ import trio
 
 from broker.coordinators.cluster.tokens import decide_expiry, decide_renewal, decide_sweep, decide_token
 from broker.coordinators.machine import Promise
+from broker.security.principals import USER
 from broker.security.sasl.scram import MIN_ITERATIONS, Credential, Hash, credential_of, false_salt, salted
 from broker.security.tokens import DelegationToken, hmac_of
 from kproto.errors import ErrorCode, KafkaError
@@ -99,9 +100,10 @@ class DelegationTokens:
         return self._hmacs.get(token.token_id) or hmac_of(self._secret(), token.token_id)
 
     async def credential(self, which: Hash, token_id: str) -> tuple[Credential, DelegationToken] | None:
-        """What the holder of the token proves over SCRAM; None if there is no such token, or it is over."""
+        """What the holder of the token proves over SCRAM; None if there is no such token, or it is over, or its owner
+        is no user: its holder would be the user of that name, who is another (and is, on Kafka)."""
         token = self._cluster.image.tokens.get(token_id) if self.enabled else None
-        if token is None or token.is_over(self._clock.wall_millis()):
+        if token is None or token.is_over(self._clock.wall_millis()) or token.owner.kind != USER:
             return None
         secret = self._secret()
         salt = false_salt(secret.encode(), which, token_id)

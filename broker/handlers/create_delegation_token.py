@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from broker.context import RequestContext
 
 MOST_RENEWERS: Final = 100
-LONGEST_NAME: Final = 1024
-"""Characters; distinguished names have some hundred."""
+MOST_CHARACTERS: Final = 8192
+"""Of the names of owner and renewers together; a distinguished name has some hundred at most."""
 
 
 async def handle(request: CreateDelegationTokenRequest, ctx: RequestContext) -> CreateDelegationTokenResponse:
@@ -45,9 +45,7 @@ async def handle(request: CreateDelegationTokenRequest, ctx: RequestContext) -> 
             raise KafkaError(ErrorCode.POLICY_VIOLATION)
         if any(each.principal_type != USER for each in request.renewers):
             raise KafkaError(ErrorCode.INVALID_PRINCIPAL_TYPE)
-        if any(
-            len(name) > LONGEST_NAME for name in (owner.kind, owner.name, *(r.principal_name for r in request.renewers))
-        ):
+        if len(str(owner)) + sum(len(each.principal_name) for each in request.renewers) > MOST_CHARACTERS:
             raise KafkaError(ErrorCode.POLICY_VIOLATION)
         renewers = [Principal(USER, each.principal_name) for each in request.renewers]
         token, hmac = await ctx.tokens.create(owner, requester, renewers, request.max_lifetime_ms)

@@ -29,6 +29,16 @@ async def test_a_holder_proves_the_hmac() -> None:
         assert await held.credential(HASHES["SCRAM-SHA-256"], token.token_id) is None
 
 
+async def test_a_token_of_another_kind_of_owner_makes_no_user_of_its_holder() -> None:
+    """Who may make tokens for Group:admin is not thereby User:admin."""
+    async with tokens() as t:
+        for kind, proves in (("Group", False), ("User", True)):
+            token = await t.create(owner=(kind, "admin"))
+            assert token.error_code == 0
+            found = await t.world.services.tokens.credential(HASHES["SCRAM-SHA-256"], token.token_id)
+            assert (found is not None) is proves
+
+
 async def test_tokens_that_are_over_are_forgotten_now_and_then(autojump_clock: trio.testing.MockClock) -> None:
     """As often as `delegation.token.expiry.check.interval.ms` says."""
     async with tokens({"delegation.token.expiry.check.interval.ms": "5000"}) as t, trio.open_nursery() as nursery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.handlers.create_delegation_token import LONGEST_NAME, MOST_RENEWERS
+from broker.handlers.create_delegation_token import MOST_CHARACTERS, MOST_RENEWERS
 from broker.security.principals import ANONYMOUS, Principal
 from broker.security.tokens import hmac_of
 from broker.testing.contexts import versions_of, world
@@ -51,10 +51,10 @@ async def test_what_a_token_brings_with_it_is_bounded() -> None:
     """Tokens are remembered whole, by the thousand, and any client may make one."""
     async with tokens() as t:
         assert (await t.create(renewers=[f"r{i}" for i in range(MOST_RENEWERS)])).error_code == 0
-        for renewers in ([f"r{i}" for i in range(MOST_RENEWERS + 1)], ["x" * (LONGEST_NAME + 1)]):
+        for renewers in ([f"r{i}" for i in range(MOST_RENEWERS + 1)], ["x" * (MOST_CHARACTERS + 1)]):
             reply = await t.create(renewers=renewers)
             assert (reply.error_code, reply.token_id) == (ErrorCode.POLICY_VIOLATION, "")
-        assert (await t.create(owner=("User", "x" * (LONGEST_NAME + 1)))).error_code == ErrorCode.POLICY_VIOLATION
+        assert (await t.create(owner=("User", "x" * (MOST_CHARACTERS + 1)))).error_code == ErrorCode.POLICY_VIOLATION
         assert len(t.world.cluster.image.tokens) == 1
 
 
