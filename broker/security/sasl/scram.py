@@ -39,6 +39,9 @@ SCRAM_SHA_512: Final = "SCRAM-SHA-512"
 MIN_ITERATIONS: Final = 4096
 """Kafka takes no fewer, with either mechanism."""
 MAX_ITERATIONS: Final = 16384
+LONGEST_MESSAGE: Final = 8192
+"""Bytes: some hundred are usual. Half a megabyte, which SASL may have, would be a tenth of a second of the event loop
+for any peer that sends it."""
 SALT_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 SALT_LENGTH: Final = 26
 """Kafka's tools make such salts, of 130 bits, and so do Ottla's: users that there are not look like those that there
@@ -144,6 +147,8 @@ class ScramExchange:
 
     async def evaluate(self, response: bytes) -> bytes:
         """The client's first message, then its final one. Raises Refusal."""
+        if len(response) > LONGEST_MESSAGE:
+            raise Refusal("a message that is too long")
         try:
             message = response.decode("ascii")
         except UnicodeDecodeError:

@@ -9,6 +9,7 @@ import pytest
 from broker.security.sasl.exchange import Identity, Refusal
 from broker.security.sasl.scram import (
     HASHES,
+    LONGEST_MESSAGE,
     MIN_ITERATIONS,
     SCRAM_SHA_256,
     SCRAM_SHA_512,
@@ -163,6 +164,18 @@ async def test_what_is_no_first_message_is_refused(message: bytes) -> None:
     with pytest.raises(Refusal) as refused:
         await exchange_of(HASHES[SCRAM_SHA_256], "user").evaluate(message)
     assert refused.value.told is None
+
+
+@pytest.mark.parametrize("step", ["first", "final"])
+async def test_a_long_message_is_not_looked_at(step: str) -> None:
+    """Any peer may send one, and what is looked at keeps all others waiting."""
+    exchange = exchange_of(HASHES[SCRAM_SHA_256], "user")
+    if step == "final":
+        await exchange.evaluate(b"n,,n=user,r=abc")
+    with pytest.raises(Refusal, match="too long"):
+        await exchange.evaluate(b"n,,n=user,r=" + b"x" * LONGEST_MESSAGE)
+    longest = await exchange_of(HASHES[SCRAM_SHA_256], "user").evaluate(b"n,,n=user,r=".ljust(LONGEST_MESSAGE, b"x"))
+    assert longest.startswith(b"r=x")
 
 
 @pytest.mark.parametrize("change", ["nonce", "proof", "short", "none", "long"])
