@@ -53,6 +53,8 @@ def run_action(parser: argparse.ArgumentParser, actions: Mapping[str, Action], a
         near = difflib.get_close_matches(words[0], actions, n=1)
         known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(actions)}"
         raise Misunderstood(f"no action {words[0]!r}; {known}")
+    if words[0].startswith("-") and words[0] not in ("-h", "--help"):
+        raise Misunderstood(f"the action comes first, then its options; there are {', '.join(actions)}")
     options = parser.parse_args(words)
     action: Action = options.action
     return action.run(options) or 0

@@ -14,13 +14,15 @@ What is given on the command line goes over the file: `--bootstrap-server` over 
 (Kafka's `--command-property`) over any key, in whichever spelling the file says it: with `-X sasl.username=alice` no
 one logs in as the user of the file's `sasl.jaas.config`. Without an address there is the variable
 OTTLA_BOOTSTRAP_SERVER, and then 127.0.0.1:9092. A key that means nothing here is passed over, since such files are
-shared between programs; one that would make the connection more secure is never: see `sasl.py` and `tls.py` for what is
+shared between programs; one that would make the connection more secure is never, nor one of the command line that is
+almost called so: see `sasl.py` and `tls.py` for what is
 refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +60,18 @@ SAME_THING: Final[Mapping[str, tuple[str, ...]]] = {
     },
 }
 """What of the file a key of the command line takes the place of, beside itself: other spellings of what it says."""
+
+SECURING: Final = (
+    "security.protocol",
+    *(key for key in SAME_THING if key.startswith(("sasl.", "ssl."))),
+    "ssl.truststore.type",
+    "ssl.keystore.type",
+    "ssl.truststore.password",
+    "ssl.keystore.password",
+    "ssl.key.password",
+    "ssl.endpoint.identification.algorithm",
+)
+"""What decides how a connection is secured. A word of the command line that almost is one of them is misspelt."""
 
 Address = tuple[str, int]
 
@@ -116,6 +130,10 @@ def properties_of(options: argparse.Namespace, timeout_ms: int | None = None) ->
     """The settings that the words of a command line come to. Raises Misunderstood."""
     given = read_properties(options.command_config) if options.command_config else {}
     over = dict(options.command_property)
+    for key in over:
+        near = difflib.get_close_matches(key, SECURING, n=1, cutoff=0.93)  # ssl.crl.location is at 0.90
+        if near and key not in SECURING:
+            raise Misunderstood(f"there is no client property {key}; did you mean {near[0]}?")
     if options.bootstrap_server:
         over["bootstrap.servers"] = options.bootstrap_server
     for key in over:

@@ -177,6 +177,7 @@ def test_a_setting_is_split_at_its_first_equals_sign() -> None:
         (["topics", "lst"], "ottla topics: no action 'lst'; did you mean 'list'?"),
         (["quotas", "x"], "ottla quotas: no action 'x'; there are describe, alter"),
         (["users"], "\n    create-token\n"),
+        (["topics", "-b", "a:1", "list"], "ottla topics: the action comes first, then its options; there are list, "),
     ],
 )
 def test_an_unknown_action_is_answered_with_the_nearest(

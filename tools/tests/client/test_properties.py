@@ -194,3 +194,17 @@ def test_the_command_line_goes_over_every_spelling_of_what_it_says(tmp_path: Pat
     assert given.bootstrap == (("word", 2),)
     assert given.first("sasl.mechanism", "sasl.mechanisms") == "SCRAM-SHA-256"
     assert tls_material(given).authorities == "the authority"
+
+
+def test_a_misspelt_property_does_not_make_a_connection_less_secure() -> None:
+    """Else it would be made in plain text. What librdkafka and Java know beside those is let through."""
+    with pytest.raises(Misunderstood, match=r"securty.protocol; did you mean security.protocol\?"):
+        parsed("-X", "securty.protocol=SSL")
+    others = (
+        "linger.ms",
+        "ssl.crl.location",
+        "ssl.ca.certificate.stores",
+        "ssl.protocol",
+        "sasl.kerberos.service.name",
+    )
+    assert parsed(*(part for key in others for part in ("-X", f"{key}=x"))).protocol == "PLAINTEXT"
