@@ -17,6 +17,7 @@ epoch older                   a newer epoch                                     
 epoch newer, sequence 0       an older epoch                                                 new, window starts over
 epoch newer, sequence not 0   an older epoch                                                 OUT_OF_ORDER_SEQUENCE…
 same epoch                    a batch of exactly these sequences is in the window            duplicate
+transactional, same epoch     that batch is of a transaction that has ended                  OUT_OF_ORDER_SEQUENCE…
 same epoch                    the last batch ended just before                               new
 same epoch                    anything else                                                  OUT_OF_ORDER_SEQUENCE…
 not transactional             a transaction is open                                          INVALID_TXN_STATE
@@ -27,6 +28,12 @@ no sequence (-1)              only the epoch and the open transaction are compar
 A repetition is recognised before anything else is asked but the epoch. The row without a sequence is for coordinators,
 which write transactional offsets without numbering them; that a *client's* batch with a producer id has a sequence is
 checked before the engine.
+
+**A batch of a transaction repeats only what is in the same one.** A producer has no reason to send again what an ended
+transaction had. But librdkafka uses the numbers of a batch again whose answer it did not get before it aborted (in one
+epoch, before `transaction.version` 2). Kafka takes the new batch for the aborted one, and acknowledges it with that
+one's offset: the transaction commits, and its record is never read. Refused as out of order, the producer aborts, takes
+the next epoch and goes on.
 
 **Transactions.** The first transactional batch of a producer opens a transaction at its offset; a control batch (the
 marker that the transaction coordinator writes) closes it and may carry a newer epoch, which from then on fences the
@@ -191,6 +198,8 @@ class LogProducers:
                 last_sequence = header.last_sequence
                 for batch in producer.window:
                     if batch.first_sequence == sequence and batch.last_sequence == last_sequence:
+                        if transactional and (opens or batch.first_offset < producer.transaction_start):
+                            break  # of a transaction that has ended
                         return batch
                 if opens:
                     self._check_opening(header, producer, guard)

@@ -506,7 +506,11 @@ def _verdict(history: Sequence[Placed], batch: Placed, transaction_version: int)
     else:
         expected = (window[-1].header.last_sequence + 1) % NUMBERS if window else 0
         if header.base_sequence != expected:
-            for each in window[-WINDOW:]:
+            repeatable = window[-WINDOW:]
+            if header.is_transactional:  # only what is in the same transaction
+                began = next((each.first for each in transactions(own) if each.end is None), None)
+                repeatable = [each for each in repeatable if began is not None and each.base >= began]
+            for each in repeatable:
                 if (each.header.base_sequence, each.header.last_sequence) == (
                     header.base_sequence, header.last_sequence
                 ):  # fmt: skip

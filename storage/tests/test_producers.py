@@ -123,6 +123,20 @@ def test_the_window_has_five_batches() -> None:
     assert log.refusal(header(sequence=0)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
 
 
+@pytest.mark.parametrize("marker", [COMMIT, ABORT])
+def test_a_batch_is_no_repetition_of_one_in_a_transaction_that_has_ended(marker: EndTxnMarker) -> None:
+    """A client that uses the numbers of an aborted batch again must not be told that its new one is stored: readers of
+    committed records would never see it. Inside its transaction a batch is recognised as ever."""
+    log = Log()
+    log.append(header(sequence=0, transactional=True))
+    log.append(header(sequence=1, transactional=True))
+    log.mark(header(transactional=True), marker)
+    assert log.refusal(header(sequence=1, transactional=True)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert log.append(header(sequence=2, transactional=True)) == 3
+    assert log.refusal(header(sequence=1, transactional=True)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert log.append(header(sequence=2, transactional=True)) == 3
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_sequences_wrap(count: int) -> None:
     """2^31 - 1 is followed by 0, wherever in a batch that happens, and repetitions are recognised across."""

@@ -116,6 +116,8 @@ class Past:
             return ErrorCode.INVALID_PRODUCER_EPOCH
         if same_epoch:
             for earlier in self.batches[-5:]:
+                if header.is_transactional and not self.is_of_the_open_transaction(earlier):
+                    continue
                 if (earlier.base_sequence, earlier.record_count) == (header.base_sequence, header.record_count):
                     return earlier.base_offset
         opens = header.is_transactional and not (same_epoch and self.open_since is not None)
@@ -128,6 +130,9 @@ class Past:
         if self.open_since is not None and not header.is_transactional:
             return ErrorCode.INVALID_TXN_STATE
         return None
+
+    def is_of_the_open_transaction(self, header: BatchHeader) -> bool:
+        return self.open_since is not None and header.base_offset >= self.open_since
 
     def verdict_on_marker(self, header: BatchHeader, marker: EndTxnMarker, version: int) -> ErrorCode | None:
         if self.known and header.producer_epoch < self.epoch:

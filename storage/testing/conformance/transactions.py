@@ -129,12 +129,13 @@ class TransactionConformance(Bench):
             assert not (await lab.append(log, producer.batch(b"x", transactional=True))).duplicate
 
     async def test_sequences_go_on_after_a_transaction(self) -> None:
-        """A marker of the same epoch interrupts neither sequence nor recognition."""
+        """A marker of the same epoch does not interrupt them; what came before it is repeated by no client."""
         async with self.lab() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             await lab.append(log, producer.batch(b"a", transactional=True))
             await lab.append(log, producer.marker(commit=True))
-            assert (await lab.append(log, producer.repeat())).duplicate
+            with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
+                log.begin_append([producer.repeat()])
             assert log.last_stable_offset == 2
             await lab.append(log, producer.batch(b"b", transactional=True))
             assert log.last_stable_offset == 2
@@ -310,7 +311,20 @@ class VerificationConformance(Bench):
             log.begin_append([producer.marker(commit=True)])
             with refused(ErrorCode.INVALID_TXN_STATE):
                 log.begin_append([producer.batch(b"b", transactional=True)], guard=guard)
-            assert log.begin_append([producer.repeat(back=1)]).duplicate, "a repetition opens nothing"
+            with refused(ErrorCode.INVALID_TXN_STATE):  # what an ended transaction had is repeated by no client
+                log.begin_append([producer.repeat(back=1)])
+
+    async def test_a_batch_is_no_repetition_of_one_in_a_transaction_that_has_ended(self) -> None:
+        """Else a client that uses its numbers again would be told that the new one is stored, which is never read."""
+        async with self.verifying() as lab:
+            log, producer = lab.log(), ScriptedProducer(1)
+            guard = log.start_verification(1, 0, 0, epoch_bump=False)
+            log.begin_append([producer.batch(b"a", transactional=True)], guard=guard)
+            assert log.begin_append([producer.repeat()]).duplicate, "inside of it one is"
+            log.begin_append([producer.marker(commit=False)])
+            guard = log.start_verification(1, 0, 0, epoch_bump=False)
+            with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
+                log.begin_append([producer.batch(b"b", sequence=0, transactional=True)], guard=guard)
 
     async def test_an_old_epoch_is_not_verified(self) -> None:
         """It is refused with the code that lets a client begin again, not with the one that stops it."""
