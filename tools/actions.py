@@ -9,7 +9,6 @@ has `--json`.
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
@@ -50,6 +49,8 @@ def run_action(parser: argparse.ArgumentParser, actions: Mapping[str, Action], a
         parser.print_help(sys.stderr)
         return Misunderstood.status
     if words[0] not in actions and not words[0].startswith("-"):
+        import difflib
+
         near = difflib.get_close_matches(words[0], actions, n=1)
         known = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(actions)}"
         raise Misunderstood(f"no action {words[0]!r}; {known}")

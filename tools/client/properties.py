@@ -22,7 +22,6 @@ refused.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,9 +130,7 @@ def properties_of(options: argparse.Namespace, timeout_ms: int | None = None) ->
     given = read_properties(options.command_config) if options.command_config else {}
     over = dict(options.command_property)
     for key in over:
-        near = difflib.get_close_matches(key, SECURING, n=1, cutoff=0.93)  # ssl.crl.location is at 0.90
-        if near and key not in SECURING:
-            raise Misunderstood(f"there is no client property {key}; did you mean {near[0]}?")
+        _check_spelling(key)
     if options.bootstrap_server:
         over["bootstrap.servers"] = options.bootstrap_server
     for key in over:
@@ -141,6 +138,16 @@ def properties_of(options: argparse.Namespace, timeout_ms: int | None = None) ->
             given.pop(other, None)
     given.update(over)
     return ClientProperties(given, (timeout_ms or options.timeout_ms) / 1000)
+
+
+def _check_spelling(key: str) -> None:
+    """Raise Misunderstood for what is almost the name of a property of security."""
+    if key in SECURING:
+        return
+    import difflib
+
+    if near := difflib.get_close_matches(key, SECURING, n=1, cutoff=0.93):  # ssl.crl.location is at 0.90
+        raise Misunderstood(f"there is no client property {key}; did you mean {near[0]}?")
 
 
 def read_properties(path: str) -> dict[str, str]:
