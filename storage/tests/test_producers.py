@@ -125,8 +125,8 @@ def test_the_window_has_five_batches() -> None:
 
 @pytest.mark.parametrize("marker", [COMMIT, ABORT])
 def test_a_batch_is_no_repetition_of_one_in_a_transaction_that_has_ended(marker: EndTxnMarker) -> None:
-    """A client that uses the numbers of an aborted batch again must not be told that its new one is stored: readers of
-    committed records would never see it. Inside its transaction a batch is recognised as ever."""
+    """X16. A client that uses the numbers of an aborted batch again must not hear that its new one is stored: a reader
+    of committed records would never see it. Inside its transaction a batch is recognised as ever."""
     log = Log()
     log.append(header(sequence=0, transactional=True))
     log.append(header(sequence=1, transactional=True))
