@@ -72,7 +72,7 @@ class Guarded:
     def allowed(self, user: str, topic: str) -> set[str]:
         """The operations on a topic that ACLs of exactly this name allow the user."""
         kind, pattern, allow = ResourceType.TOPIC, ResourcePatternType.LITERAL, AclPermissionType.ALLOW
-        asked = AclBindingFilter(kind, topic, pattern, f"User:{user}", None, AclOperation.ANY, allow)
+        asked = AclBindingFilter(kind, topic, pattern, f"User:{user}", "*", AclOperation.ANY, allow)
         return {each.operation.name for each in self.admin.describe_acls(asked).result(PATIENCE_SECONDS)}
 
 
