@@ -32,8 +32,8 @@ checked before the engine.
 **A batch of a transaction repeats only what is in the same one.** A producer has no reason to send again what an ended
 transaction had. But librdkafka uses the numbers of a batch again whose answer it did not get before it aborted (in one
 epoch, before `transaction.version` 2). Kafka takes the new batch for the aborted one, and acknowledges it with that
-one's offset: the transaction commits, and its record is never read. Refused as out of order, the producer aborts, takes
-the next epoch and goes on.
+one's offset: the transaction commits, and its record is never read. Refused as out of order, the client is told:
+librdkafka ends with a fatal error, and its application begins again.
 
 **Transactions.** The first transactional batch of a producer opens a transaction at its offset; a control batch (the
 marker that the transaction coordinator writes) closes it and may carry a newer epoch, which from then on fences the
