@@ -17,6 +17,7 @@ from kproto.messages.describe_user_scram_credentials import (
     DescribeUserScramCredentialsResponse,
     DescribeUserScramCredentialsResult,
 )
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
@@ -26,7 +27,8 @@ async def handle(
     request: DescribeUserScramCredentialsRequest, ctx: RequestContext
 ) -> DescribeUserScramCredentialsResponse:
     """Mechanisms and iterations of each user."""
-    users = None if request.users is None else [user.name for user in request.users]
+    slices = Slices()
+    users = None if request.users is None else [user.name async for user in slices.over(request.users)]
     found = await described(ctx.cluster.image.credentials, users)
     return DescribeUserScramCredentialsResponse(
         error_message="",
@@ -37,7 +39,7 @@ async def handle(
                 error_message="" if error is None else error.message,
                 credential_infos=[CredentialInfo(mechanism=number, iterations=count) for number, count in infos],
             )
-            for user, infos, error in found
+            async for user, infos, error in slices.over(found)
         ],
     )
 

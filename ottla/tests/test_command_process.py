@@ -35,7 +35,10 @@ sys.exit(main(["serve", "--memory", "--port", "0"]))
 )
 def test_a_signal_while_modules_are_imported(module: str, number: signal.Signals) -> None:
     """The process ends by that signal, with one line and no traceback."""
-    words = [sys.executable, "-c", SIGNAL_AT_IMPORT, module, str(int(number))]
+    # As at a terminal: tests that run in the background inherit that SIGINT is ignored.
+    handler = "default_int_handler" if number is signal.SIGINT else "SIG_DFL"
+    listening = f"import signal; signal.signal({int(number)}, signal.{handler})\n"
+    words = [sys.executable, "-c", listening + SIGNAL_AT_IMPORT, module, str(int(number))]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == -number
     assert done.stderr == f"ottla serve: ended by {number.name}\n"

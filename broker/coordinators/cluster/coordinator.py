@@ -22,7 +22,15 @@ import trio
 
 from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.configs import Compute, decide_alteration
-from broker.coordinators.cluster.credentials import Altered, Deletion, Upsertion, decide_credentials
+from broker.coordinators.cluster.credentials import (
+    Altered,
+    Deletion,
+    Share,
+    Upsertion,
+    by_users,
+    decide_credentials,
+    joined,
+)
 from broker.coordinators.cluster.features import (
     MIN_INSYNC_REPLICAS,
     FeatureUpdate,
@@ -305,8 +313,8 @@ class ClusterCoordinator:
     async def alter_credentials(self, deletions: Sequence[Deletion], upsertions: Sequence[Upsertion]) -> list[Altered]:
         """Change users' SCRAM credentials, each user on its own. Raises KafkaError(NOT_CONTROLLER) while the
         coordinator reloads."""
-        decide = partial(_credentials, deletions=deletions, upsertions=upsertions)
-        return await self._to_the_end(partial(self._decide_one, decide))
+        shares = await by_users(deletions, upsertions)
+        return await joined(await self.decide_each(partial(_credentials, share=share) for share in shares))
 
     async def alter_client_quotas(
         self, alterations: Sequence[QuotaAlteration], *, validate_only: bool = False
@@ -686,11 +694,5 @@ def _alteration(
     )
 
 
-def _credentials(
-    machine: ClusterMachine,
-    promise: Promise[list[Altered]],
-    *,
-    deletions: Sequence[Deletion],
-    upsertions: Sequence[Upsertion],
-) -> ClusterDecision:
-    return decide_credentials(machine, deletions, upsertions, promise)
+def _credentials(machine: ClusterMachine, promise: Promise[list[Altered]], *, share: Share) -> ClusterDecision:
+    return decide_credentials(machine, share.deletions, share.upsertions, promise)

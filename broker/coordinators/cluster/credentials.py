@@ -9,7 +9,7 @@ Source: ScramControlManager; `ScramImage.describe` for the words of answers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -58,6 +58,51 @@ class Altered(NamedTuple):
 
     user: str
     error: KafkaError | None = None
+
+
+class Share(NamedTuple):
+    """Some users' part of a request: all changes of each."""
+
+    deletions: list[Deletion]
+    upsertions: list[Upsertion]
+
+
+USERS_AT_ONCE: Final = 500
+"""In one decision: a request may name tens of thousands, of which each is altered on its own."""
+
+
+async def by_users(deletions: Iterable[Deletion], upsertions: Iterable[Upsertion]) -> list[Share]:
+    """The changes of a request in shares of USERS_AT_ONCE users, in the order of the request."""
+    slices = Slices()
+    shares: list[Share] = []
+    share_of: dict[str, Share] = {}
+
+    def share(user: str) -> Share:
+        found = share_of.get(user)
+        if found is None:
+            if len(share_of) % USERS_AT_ONCE == 0:
+                shares.append(Share([], []))
+            found = share_of[user] = shares[-1]
+        return found
+
+    async for deletion in slices.over(deletions):
+        share(deletion.user).deletions.append(deletion)
+    async for upsertion in slices.over(upsertions):
+        share(upsertion.user).upsertions.append(upsertion)
+    return shares
+
+
+async def joined(answers: Iterable[list[Altered] | KafkaError]) -> list[Altered]:
+    """The answers to all shares as one: those altered, then those refused, as in Kafka. Raises KafkaError."""
+    slices = Slices()
+    altered: list[Altered] = []
+    refused: list[Altered] = []
+    for answer in answers:
+        if isinstance(answer, KafkaError):
+            raise answer
+        async for each in slices.over(answer):
+            (altered if each.error is None else refused).append(each)
+    return altered + refused
 
 
 TWICE: Final = KafkaError(ErrorCode.DUPLICATE_RESOURCE, "A user credential cannot be altered twice in the same request")

@@ -109,7 +109,7 @@ async def test_damaged_recovery_points_cost_time_only(place: Place) -> None:
 async def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     """A path below a file is refused in one sentence."""
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError, match="cannot be used"):
+    with pytest.raises(StoreError, match="is a file, and a directory is needed there"):
         await Place(tmp_path / "file" / "data").store().open()
 
 
