@@ -43,7 +43,7 @@ from storage.local import leader_epochs, producer_snapshot, transaction_index
 from storage.local.index_file import read
 from storage.local.leader_epochs import LeaderEpochs
 from storage.local.reserve import NO_ROOM
-from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_name
+from storage.local.segment import MAX_RELATIVE_OFFSET, FileSlice, Segment, file_name, places_of_names
 from storage.local.surroundings import Surroundings
 from storage.log_config import LogConfig
 from storage.markers import end_marker
@@ -174,7 +174,7 @@ class Log:
         self._failure: str | None = None  # why this log, and not the whole directory, takes no appends any more
         self._rolled = [segment for segment in found.segments[:-1] if segment.synced_size < segment.size]
         """Not written any more, not synced yet."""
-        self._new_directories: list[str] = []
+        self._new_directories = places_of_names(directory) if found.synced_end < found.end else list[str]()
         self._new_indexes: list[str] = []
         self._roll_after = NEVER  # a batch with a later timestamp begins a new segment
         self._roll_at = -1  # but not before that time of day

@@ -107,6 +107,12 @@ def paced(
             pause()
 
 
+def places_of_names(directory: str) -> list[str]:
+    """The directories in which a log's names lie: its own, and that one's parent. Both are to be synced with what a
+    killed process has left: its files are in the page cache, and so are their names."""
+    return [directory, directory.rpartition("/")[0]]
+
+
 def file_name(offset: int, suffix: str) -> str:
     """Kafka's name of a file that belongs to the segment, or snapshot, at `offset`."""
     return f"{offset:020d}{suffix}"
