@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -188,6 +188,11 @@ def container(
         try:
             yield Container(process)
         finally:
+            with suppress(psutil.NoSuchProcess):
+                # With the first process of a namespace all others end. --kill-child does not reach it any more: the
+                # kernel forgets that wish when the process takes another user's identity.
+                for first_process in psutil.Process(process.pid).children():
+                    first_process.kill()
             process.kill()
 
 
@@ -215,12 +220,12 @@ def test_the_image_alone_serves_and_keeps_its_data_in_the_volume(image: Path, tm
 
 def test_a_mounted_file_is_read_and_variables_go_over_it(image: Path, tmp_path: Path) -> None:
     """As in Kafka's image: /mnt/shared/config/server.properties."""
-    text = f"listeners=PLAINTEXT://127.0.0.1:{free_port()}\nnode.id=5\nlog.dirs=/home/ottla/of-the-file\n"
+    text = f"listeners=PLAINTEXT://127.0.0.1:{free_port()}\nnode.id=5\nlog.dirs=of-the-file\n"
     mounted = {"/mnt/shared/config/server.properties": text}
     with container(image, tmp_path, [], {"KAFKA_NODE_ID": "6"}, mounted) as broker:
         broker.wait_for(r"\[KafkaServer id=6\] started")
         assert broker.stop() == 0
-    assert (tmp_path / "upper/home/ottla/of-the-file/meta.properties").exists()
+    assert list((tmp_path / "upper").rglob("of-the-file/meta.properties")), "in the folder that the image works in"
 
 
 def test_key_stores_are_named_by_files_among_the_secrets(image: Path, tmp_path: Path) -> None:
