@@ -7,6 +7,7 @@ import pytest
 from broker.config.environment import key_of
 from broker.config.loading import Flags, parse_config
 from broker.config.settings import BrokerConfig, ConfigError
+from broker.tests.config.combined_mode import COMBINED_MODE
 
 COUNT = Flags(variables=True)
 
@@ -131,32 +132,6 @@ def test_the_variables_of_bitnamis_image_are_understood() -> None:
 
 def test_the_file_of_kafkas_distribution_is_understood() -> None:
     """Of a node in combined mode, as it comes, several of its addresses advertised: not one key is unknown."""
-    text = """
-process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=localhost:9093
-listeners=PLAINTEXT://:9092,CONTROLLER://:9093
-inter.broker.listener.name=PLAINTEXT
-advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
-num.network.threads=3
-num.io.threads=8
-socket.send.buffer.bytes=102400
-socket.receive.buffer.bytes=102400
-socket.request.max.bytes=104857600
-log.dirs=/tmp/kraft-combined-logs
-num.partitions=1
-num.recovery.threads.per.data.dir=1
-offsets.topic.replication.factor=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-log.retention.hours=168
-log.segment.bytes=1073741824
-log.retention.check.interval.ms=300000
-"""
-    given = config({}, text, Flags(strict=True))
+    given = config({}, COMBINED_MODE, Flags(strict=True))
     assert given.data_directory == "/tmp/kraft-combined-logs"
     assert given.advertised_listeners == {"PLAINTEXT": ("localhost", 9092)}
