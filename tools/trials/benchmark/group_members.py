@@ -24,6 +24,8 @@ from kproto.messages.join_group import JoinGroupRequest, JoinGroupRequestProtoco
 from kproto.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 from kproto.schema.declare import Request
 from tools.trials.benchmark.transactional_load import Unexpected, settled
+from tools.trials.brokers import pause
+from tools.trials.wire import requests as wire
 from tools.trials.wire.client import WireClient
 
 JOIN, SYNC, HEARTBEAT, CONSUMER_HEARTBEAT, FIND = 9, 5, 4, 1, 4
@@ -225,6 +227,8 @@ def find_coordinator(port: int, groups: Sequence[str]) -> None:
     with WireClient(port) as client:
         for group in groups:
             settled(client, FindCoordinatorRequest(key_type=0, coordinator_keys=[group]), FIND)
+            while wire.committed_error(client, group):  # Kafka names a coordinator that has not loaded its groups yet
+                pause(0.02)
 
 
 def part(members: Sequence[Member]) -> None:
