@@ -27,7 +27,7 @@ MAY_IMPORT = {
 NOT_SHIPPED = {"tests", "testing", "trials", "tidy"}
 FORWARDING = ("ottla/__main__.py", "tools.__main__.main")
 
-ENGINES = ("storage.local", "storage.memory")
+ENGINES = ("storage.local", "storage.memory", "storage.object")
 NAME_ENGINES = (
     "broker/engines.py",
     "broker/testing/",  # an engine to test with

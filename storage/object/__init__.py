@@ -1,0 +1,1 @@
+"""Logs over a control plane, which orders, and a bucket, which keeps."""
