@@ -20,7 +20,7 @@ from kproto.errors import ErrorCode, KafkaError
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Generator
 
     from broker.authentication import Authentication
     from broker.config.settings import BrokerConfig
@@ -60,6 +60,23 @@ class FirstPhase:
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self.coroutine = coroutine
+
+
+class Later:
+    """What an eager handler returns for a reply that waits for something which can be asked whether it has come.
+
+    As long as `is_at_hand` says that the coroutine would not wait, the connection sends the reply with those before it:
+    a producer's five batches are durable together, and so their acknowledgements are one system call.
+    """
+
+    __slots__ = ("coroutine", "is_at_hand")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], is_at_hand: Callable[[], bool]) -> None:
+        self.coroutine = coroutine
+        self.is_at_hand = is_at_hand
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self.coroutine.__await__()
 
 
 @dataclass(slots=True)

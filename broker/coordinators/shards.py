@@ -55,6 +55,25 @@ BEGUN_AT_ONCE: Final = 1000
 """Decisions of one request that wait for the disk together: so many promises are held."""
 
 
+class Begun(Generic[ReplyT]):
+    """A decision that has been taken, and whose reply may have to wait for the disk. To be asked once."""
+
+    __slots__ = ("_promise", "_runtime")
+
+    def __init__(self, runtime: Runtime[Any], promise: Promise[ReplyT]) -> None:
+        self._runtime = runtime
+        self._promise = promise
+
+    def is_answered(self) -> bool:
+        """Whether `outcome` returns at once."""
+        return self._promise.resolved
+
+    async def outcome(self) -> ReplyT | KafkaError:
+        """The reply; a KafkaError is returned."""
+        found: ReplyT | KafkaError = await self._runtime.outcome(self._promise)
+        return found
+
+
 class ShardedTopic(NamedTuple):
     """An internal topic as its coordinator sees it."""
 
@@ -166,6 +185,17 @@ class Shards(Generic[MachineT]):
         shard = self._shard(key)
         runtime = shard.runtime if shard.ready.is_set() else await self._runtime(key)
         return await runtime.decide(decide)
+
+    def begin(
+        self, key: str, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]
+    ) -> Begun[ReplyT] | None:
+        """Take a decision in the shard of `key` now; its reply is still to be waited for. None if the shard is not
+        loaded yet: `decide` waits for that."""
+        shard = self._shard(key)
+        if not shard.ready.is_set():
+            return None
+        runtime = shard.runtime
+        return Begun(runtime, runtime.begin(decide))
 
     async def decide_in(
         self, index: int, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]]

@@ -33,7 +33,7 @@ Promises kept here: P1-P4 in docs/invariants.md.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from broker.context import CloseConnection, FirstPhase
+from broker.context import CloseConnection, FirstPhase, Later
 from broker.security.operations import Operation, Resource
 from broker.transaction_entry import Entrance, NotEntered, entrance_of
 from kproto.batches.header import HEADER_SIZE, is_of_transaction
@@ -399,7 +399,7 @@ def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entr
 
 def answer_when_durable(
     request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext
-) -> Coroutine[Any, Any, ProduceResponse]:
+) -> Later:
     """Wait for the disk, at most as long as the producer said."""
 
     async def wait() -> ProduceResponse:
@@ -420,7 +420,14 @@ def answer_when_durable(
                     entry.problem = TIMED_OUT
         return answer(plan)
 
-    return wait()
+    def is_durable() -> bool:
+        for _, some in plan:
+            for entry in some:
+                if entry.append is not None and not entry.append.durable:
+                    return False
+        return True
+
+    return Later(wait(), is_durable)
 
 
 def answer(plan: list[tuple[TopicProduceData, list[Entry]]]) -> ProduceResponse:

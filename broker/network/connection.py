@@ -2,8 +2,9 @@
 
 Two tasks serve a connection. The **reader** receives, decodes and dispatches; most requests are answered before it
 reads again, and their replies leave together in one system call. A reply that must wait is a coroutine: it goes into a
-queue, and the **writer** (started when first needed) awaits and sends it, one after the other. While the queue is not
-empty every later reply passes through it, so replies leave in the order of the requests.
+queue, and the **writer** (started when first needed) awaits and sends it, one after the other, and with it those behind
+it that are at hand (`Later`). While the queue is not empty every later reply passes through it, so replies leave in the
+order of the requests.
 
 What may overlap: eager handlers (Produce, Fetch) do their first phase when the request is read, so five Produce
 requests in flight are appended one after the other and share one fsync. Where that phase itself must wait
@@ -42,7 +43,7 @@ from typing import Any
 
 import trio
 
-from broker.context import CloseConnection, FirstPhase, Peer, Services
+from broker.context import CloseConnection, FirstPhase, Later, Peer, Services
 from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler, handler
 from broker.network.dispatch import Dispatcher
 from broker.network.freeing import free_in_slices
@@ -162,6 +163,8 @@ class Connection:
             for _, _, waiting in self._queue:
                 if isinstance(waiting, CoroutineType):
                     waiting.close()
+                elif isinstance(waiting, Later):
+                    waiting.coroutine.close()
             self._queue.clear()
             self._sending = False
             self._shorter.set()  # a task in `quiet` has waited enough
@@ -364,6 +367,11 @@ class Connection:
                     out = []
                     reply = await dispatcher.finish(request, found, reply.coroutine, peer)
                     self._moved = trio.current_time()  # nearly: the reply is about to leave
+                if isinstance(reply, Later):
+                    await self._send(out)
+                    out = []
+                    await self._enqueue((request, found, reply), nursery)
+                    continue
                 if isinstance(reply, CoroutineType):
                     await self._send(out)
                     out = []
@@ -495,38 +503,66 @@ class Connection:
         await self._shorter.wait()
 
     async def _write(self) -> None:
-        """Await and send queued replies, in order. A reply stays in the queue until it has been sent."""
+        """Await and send queued replies, in order; those that are at hand with the one before. A reply stays in the
+        queue until it has been sent."""
         self._turns.describe(self.doing)
+        queue = self._queue
         while True:
-            while self._queue:
-                request, found, reply = self._queue[0]
-                if isinstance(reply, CoroutineType):
+            out: list[Any] = []  # of the first `ready` in the queue
+            ready = size = 0
+            while ready < len(queue):
+                request, found, reply = queue[ready]
+                if ready and (size >= SENT_TOGETHER or not _is_at_hand(reply)):
+                    await self._send(out)
+                    await self._replied(ready)
+                    out, ready, size = [], 0, 0
+                    continue
+                if isinstance(reply, CoroutineType | Later):
                     assert found is not None
-                    reply = await self._dispatcher.finish(request, found, reply, self.peer)
-                if type(reply) is list:  # was ready before those in front of it, and is encoded
-                    self._encoded -= in_memory(reply)
-                    await self._send(reply)
-                    self._owe()
-                elif reply is not None:
-                    buffers = self._protocol.encode_reply(request, reply)
-                    if buffers is not None:
-                        await self._send(buffers)
-                    else:
-                        await self._send_in_pieces(request, reply)
-                self._moved = trio.current_time()
-                if request.many and request.message is not None:
-                    await free_in_slices(request.message)
-                self._queue.popleft()
-                self._parked -= request.api_key == FETCH
-                self._shorter.set()
-            self._queued = trio.Event()
-            await self._queued.wait()
+                    waiting = reply.coroutine if isinstance(reply, Later) else reply
+                    reply = await self._dispatcher.finish(request, found, waiting, self.peer)
+                ready += 1
+                if reply is None:
+                    continue
+                # A list is of a reply that was ready before those in front of it, and is encoded.
+                buffers = reply if type(reply) is list else self._protocol.encode_reply(request, reply)
+                if buffers is not None:
+                    out += buffers
+                    size += sum(map(len, buffers))
+                else:
+                    await self._send(out)
+                    out = []
+                    await self._send_in_pieces(request, reply)
+            await self._send(out)
+            await self._replied(ready)
+            if not queue:
+                self._queued = trio.Event()
+                await self._queued.wait()
+
+    async def _replied(self, count: int) -> None:
+        """The first replies of the queue have been sent."""
+        self._moved = trio.current_time()
+        for _ in range(count):
+            request, _, reply = self._queue[0]
+            if type(reply) is list:
+                self._encoded -= in_memory(reply)
+                self._owe()
+            if request.many and request.message is not None:
+                await free_in_slices(request.message)
+            self._queue.popleft()
+            self._parked -= request.api_key == FETCH
+        self._shorter.set()
 
 
 def _prepare(request: ReceivedRequest) -> None:
     """In a thread: decode a large request, or the first of its kind, whose codecs and handler are loaded for it."""
     handler(request.api_key)
     request.decode()
+
+
+def _is_at_hand(reply: Any) -> bool:
+    """Whether a queued reply can be sent without waiting for anything."""
+    return reply.is_at_hand() if isinstance(reply, Later) else not isinstance(reply, CoroutineType)
 
 
 def _is_known(error: BaseException) -> bool:

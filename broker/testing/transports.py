@@ -22,6 +22,8 @@ class MemoryTransport:
         self.local = ("192.0.2.2", 9092)
         self.received = 0
         self.sent = 0
+        self.sends = 0
+        """How often something was given to it to send."""
         self.closed = False
         self.has_closed = trio.Event()
         self.resets = False  # the peer has gone without a word
@@ -59,6 +61,7 @@ class MemoryTransport:
         return PeerSide.ENDED if self._ended else PeerSide.OPEN
 
     def send_now(self, buffers: Sequence[Any]) -> Sequence[Any]:
+        self.sends += 1
         if self.closed:
             raise trio.ClosedResourceError
         for index, buffer in enumerate(buffers):

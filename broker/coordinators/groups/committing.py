@@ -50,7 +50,7 @@ def judge_commits(
 
 def growth_of(known: GroupOffsets) -> Callable[[OffsetToCommit], int]:
     """How much more memory a commit takes than what the group has committed before."""
-    return lambda commit: growth(known.get(TopicPartition(commit.topic, commit.partition)), commit.metadata)
+    return lambda commit: growth(known.metadata_size(commit.topic, commit.partition), commit.metadata)
 
 
 def growth_of_pending(

@@ -52,7 +52,7 @@ from broker.coordinators.groups.records import GroupRecord, text_size
 from broker.coordinators.groups.settings import GroupSettings
 from broker.coordinators.machine import Decision, EndOfTransaction, InTransaction, Promise
 from broker.coordinators.runtime import Runtime
-from broker.coordinators.shards import ShardedTopic, Shards, ShardsStatistics
+from broker.coordinators.shards import Begun, ShardedTopic, Shards, ShardsStatistics
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import ZERO_UUID, TopicPartition, Uuid
 from kproto.messages.consumer_group_describe import DescribedGroup as ConsumerGroupDescription
@@ -283,6 +283,20 @@ class GroupCoordinator:
         return begun
 
     # --- offsets
+
+    def begin_commit(
+        self, group_id: str, member: CommittingMember, commits: Sequence[OffsetToCommit], retention: int
+    ) -> Begun[list[ErrorCode]] | None:
+        """Commit a few offsets of partitions that exist, now. The outcome is that of `decide_commit`. None if that
+        takes longer, the group's shard being loaded for example: `commit` waits for it.
+
+        Raises KafkaError.
+        """
+        if not _fits_one_decision(group_id, commits, self._settings):
+            return None
+        return self.shards.begin(
+            group_id, partial(_commit, group_id=group_id, member=member, commits=commits, retention=retention)
+        )
 
     async def commit(
         self, group_id: str, member: CommittingMember, commits: Sequence[OffsetToCommit], retention: int

@@ -133,6 +133,14 @@ class GroupOffsets(Mapping[TopicPartition, CommittedOffset]):
                 return _unpacked(entry, topic.topic_id)
         raise KeyError(place)
 
+    def metadata_size(self, name: str, partition: int) -> int | None:
+        """Bytes of the metadata that was committed for a partition; None if nothing was."""
+        for topic in self._by_name.get(name, ()):
+            entry = self._entries.get(topic.key(partition))
+            if entry is not None:
+                return max(0, len(entry) - _PLAIN.size - _EXPIRY.size)
+        return None
+
     def __iter__(self) -> Iterator[TopicPartition]:
         return map(self.place, self._entries)
 
@@ -323,11 +331,9 @@ class CommittedOffsets:
         assert sorted(self._topics) == sorted(topic.number for each in self._by_name.values() for topic in each)
 
 
-def growth(known: CommittedOffset | None, metadata: str) -> int:
-    """Bytes of memory that a commit takes more than what was committed before."""
-    if known is None:
-        return OFFSET_BYTES + text_size(metadata)
-    return text_size(metadata) - text_size(known.metadata)
+def growth(known: int | None, metadata: str) -> int:
+    """Bytes of memory that a commit takes more than what was committed before, whose metadata had `known` bytes."""
+    return OFFSET_BYTES + text_size(metadata) if known is None else text_size(metadata) - known
 
 
 def held_by_entry(entry: bytes) -> int:

@@ -6,6 +6,8 @@ from typing import cast
 
 import pytest
 
+from broker.context import FirstPhase, Later
+from broker.handlers import offset_commit
 from broker.testing.contexts import versions_of, world
 from broker.tests.handlers.group_requests import (
     commit_codes,
@@ -17,7 +19,7 @@ from broker.tests.handlers.group_requests import (
     with_topic,
 )
 from kproto.errors import ErrorCode
-from kproto.ids import ZERO_UUID
+from kproto.ids import ZERO_UUID, TopicPartition
 from kproto.messages.offset_commit import OffsetCommitRequest
 from storage.memory.engine import MemoryLog
 
@@ -61,6 +63,25 @@ async def test_topics_that_do_not_exist_are_refused_without_asking_the_group() -
         request.generation_id_or_member_epoch = 7
         assert commit_codes(await w.ask(request, 9)) == [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]
         assert await w.ask(OffsetCommitRequest(group_id="g", generation_id_or_member_epoch=7), 9) is not None
+
+
+async def test_commits_count_in_the_order_in_which_they_are_read() -> None:
+    """A short commit is decided when it is read; a long one holds up those behind it until it is decided, too."""
+    async with world(groups=True) as w:
+        await with_coordinator(w)
+        await with_topic(w, partitions=offset_commit.FEW + 1)
+        await w.ask(commit_request((0, 1)), 9)  # the shard is loaded
+        ctx = w.context(9)
+        short = offset_commit.handle(commit_request((0, 2)), ctx)
+        again = offset_commit.handle(commit_request((0, 3)), ctx)
+        assert isinstance(short, Later) and isinstance(again, Later)
+        many = commit_request(*((index, 4) for index in range(offset_commit.FEW + 1)))
+        long = offset_commit.handle(many, ctx)
+        assert isinstance(long, FirstPhase)
+        assert [commit_codes(await each) for each in (again, short)] == [[0], [0]]
+        assert (await committed_by(w, "g"))[TopicPartition("t", 0)].offset == 3
+        await long.coroutine
+        assert {each.offset for each in (await committed_by(w, "g")).values()} == {4}
 
 
 async def test_a_topic_without_partitions_is_not_in_the_answer() -> None:

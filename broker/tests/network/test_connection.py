@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from broker.context import CloseConnection, FirstPhase
+from broker.context import CloseConnection, FirstPhase, Later
 from broker.network.connection import (
     ENDED_SECONDS,
     FETCH,
@@ -56,6 +56,39 @@ async def test_a_reply_that_waits_holds_back_later_ones_but_not_their_first_phas
         durable.set()
         await settle()
         assert replies(transport) == [1, 2]
+
+
+async def test_replies_that_are_at_hand_leave_with_the_one_that_was_waited_for() -> None:
+    """Five batches of a producer are durable together: their acknowledgements are one system call."""
+    durable = trio.Event()
+
+    def waiting() -> Later:
+        return Later(after(durable)(), durable.is_set)
+
+    script = Script(_1=waiting, _2=waiting, _3=waiting)
+    async with connected(script) as (transport, _):
+        transport.deliver(request(1) + request(2) + request(3) + request(4))
+        await settle()
+        sends = transport.sends
+        durable.set()
+        await settle()
+        assert replies(transport) == [1, 2, 3, 4]
+        assert transport.sends == sends + 1
+
+
+async def test_a_reply_is_not_held_back_for_one_that_must_be_waited_for() -> None:
+    """What is at hand leaves before the connection waits for the next."""
+    first, second = trio.Event(), trio.Event()
+    script = Script(_1=lambda: Later(after(first)(), first.is_set), _2=lambda: Later(after(second)(), second.is_set))
+    async with connected(script) as (transport, _):
+        transport.deliver(request(1) + request(2) + request(3))
+        await settle()
+        first.set()
+        await settle()
+        assert replies(transport) == [1]
+        second.set()
+        await settle()
+        assert replies(transport) == [1, 2, 3]
 
 
 async def test_a_request_that_is_not_eager_runs_alone() -> None:
