@@ -5,12 +5,19 @@ A **log** is the ordered record batches of one partition. Batches go in as produ
 never opens them. Offsets are dense by batch, never reused, never reassigned.
 
 **Append in two steps.** `PartitionLog.begin_append` is synchronous: when it returns, the order of this append among all
-others of the log is fixed and the buffer belongs to the caller again. The `Append` it returns has the offsets and says,
-by `wait_durable`, when the bytes survive what the engine promises to survive (a power cut, on a local disk). acks=1
-needs the first step only, acks=all awaits the second.
+others that this broker makes to the log is fixed and the buffer belongs to the caller again. The `Append` it returns
+says, by `wait_durable`, when the bytes survive what the engine promises to survive (a power cut, on a local disk).
+acks=1 needs the first step only, acks=all awaits the second.
+
+**When an offset is known.** Where a log has one writer, at the first step: `begin_append` has judged the producer's
+sequence and given the offsets. Where other brokers append to the same log, nothing is decided before all of them agree,
+and that is the second step: offsets, whether it is a repetition, and every refusal come with `wait_durable`, and until
+then the log does not count the append. Such an engine says `durable_on_ack`, so acks=1 waits too. A conditional append
+is known at once wherever it is made: it gets the offset that it expects, or fails. So conditional appends may follow
+each other without waiting, each expecting the end of the one before; if one fails, all behind it do.
 
 **Conditional append** is the one consensus primitive. `expected_end` makes an append happen only if the log ends there:
-a coordinator that has been replaced finds out by failing, on any engine.
+a coordinator that has been replaced finds out by failing, on any engine, in the first step or the second.
 
 **Transactions.** The first transactional batch of a producer opens its transaction in this log, a marker ends it.
 Whether a coordinator knows of the transaction has to be found out before: `start_verification` gives a guard for the
@@ -31,7 +38,9 @@ bytes that are already there.
 
 **Waking readers.** An engine calls a log's `on_advance` whenever its high watermark, last stable offset or start has
 grown, whatever has appended or deleted. That is how long polls wake, and how a fetch session learns which of its
-partitions to look at: a log that has not called has nothing new to say.
+partitions to look at: a log that has not called has nothing new to say. What another broker has appended is noticed, a
+little later, in the logs that are *watched*: those whose end a read has found since they last called. `refresh` looks
+at once.
 
 Errors are `kproto.errors.KafkaError` with the code a client should see: OFFSET_OUT_OF_RANGE,
 OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and so on. The conformance suite
@@ -92,17 +101,19 @@ class Append(Protocol):
 
     @property
     def base_offset(self) -> int:
-        """Offset of the first record. For a duplicate: the offset the original got."""
+        """Offset of the first record. For a duplicate: the offset the original got. Must not be asked for before it is
+        known."""
         ...
 
     @property
     def last_offset(self) -> int:
-        """Offset of the last record."""
+        """Offset of the last record, likewise."""
         ...
 
     @property
     def duplicate(self) -> bool:
-        """True when an idempotent producer sent this batch before; nothing was written."""
+        """True when an idempotent producer sent this batch before; nothing was written. False as long as that is not
+        known."""
         ...
 
     @property
@@ -112,15 +123,16 @@ class Append(Protocol):
 
     @property
     def durable_on_ack(self) -> bool:
-        """True when no acknowledgement of whatever kind may leave before `wait_durable` has returned: the log's
-        `flush_messages` is reached (acks=1 then waits as acks=all does)."""
+        """True when no acknowledgement of whatever kind may leave before `wait_durable` has returned (acks=1 then waits
+        as acks=all does): the log's `flush_messages` is reached, or the offset is not known before."""
         ...
 
     async def wait_durable(self) -> None:
         """Return when these bytes are as durable as the engine makes them.
 
         Raises KafkaError(KAFKA_STORAGE_ERROR) when that can no longer happen; the append is then *unknown*, as after a
-        lost reply.
+        lost reply. Where the offset is known only now, raises what `begin_append` would have raised: nothing has been
+        appended then. Every call raises the same.
         """
         ...
 
@@ -309,8 +321,8 @@ class PartitionLog(Protocol):
     ) -> Append:
         """Fix the order of these batches, in one piece, and hand them to the engine. Nothing is awaited.
 
-        The engine sets base offset and leader epoch in place; the buffers may be reused after the return. Producers'
-        sequences are checked here, in log order (KIP-98): a batch already appended yields `duplicate`. Either all of
+        The engine may set base offset and leader epoch in place; the buffers may be reused after the return. Producers'
+        sequences are checked in log order (KIP-98): a batch already appended yields `duplicate`. Either all of
         `batches` is appended or nothing is.
 
         A batch that opens a transaction needs the `guard` that `start_verification` has given, if the store's settings
@@ -319,7 +331,7 @@ class PartitionLog(Protocol):
 
         Raises KafkaError: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE,
         TRANSACTION_COORDINATOR_FENCED, CONCURRENT_TRANSACTIONS, KAFKA_STORAGE_ERROR; WrongEnd when the log does not
-        end at `expected_end`.
+        end at `expected_end`. Where the offset is not known before, `Append.wait_durable` does.
         """
         ...
 
@@ -451,6 +463,11 @@ class LogStore(Protocol):
         has to do first, a few dozen logs at a time, with nothing awaited in between."""
         ...
 
+    async def refresh(self, logs: Sequence[PartitionLog]) -> None:
+        """Learn where these logs end now, if other brokers append to them: their properties are then as new as this
+        call. Returns at once where this broker is the only one. Raises KafkaError when that cannot be learned."""
+        ...
+
     def read_now(
         self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
     ) -> list[FetchedRecords | KafkaError] | None:
@@ -478,6 +495,7 @@ class LogStore(Protocol):
         self, appends: Iterable[LogAppend], *, after: Append | None = None
     ) -> list[Append | KafkaError | WrongEnd]:
         """Append to several logs, in order; one that is refused, which the answer has in its place, harms no other.
+        Where offsets are known late, `wait_durable` of the append raises the refusal.
 
         None of it can be seen unless `after` lasts, an append of another log: with `commits_together` that is so
         because both are one commit, else the engine waits first until `after` is durable. Gives way where there are
@@ -487,7 +505,7 @@ class LogStore(Protocol):
 
     async def wait_durable(self, appends: Iterable[Append]) -> None:
         """Return when all of these are durable: as `Append.wait_durable` of one after the other, but in as few syncs as
-        can be. Raises KafkaError likewise, when the others are durable or have failed as well."""
+        can be. Raises likewise, when the others are durable or have failed as well."""
         ...
 
     def statistics(self) -> StoreStatistics:

@@ -177,6 +177,9 @@ class FaultyStore:
     async def make_ready(self, logs: Sequence[PartitionLog]) -> None:
         await self.inner.make_ready([cast(FaultyLog, log).inner for log in logs])
 
+    async def refresh(self, logs: Sequence[PartitionLog]) -> None:
+        await self.inner.refresh([cast(FaultyLog, log).inner for log in logs])
+
     async def read_many(
         self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
     ) -> list[FetchedRecords | KafkaError]:

@@ -301,6 +301,9 @@ class LocalStore:
         await self.open_logs(logs)
         await self.upkeep.make_room()  # last, and nothing is awaited behind it if there is room
 
+    async def refresh(self, logs: Sequence[PartitionLog]) -> None:
+        """No other broker appends to them."""
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def read_now(

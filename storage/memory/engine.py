@@ -504,6 +504,9 @@ class MemoryStore:
     async def make_ready(self, logs: Sequence[PartitionLog]) -> None:
         """They are ready."""
 
+    async def refresh(self, logs: Sequence[PartitionLog]) -> None:
+        """No other broker appends to them."""
+
     def read_now(
         self, reads: Sequence[Read], max_bytes: int, whole_batch: bool = True
     ) -> list[FetchedRecords | KafkaError]:

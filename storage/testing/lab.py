@@ -22,7 +22,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from kproto.errors import ErrorCode, KafkaError
-from storage.engine import Append, Batch, FetchedRecords, LogStore, PartitionLog, Read, WrongEnd
+from storage.engine import Append, Batch, FetchedRecords, LogStore, PartitionLog, Read, VerificationGuard, WrongEnd
 from storage.testing.log_builder import content, spec, values, whole_batches
 
 EVERYTHING = 1 << 30
@@ -53,9 +53,18 @@ class Lab:
         """A log of the store."""
         return self.store.log(spec(topic, partition, generation, **settings))
 
-    async def append(self, log: PartitionLog, *batches: Batch, expected_end: int | None = None) -> Append:
-        """Append these in one piece and wait until they are durable."""
-        append = log.begin_append(batches, expected_end=expected_end)
+    async def append(
+        self,
+        log: PartitionLog,
+        *batches: Batch,
+        expected_end: int | None = None,
+        guard: VerificationGuard | None = None,
+        transaction_version: int = 0,
+    ) -> Append:
+        """Append these in one piece and wait until they are durable. Raises what either step does."""
+        append = log.begin_append(
+            batches, expected_end=expected_end, guard=guard, transaction_version=transaction_version
+        )
         await append.wait_durable()
         return append
 

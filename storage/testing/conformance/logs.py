@@ -74,7 +74,7 @@ class AppendConformance(Bench):
             await lab.append(log, bad.batch(b"in order"))
             first = good.batch(b"good")
             with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
-                log.begin_append([first, bad.batch(b"a gap", sequence=9)])
+                await lab.append(log, first, bad.batch(b"a gap", sequence=9))
             assert log.log_end_offset == 1
             assert await lab.values(log) == [b"in order"]
             assert not (await lab.append(log, good.repeat())).duplicate
@@ -84,12 +84,24 @@ class AppendConformance(Bench):
         async with self.lab() as lab:
             log = lab.log()
             appends = [log.begin_append([batch(value)]) for value in (b"a", b"b", b"c")]
-            assert [append.base_offset for append in appends] == [0, 1, 2]
-            assert log.log_end_offset == 3
             for append in reversed(appends):
                 await append.wait_durable()
                 await append.wait_durable()
+            assert [append.base_offset for append in appends] == [0, 1, 2]
+            assert log.log_end_offset == 3
             assert await lab.values(log) == [b"a", b"b", b"c"]
+
+    async def test_conditional_appends_follow_each_other(self) -> None:
+        """E4: without waiting, each expecting the end of the one before; their offsets are known at once."""
+        async with self.lab() as lab:
+            log = lab.log()
+            appends = [log.begin_append([batch(b"x", b"y")], expected_end=end) for end in (0, 2, 4)]
+            assert [(append.base_offset, append.last_offset) for append in appends] == [(0, 1), (2, 3), (4, 5)]
+            await lab.store.wait_durable(appends)
+            assert log.log_end_offset == 6
+            with wrong_end(4, actual=6):
+                await lab.append(log, batch(b"too late"), expected_end=4)
+            assert await lab.values(log) == [b"x", b"y"] * 3
 
     async def test_the_buffer_belongs_to_the_caller_again(self) -> None:
         """What the caller writes into its buffer after the return does not get into the log."""
@@ -117,7 +129,7 @@ class AppendConformance(Bench):
             await lab.append(log, batch(b"a", b"b"), expected_end=0)
             for expected in (0, 1, 3):
                 with wrong_end(expected, actual=2):
-                    log.begin_append([batch(b"too late")], expected_end=expected)
+                    await lab.append(log, batch(b"too late"), expected_end=expected)
             await lab.append(log, batch(b"c"), expected_end=2)
             assert await lab.values(log) == [b"a", b"b", b"c"]
 
@@ -226,7 +238,7 @@ class ReadConformance(Bench):
             log = lab.log(segment_bytes=64 << 10)
             sizes = [100] * 100 + [40 << 10] * 4 + [700 << 10] * 3 + [100] * 50
             for size in sizes:
-                log.begin_append([batch(b"x" * size)])
+                await lab.append(log, batch(b"x" * size))
             await lab.append(log, batch(b"last"))
             end = log.high_watermark
             for start in (0, 1, 99, 102, 105, end - 1):
@@ -373,7 +385,7 @@ class LookUpConformance(Bench):
         async with self.lab() as lab:
             log = lab.log(segment_bytes=16 << 10)
             for number in range(200):
-                log.begin_append([batch(b"x" * 300, b"y", timestamps=[1000 + 10 * number, 1003 + 10 * number])])
+                await lab.append(log, batch(b"x" * 300, b"y", timestamps=[1000 + 10 * number, 1003 + 10 * number]))
             await lab.append(log, batch(b"late", timestamps=[1500]))
             for number in (0, 1, 50, 123, 199):
                 assert await log.offset_for_time(1000 + 10 * number) == (
@@ -541,7 +553,7 @@ class LifeConformance(Bench):
             assert isinstance(found, KafkaError)
             assert found.code.retriable
             try:
-                old.begin_append([batch(b"b")])
+                await lab.append(old, batch(b"b"))
             except KafkaError as error:
                 assert error.code.retriable
             else:
@@ -591,7 +603,7 @@ class DurableEngineConformance(Bench):
         async with self.lab() as lab:
             log = lab.log(segment_bytes=16 << 10)
             for number in range(80):
-                log.begin_append([batch(b"x" * 500, timestamps=[EPOCH_MS + number])])
+                await lab.append(log, batch(b"x" * 500, timestamps=[EPOCH_MS + number]))
             await lab.append(log, batch(b"last", timestamps=[EPOCH_MS]))
             await log.delete_before(33)
 
@@ -653,7 +665,7 @@ class DurableEngineConformance(Bench):
                 append = await lab.append(lab.log(), producer.repeat(back))
                 assert (append.duplicate, append.base_offset) == (True, 14 - 2 * back)
             with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
-                lab.log().begin_append([producer.batch(b"a gap", sequence=99)])
+                await lab.append(lab.log(), producer.batch(b"a gap", sequence=99))
             assert not (await lab.append(lab.log(), producer.batch(b"8", sequence=8))).duplicate
 
     async def test_producers_are_remembered(self) -> None:
@@ -665,7 +677,7 @@ class DurableEngineConformance(Bench):
             await lab.reopen()
             assert list(lab.log().producers()) == before
             with refused(ErrorCode.INVALID_PRODUCER_EPOCH):
-                lab.log().begin_append([old.batch(b"stale")])
+                await lab.append(lab.log(), old.batch(b"stale"))
 
     async def test_transactions_are_remembered(self) -> None:
         """An open transaction still holds stable data back, an aborted one is listed, a zombie fenced."""
@@ -680,6 +692,6 @@ class DurableEngineConformance(Bench):
             assert (log.last_stable_offset, log.high_watermark) == (2, 4)
             assert list(await log.aborted_transactions(0, 4)) == [(1, 0)]
             with refused(ErrorCode.TRANSACTION_COORDINATOR_FENCED):
-                log.begin_append([aborted.marker(commit=True, coordinator_epoch=4)])
+                await lab.append(log, aborted.marker(commit=True, coordinator_epoch=4))
             await lab.append(log, still_open.marker(commit=True))
             assert log.last_stable_offset == 5

@@ -82,6 +82,6 @@ class StoreConformance(Bench):
             log, stale = lab.log(), ScriptedProducer(7, epoch=1)
             await lab.append(log, ScriptedProducer(7, epoch=2).batch(b"a"))
             with refused(ErrorCode.INVALID_PRODUCER_EPOCH):
-                log.begin_append([stale.batch(b"b")])
+                await lab.append(log, stale.batch(b"b"))
             log.configure(LogConfig(segment_bytes=14))
             assert not lab.store.statistics().has_stopped

@@ -12,7 +12,7 @@ from itertools import product
 
 from kproto.batches.records import ControlRecordType, build_control_batch
 from kproto.errors import ErrorCode, KafkaError
-from storage.engine import FetchedRecords, LogAppend, PartitionLog, Read, VerificationGuard, WrongEnd
+from storage.engine import Append, FetchedRecords, LogAppend, PartitionLog, Read, VerificationGuard, WrongEnd
 from storage.store_settings import ProducerRules, StoreSettings
 from storage.testing.lab import Bench, Lab, refused
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, as_batch, batch, content, values, whole_batches
@@ -135,7 +135,7 @@ class TransactionConformance(Bench):
             await lab.append(log, producer.batch(b"a", transactional=True))
             await lab.append(log, producer.marker(commit=True))
             with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
-                log.begin_append([producer.repeat()])
+                await lab.append(log, producer.repeat())
             assert log.last_stable_offset == 2
             await lab.append(log, producer.batch(b"b", transactional=True))
             assert log.last_stable_offset == 2
@@ -147,9 +147,9 @@ class TransactionConformance(Bench):
             await lab.append(log, producer.batch(b"a", transactional=True))
             await lab.append(log, producer.marker(commit=False, epoch=1))
             with refused(ErrorCode.INVALID_PRODUCER_EPOCH):
-                log.begin_append([producer.batch(b"b", transactional=True)])
+                await lab.append(log, producer.batch(b"b", transactional=True))
             with refused(ErrorCode.INVALID_PRODUCER_EPOCH):
-                log.begin_append([producer.marker(commit=True)])
+                await lab.append(log, producer.marker(commit=True))
             await lab.append(log, producer.bump().batch(b"c", transactional=True))
             assert log.last_stable_offset == 2
 
@@ -161,7 +161,7 @@ class TransactionConformance(Bench):
             await lab.append(log, producer.marker(commit=True, coordinator_epoch=5))
             await lab.append(log, producer.batch(b"b", transactional=True))
             with refused(ErrorCode.TRANSACTION_COORDINATOR_FENCED):
-                log.begin_append([producer.marker(commit=True, coordinator_epoch=4)])
+                await lab.append(log, producer.marker(commit=True, coordinator_epoch=4))
             assert (log.last_stable_offset, log.log_end_offset) == (2, 3)
             await lab.append(log, producer.marker(commit=True, coordinator_epoch=5))
             assert log.last_stable_offset == 4
@@ -172,7 +172,7 @@ class TransactionConformance(Bench):
             log, producer = lab.log(), ScriptedProducer(1)
             await lab.append(log, producer.batch(b"a", transactional=True))
             with refused(ErrorCode.INVALID_TXN_STATE):
-                log.begin_append([producer.batch(b"b")])
+                await lab.append(log, producer.batch(b"b"))
             assert log.log_end_offset == 1
 
     async def test_batches_without_sequence(self) -> None:
@@ -188,7 +188,7 @@ class TransactionConformance(Bench):
             for _ in range(3):
                 assert not (await lab.append(log, as_batch(unnumbered(epoch=2)))).duplicate
             with refused(ErrorCode.INVALID_PRODUCER_EPOCH):
-                log.begin_append([as_batch(unnumbered(epoch=1))])
+                await lab.append(log, as_batch(unnumbered(epoch=1)))
             assert (log.last_stable_offset, log.log_end_offset) == (0, 3)
 
     async def test_control_batches_without_a_producer(self) -> None:
@@ -224,12 +224,12 @@ class TransactionConformance(Bench):
             log, producer = lab.log(), ScriptedProducer(1)
             await lab.append(log, producer.batch(b"a", transactional=True))
             for _ in range(2):  # a coordinator that repeats itself
-                log.begin_append([producer.marker(commit=True, epoch=1)], transaction_version=2)
+                await lab.append(log, producer.marker(commit=True, epoch=1), transaction_version=2)
             await lab.append(log, producer.bump().batch(b"b", transactional=True))
             with refused(ErrorCode.INVALID_PRODUCER_EPOCH):
-                log.begin_append([producer.marker(commit=True)], transaction_version=2)
+                await lab.append(log, producer.marker(commit=True), transaction_version=2)
             assert log.last_stable_offset == 3
-            log.begin_append([producer.marker(commit=False, epoch=2)], transaction_version=2)
+            await lab.append(log, producer.marker(commit=False, epoch=2), transaction_version=2)
             assert log.last_stable_offset == log.high_watermark == 5
             assert list(await log.aborted_transactions(0, 5)) == [(1, 3)]
 
@@ -276,17 +276,17 @@ class VerificationConformance(Bench):
             log, producer = lab.log(), ScriptedProducer(1)
             first = producer.batch(b"a", transactional=True)
             with refused(ErrorCode.INVALID_TXN_STATE):
-                log.begin_append([first])
+                await lab.append(log, first)
             guard = log.start_verification(1, 0, 0, epoch_bump=False)
             assert guard is not None
             for wrong in (None, VerificationGuard()):
                 with refused(ErrorCode.INVALID_TXN_STATE):
-                    log.begin_append([first], guard=wrong)
-            log.begin_append([first], guard=guard)
+                    await lab.append(log, first, guard=wrong)
+            await lab.append(log, first, guard=guard)
             assert log.start_verification(1, 0, 1, epoch_bump=False) is None
-            log.begin_append([producer.batch(b"b", transactional=True)])
+            await lab.append(log, producer.batch(b"b", transactional=True))
             assert await lab.values(log) == [b"a", b"b"]
-            assert log.begin_append([producer.repeat(back=1)]).duplicate
+            assert (await lab.append(log, producer.repeat(back=1))).duplicate
 
     async def test_a_guard_does_not_outlive_a_marker(self) -> None:
         """E16: The transaction was aborted between the coordinator's yes and the append: the batch would open another,
@@ -294,57 +294,57 @@ class VerificationConformance(Bench):
         async with self.verifying() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             guard = log.start_verification(1, 0, 0, epoch_bump=False)
-            log.begin_append([producer.marker(commit=False)])
+            await lab.append(log, producer.marker(commit=False))
             late = producer.batch(b"late", transactional=True)
             with refused(ErrorCode.INVALID_TXN_STATE):
-                log.begin_append([late], guard=guard)
+                await lab.append(log, late, guard=guard)
             again = log.start_verification(1, 0, 0, epoch_bump=False)
             assert again is not None and again is not guard
-            log.begin_append([late], guard=again)
+            await lab.append(log, late, guard=again)
 
     async def test_a_guard_opens_one_transaction(self) -> None:
         """It is used up by the first batch; the next transaction of the same epoch needs another."""
         async with self.verifying() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             guard = log.start_verification(1, 0, 0, epoch_bump=False)
-            log.begin_append([producer.batch(b"a", transactional=True)], guard=guard)
-            log.begin_append([producer.marker(commit=True)])
+            await lab.append(log, producer.batch(b"a", transactional=True), guard=guard)
+            await lab.append(log, producer.marker(commit=True))
             with refused(ErrorCode.INVALID_TXN_STATE):
-                log.begin_append([producer.batch(b"b", transactional=True)], guard=guard)
+                await lab.append(log, producer.batch(b"b", transactional=True), guard=guard)
             with refused(ErrorCode.INVALID_TXN_STATE):  # what an ended transaction had is repeated by no client
-                log.begin_append([producer.repeat(back=1)])
+                await lab.append(log, producer.repeat(back=1))
 
     async def test_a_batch_is_no_repetition_of_one_in_a_transaction_that_has_ended(self) -> None:
         """Else a client that uses its numbers again would be told that the new one is stored, which is never read."""
         async with self.verifying() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             guard = log.start_verification(1, 0, 0, epoch_bump=False)
-            log.begin_append([producer.batch(b"a", transactional=True)], guard=guard)
-            assert log.begin_append([producer.repeat()]).duplicate, "inside of it one is"
-            log.begin_append([producer.marker(commit=False)])
+            await lab.append(log, producer.batch(b"a", transactional=True), guard=guard)
+            assert (await lab.append(log, producer.repeat())).duplicate, "inside of it one is"
+            await lab.append(log, producer.marker(commit=False))
             guard = log.start_verification(1, 0, 0, epoch_bump=False)
             with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
-                log.begin_append([producer.batch(b"b", sequence=0, transactional=True)], guard=guard)
+                await lab.append(log, producer.batch(b"b", sequence=0, transactional=True), guard=guard)
 
     async def test_an_old_epoch_is_not_verified(self) -> None:
         """It is refused with the code that lets a client begin again, not with the one that stops it."""
         async with self.verifying() as lab:
             log, producer = lab.log(), ScriptedProducer(1, epoch=1)
-            log.begin_append([producer.marker(commit=True)])
+            await lab.append(log, producer.marker(commit=True))
             with refused(ErrorCode.INVALID_PRODUCER_EPOCH):
                 log.start_verification(1, 0, 0, epoch_bump=True)
             with refused(ErrorCode.INVALID_PRODUCER_EPOCH):
-                log.begin_append([ScriptedProducer(1).batch(b"a", transactional=True)])
+                await lab.append(log, ScriptedProducer(1).batch(b"a", transactional=True))
 
     async def test_an_open_transaction_of_an_older_epoch_verifies_nothing(self) -> None:
         """A newer epoch's transaction is another one, of which the coordinator has to know too."""
         async with self.verifying() as lab:
             log, producer = lab.log(), ScriptedProducer(1)
             guard = log.start_verification(1, 0, 0, epoch_bump=False)
-            log.begin_append([producer.batch(b"a", transactional=True)], guard=guard)
+            await lab.append(log, producer.batch(b"a", transactional=True), guard=guard)
             assert log.start_verification(1, 1, 0, epoch_bump=False) is not None
             with refused(ErrorCode.INVALID_TXN_STATE):
-                log.begin_append([producer.bump().batch(b"b", transactional=True)])
+                await lab.append(log, producer.bump().batch(b"b", transactional=True))
 
     async def test_the_lowest_sequence_goes_first(self) -> None:
         """Of batches that are verified at the same time the first has to be appended first: an unknown producer could
@@ -355,9 +355,9 @@ class VerificationConformance(Bench):
             guard = log.start_verification(1, 0, 6, epoch_bump=False)
             assert log.start_verification(1, 0, 5, epoch_bump=False) is guard
             with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
-                log.begin_append([second], guard=guard)
-            log.begin_append([first], guard=guard)
-            log.begin_append([second])
+                await lab.append(log, second, guard=guard)
+            await lab.append(log, first, guard=guard)
+            await lab.append(log, second)
 
     async def test_an_epoch_of_ones_own_begins_at_zero(self) -> None:
         """A producer that bumps its epoch with each transaction begins with sequence 0 where it is not known."""
@@ -366,9 +366,9 @@ class VerificationConformance(Bench):
             later = ScriptedProducer(1, epoch=3, sequence=1).batch(b"lost its first", transactional=True)
             guard = log.start_verification(1, 3, 1, epoch_bump=True)
             with refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER):
-                log.begin_append([later], guard=guard)
+                await lab.append(log, later, guard=guard)
             guard = log.start_verification(1, 3, 0, epoch_bump=True)
-            log.begin_append([producer.batch(b"a", transactional=True)], guard=guard)
+            await lab.append(log, producer.batch(b"a", transactional=True), guard=guard)
 
     async def test_plain_batches_and_markers_need_no_guard(self) -> None:
         """Only a batch that opens a transaction does."""
@@ -388,35 +388,51 @@ class SeveralLogsConformance(Bench):
             producer = ScriptedProducer(1)
             logs = [lab.log(partition=number) for number in range(4)]
             for log in logs:
-                log.begin_append([as_batch(producer.batch(b"x", sequence=0, transactional=True).data)])
-            logs[2].begin_append([producer.marker(commit=True, coordinator_epoch=7)])
+                await lab.append(log, as_batch(producer.batch(b"x", sequence=0, transactional=True).data))
+            await lab.append(logs[2], producer.marker(commit=True, coordinator_epoch=7))
             await lab.store.delete_logs([logs[3].spec])
             decision = lab.log("decisions").begin_append([batch(b"commit")])
             markers = [LogAppend(log, (producer.marker(commit=True, coordinator_epoch=6),)) for log in logs]
             results = await lab.store.append_all(markers, after=decision)
             assert decision.durable or lab.store.commits_together
-            refusals = [result.code for result in results if isinstance(result, KafkaError)]
-            assert refusals == [ErrorCode.TRANSACTION_COORDINATOR_FENCED, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]
-            appends = [result for result in results if not isinstance(result, KafkaError | WrongEnd)]
-            assert [append.base_offset for append in appends] == [1, 1]
+            outcomes = [await _outcome(result) for result in results]
+            assert outcomes == [
+                1, 1, ErrorCode.TRANSACTION_COORDINATOR_FENCED, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            ]  # fmt: skip
             assert [log.last_stable_offset for log in logs[:3]] == [2, 2, 2]
-            await lab.store.wait_durable(appends)
-            assert all(append.durable for append in appends)
+            appends = [result for result in results[:2] if not isinstance(result, KafkaError | WrongEnd)]
+            await lab.store.wait_durable([decision, *appends])
+            assert decision.durable and all(append.durable for append in appends)
+
+    async def test_markers_do_not_outlive_their_decision(self) -> None:
+        """E18: A decision that is refused, because another coordinator has written one, takes its markers with it."""
+        async with self.lab() as lab:
+            producer, log, decisions = ScriptedProducer(1), lab.log(), lab.log("decisions")
+            await lab.append(log, producer.batch(b"x", transactional=True))
+            await lab.append(decisions, batch(b"of another"))
+            try:
+                decision = decisions.begin_append([batch(b"commit")], expected_end=0)
+                results = await lab.store.append_all([LogAppend(log, (producer.marker(commit=True),))], after=decision)
+            except (KafkaError, WrongEnd):
+                results = []
+            for result in results:
+                assert isinstance(await _outcome(result), ErrorCode)
+            assert (log.log_end_offset, log.last_stable_offset) == (1, 0)
+            assert await lab.values(decisions) == [b"of another"]
 
     async def test_conditions_hold_in_each_log(self) -> None:
         """`expected_end` and the version of the marker are those of each log's share."""
         async with self.lab() as lab:
             left, right, producer = lab.log("left"), lab.log("right"), ScriptedProducer(1)
             for log in (left, right):
-                log.begin_append([as_batch(producer.batch(b"x", sequence=0, transactional=True).data)])
+                await lab.append(log, as_batch(producer.batch(b"x", sequence=0, transactional=True).data))
             results = await lab.store.append_all(
                 [
                     LogAppend(left, (producer.marker(commit=True),), expected_end=5),
                     LogAppend(right, (producer.marker(commit=True),), transaction_version=2),
                 ]
             )
-            assert isinstance(results[0], WrongEnd) and results[0].actual == 1
-            assert isinstance(results[1], KafkaError) and results[1].code is ErrorCode.INVALID_PRODUCER_EPOCH
+            assert [await _outcome(result) for result in results] == [(5, 1), ErrorCode.INVALID_PRODUCER_EPOCH]
 
     async def test_waiting_for_nothing(self) -> None:
         """No appends, and such as are durable, are waited for at once."""
@@ -424,3 +440,16 @@ class SeveralLogsConformance(Bench):
             done = await lab.append(lab.log(), batch(b"a"))
             await lab.store.wait_durable([])
             await lab.store.wait_durable([done, done])
+
+
+async def _outcome(result: Append | KafkaError | WrongEnd) -> int | ErrorCode | tuple[int, int]:
+    """What has become of a log's share of an append to several: its offset, or why there is none."""
+    try:
+        if isinstance(result, KafkaError | WrongEnd):
+            raise result
+        await result.wait_durable()
+    except KafkaError as error:
+        return error.code
+    except WrongEnd as error:
+        return error.expected, error.actual
+    return result.base_offset
