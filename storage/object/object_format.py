@@ -30,7 +30,7 @@ footer is found from there:
 All numbers are big-endian, and signed where -1 may stand there. The batches have checksums of their own.
 
 **Two kinds** of runs are told apart by their base offset. A broker's *window* is uploaded before its offsets exist, so
-its runs have none, and whoever reads them patches what the control plane says into each batch (base offset and leader
+its runs have none, and their reader patches what the control plane says into each batch (base offset and leader
 epoch lie outside a batch's CRC). A *segment* has been made from such runs, merged or compacted; its offsets are known,
 its bytes are those of a segment file of Kafka's, and its index lets a reader begin in the middle of it.
 
