@@ -11,6 +11,8 @@ anything else shown that a client sent. What many clients cause at once is a lin
 from __future__ import annotations
 
 import base64
+import contextlib
+import hmac
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +22,7 @@ import trio
 from broker.security.sasl.conversation import Conversation, Offer, Proof
 from broker.security.sasl.exchange import Exchange, Identity, Refusal
 from broker.security.sasl.plain import PLAIN, PlainExchange
-from broker.security.sasl.scram import HASHES, Hash, Known, ScramExchange
+from broker.security.sasl.scram import HASHES, MIN_ITERATIONS, Hash, Known, ScramExchange, credential_of, salted
 from storage.seams.logging import RateLimitedLogger, get_logger
 
 if TYPE_CHECKING:
@@ -99,6 +101,30 @@ class Authentication:
             return ScramExchange(which, self._find, nonce, self._secret)
 
         return begin
+
+    async def has_password(self, user: str, password: str) -> bool:
+        """Whether a listener with PLAIN or SCRAM would let this user in with this password. For who comes by another
+        way than Kafka's protocol; takes milliseconds, in a thread, whether there is such a user or not."""
+        listeners = [one.name for one in self._cluster.config.listeners if one.protocol.startswith("SASL")]
+        settings = [self._cluster.config.sasl_settings(name) for name in listeners]
+        names = {name for each in settings for name in each.mechanisms}
+        credentials = self._cluster.image.credentials
+        alike = False
+        for which in HASHES.values():
+            if which.mechanism in names:
+                known = credentials.get((which.number, user))
+                salt, iterations = (b"", MIN_ITERATIONS) if known is None else (known.salt, known.iterations)
+                word = await self._offload.run(salted, which, password, salt, iterations)
+                made = credential_of(which, word, salt, iterations)
+                alike |= known is not None and hmac.compare_digest(made.stored_key, known.stored_key)
+        for each in settings:
+            if PLAIN in each.mechanisms:
+                with contextlib.suppress(Refusal):
+                    await PlainExchange(each.passwords).evaluate(f"\0{user}\0{password}".encode())
+                    alike = True
+        if not alike:
+            self.refused("a wrong name or password", mechanism="Basic")
+        return alike
 
     async def _find(self, which: Hash, name: str, by_token: bool) -> Known | None:
         if by_token:

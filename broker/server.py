@@ -60,6 +60,7 @@ from storage.seams.logging import get_logger
 from storage.seams.offload import ThreadOffload
 
 if TYPE_CHECKING:
+    from broker.control.app import Controlled
     from broker.security.tls.contexts import Contexts
     from broker.web.endpoints import Observed
     from storage.seams.clock import Clock
@@ -70,6 +71,10 @@ if TYPE_CHECKING:
 
 STOP_SECONDS: Final = 8.5
 """From the signal to when whatever has not been finished is left."""
+
+
+def uncommanded(host: str, port: int, token: str) -> None:
+    """For a caller who does not need to know where this broker takes commands."""
 
 
 NOTHING_MORE: Final[Mapping[str, object]] = {}
@@ -91,10 +96,11 @@ def run(
     stopping: Callable[[], None] = unobserved,
     described: Mapping[str, object] = NOTHING_MORE,
     metrics: Callable[[str, int], None] = unannounced,
+    control: Callable[[str, int, str], None] = uncommanded,
 ) -> None:
     """Serve until a signal asks to stop. `ready` is called with the address of the first listener, once it is true, and
     `stopping` when the stop begins, whatever the reason. `metrics` is called with the address at which these are
-    served, if the configuration asks for that.
+    served, if the configuration asks for that, and `control` with the address and the token of the control API.
 
     `progress` makes what a recovery of logs is shown by; it is called only if the engine has files to recover.
     `described` are fields of the log line about the start that the caller knows: which version it is, where data is.
@@ -103,7 +109,7 @@ def run(
     """
     logging.configure(level=config.ottla_log_level, form=config.ottla_log_format, clock=SystemClock())
     try:
-        trio.run(serve, config, ready, progress, stopping, described, metrics)
+        trio.run(serve, config, ready, progress, stopping, described, metrics, control)
     except BaseExceptionGroup as group:  # what failed in a nursery; the reason is one of those that start raises
         cannot_start = group.subgroup(ConfigError)
         if cannot_start is None:
@@ -118,6 +124,7 @@ async def serve(
     stopping: Callable[[], None] = unobserved,
     described: Mapping[str, object] = NOTHING_MORE,
     metrics: Callable[[str, int], None] = unannounced,
+    control: Callable[[str, int, str], None] = uncommanded,
 ) -> None:
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
     clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
@@ -137,6 +144,8 @@ async def serve(
         for listener in listeners:
             until_the_end.callback(listener.close)
         observed = await until_the_end.enter_async_context(_shown(config, metrics))
+        controlled = await until_the_end.enter_async_context(_controlled(config, entropy, control))
+        watchers = [each for each in (observed, controlled) if each is not None]
         tls = _read_stores(config, offload)
         store = make_store(config, clock, entropy, offload, progress, descriptors)
         try:
@@ -156,13 +165,13 @@ async def serve(
                     signals = until_the_end.enter_context(trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
                     server.start()
                     _say_what_has_started(services, described, log)
-                    if observed is not None:
-                        observed.serving(services, server)
+                    for watcher in watchers:
+                        watcher.serving(services, server)
                     ready(listeners[0].host, listeners[0].port)
                     received = await anext(signals)
                     log.info("stopping", signal=signal.Signals(received).name)
-                    if observed is not None:
-                        observed.stopping()
+                    for watcher in watchers:
+                        watcher.stopping()
                     begin_stop()
                     await server.stop(signals)
                 background.cancel_scope.cancel()
@@ -232,6 +241,29 @@ async def _shown(config: BrokerConfig, metrics: Callable[[str, int], None]) -> A
             get_logger(__name__).info("metrics are served", address=f"{host or '*'}:{port}")
             metrics(host, port)
             yield observed
+    except ListenError as error:
+        raise ConfigError(str(error)) from error
+
+
+@asynccontextmanager
+async def _controlled(
+    config: BrokerConfig, entropy: Entropy, control: Callable[[str, int, str], None]
+) -> AsyncIterator[Controlled | None]:
+    """Take commands over HTTP, if the configuration asks for that."""
+    if not config.ottla_control_listener:
+        yield None
+        return
+    host, port = parse_http_address(config.ottla_control_listener)
+    try:
+        from broker.control.serving import check_that_it_may_be, controlled_at
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"ottla.control.listener needs {error.name}, which ottla[control] installs") from error
+    try:
+        check_that_it_may_be(config, host)
+        async with controlled_at(host, port, config.ottla_control_token, entropy) as (controlled, port, token):
+            get_logger(__name__).warning("this broker takes commands of tests", address=f"{host or '*'}:{port}")
+            control(host, port, token)
+            yield controlled
     except ListenError as error:
         raise ConfigError(str(error)) from error
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in typing, whose import alone costs more than everything else here
 if TYPE_CHECKING:
+    from ottla.control import Control as Control
+    from ottla.control import ControlError as ControlError
     from ottla.process import Broker as Broker
     from ottla.process import BrokerError as BrokerError
 
-__all__ = ["Broker", "BrokerError", "__version__"]
+__all__ = ["Broker", "BrokerError", "Control", "ControlError", "__version__"]
 __version__ = "0.1.0"
 
 
@@ -22,4 +24,8 @@ def __getattr__(name: str) -> object:
         from ottla import process
 
         return getattr(process, name)
+    if name in ("Control", "ControlError"):
+        from ottla import control
+
+        return getattr(control, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

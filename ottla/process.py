@@ -32,7 +32,10 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from ottla.control import Control
 
 _COMMAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
 _LOG_LINES_KEPT = 200
@@ -55,8 +58,8 @@ class Broker:
 
     `port` 0 takes a free one. `data` names a directory that keeps everything, made if missing; without it the broker
     keeps its logs in memory and forgets them when it stops. `config` holds broker settings under Kafka's names, for
-    example `{"num.partitions": 3}`; a key that no broker knows fails the start unless `strict` is false. The two
-    timeouts are in seconds.
+    example `{"num.partitions": 3}`; a key that no broker knows fails the start unless `strict` is false. With `control`
+    it takes commands (`control`). The two timeouts are in seconds.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Broker:
         data: str | os.PathLike[str] | None = None,
         config: Mapping[str, object] | None = None,
         strict: bool = True,
+        control: bool = False,
         start_timeout: float = 30.0,
         stop_timeout: float = 30.0,
     ) -> None:
@@ -75,6 +79,8 @@ class Broker:
         self._data = None if data is None else os.path.abspath(os.fspath(data))
         self._config = {key: _as_property(value) for key, value in (config or {}).items()}
         self._strict = strict
+        self._is_controlled = control
+        self._control: Control | None = None
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._process: _Process | None = None
@@ -111,6 +117,18 @@ class Broker:
     def log(self) -> str:
         """The last lines that the broker wrote to standard error, until it was stopped; empty then, and before."""
         return "" if self._process is None else self._process.log
+
+    @property
+    def control(self) -> Control:
+        """The control API of this broker (`ottla.control`), which `control=True` asks for."""
+        address = self._running().control
+        if not address:
+            raise BrokerError("the broker takes no commands: start it with control=True")
+        if self._control is None or self._control.address != address:
+            from ottla.control import Control
+
+            self._control = Control(address)
+        return self._control
 
     def start(self) -> None:
         """Start the broker and return when it is ready. Raises BrokerError with the end of its log if it is not."""
@@ -178,6 +196,7 @@ class Broker:
     def _arguments(self) -> list[str]:
         arguments = ["--host", self._host, "--port", str(self._port), "--exit-with-parent", "--no-environment"]
         arguments += ["--strict"] if self._strict else []
+        arguments += ["--control", "0"] if self._is_controlled else []
         arguments += ["--memory"] if self._data is None else ["--data", self._data]
         for key, value in self._config.items():
             arguments += ["--set", f"{key}={value}"]
@@ -195,6 +214,7 @@ class _Process:
 
     def __init__(self, arguments: list[str]) -> None:
         self.address = ("", 0)
+        self.control = ""  # the address of the control API
         self._ready = threading.Event()
         self._log: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
         self.child = subprocess.Popen(
@@ -277,6 +297,9 @@ class _Process:
         with stream:
             for line in stream:
                 word, _, address = line.decode("utf-8", "replace").strip().partition(" ")
+                if word == "control":
+                    self.control = address
+                    continue
                 host, _, port = address.rpartition(":")
                 if word == "ready" and port.isdecimal():
                     self.address = (host.strip("[]"), int(port))

@@ -183,6 +183,9 @@ class BrokerConfig:
     ottla_log_format: str
     ottla_metrics_listener: str
     """Where metrics are served, as `listener_specs.parse_http_address` reads it; empty for nowhere."""
+    ottla_control_listener: str
+    """Where the control API is served, likewise."""
+    ottla_control_token: str | None
 
     # Layers, for DescribeConfigs and `get`. They may hold passwords.
     static: Mapping[str, str]

@@ -70,6 +70,10 @@ class Authorizer:
         for acl in added:
             self._acls.add(acl)
 
+    def is_super_user(self, principal: object) -> bool:
+        """Whether `super.users` names this principal."""
+        return str(principal) in self._all_powerful
+
     def authorized(
         self,
         principal: object,

@@ -25,7 +25,7 @@ DISTRIBUTIONS = {
 }
 """Top-level modules from site-packages: trio, what trio imports, and what every batch needs."""
 
-ASLEEP = ("broker.quotas.quotas", "broker.web", "tools.page", "tools.client", "tools.output")
+ASLEEP = ("broker.quotas.quotas", "broker.web", "broker.control", "tools.page", "tools.client", "tools.output")
 """Rooms of Ottla's own that a plain start leaves alone."""
 
 HEAVY = ("asyncio", "http", "email", "sqlite3", "xml", "multiprocessing", "unittest")

@@ -10,7 +10,6 @@ is what the user of the client properties may.
 from __future__ import annotations
 
 import argparse
-import secrets
 import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from broker.network.listener import Listener
     from tools.client.properties import ClientProperties
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LONGEST_WAIT = 10.0
 """Seconds that a view waits for a broker."""
 
@@ -44,10 +42,9 @@ def main(arguments: Sequence[str]) -> int:
         listener = Listener("page", options.host, options.port)
     except ListenError as error:
         raise Failed(str(error)) from None
-    token = secrets.token_urlsafe(16)
     if options.exit_with_parent:
         stop_at_end_of_input()
-    trio.run(serve, listener, properties, options.metrics, token, options.name)
+    trio.run(serve, listener, properties, options.metrics, options.name)
     return 0
 
 
@@ -72,11 +69,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-async def serve(
-    listener: Listener, properties: ClientProperties, metrics: str | None, token: str, names: Sequence[str]
-) -> None:
+async def serve(listener: Listener, properties: ClientProperties, metrics: str | None, names: Sequence[str]) -> None:
     """The page, until SIGTERM or SIGINT."""
+    from broker.web.guard import new_token, own_hosts
     from broker.web.serving import HttpServer
+    from storage.seams.entropy import SystemEntropy
     from tools.page.app import Page
     from tools.page.clusters import Clusters
     from tools.page.guard import Guard
@@ -85,8 +82,8 @@ async def serve(
     clusters = Clusters(properties)
     page = Page(clusters, None if metrics is None else Metrics(metrics))
     host = f"[{listener.host}]" if ":" in listener.host else listener.host
-    own = (*LOOPBACK[::2], "[::1]") if listener.host in LOOPBACK else (host,)
-    server = HttpServer(Guard(page.app(), token, hosts_of((*own, *names), listener.port)), listener)
+    token = new_token(SystemEntropy())
+    server = HttpServer(Guard(page.app(), token, own_hosts(listener.host, listener.port, names)), listener)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.run)
@@ -97,9 +94,3 @@ async def serve(
             nursery.cancel_scope.cancel()
     listener.close()
     clusters.close()
-
-
-def hosts_of(names: Sequence[str], port: int) -> list[str]:
-    """The values of Host that these names come to."""
-    hosts = [f"{name.lower()}:{port}" for name in names]
-    return hosts + ([name.lower() for name in names] if port == 80 else [])

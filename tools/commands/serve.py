@@ -2,6 +2,7 @@
 
 What other programs can rely on:
 
+* With `--control` it first says on standard output where it takes commands, `control http://HOST:PORT/?token=TOKEN`.
 * Standard output carries one line, `ready HOST:PORT`, once every coordinator answers and the listener accepts; the
   same line is in the file named by `--ready-file`, which appears in one step and is gone again when the broker stops
   (`announcing.py`). Everything else is log and goes to standard error.
@@ -46,6 +47,7 @@ METRICS_PORT = 9404
 """Where the JMX exporter of a Kafka broker usually listens."""
 
 PAGE_PORT = 9480
+CONTROL_ADDRESS = "9481"
 
 LAST_RESORT_SECONDS = 9.5
 """From the beginning of a stop to when the process ends in any case."""
@@ -74,6 +76,7 @@ def main(arguments: Sequence[str]) -> int:
             config,
             ready=partial(announce, secured, ready, page),
             metrics=(lambda host, port: None) if page is None else page.know_metrics,
+            control=announce_control,
             progress=lambda: _progress(config.ottla_log_format),
             stopping=lambda: end_in_time(ready),
             described={
@@ -163,6 +166,14 @@ def announce(secured: Secured | None, ready: Announcement, page: PageBeside | No
         page.start(host, port, None if secured is None else str(secured.folder / "client.properties"))
 
 
+def announce_control(host: str, port: int, token: str) -> None:
+    """Say where this broker takes commands, and by which token."""
+    from tools.commands.announcing import print_or_lose
+
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    print_or_lose(f"control http://{f'[{host}]' if ':' in host else host}:{port}/?token={token}\n")
+
+
 def _progress(log_format: str) -> Progress:
     from tools.commands.recovery_bar import recovery_progress
 
@@ -221,6 +232,14 @@ def parser() -> argparse.ArgumentParser:
         help=f"also serve a page to look at it in a browser, to this machine (default port {PAGE_PORT})",
     )
     made.add_argument(
+        "--control",
+        nargs="?",
+        const=CONTROL_ADDRESS,
+        metavar="[HOST:]PORT",
+        help="take commands of tests over HTTP (faults, the clock), by the token that is printed "
+        f"(default port {CONTROL_ADDRESS}, of this machine)",
+    )
+    made.add_argument(
         "--secure",
         action="store_true",
         help="encrypt, and ask clients who they are: makes certificates and a user, and says how to connect",
@@ -240,6 +259,8 @@ def settings_of(options: argparse.Namespace) -> dict[str, str]:
     settings = dict(options.set)
     if options.metrics is not None:
         settings["ottla.metrics.listener"] = str(options.metrics)
+    if options.control is not None:
+        settings["ottla.control.listener"] = options.control
     return settings
 
 

@@ -35,6 +35,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from broker.web.guard import TooLarge, read_body
 from kproto.batches.records import RecordData
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.describe_cluster import DescribeClusterRequest
@@ -45,7 +46,6 @@ from tools.failures import Failed
 from tools.page import messages as reading
 from tools.page import pictures, views
 from tools.page.clusters import Clusters
-from tools.page.guard import TooLarge, read_body
 from tools.page.histories import SECONDS, Histories
 from tools.page.metrics import Metrics
 from tools.page.values import shown

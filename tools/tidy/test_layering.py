@@ -56,7 +56,7 @@ DISTRIBUTIONS = {
     },
     "ottla": set[str](),
 }
-EXTRAS = ("security", "metrics")
+EXTRAS = ("security", "metrics", "control")
 """What users install by `ottla[security]` and so on: named in pyproject.toml apart, and imported only when it is asked
 for."""
 IMPORTED_AS = {"google-re2": "re2", "prometheus-client": "prometheus_client"}

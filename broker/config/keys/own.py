@@ -15,6 +15,7 @@ shows; of all, as Apache Kafka does; of none. What a topic asks for is looked at
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from broker.config.keys.definition import ConfigKey, ConfigType, Effect, Update, at_least, one_of, one_of_any_case
@@ -37,9 +38,17 @@ def a_word(text: str) -> str | None:
     return None if sound else "it must be 1 to 64 letters, digits and signs"
 
 
+def a_token(text: str) -> str | None:
+    """What is wrong with a token that was chosen."""
+    sound = 16 <= len(text) <= 128 and re.fullmatch(r"[A-Za-z0-9._~+/=-]+", text)
+    return None if sound else "it must be 16 to 128 letters, digits and signs of ._~+/=-"
+
+
 KEYS: Final = (
     ConfigKey("ottla.ack.fsync", ConfigType.BOOLEAN, "true", None, Update.CLUSTER_WIDE, Effect.ACTS),
     ConfigKey("ottla.cluster.id", ConfigType.STRING, None, a_word, Update.READ_ONLY, Effect.ACTS),
+    ConfigKey("ottla.control.listener", ConfigType.STRING, "", http_address, Update.READ_ONLY, Effect.ACTS),
+    ConfigKey("ottla.control.token", ConfigType.PASSWORD, None, a_token, Update.READ_ONLY, Effect.ACTS),
     ConfigKey(
         "ottla.group.state.max.bytes",
         ConfigType.LONG,

@@ -8,6 +8,10 @@ ottla.ack.fsync: Whether acks=all waits for the disk; false waits for the operat
  may lose what was acknowledged when the power fails.
 ottla.cluster.id: The id of the cluster that a new data directory belongs to; one that is there must belong to it. If
  unset, a new directory gets an id of its own.
+ottla.control.listener: Where tests command this broker over HTTP (faults, its clock): a port of this machine
+ alone, or an address and a port; empty for nowhere.
+ottla.control.token: The token that a program must send to command this broker; if unset, there is a new one at
+ each start.
 ottla.group.state.max.bytes: Bytes of memory that consumer groups may take, their members and committed offsets
  together; what would take more is refused.
 ottla.log.format: Form of log lines: text to be read, json to be processed, auto to choose by whether a terminal
