@@ -454,7 +454,7 @@ class MemoryLog:
     async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
         return self._aborted.overlapping(start, upto)
 
-    def producers(self) -> Sequence[OpenProducer]:
+    async def producers(self) -> Sequence[OpenProducer]:
         return self._producers.describe(self._store.clock.monotonic_millis())
 
     def statistics(self) -> LogStatistics:
