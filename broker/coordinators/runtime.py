@@ -33,13 +33,17 @@ the log and asked again `STALLED_SECONDS` later.
 **Refuse.** An append that the engine refuses has written nothing. If nothing else has come of the decision either, the
 caller gets `lost_error` and the state stays as it is: a full disk costs a refusal, not a shard.
 
-**Lose and reload.** When an append fails otherwise, or the log turns out to end elsewhere (`WrongEnd`: another owner
-has written), the state in memory is ahead of the log or behind it. So it is when an append is refused whose decision
-has changed volatile state, or whose records have been replayed because they were gathered. No attempt is made to repair
-it: the machine is dropped, every waiting task gets `lost_error`, the log is replayed into a new machine in the
-background, and decisions meanwhile are refused with `loading_error`. Loading that fails is tried again, ever more
-slowly, and never by throwing anything away. A machine that fails (an assertion, a bug) is treated alike and said with
-its trace: one shard is lost for a moment, not the broker.
+**Several brokers.** An engine that brokers share may say only when the append is waited for that the log ends elsewhere
+(`WrongEnd`): another broker has written. Of a log that has one owner at a time, the former owner finds out so, and
+gives its machine up (`begin_behind`); for one that all brokers write to there is `following.py`.
+
+**Lose and reload.** When an append fails otherwise, or the log turns out to end elsewhere, the state in memory is ahead
+of the log or behind it. So it is when an append is refused whose decision has changed volatile state, or whose records
+have been replayed because they were gathered. No attempt is made to repair it: the machine is dropped, every waiting
+task gets `lost_error`, the log is replayed into a new machine in the background, and decisions meanwhile are refused
+with `loading_error`. Loading that fails is tried again, ever more slowly, and never by throwing anything away. A
+machine that fails (an assertion, a bug) is treated alike and said with its trace: one shard is lost for a moment, not
+the broker.
 
     decide ─┬─ alone ────> begin_append ──> replay ──────────────────┬──> pending ──wait_durable──> replies
             └─ not alone ─> replay ──> gathered ──turn──> begin_append ─┘
@@ -57,10 +61,11 @@ import trio
 from trio import TASK_STATUS_IGNORED
 
 from broker.coordinators.machine import Decision, EndOfTransaction, InTransaction, Machine, Promise
-from kproto.batches.header import HEADER_SIZE, LOG_OVERHEAD, BatchHeader, has_valid_crc, read_header
-from kproto.batches.records import RecordData, build_batch, build_end_txn_marker, iter_records
+from broker.coordinators.replaying import LogReplay
+from kproto.batches.header import HEADER_SIZE, BatchHeader, read_header
+from kproto.batches.records import RecordData, build_batch, build_end_txn_marker
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
-from storage.engine import Append, Batch, LogStore, PartitionLog, Read, WrongEnd
+from storage.engine import Append, Batch, LogStore, PartitionLog, WrongEnd
 from storage.seams.clock import Clock, Instant
 from storage.seams.logging import get_logger
 from storage.seams.slices import Slices
@@ -89,7 +94,6 @@ PRODUCER_ERRORS: Final = frozenset(
 
 STALLED_SECONDS: Final = 1.0
 
-LOAD_CHUNK: Final = 1 << 20
 FIRST_RETRY: Final = 0.1  # seconds
 LAST_RETRY: Final = 10.0
 
@@ -170,6 +174,8 @@ class Runtime(Generic[MachineT]):
         self._restore = restore
         self._replay_control = replay_control
         self._replay_in_transaction = replay_in_transaction
+        self._fence: Callable[[], Batch] | None = None
+        self._on_overtaken: Callable[[], None] | None = None
         self._logger = get_logger(__name__).bind(topic=log.spec.topic, partition=log.spec.partition)
 
         self._machine: MachineT | None = None
@@ -232,16 +238,21 @@ class Runtime(Generic[MachineT]):
         the runtime was stopped, RECORD_LIST_TOO_LARGE for a decision above `max_decision_bytes`; and what `decide`
         raises. What goes wrong later, `wait` raises.
         """
+        promise: Promise[ReplyT] = Promise()
+        self._take_decision(decide, promise)
+        return promise
+
+    def _take_decision(
+        self, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]], promise: Promise[ReplyT]
+    ) -> None:
         machine = self._machine
         if machine is None:
             raise KafkaError(self._lost_error if self._stopped else self._loading_error)
         now = self._clock.now()
-        promise: Promise[ReplyT] = Promise()
         self._carry_out(machine, decide(machine, now, promise), now)
         if not promise.resolved:
             self._outstanding[promise] = None
         self._watch_deadline(machine)
-        return promise
 
     async def wait(self, promise: Promise[ReplyT]) -> ReplyT:
         """The reply to a decision begun. Raises the KafkaError that was decided on, or `lost_error`.
@@ -424,7 +435,7 @@ class Runtime(Generic[MachineT]):
         try:
             append = self._log.begin_append([Batch(header, memoryview(data))], expected_end=self._end, **options)
         except WrongEnd as error:
-            self._lose(str(error))
+            self._overtaken(error)
             raise KafkaError(self._lost_error) from error
         except KafkaError as error:
             code = error.code if header.is_transactional and error.code in PRODUCER_ERRORS else self._lost_error
@@ -473,6 +484,7 @@ class Runtime(Generic[MachineT]):
                 try:
                     nursery.start_soon(self._close_turns)
                     nursery.start_soon(self._release)
+                    self._start_more(nursery)
                     if self._machine is None:
                         await nursery.start(self._load_until_it_works)
                     task_status.started()
@@ -510,12 +522,15 @@ class Runtime(Generic[MachineT]):
             if first is None:
                 continue
             assert first.append is not None
-            failure: KafkaError | None = None
+            failure: KafkaError | WrongEnd | None = None
             try:
                 await first.append.wait_durable()
-            except KafkaError as error:
+            except (KafkaError, WrongEnd) as error:
                 failure = error
             if not self._pending or self._pending[0] is not first:
+                continue
+            if isinstance(failure, WrongEnd):
+                self._overtaken(failure)
                 continue
             if failure is not None:
                 self._lose(str(failure))
@@ -575,7 +590,26 @@ class Runtime(Generic[MachineT]):
             self._sleeping_until = deadline
             self._deadline_moved.set()
 
+    def _start_more(self, nursery: trio.Nursery) -> None:
+        """For a runtime that has further tasks."""
+
     # --- losing and loading
+
+    def begin_behind(self, fence: Callable[[], Batch], on_overtaken: Callable[[], None]) -> None:
+        """Of a log that has had other owners: before each load, append the batch that `fence` makes, behind which no
+        conditional append of theirs succeeds; and once another owner has done the same, call `on_overtaken`, and load
+        no more."""
+        self._fence, self._on_overtaken = fence, on_overtaken
+
+    def _overtaken(self, error: WrongEnd) -> None:
+        """The log has grown by another broker's hand."""
+        if self._on_overtaken is None:
+            self._lose(str(error))
+            return
+        self._logger.warning("another broker coordinates this partition", reason=str(error))
+        self._losses += 1
+        self.stop()
+        self._on_overtaken()
 
     def _lose(self, reason: str) -> None:
         """Drop the machine; its log is the truth."""
@@ -615,38 +649,18 @@ class Runtime(Generic[MachineT]):
         is changed.
         """
         assert self._machine is None, "there is a machine in charge already"
-        self._replayed_bytes, self._last_timestamp = 0, -1
+        replay = LogReplay[MachineT](
+            self._log, self._store, self._logger, self._replay_control, self._replay_in_transaction
+        )
+        if self._fence is not None:
+            await self._log.begin_append([self._fence()]).wait_durable()
         if self._restore is None:
             machine, position = self._new_machine(), self._log.log_start_offset
         else:
             machine, position = await self._restore()
-        slices = Slices()
-        while position < self._log.log_end_offset:
-            question = Read(self._log, position, LOAD_CHUNK, self._log.log_end_offset)
-            [found] = await self._store.read_many([question], LOAD_CHUNK)
-            if isinstance(found, KafkaError):
-                raise found
-            records = found.records
-            data = records if isinstance(records, bytes | memoryview) else records.read()
-            try:
-                reached = await self._replay_batches(machine, memoryview(data), position, slices)
-            except (KafkaError, ProtocolError):
-                raise
-            except Exception as error:
-                self._logger.error("a record cannot be replayed", offset=position, exc_info=error)
-                raise KafkaError(
-                    ErrorCode.KAFKA_STORAGE_ERROR, f"a record at or after offset {position} cannot be replayed"
-                ) from error
-            if not data:
-                # Offsets without records may end a log: after a power cut, the name of a segment may have outlived the
-                # records before it, which had not been acknowledged. What is missing further down, reads step over.
-                reached = self._log.log_end_offset
-            if reached == position:
-                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"nothing can be read at offset {position}")
-            position = reached
-            await trio.lowlevel.checkpoint()
-        self._end = position
-        async for _ in slices.over(machine.loaded(self._clock.now())):
+        self._end = await replay.to_the_end(machine, position)
+        self._replayed_bytes, self._last_timestamp = replay.replayed_bytes, replay.last_timestamp
+        async for _ in Slices().over(machine.loaded(self._clock.now())):
             pass
         if self._stopped:
             return
@@ -655,34 +669,3 @@ class Runtime(Generic[MachineT]):
             self._on_loaded(machine)
         self._sleeping_until = None
         self._deadline_moved.set()
-
-    async def _replay_batches(self, machine: MachineT, data: memoryview, position: int, slices: Slices) -> int:
-        """Replay the whole batches in `data` from offset `position` on, in slices; returns the offset after them.
-
-        Raises KafkaError(CORRUPT_MESSAGE) for a batch that does not match its CRC: state is not built on damage.
-        """
-        cursor = 0
-        while len(data) - cursor >= HEADER_SIZE:
-            header = read_header(data, cursor)
-            size = LOG_OVERHEAD + header.batch_length
-            if len(data) - cursor < size:
-                break
-            if header.last_offset >= position:
-                if not has_valid_crc(header, data, cursor):
-                    raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"the batch at offset {header.base_offset} is damaged")
-                replay_each = self._replay_control if header.is_control else None
-                if header.is_transactional and not header.is_control:
-                    replay_each = self._replay_in_transaction
-                if replay_each is not None:
-                    async for record in slices.over(iter_records(data[cursor : cursor + size])):
-                        if record.offset >= position:
-                            replay_each(machine, header, record)
-                elif not header.is_control:
-                    async for record in slices.over(iter_records(data[cursor : cursor + size])):
-                        if record.offset >= position and (decoded := machine.decode(record)) is not None:
-                            machine.replay(decoded)
-                position = header.last_offset + 1
-                self._replayed_bytes += size
-                self._last_timestamp = header.max_timestamp
-            cursor += size
-        return position

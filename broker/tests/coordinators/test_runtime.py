@@ -264,7 +264,7 @@ async def test_loading_passes_over_control_batches_and_unknown_records() -> None
 
 async def test_loading_crosses_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log larger than one read is read to its end."""
-    monkeypatch.setattr("broker.coordinators.runtime.LOAD_CHUNK", 256)
+    monkeypatch.setattr("broker.coordinators.replaying.LOAD_CHUNK", 256)
     host = Hosted()
     for _ in range(100):
         host.write(b"1", b"2", b"3")
