@@ -1,6 +1,7 @@
 """`trials bench crowds`: honest clients in great number, beside Apache Kafka if a command for it is given.
 
-connections  so many connect at once, and ask for ApiVersions and Metadata: seconds until the last has its answers
+connections  so many connect at once, and ask for ApiVersions and Metadata: seconds until the last has its answers; one
+             that the broker ends is made again, and counted
 patterns     consumers that subscribe by a regular expression which matches thousands of topics (KIP-848: the broker
              matches): seconds until every partition is owned
 wide         consumers that each read thousands of partitions in one fetch session: seconds until each has heard of all,
@@ -40,11 +41,12 @@ PATIENCE_SECONDS: Final = 300.0
 TOPICS_IN_A_REQUEST: Final = 500
 PARTITION_BYTES: Final = 1 << 20
 CONNECTED: Final = "connections: s until all are answered"
+LOST: Final = "connections: ended by the broker"
 MATCHED: Final = "patterns: s until all partitions are owned"
 HEARD: Final = "wide: s until all have heard of all partitions"
 READ: Final = "wide: s until all have a record of each"
 TARGETS: Final = {each: Target(at_most=1.0) for each in (MATCHED, HEARD, READ)}
-LIMITS: Final = {CONNECTED: Target(at_most=5.0)}
+LIMITS: Final = {CONNECTED: Target(at_most=5.0), LOST: Target(at_most=0)}
 LONGEST_TURN: Final = Target(at_most=20.0)
 
 
@@ -87,30 +89,44 @@ def connections(broker: BrokerProcess, results: Results, options: argparse.Names
     with WireClient(broker.port) as client:
         asked = [(ApiVersionsRequest(client_software_name="crowd", client_software_version="1"), API_VERSIONS)]
         words = b"".join(client.encode(*each) for each in [*asked, (MetadataRequest(topics=[]), METADATA)])
+    lost = 0
     began = time.perf_counter()
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
-        for _ in range(options.connections):
+
+        def connect() -> None:
             peer = stack.enter_context(socket.socket())
             peer.setblocking(False)
             peer.connect_ex(("127.0.0.1", broker.port))
             selector.register(peer, selectors.EVENT_WRITE, b"")
+
+        for _ in range(options.connections):
+            connect()
         while selector.get_map():
             if time.perf_counter() - began > PATIENCE_SECONDS:
                 raise TimeoutError("connections that are not answered")
             for key, events in selector.select(1.0):
-                _go_on(selector, key, events, words)
+                try:
+                    _go_on(selector, key, events, words)
+                except ConnectionError:
+                    lost += 1
+                    selector.unregister(key.fileobj)
+                    connect()
         results.add(CONNECTED, broker.name, time.perf_counter() - began)
+        results.add(LOST, broker.name, lost)
 
 
 def _go_on(selector: selectors.BaseSelector, key: selectors.SelectorKey, events: int, words: bytes) -> None:
-    """A connection is there: ask. Or an answer has come: two frames are the end of it."""
+    """A connection is there: ask. Or an answer has come: two frames are the end of it. Raises ConnectionError if the
+    broker has ended it."""
     peer = key.fileobj
     assert isinstance(peer, socket.socket)
     if events & selectors.EVENT_WRITE:
         peer.sendall(words)
         selector.modify(peer, selectors.EVENT_READ, b"")
         return
-    received = key.data + peer.recv(1 << 16)
+    if not (come := peer.recv(1 << 16)):
+        raise ConnectionResetError
+    received = key.data + come
     if _frames(received) < 2:
         selector.modify(peer, selectors.EVENT_READ, received)
     else:
