@@ -69,8 +69,8 @@ class ReceivedRequest:
 
     A body with more than `AT_ONCE` elements is not decoded yet, for that takes long: `undecoded` is true, and `decode`
     is to be called, where it holds nothing up, before the receive buffer is used again; `many` stays true. So it is
-    with the first request of an API and version, whose codecs have to be compiled. `size` is that of the frame, in
-    bytes.
+    with the first request of an API and version, whose codecs have to be compiled: `load_codecs` does that, and
+    `ServerConnection.again` then gives the request as if it came now. `size` is that of the frame, in bytes.
     """
 
     __slots__ = (
@@ -95,6 +95,11 @@ class ReceivedRequest:
         self.size = size
         self.many = self.undecoded = rest is not None
         self._rest = rest
+
+    @property
+    def first(self) -> _First | None:
+        """What is left to do if the codecs of its kind were not there yet when it came."""
+        return self._rest if isinstance(self._rest, _First) else None
 
     def decode(self) -> None:
         """Decode the body. Raises ProtocolError. May be called in a thread."""
@@ -172,9 +177,36 @@ class ServerConnection:
         loaded = _decoders.get(api_key << 16 | api_version)
         if loaded is None:
             if not self._load_at_once:
-                rest = partial(_decode_first, frame, at, api_key, api_version, self._budget)
-                return ReceivedRequest(api_key, api_version, correlation_id, client_id, None, len(frame), rest)
+                first = _First(frame, at, api_key, api_version, self._budget)
+                return ReceivedRequest(api_key, api_version, correlation_id, client_id, None, len(frame), first)
             loaded = _load_decoder(api_key, api_version)
+        return self._request(api_key, api_version, correlation_id, client_id, frame, at, loaded)
+
+    def again(self, request: ReceivedRequest) -> ReceivedRequest:
+        """A request as it is when the codecs of its kind are loaded. Raises ProtocolError."""
+        first, loaded = request.first, _decoders.get(request.api_key << 16 | request.api_version)
+        if first is None or loaded is None:
+            return request
+        return self._request(
+            request.api_key,
+            request.api_version,
+            request.correlation_id,
+            request.client_id,
+            first.frame,
+            first.at,
+            loaded,
+        )
+
+    def _request(
+        self,
+        api_key: int,
+        api_version: int,
+        correlation_id: int,
+        client_id: str | None,
+        frame: memoryview,
+        at: int,
+        loaded: tuple[Decoder, bool, bool],
+    ) -> ReceivedRequest:
         decode, flexible, _ = loaded
         if flexible:
             if at < len(frame) and frame[at] == 0:
@@ -223,12 +255,36 @@ class ServerConnection:
         yield from encode_in_pieces(reply, version)
 
 
-def _decode_first(frame: memoryview, at: int, api_key: int, api_version: int, budget: int) -> Request:
-    decode, flexible, _ = _decoders.get(api_key << 16 | api_version) or _load_decoder(api_key, api_version)
-    encoder(request_type(api_key).response_type, api_version)
-    if flexible:
-        at = skip_tagged_fields(frame, at)
-    return _decode_whole(decode, frame, at, budget)
+class _First:
+    """A request that came before the codecs of its kind were there. Calling it loads them, and decodes all of it."""
+
+    __slots__ = ("_budget", "_kind", "at", "frame")
+
+    def __init__(self, frame: memoryview, at: int, api_key: int, api_version: int, budget: int) -> None:
+        self.frame = frame
+        self.at = at
+        self._kind = api_key, api_version
+        self._budget = budget
+
+    def __call__(self) -> Request:
+        decode, flexible, _ = load_codecs(*self._kind)
+        at = skip_tagged_fields(self.frame, self.at) if flexible else self.at
+        return _decode_whole(decode, self.frame, at, self._budget)
+
+
+def has_codecs(api_key: int, api_version: int) -> bool:
+    """Whether `load_codecs` has nothing to do."""
+    return api_key << 16 | api_version in _decoders
+
+
+def load_codecs(api_key: int, api_version: int) -> tuple[Decoder, bool, bool]:
+    """Compile what is needed to read such requests and to answer them, if it is not there yet. May be called in a
+    thread; takes milliseconds."""
+    loaded = _decoders.get(api_key << 16 | api_version)
+    if loaded is None:
+        encoder(request_type(api_key).response_type, api_version)  # first: an entry stands for both
+        loaded = _load_decoder(api_key, api_version)
+    return loaded
 
 
 def _decode_whole(decode: Decoder, frame: memoryview, at: int, budget: int) -> Request:

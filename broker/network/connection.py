@@ -44,9 +44,10 @@ from typing import Any
 import trio
 
 from broker.context import CloseConnection, FirstPhase, Later, Peer, Services
-from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler, handler
+from broker.handlers import HANDLERS, SERVED_VERSIONS, Handler
 from broker.network.dispatch import Dispatcher
 from broker.network.freeing import free_in_slices
+from broker.network.kinds import Kinds
 from broker.network.listener import THE_NETWORKS, PeerSide, Transport
 from broker.network.rounds import Rounds
 from broker.network.strangers import HTTP, TLS, Complaints, by_length
@@ -102,6 +103,7 @@ class Surroundings:
     log: RateLimitedLogger
     rounds: Rounds
     complaints: Complaints = field(default_factory=Complaints)
+    kinds: Kinds = field(default_factory=Kinds)
 
 
 class Connection:
@@ -353,7 +355,11 @@ class Connection:
             if request.undecoded:
                 await self._send(out)
                 out = []
-                await self._offload.run(_prepare, request, abandonable=True, lane=Lane.REQUESTS)
+                if request.first is not None:
+                    await self._around.kinds.load(request.api_key, request.api_version, self._offload)
+                    request = self._current = protocol.again(request)
+                if request.undecoded:
+                    await self._offload.run(request.decode, abandonable=True, lane=Lane.REQUESTS)
             conversation = peer.conversation
             if conversation is not None and conversation.overdue(request.api_key, trio.current_time()):
                 raise CloseConnection("its session is over, or being renewed, and it sends something else")
@@ -552,12 +558,6 @@ class Connection:
             self._queue.popleft()
             self._parked -= request.api_key == FETCH
         self._shorter.set()
-
-
-def _prepare(request: ReceivedRequest) -> None:
-    """In a thread: decode a large request, or the first of its kind, whose codecs and handler are loaded for it."""
-    handler(request.api_key)
-    request.decode()
 
 
 def _is_at_hand(reply: Any) -> bool:
