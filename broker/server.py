@@ -5,6 +5,9 @@ listeners → ready. *Ready* is said only when every coordinator answers and the
 for it never meets a broker that is half there. Listeners bind before the store opens: a port in use is found out before
 anything is recovered.
 
+All of it but the listeners is a *life* (`lifetimes.py`), which another may follow in the same process: after a reset,
+or with a copy that was restored. The next one starts in the same order, and the listeners accept for it.
+
 Stop (SIGTERM, SIGINT): no new connections; requests under way get a moment to be answered; connections close;
 coordinators stop; the store makes everything durable and leaves the mark of a clean shutdown. All of that within
 `STOP_SECONDS`: what is not done by then is left, which is what a crash would do: nothing acknowledged is lost, the next
@@ -19,9 +22,9 @@ stuck.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
@@ -36,9 +39,10 @@ from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.coordinators.groups import GroupCoordinator
 from broker.coordinators.transactions import TransactionCoordinator
 from broker.delegation_tokens import DelegationTokens
-from broker.descriptors import LEAST, descriptor_limit, share_out
+from broker.descriptors import LEAST, Shares, descriptor_limit, share_out
 from broker.engines import make_store, store_settings
 from broker.fetching.fetches import Fetches
+from broker.lifetimes import Lifetimes, copyable
 from broker.network.connection import leaf
 from broker.network.connections import Connections
 from broker.network.listener import SYSTEM_CHOOSES, Listener, ListenError
@@ -84,6 +88,10 @@ def unobserved() -> None:
     """For a caller who does not need to know that a stop has begun."""
 
 
+async def alone(lifetimes: Lifetimes) -> None:
+    """For a broker that is not asked to begin another life."""
+
+
 def unannounced(host: str, port: int) -> None:
     """For a caller who does not need to know an address."""
 
@@ -97,10 +105,12 @@ def run(
     described: Mapping[str, object] = NOTHING_MORE,
     metrics: Callable[[str, int], None] = unannounced,
     control: Callable[[str, int, str], None] = uncommanded,
+    beside: Callable[[Lifetimes], Awaitable[None]] = alone,
 ) -> None:
     """Serve until a signal asks to stop. `ready` is called with the address of the first listener, once it is true, and
     `stopping` when the stop begins, whatever the reason. `metrics` is called with the address at which these are
     served, if the configuration asks for that, and `control` with the address and the token of the control API.
+    `beside` is a task from when the broker is ready; it may ask for a reset, for example.
 
     `progress` makes what a recovery of logs is shown by; it is called only if the engine has files to recover.
     `described` are fields of the log line about the start that the caller knows: which version it is, where data is.
@@ -109,7 +119,7 @@ def run(
     """
     logging.configure(level=config.ottla_log_level, form=config.ottla_log_format, clock=SystemClock())
     try:
-        trio.run(serve, config, ready, progress, stopping, described, metrics, control)
+        trio.run(serve, config, ready, progress, stopping, described, metrics, control, beside)
     except BaseExceptionGroup as group:  # what failed in a nursery; the reason is one of those that start raises
         cannot_start = group.subgroup(ConfigError)
         if cannot_start is None:
@@ -125,6 +135,7 @@ async def serve(
     described: Mapping[str, object] = NOTHING_MORE,
     metrics: Callable[[str, int], None] = unannounced,
     control: Callable[[str, int, str], None] = uncommanded,
+    beside: Callable[[Lifetimes], Awaitable[None]] = alone,
 ) -> None:
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
     clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
@@ -144,42 +155,117 @@ async def serve(
         for listener in listeners:
             until_the_end.callback(listener.close)
         observed = await until_the_end.enter_async_context(_shown(config, metrics))
+        lifetimes = Lifetimes(config)
         controlled = await until_the_end.enter_async_context(_controlled(config, entropy, control))
         watchers = [each for each in (observed, controlled) if each is not None]
         tls = _read_stores(config, offload)
         store = make_store(config, clock, entropy, offload, progress, descriptors)
+        await _open(store)
+        signals: AsyncIterator[int] | None = None
         try:
-            await store.open()
-        except StoreError as error:
-            raise ConfigError(str(error)) from error
-        try:
-            async with trio.open_nursery() as background:
-                services = await _start_services(config, store, clock, entropy, offload, tls, background)
-                async with trio.open_nursery() as serving:
-                    server = Connections(services, listeners, serving, descriptors.connections)
-                    trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
-                    background.start_soon(search_now_and_then)
-                    background.start_soon(give_back_now_and_then, offload)
-                    # From before the ready line on: who reads it may at once ask for a stop. Until the very end: what
-                    # `stopping` says of signals stays said.
-                    signals = until_the_end.enter_context(trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
-                    server.start()
-                    _say_what_has_started(services, described, log)
-                    for watcher in watchers:
-                        watcher.serving(services, server)
-                    ready(listeners[0].host, listeners[0].port)
-                    received = await anext(signals)
-                    log.info("stopping", signal=signal.Signals(received).name)
-                    for watcher in watchers:
-                        watcher.stopping()
-                    begin_stop()
-                    await server.stop(signals)
-                background.cancel_scope.cancel()
+            async with trio.open_nursery() as process:
+                while True:
+                    async with _life(config, store, clock, entropy, offload, tls, listeners, descriptors) as life:
+                        if signals is None:
+                            process.start_soon(search_now_and_then)
+                            process.start_soon(give_back_now_and_then, offload)
+                            # From before the ready line on: who reads it may at once ask for a stop. Until the very
+                            # end: what `stopping` says of signals stays said.
+                            signals = until_the_end.enter_context(
+                                trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT)
+                            )
+                            _say_what_has_started(life.services, described, log)
+                        is_first = not lifetimes.have_begun
+                        lifetimes.begin(life.services)
+                        for watcher in watchers:
+                            watcher.serving(life.services, life.connections)
+                        if is_first:
+                            process.start_soon(beside, lifetimes)
+                            ready(listeners[0].host, listeners[0].port)
+                        received = await _signal_before(lifetimes.wait_until_over, signals)
+                        lifetimes.end()
+                        for watcher in watchers:
+                            watcher.stopping()
+                        if received is not None:
+                            log.info("stopping", signal=signal.Signals(received).name)
+                            begin_stop()
+                            await life.connections.stop(signals)
+                            break
+                    store = await _replaced(store)
+                    logging.process_lines().set_levels({logging.ROOT: config.ottla_log_level})
+                process.cancel_scope.cancel()
         finally:
             begin_stop()
             with limit:
                 await store.close()
     log.info("stopped")
+
+
+class _Life(NamedTuple):
+    """What serves clients."""
+
+    services: Services
+    connections: Connections
+
+
+@asynccontextmanager
+async def _life(
+    config: BrokerConfig,
+    store: LogStore,
+    clock: Clock,
+    entropy: Entropy,
+    offload: Offload,
+    tls: Contexts | None,
+    listeners: list[Listener],
+    descriptors: Shares,
+) -> AsyncIterator[_Life]:
+    """Start services over `store`, which is open, and accept connections as long as the block lasts. All that has been
+    started has ended behind it."""
+    async with trio.open_nursery() as background:
+        services = await _start_services(config, store, clock, entropy, offload, tls, background)
+        async with trio.open_nursery() as serving:
+            connections = Connections(services, listeners, serving, descriptors.connections)
+            trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
+            try:
+                connections.start()
+                yield _Life(services, connections)
+            finally:
+                trio.lowlevel.remove_instrument(services.turns)
+            serving.cancel_scope.cancel()
+        background.cancel_scope.cancel()
+
+
+async def _open(store: LogStore) -> None:
+    try:
+        await store.open()
+    except StoreError as error:
+        raise ConfigError(str(error)) from error
+
+
+async def _replaced(store: LogStore) -> LogStore:
+    """The store that has the place of this one, opened. Raises ConfigError."""
+    try:
+        store = await copyable(store).give_way()
+    except StoreError as error:
+        raise ConfigError(str(error)) from error
+    await _open(store)
+    return store
+
+
+async def _signal_before(over: Callable[[], Awaitable[None]], signals: AsyncIterator[int]) -> int | None:
+    """The signal that comes before `over` returns; None if it returns first."""
+    received: int | None = None
+
+    async def wait_for_signal(scope: trio.CancelScope) -> None:
+        nonlocal received
+        received = await anext(signals)
+        scope.cancel()
+
+    async with trio.open_nursery() as waiting:
+        waiting.start_soon(wait_for_signal, waiting.cancel_scope)
+        await over()
+        waiting.cancel_scope.cancel()
+    return received
 
 
 def _say_what_has_started(services: Services, described: Mapping[str, object], log: Logger) -> None:

@@ -260,7 +260,7 @@ class LogStatistics(NamedTuple):
     last_stable_offset: int
     log_end_offset: int
     size: int  # bytes of all batches, indexes not counted
-    producers: int
+    producers: int  # -1 where finding out takes waiting
 
 
 class PartitionLog(Protocol):
@@ -386,7 +386,7 @@ class PartitionLog(Protocol):
         snapshot that does. An engine with one epoch keeps it."""
         ...
 
-    def producers(self) -> Sequence[OpenProducer]:
+    async def producers(self) -> Sequence[OpenProducer]:
         """The producers this log remembers."""
         ...
 

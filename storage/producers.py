@@ -226,6 +226,15 @@ class LogProducers:
             )
         return None
 
+    def would_open(self, header: BatchHeader, now: int) -> bool:
+        """Whether this transactional batch would open a transaction, were it appended: none is open under its epoch.
+        One of an older epoch opens nothing, for it is refused."""
+        producer = self._producers.get(header.producer_id)
+        if producer is None or self._expired(producer, now):
+            return True
+        epoch = header.producer_epoch
+        return epoch > producer.epoch or (epoch == producer.epoch and producer.transaction_start < 0)
+
     def _check_opening(self, header: BatchHeader, producer: _Producer | None, guard: VerificationGuard | None) -> None:
         """May this batch open a transaction? Raises KafkaError."""
         verifications = self._verifications

@@ -46,7 +46,7 @@ async def handle(request: DescribeProducersRequest, ctx: RequestContext) -> Desc
             try:
                 if listed >= MOST:
                     raise KafkaError(ErrorCode.POLICY_VIOLATION, f"one answer lists {MOST} producers at most")
-                found = _describe(topic.name, index, ctx)
+                found = await _describe(topic.name, index, ctx)
                 listed += len(found.active_producers)
             except KafkaError as error:
                 found = PartitionResponse(partition_index=index, error_code=error.code, error_message=error.message)
@@ -70,7 +70,7 @@ def refuse(request: DescribeProducersRequest, error: ErrorCode, version: int) ->
     )
 
 
-def _describe(topic: str, index: int, ctx: RequestContext) -> PartitionResponse:
+async def _describe(topic: str, index: int, ctx: RequestContext) -> PartitionResponse:
     check_topic_name(topic)
     ctx.require(Operation.READ, Resource.TOPIC, topic)
     partition = ctx.partitions.get(topic, index)
@@ -87,6 +87,6 @@ def _describe(topic: str, index: int, ctx: RequestContext) -> PartitionResponse:
                 coordinator_epoch=producer.coordinator_epoch,
                 current_txn_start_offset=producer.transaction_start_offset,
             )
-            for producer in partition.log.producers()
+            for producer in await partition.log.producers()
         ],
     )

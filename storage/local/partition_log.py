@@ -401,7 +401,7 @@ class LocalLog:
     async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
         return self.open().aborted.overlapping(start, upto)
 
-    def producers(self) -> Sequence[OpenProducer]:
+    async def producers(self) -> Sequence[OpenProducer]:
         return self.open().producers.describe(self._volume.clock.monotonic_millis())
 
     def statistics(self) -> LogStatistics:

@@ -24,14 +24,16 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import trio
 
 from kproto.batches.header import patch_base_offset, read_header
-from kproto.errors import ErrorCode, KafkaError
+from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from kproto.ids import NO_EPOCH, format_uuid
 from storage.aborted_transactions import AbortedTransactions
+from storage.copies import BlobCopy, LogCopy, SegmentCopy, StoreCopy, whole_batches
 from storage.engine import (
     AbortedTransaction,
     Append,
@@ -46,6 +48,7 @@ from storage.engine import (
     PartitionLog,
     Read,
     RecordParts,
+    StoreError,
     TimestampOffset,
     VerificationGuard,
     WrongEnd,
@@ -67,6 +70,9 @@ SMALLEST_CHUNK = 4 << 10
 LARGEST_CHUNK = 1 << 20
 LEADER_EPOCH = 0
 EXPIRY_INTERVAL_MS = 10 * 60 * 1000
+
+UNCLAIMED = LogConfig()
+"""Of a log that has come with a copy and was not asked for yet; compared by identity."""
 
 _NOTHING = memoryview(b"")
 
@@ -242,7 +248,7 @@ class MemoryLog:
             original = self._producers.check_all(checked, offset, now, guard, transaction_version)
             if original is not None:
                 return MemoryAppend(original.first_offset, original.last_offset, True)
-        chunk = self._room_for(size)
+        chunk = self._room_for(size, offset)
         # From here on nothing fails.
         for header, data in batches:
             patch_base_offset(data, 0, offset, LEADER_EPOCH)
@@ -278,17 +284,17 @@ class MemoryLog:
             producer_id, producer_epoch, base_sequence, epoch_bump=epoch_bump, now=now
         )
 
-    def _room_for(self, size: int) -> _Chunk:
-        """The chunk that takes `size` more bytes: the last one, or a new one."""
+    def _room_for(self, size: int, offset: int) -> _Chunk:
+        """The chunk that takes `size` more bytes: the last one, or a new one that begins with `offset`."""
         capacity = SMALLEST_CHUNK
         if self._chunks:
             last = self._chunks[-1]
             if last.capacity - last.used >= size:
                 return last
             capacity = min(2 * last.capacity, LARGEST_CHUNK)
-        chunk = _Chunk(self._store.take(size, max(size, capacity)), self._end)
+        chunk = _Chunk(self._store.take(size, max(size, capacity)), offset)
         self._chunks.append(chunk)
-        self._starts.append(self._end)
+        self._starts.append(offset)
         return chunk
 
     async def delete_before(self, offset: int) -> int:
@@ -330,6 +336,50 @@ class MemoryLog:
 
     def configure(self, config: LogConfig) -> None:
         self.spec = self.spec._replace(config=config)
+
+    def claim(self, spec: LogSpec) -> None:
+        """This log came with a copy, which does not say how it is to be kept: so it is."""
+        self.spec = spec
+
+    # -- copies --------------------------------------------------------------------------------------------------------
+
+    def copied(self) -> LogCopy:
+        """This log as it is. Its bytes are those of the chunks, which never change."""
+        segments: list[SegmentCopy] = []
+        if self._chunks:
+            views = [chunk.readable[: chunk.used] for chunk in self._chunks]
+            segments.append(SegmentCopy(self._starts[0], sum(map(len, views)), lambda: iter(views)))
+        elif self._end:
+            segments.append(SegmentCopy(self._end, 0, lambda: iter(())))
+        spec, blobs = self.spec, self._blobs.files.copy() if self._blobs is not None else {}
+        return LogCopy(
+            spec.topic, spec.topic_id, spec.partition, self._start, self._end, segments,
+            producers=self._producers.snapshot(),
+            aborted=self._aborted.ending_in(0, self._end),
+            epochs=[(LEADER_EPOCH, self._starts[0])] if self._chunks else [],
+            blobs=[BlobCopy(name, len(data), partial(_whole, data)) for name, data in sorted(blobs.items())],
+        )  # fmt: skip
+
+    async def fill(self, copy: LogCopy) -> None:
+        """Become what `copy` says: this log is empty. Raises KafkaError if memory is used up, ProtocolError if a
+        segment's bytes are no batches."""
+        slices = Slices()
+        for segment in copy.segments:
+            self._end = max(self._end, segment.base_offset)
+            async for data in slices.over(whole_batches(segment.pieces())):
+                header = read_header(data)
+                # The offsets in front of a batch that belong to none, because compaction has taken theirs, count as
+                # its own: a reader who asks for one goes on with that batch.
+                first, self._end = self._end, header.base_offset + header.last_offset_delta + 1
+                chunk = self._room_for(len(data), first)
+                patch_base_offset(data, 0, header.base_offset, LEADER_EPOCH)
+                chunk.add(memoryview(data), first, self._end, header.max_timestamp)
+        self._start, self._end = copy.start, copy.end
+        self._producers.restore(copy.producers, self._store.clock.monotonic_millis())
+        self._aborted = AbortedTransactions(copy.aborted)
+        for blob in copy.blobs:
+            self.blobs.files[blob.name] = b"".join(blob.pieces())
+        self.exists = True
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -404,7 +454,7 @@ class MemoryLog:
     async def aborted_transactions(self, start: int, upto: int) -> Sequence[AbortedTransaction]:
         return self._aborted.overlapping(start, upto)
 
-    def producers(self) -> Sequence[OpenProducer]:
+    async def producers(self) -> Sequence[OpenProducer]:
         return self._producers.describe(self._store.clock.monotonic_millis())
 
     def statistics(self) -> LogStatistics:
@@ -442,16 +492,19 @@ class MemoryStore:
         entropy: Entropy,
         *,
         cluster_id: str | None = None,
+        directory_id: str | None = None,
         max_bytes: int = DEFAULT_MAX_BYTES,
         settings: StoreSettings | None = None,
     ) -> None:
         self.clock = clock
+        self._entropy = entropy
         self.max_bytes = max_bytes
         self.settings = settings or StoreSettings()
         self._taken = 0
         self._logs: dict[tuple[str, bytes, int], MemoryLog] = {}
         self._cluster_id = cluster_id or format_uuid(entropy.uuid())
-        self._directory_id = format_uuid(entropy.uuid())
+        self._directory_id = directory_id or format_uuid(entropy.uuid())
+        self._successor: MemoryStore | None = None
 
     async def open(self) -> None:
         """There is nothing to recover."""
@@ -480,6 +533,8 @@ class MemoryStore:
         log = self._logs.get(key)
         if log is None:
             log = self._logs[key] = MemoryLog(self, spec)
+        elif log.spec.config is UNCLAIMED:
+            log.claim(spec)
         return log
 
     def blobs(self, spec: LogSpec) -> MemoryBlobs:
@@ -556,6 +611,41 @@ class MemoryStore:
         sizes = {(log.spec.topic, log.spec.partition): log.size async for log in Slices().over(logs) if log.exists}
         return [LogDirectory("memory", self.max_bytes, self.max_bytes - self._taken, None, sizes)]
 
+    # -- copies --------------------------------------------------------------------------------------------------------
+
+    async def copy(self) -> StoreCopy:
+        await trio.lowlevel.checkpoint()
+        logs = [log.copied() for log in self._logs.values() if log.exists]
+        return StoreCopy(self._cluster_id, self._directory_id, logs)
+
+    async def let_go(self, copy: StoreCopy) -> None:
+        """It is readable as long as it is held."""
+
+    async def prepare(self, copy: StoreCopy | None) -> None:
+        self._successor = None  # before another takes memory
+        successor = self._empty(copy)
+        for log in () if copy is None else copy.logs:
+            try:
+                await successor.log(LogSpec(log.topic, log.topic_id, log.partition, UNCLAIMED)).fill(log)
+            except (KafkaError, ProtocolError) as error:
+                raise StoreError(f"the log {log.topic}-{log.partition} cannot be kept: {error}") from error
+        self._successor = successor
+
+    async def give_way(self) -> MemoryStore:
+        successor, self._successor = self._successor or self._empty(None), None
+        return successor
+
+    def _empty(self, copy: StoreCopy | None) -> MemoryStore:
+        """A store without logs, like this one or of the copy's cluster."""
+        return MemoryStore(
+            self.clock,
+            self._entropy,
+            cluster_id=self._cluster_id if copy is None else copy.cluster_id,
+            directory_id=self._directory_id if copy is None else copy.directory_id,
+            max_bytes=self.max_bytes,
+            settings=self.settings,
+        )
+
     def take(self, needed: int, wanted: int) -> int:
         """Account for a chunk: of `wanted` bytes, or of just those `needed` where memory gets scarce."""
         for size in (wanted, needed):
@@ -570,6 +660,10 @@ class MemoryStore:
     def give_back(self, size: int) -> None:
         """A chunk is gone."""
         self._taken -= size
+
+
+def _whole(data: bytes) -> Iterator[bytes]:
+    yield data
 
 
 def _own(log: PartitionLog) -> MemoryLog:

@@ -66,6 +66,9 @@ DELETION_GRACE_MS: Final = 10 * 60 * 1000
 TOMBSTONE_MS: Final = 7 * 24 * 3600 * 1000
 """How long a key that is gone is remembered: longer than any broker goes on asking for a commit."""
 
+INLINE_KEY_MS: Final = 3600 * 1000
+"""How long the key of a commit without an object is remembered."""
+
 UNVERIFIED: Final = 1 << 62
 """`RunAppend.unended_since` of an append that may open a transaction whatever was before."""
 
@@ -264,7 +267,7 @@ class Retention(NamedTuple):
 
 
 class MergeCandidate(NamedTuple):
-    """A log with `runs` runs, of `length` bytes in all, that still lie in objects of several logs (or inline)."""
+    """A log with `runs` runs, of `length` bytes in all, that are still as they were committed (`RunKind.RELATIVE`)."""
 
     log_id: int
     runs: int
@@ -430,7 +433,7 @@ class ControlPlane(Protocol):
     # -- merging and compaction --
 
     async def merge_candidates(self, least_runs: int, limit: int) -> list[MergeCandidate]:
-        """Logs with at least so many runs outside segments, those with most first."""
+        """Logs with at least so many runs as they were committed, those with most first."""
         ...
 
     async def swap(self, swap: Swap) -> list[bool] | Buried:

@@ -71,12 +71,18 @@ class Lane(Enum):
     """The arithmetic of TLS handshakes. One at a time: however many peers want one, a core stays for the others."""
     KEYS = "keys"
     """What asks another server for the keys of tokens, and may wait for it for long. One at a time."""
+    UPLOADS = "uploads"
+    """Objects put into a bucket, which an acks=all waits for."""
+    DOWNLOADS = "downloads"
+    """Objects read from a bucket, which a fetch waits for."""
+    BUCKET_UPKEEP = "bucket upkeep"
+    """What is done to a bucket and no client waits for: merging, listing, deleting."""
 
 
 THREADS: Final = {
     Lane.SYNC: 4, Lane.READS: 4, Lane.DISK: 4, Lane.LOOK_UPS: 2, Lane.BATCHES: 2, Lane.REQUESTS: 2,
     Lane.OPENING: 2, Lane.LOOKING: 1, Lane.HANDSHAKES: 1,
-    Lane.KEYS: 1,
+    Lane.KEYS: 1, Lane.UPLOADS: 8, Lane.DOWNLOADS: 8, Lane.BUCKET_UPKEEP: 4,
 }  # fmt: skip
 
 Pause: TypeAlias = Callable[[], None]

@@ -453,7 +453,7 @@ class LogMachine(RuleBasedStateMachine):
 
     async def _look_at_producers(self, log: PartitionLog) -> None:
         model = self.model
-        found = {producer.producer_id: producer for producer in log.producers()}
+        found = {producer.producer_id: producer for producer in await log.producers()}
         assert found == model.producers(), f"{found} instead of {model.producers()}"
         middle = (model.start + model.end) // 2
         for start, upto in ((model.start, model.end), (middle, model.end), (model.start, middle)):

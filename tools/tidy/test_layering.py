@@ -42,7 +42,7 @@ LATER_STDLIB = {"compression"}
 # What each layer may use of the installed dependencies. kproto does no I/O, so it has no use for an event loop.
 DISTRIBUTIONS = {
     "kproto": {"crc32c", "cramjam", "backports.zstd"},
-    "storage": {"trio", "structlog"},
+    "storage": {"trio", "structlog", "obstore", "psycopg", "psycopg-binary"},
     "broker": {
         "trio",
         "structlog",
@@ -56,7 +56,7 @@ DISTRIBUTIONS = {
     },
     "ottla": set[str](),
 }
-EXTRAS = ("security", "metrics", "control")
+EXTRAS = ("security", "metrics", "control", "cluster")
 """What users install by `ottla[security]` and so on: named in pyproject.toml apart, and imported only when it is asked
 for."""
 IMPORTED_AS = {"google-re2": "re2", "prometheus-client": "prometheus_client"}

@@ -199,7 +199,7 @@ class TransactionConformance(Bench):
             control = build_control_batch(ControlRecordType.LEADER_CHANGE, b"\0\0", timestamp=EPOCH_MS)
             assert (await lab.append(log, as_batch(control))).base_offset == 1
             assert log.last_stable_offset == 0
-            assert len(log.producers()) == 1
+            assert len(await log.producers()) == 1
 
     async def test_deleting_records_of_transactions(self) -> None:
         """The last stable offset is never before the start of the log; aborted ones before it are not listed."""

@@ -82,7 +82,7 @@ async def check(place: Place) -> None:
         assert await values_of(store, log) == [b"%d-%d" % (batch, record) for batch in range(4) for record in range(5)]
         assert await log.aborted_transactions(0, 24) == [AbortedTransaction(5, 6), AbortedTransaction(5, 18)]
         assert await log.aborted_transactions(12, 18) == []
-        assert log.producers() == [OpenProducer(5, 0, 19, 1795361965039, 0, -1)]
+        assert await log.producers() == [OpenProducer(5, 0, 19, 1795361965039, 0, -1)]
         assert await log.offset_of_max_timestamp() == TimestampOffset(1795361965039, 23, 0)
         assert await log.offset_for_time(1795361964970) == TimestampOffset(1795361964973, 11, 0)
 

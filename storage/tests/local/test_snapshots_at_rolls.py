@@ -40,7 +40,7 @@ async def test_snapshots_take_no_more_room_than_batches(place: Place) -> None:
         killed = place.as_killed()
     async with killed.open() as store:
         log = log_of(store)
-        known = {each.producer_id for each in log.producers()}
+        known = {each.producer_id for each in await log.producers()}
         assert known == {producer.producer_id for producer in producers}
         assert log.begin_append([producers[7].repeat()]).duplicate
 
@@ -71,7 +71,7 @@ async def test_a_producer_outlives_its_segments(place: Place) -> None:
         killed = place.as_killed()
     async with killed.open() as store:
         log = log_of(store)
-        assert {each.producer_id for each in log.producers()} == {producer.producer_id for producer in producers}
+        assert {each.producer_id for each in await log.producers()} == {producer.producer_id for producer in producers}
 
 
 async def test_a_roll_writes_no_snapshot_that_is_larger_than_the_log(place: Place) -> None:

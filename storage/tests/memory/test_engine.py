@@ -76,7 +76,7 @@ async def test_a_refused_append_leaves_no_trace() -> None:
     log.begin_append([batch(b"x" * 4000)])
     with pytest.raises(KafkaError):
         log.begin_append([producer.batch(b"y" * 2000)])
-    assert (log.log_end_offset, list(log.producers())) == (1, [])
+    assert (log.log_end_offset, list(await log.producers())) == (1, [])
     await log.delete_before(1)
     assert not log.begin_append([producer.repeat()]).duplicate
 
@@ -134,7 +134,7 @@ async def test_aborted_transactions_are_forgotten_with_their_records() -> None:
     assert len(log._aborted) == 0
 
 
-def test_idle_producers_are_forgotten() -> None:
+async def test_idle_producers_are_forgotten() -> None:
     """A day after its last batch a producer is unknown, and soon after no longer in memory."""
     clock = VirtualClock()
     log, silent, busy = make_store(clock=clock).log(spec()), ScriptedProducer(1), ScriptedProducer(2)
@@ -142,7 +142,7 @@ def test_idle_producers_are_forgotten() -> None:
     for _ in range(25):
         clock.advance(3600 * 1000)
         log.begin_append([busy.batch()])
-    assert [producer.producer_id for producer in log.producers()] == [2]
+    assert [producer.producer_id for producer in await log.producers()] == [2]
     log.begin_append([silent.batch(sequence=77)])
 
 

@@ -398,7 +398,7 @@ async def look_at_all(directory: Path) -> list[object]:
             said.append(await read_from_start(store, log))
             said += [await log.offset_for_time(EPOCH_MS + late) for late in range(0, 420, 31)]
             said.append(await log.offset_of_max_timestamp())
-            said += [log.end_of_epoch(log.leader_epoch), sorted(log.producers())]
+            said += [log.end_of_epoch(log.leader_epoch), sorted(await log.producers())]
         return said
     finally:
         await store.close()
