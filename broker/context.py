@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from broker.coordinators.groups import GroupCoordinator
     from broker.coordinators.transactions import TransactionCoordinator
     from broker.delegation_tokens import DelegationTokens
+    from broker.emulation import Emulation
     from broker.fetching.fetches import Fetches
     from broker.observe.turns import Turns
     from broker.partitions import Partitions
@@ -106,6 +107,8 @@ class Services:
     """None: every client may do everything, and nothing is asked."""
     tls: Contexts | None = None
     """None without a listener that has TLS."""
+    emulation: Emulation | None = None
+    """The older release that is played; None for Ottla itself."""
 
 
 @dataclass(slots=True)
@@ -289,6 +292,10 @@ class RequestContext:
         """The bit field of the cluster, which is 0 for a client that may not describe it."""
         may_describe = self.may(Operation.DESCRIBE, Resource.CLUSTER, quiet=True)
         return self.operations(Resource.CLUSTER) if may_describe else 0
+
+    def feature_level(self, feature: str) -> int:
+        """The level of a feature that the cluster is at, as clients see it."""
+        return self.cluster.features.shown(self.cluster.image.finalized_features).get(feature, 0)
 
     @property
     def client_host(self) -> str:

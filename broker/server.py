@@ -42,6 +42,7 @@ from broker.delegation_tokens import DelegationTokens
 from broker.descriptors import LEAST, Shares, descriptor_limit, share_out
 from broker.engines import make_store, store_settings
 from broker.fetching.fetches import Fetches
+from broker.handlers import ADVERTISED_VERSIONS, SERVED_VERSIONS
 from broker.lifetimes import Lifetimes, copyable
 from broker.network.connection import leaf
 from broker.network.connections import Connections
@@ -65,6 +66,7 @@ from storage.seams.offload import ThreadOffload
 
 if TYPE_CHECKING:
     from broker.control.app import Controlled
+    from broker.emulation import Emulation
     from broker.security.tls.contexts import Contexts
     from broker.web.endpoints import Observed
     from storage.seams.clock import Clock
@@ -268,6 +270,15 @@ async def _signal_before(over: Callable[[], Awaitable[None]], signals: AsyncIter
     return received
 
 
+def _emulation_of(config: BrokerConfig) -> Emulation | None:
+    """The older release that the configuration asks for; None where it asks for none."""
+    if not config.ottla_emulate:
+        return None
+    from broker.emulation import Emulation
+
+    return Emulation(config.ottla_emulate, SERVED_VERSIONS, ADVERTISED_VERSIONS)
+
+
 def _say_what_has_started(services: Services, described: Mapping[str, object], log: Logger) -> None:
     """One line about this broker, and one for each notice about its configuration. Before the ready line, so that who
     has read that one finds them in the log."""
@@ -276,7 +287,7 @@ def _say_what_has_started(services: Services, described: Mapping[str, object], l
     log.info(
         "started",
         **described,
-        kafka=RELEASE,
+        kafka=config.ottla_emulate or RELEASE,
         listeners=[str(listener) for listener in config.listeners],
         advertised=advertised or "the address by which a client comes",
         engine=config.ottla_storage,
@@ -462,6 +473,7 @@ async def _start_services(
         tokens=tokens,
         authorizer=authorizer_of(cluster, config),
         tls=tls,
+        emulation=_emulation_of(config),
     )
     if tls is not None:
         _reconfigure_tls(tls, config)

@@ -58,8 +58,9 @@ class Broker:
 
     `port` 0 takes a free one. `data` names a directory that keeps everything, made if missing; without it the broker
     keeps its logs in memory and forgets them when it stops. `config` holds broker settings under Kafka's names, for
-    example `{"num.partitions": 3}`; a key that no broker knows fails the start unless `strict` is false. With `control`
-    it takes commands (`control`). The two timeouts are in seconds.
+    example `{"num.partitions": 3}`; a key that no broker knows fails the start unless `strict` is false. `emulate` is
+    an older release of Kafka, such as "3.7", as which the broker answers (docs/emulation.md). With `control` it takes
+    commands (`control`). The two timeouts are in seconds.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Broker:
         config: Mapping[str, object] | None = None,
         strict: bool = True,
         control: bool = False,
+        emulate: str | None = None,
         start_timeout: float = 30.0,
         stop_timeout: float = 30.0,
     ) -> None:
@@ -81,6 +83,7 @@ class Broker:
         self._strict = strict
         self._is_controlled = control
         self._control: Control | None = None
+        self._emulate = emulate
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._process: _Process | None = None
@@ -197,6 +200,7 @@ class Broker:
         arguments = ["--host", self._host, "--port", str(self._port), "--exit-with-parent", "--no-environment"]
         arguments += ["--strict"] if self._strict else []
         arguments += ["--control", "0"] if self._is_controlled else []
+        arguments += ["--emulate", self._emulate] if self._emulate is not None else []
         arguments += ["--memory"] if self._data is None else ["--data", self._data]
         for key, value in self._config.items():
             arguments += ["--set", f"{key}={value}"]

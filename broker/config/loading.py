@@ -158,6 +158,7 @@ def parse_config(
         elif name := _without_listener(key):
             raise ConfigError(f"{key} {origin[key]}: it counts only with its listener, as {name}")
     _agree_on_node_id(given, origin)
+    _add_former_defaults(given, origin)
     unknown = _unknown(given, origin)
     if unknown and flags.strict:
         raise ConfigError("; ".join(f"{sentence} unknown{hint}" for sentence, hint in unknown))
@@ -296,6 +297,18 @@ def _agree_on_node_id(given: dict[str, str], origin: dict[str, str]) -> None:
     if identity is not None and int(identity) >= 0:
         given["node.id"] = given["broker.id"] = identity
         origin.setdefault("node.id", origin.get("broker.id", ON_COMMAND_LINE))
+
+
+def _add_former_defaults(given: dict[str, str], origin: dict[str, str]) -> None:
+    """Put the defaults of a release that is played beneath what is given."""
+    if not (name := given.get("ottla.emulate", "")):
+        return
+    from broker.emulation import defaults_of
+    from kproto.release.history import release_named
+
+    for key, value in defaults_of(release_named(name) or "").items():
+        if key not in given:
+            given[key], origin[key] = value, f"of release {name}"
 
 
 def _move_first_listener(

@@ -85,6 +85,8 @@ class BrokerConfig:
     max_request_partition_size_limit: int
     telemetry_max_bytes: int
     ottla_telemetry_enable: bool
+    ottla_emulate: str
+    """A release of `kproto.release.history`; empty for none."""
 
     # Where data are kept, and how safely.
     ottla_storage: str
@@ -308,8 +310,18 @@ def typed(layers: Layers) -> dict[str, Any]:
     values["log_roll_jitter_ms"] = layers.milliseconds("log.roll.jitter.ms")
     values["log_flush_interval_ms"] = layers.milliseconds("log.flush.interval.ms")
     values["ottla_log_level"] = values["ottla_log_level"].lower()
+    values["ottla_emulate"] = _release(values["ottla_emulate"])
     values["max_connections_per_ip_overrides"] = connections_per_ip(values["max_connections_per_ip_overrides"])
     return values
+
+
+def _release(name: str) -> str:
+    """The release that a name means, which has been checked; nothing stays nothing."""
+    if not name:
+        return ""
+    from kproto.release.history import release_named
+
+    return release_named(name) or ""
 
 
 _DERIVED_ATTRIBUTES: Final = {

@@ -9,7 +9,8 @@
   range of this API, and comes back. An error leaves the connection open, as in Kafka.
 
 The list is derived from `HANDLERS`, so it says exactly what is served (telemetry only where it is wanted); levels of
-features take nothing from it. The supported features are those of which Ottla serves a level, the finalized ones are
+features take nothing from it. A broker that plays an older release (`broker/emulation.py`) lists what that release did.
+The supported features are those of which Ottla serves a level, the finalized ones are
 the levels that the cluster's log says (`coordinators/cluster/features.py`). Their epoch is the offset that the log has
 reached.
 """
@@ -19,8 +20,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from broker.coordinators.cluster.features import supported_levels
-from broker.handlers import ADVERTISED_VERSIONS
+from broker.handlers import ADVERTISED_VERSIONS, SERVED_VERSIONS
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.api_versions import (
     ApiVersion,
@@ -32,6 +32,7 @@ from kproto.messages.api_versions import (
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
+    from broker.emulation import Emulation
 
 API_VERSIONS = 18
 TELEMETRY = (71, 72)
@@ -50,21 +51,23 @@ async def handle(request: ApiVersionsRequest, ctx: RequestContext) -> ApiVersion
             raise KafkaError(ErrorCode.INVALID_REQUEST)
         _check_expectation(request, ctx)
         ctx.peer.client_software = (name, version)
+    emulation, features = ctx.services.emulation, ctx.cluster.features
+    advertised = ADVERTISED_VERSIONS if emulation is None else emulation.advertised
     return ApiVersionsResponse(
         api_keys=[
-            _served(key)
-            for key in sorted(ADVERTISED_VERSIONS)
+            ApiVersion(api_key=key, min_version=advertised[key][0], max_version=advertised[key][1])
+            for key in sorted(advertised)
             if key not in TELEMETRY or ctx.config.ottla_telemetry_enable
         ],
         supported_features=[
             SupportedFeatureKey(name=name, min_version=oldest, max_version=newest)
-            for name, (oldest, newest) in supported_levels().items()
+            for name, (oldest, newest) in features.ranges.items()
             if oldest > 0 or ctx.api_version >= 4
         ],
-        finalized_features_epoch=ctx.cluster.metadata_offset,
+        finalized_features_epoch=0 if emulation is not None and emulation.of_zookeeper else ctx.cluster.metadata_offset,
         finalized_features=[
             FinalizedFeatureKey(name=name, min_version_level=level, max_version_level=level)
-            for name, level in ctx.cluster.image.finalized_features.items()
+            for name, level in features.shown(ctx.cluster.image.finalized_features).items()
         ],
     )
 
@@ -85,11 +88,8 @@ def refuse(request: ApiVersionsRequest, error: ErrorCode, version: int) -> ApiVe
     return ApiVersionsResponse(error_code=error)
 
 
-def unsupported_version() -> ApiVersionsResponse:
-    """The answer, in v0, to a version we do not know."""
-    return ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[_served(API_VERSIONS)])
-
-
-def _served(key: int) -> ApiVersion:
-    oldest, newest = ADVERTISED_VERSIONS[key]
-    return ApiVersion(api_key=key, min_version=oldest, max_version=newest)
+def unsupported_version(emulation: Emulation | None = None) -> ApiVersionsResponse:
+    """The answer, in v0, to a version that is not known."""
+    oldest, newest = (SERVED_VERSIONS if emulation is None else emulation.served)[API_VERSIONS]
+    own = ApiVersion(api_key=API_VERSIONS, min_version=oldest, max_version=newest)
+    return ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[own])

@@ -1,6 +1,7 @@
 """ConsumerGroupDescribe (69): groups of the consumer protocol and their members (KIP-848).
 
 - v1: which protocol each member speaks (KIP-1099).
+- A cluster at level 0 of group.version has no such groups: UNSUPPORTED_VERSION for each.
 - A group that does not exist, or is of another kind, is GROUP_ID_NOT_FOUND; an empty id is INVALID_GROUP_ID.
 - A group that the client may not DESCRIBE is GROUP_AUTHORIZATION_FAILED; one of whose members' topics it may not, is
   TOPIC_AUTHORIZATION_FAILED without members.
@@ -19,6 +20,7 @@ from kproto.messages.consumer_group_describe import (
     ConsumerGroupDescribeResponse,
     DescribedGroup,
 )
+from kproto.release.features import GROUP_VERSION
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 async def handle(request: ConsumerGroupDescribeRequest, ctx: RequestContext) -> ConsumerGroupDescribeResponse:
     """Describe each, in the order asked."""
+    if ctx.feature_level(GROUP_VERSION) < 1:
+        raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
     slices = Slices()
     answers: dict[str, DescribedGroup] = {"": DescribedGroup(error_code=ErrorCode.INVALID_GROUP_ID)}
     permitted = await ctx.permitted(Operation.DESCRIBE, Resource.GROUP, request.group_ids, slices)

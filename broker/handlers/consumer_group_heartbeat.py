@@ -6,6 +6,7 @@
 - The assignment is there if the member joins, if it has changed, or if the member says everything again.
 - A regular expression matches, of all topics, those that the member whose heartbeat brings the matching about may
   DESCRIBE.
+- A cluster at level 0 of group.version has no such groups: UNSUPPORTED_VERSION.
 - A subscription to a topic that the client may not DESCRIBE is TOPIC_AUTHORIZATION_FAILED, whether it exists or not.
 - Errors: INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION, GROUP_ID_NOT_FOUND, GROUP_MAX_SIZE_REACHED,
   UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, FENCED_INSTANCE_ID, UNRELEASED_INSTANCE_ID.
@@ -20,6 +21,7 @@ from broker.coordinators.groups import Caller
 from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
+from kproto.release.features import GROUP_VERSION
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 async def handle(request: ConsumerGroupHeartbeatRequest, ctx: RequestContext) -> ConsumerGroupHeartbeatResponse:
     """Beat."""
+    if ctx.feature_level(GROUP_VERSION) < 1:
+        raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
     if request.subscribed_topic_names:
         slices = Slices()
         permitted = await ctx.permitted(Operation.DESCRIBE, Resource.TOPIC, request.subscribed_topic_names, slices)

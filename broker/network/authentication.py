@@ -74,7 +74,8 @@ class _Newcomer:
         self._authentication = services.authentication
         self._dispatcher = dispatcher
         self._largest = max(peer.conversation.offer.largest_message, LARGEST_REQUEST)
-        self._protocol = ServerConnection(SERVED_VERSIONS, max_frame=self._largest, pool=pool)
+        served = SERVED_VERSIONS if services.emulation is None else services.emulation.served
+        self._protocol = ServerConnection(served, max_frame=self._largest, pool=pool)
 
     async def run(self) -> None:
         """Until the client has proved who it is. Raises NotAuthenticated."""

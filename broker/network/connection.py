@@ -121,7 +121,10 @@ class Connection:
         self._dispatcher = dispatcher
         self._around = around
         self._protocol = ServerConnection(
-            SERVED_VERSIONS, max_frame=config.socket_request_max_bytes, pool=around.buffers, load_at_once=False
+            SERVED_VERSIONS if services.emulation is None else services.emulation.served,
+            max_frame=config.socket_request_max_bytes,
+            pool=around.buffers,
+            load_at_once=False,
         )
         self._share = services.request_memory.share(peer.host)
         self._offload = services.offload

@@ -61,7 +61,7 @@ class Dispatcher:
     def begin(self, request: ReceivedRequest, peer: Peer) -> tuple[Handler | None, Any]:
         """(handler, what `handle` returned). A coroutine, or that of a FirstPhase, is to be given to `finish`."""
         if request.message is None:
-            return None, api_versions.unsupported_version()
+            return None, api_versions.unsupported_version(self._services.emulation)
         self.requests[request.api_key] += 1
         found = loaded.get(request.api_key) or handler(request.api_key)
         ctx = RequestContext(self._services, peer, request.api_version, request.client_id)

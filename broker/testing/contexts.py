@@ -27,8 +27,9 @@ from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.groups import GroupCoordinator
 from broker.coordinators.transactions import TransactionCoordinator
 from broker.delegation_tokens import DelegationTokens
+from broker.emulation import Emulation
 from broker.fetching.fetches import Fetches
-from broker.handlers import SERVED_VERSIONS, handler
+from broker.handlers import ADVERTISED_VERSIONS, SERVED_VERSIONS, handler
 from broker.network.dispatch import require_needs
 from broker.observe.turns import Turns
 from broker.partitions import Partitions
@@ -124,6 +125,7 @@ async def world(
     entropy = entropy or SeededEntropy(1)
     store = store or cast(LogStore, MemoryStore(clock, entropy))
     broker_config = config(settings)
+    release = broker_config.ottla_emulate
     async with trio.open_nursery() as nursery:
         cluster = ClusterCoordinator(store, broker_config, clock, entropy)
         await cluster.start(nursery)
@@ -158,6 +160,7 @@ async def world(
             ),
             tokens=tokens,
             authorizer=authorizer_of(cluster, cluster.config),
+            emulation=Emulation(release, SERVED_VERSIONS, ADVERTISED_VERSIONS) if release else None,
         )
 
         def follow(change: ClusterChange) -> None:

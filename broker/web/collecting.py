@@ -176,7 +176,7 @@ def _short_lists(running: Running) -> Iterator[tuple[str, Sequence[Sample]]]:
     """The families whose samples are as many as the broker has parts, whatever clients do."""
     services = running.services
     connections = running.connections.statistics()
-    yield "ottla_kafka_release_info", [((RELEASE,), 1)]
+    yield "ottla_kafka_release_info", [((services.config.ottla_emulate or RELEASE,), 1)]
     yield (
         "kafka_network_requestmetrics_requests_total",
         [((api_name(key),), count) for key, count in connections.by_api.items() if count],

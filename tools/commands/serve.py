@@ -244,6 +244,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="encrypt, and ask clients who they are: makes certificates and a user, and says how to connect",
     )
+    made.add_argument(
+        "--emulate",
+        metavar="RELEASE",
+        help="answer clients as this older release of Kafka does, 2.8 to 4.4 (ottla.emulate)",
+    )
     made.add_argument("--ready-file", metavar="FILE", help="also write the ready line to this file")
     made.add_argument(
         "--kafka-ready-lines",
@@ -257,6 +262,8 @@ def parser() -> argparse.ArgumentParser:
 def settings_of(options: argparse.Namespace) -> dict[str, str]:
     """The settings that the words stand for."""
     settings = dict(options.set)
+    if options.emulate is not None:
+        settings["ottla.emulate"] = options.emulate
     if options.metrics is not None:
         settings["ottla.metrics.listener"] = str(options.metrics)
     if options.control is not None:

@@ -12,6 +12,9 @@ COMMAND = "python -m tools.trials"
 VERBS: dict[str, Verb] = {
     "compare-schema": Verb("tools.trials.schema_comparison:main", "compare our messages with Kafka's definitions"),
     "compare-release": Verb("tools.trials.release_comparison:main", "compare our tables with those of a Kafka release"),
+    "compare-history": Verb(
+        "tools.trials.history_comparison:main", "compare what releases of Kafka served with their definitions"
+    ),
     "compare-answers": Verb("tools.trials.differential.command:main", "compare our answers with those of Kafka"),
     "compare-authorization": Verb(
         "tools.trials.authorization.command:main", "compare who is refused what with a secured Kafka"

@@ -8,6 +8,8 @@ Apache Kafka promises with one replica. It can be set for a topic, the cluster, 
 `ottla.cluster.id` is the id that a new data directory gets; where there is one already, it must be the same. Without it
 a new one is invented, so nothing has to be formatted before a broker starts.
 
+`ottla.emulate` is an older release of Kafka as which the broker answers clients (`broker/emulation.py`).
+
 `ottla.validate.records` says of which batches each record is looked at before they are stored, so that one that no
 consumer could read is refused: of small ones, where that costs next to nothing and the mistake of a hand-written client
 shows; of all, as Apache Kafka does; of none. What a topic asks for is looked at in any case.
@@ -32,6 +34,17 @@ def http_address(value: str) -> str | None:
     return None
 
 
+def a_release(value: str) -> str | None:
+    """Nothing, or a release of Kafka's that can be played."""
+    if not value:
+        return None
+    from kproto.release.history import RELEASES, release_named
+
+    if release_named(value) is not None:
+        return None
+    return f"it must be a release of Kafka from {RELEASES[0]} to {RELEASES[-1]}, such as 3.7"
+
+
 def a_word(text: str) -> str | None:
     """What is wrong with an id of a cluster. Kafka takes any text; a line of `meta.properties` has to hold it."""
     sound = 0 < len(text) <= 64 and text.isascii() and text.isprintable() and " " not in text and "\\" not in text
@@ -49,6 +62,7 @@ KEYS: Final = (
     ConfigKey("ottla.cluster.id", ConfigType.STRING, None, a_word, Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.control.listener", ConfigType.STRING, "", http_address, Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.control.token", ConfigType.PASSWORD, None, a_token, Update.READ_ONLY, Effect.ACTS),
+    ConfigKey("ottla.emulate", ConfigType.STRING, "", a_release, Update.READ_ONLY, Effect.ACTS),
     ConfigKey(
         "ottla.group.state.max.bytes",
         ConfigType.LONG,

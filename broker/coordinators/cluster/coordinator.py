@@ -38,6 +38,7 @@ from broker.coordinators.cluster.features import (
     decide_opening,
     decide_update,
     opening_levels,
+    supported_features,
     unserved_levels,
 )
 from broker.coordinators.cluster.image import (
@@ -141,6 +142,7 @@ class ClusterCoordinator:
             restore=self._snapshots.restore,
             replay_control=lambda machine, header, record: machine.replay_control(record),
         )
+        self.features: Final = supported_features(config.ottla_emulate)  # what is offered; the image has the levels
         self._image = ClusterImage()
         self._levels: Mapping[str, int] = {}
         self._subscribers: list[Callable[[ClusterChange], None]] = []
@@ -216,8 +218,8 @@ class ClusterCoordinator:
         machine = self._runtime.machine
         if machine is not None and machine.in_transaction:
             await self._runtime.wait(self._settle(_decide_abort))
-        min_insync_replicas = self._own_min_insync_replicas()
-        await self._runtime.wait(self._settle(lambda machine, own: decide_opening(machine, min_insync_replicas, own)))
+        least, new = self._own_min_insync_replicas(), self.features.new
+        await self._runtime.wait(self._settle(lambda machine, own: decide_opening(machine, least, own, new)))
         machine = self._runtime.machine
         await self._snapshots.note_leader(self.node_id, 0 if machine is None else machine.kraft_version)
         nursery.start_soon(self._snapshots.run, self)
@@ -571,7 +573,7 @@ class ClusterCoordinator:
         promise: Promise[None],
     ) -> ClusterDecision:
         own = self._own_min_insync_replicas()
-        return decide_update(machine, updates, self.node_id, own, promise, validate_only)
+        return decide_update(machine, updates, self.node_id, own, promise, validate_only, self.features.ranges)
 
     def _own_min_insync_replicas(self) -> str:
         """The setting of the broker's file; what is set dynamically is in the log already."""
@@ -587,7 +589,7 @@ class ClusterCoordinator:
 
     def _adopt(self, machine: ClusterMachine) -> None:
         """A machine has been loaded: what it says replaces whatever was published."""
-        self._levels = opening_levels(machine)
+        self._levels = opening_levels(machine, self.features.new)
         self._removed = list(machine.removed.values())
         image, _ = machine.advance()
         self._publish(image, difference(self._image, image))

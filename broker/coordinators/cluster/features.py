@@ -77,6 +77,44 @@ class FeatureUpdate(NamedTuple):
     upgrade_type: int = UpgradeType.UPGRADE
 
 
+class SupportedFeatures(NamedTuple):
+    """What a broker offers of features: Ottla's own, or those of an older release that it plays."""
+
+    ranges: Mapping[str, tuple[int, int]]
+    """Feature -> the oldest and the newest level that clients are shown, and that can be set."""
+    new: Mapping[str, int]
+    """The levels above 0 that a new cluster gets."""
+    emulated: bool = False
+
+    def shown(self, levels: Mapping[str, int]) -> dict[str, int]:
+        """Of the levels in the cluster's log, what clients see. A release that is played cannot be at levels that it
+        does not know, whatever the log of an existing cluster says."""
+        if not self.emulated:
+            return dict(levels)
+        return {name: min(level, self.ranges[name][1]) for name, level in levels.items() if name in self.ranges}
+
+
+def supported_features(release: str = "") -> SupportedFeatures:
+    """What is offered by a broker that plays a release of `kproto.release.history`; Ottla's own for none.
+
+    Features that Ottla does not serve are left out. Before KRaft there was none to be seen, and the log, which has to
+    be at some level, is at the oldest.
+    """
+    if not release:
+        return SupportedFeatures(supported_levels(), new_cluster_levels())
+    from kproto.release.history import features_of
+
+    known = {name: found for name, found in features_of(release).items() if name in SERVED}
+    return SupportedFeatures(
+        {name: (found.oldest, min(found.newest, SERVED[name])) for name, found in sorted(known.items())},
+        {
+            METADATA_VERSION: OLDEST_METADATA_VERSION,
+            **{name: min(found.finalized, SERVED[name]) for name, found in known.items() if found.finalized},
+        },
+        emulated=True,
+    )
+
+
 def supported_levels() -> dict[str, tuple[int, int]]:
     """Feature -> oldest and newest level that Ottla serves, of those that have one above 0."""
     return {name: (OLDEST_METADATA_VERSION if name == METADATA_VERSION else 0, SERVED[name]) for name in sorted(SERVED)}
@@ -114,25 +152,34 @@ def _known_levels(name: str) -> tuple[int, int]:
 # Decisions
 
 
-def decide_opening(machine: ClusterMachine, min_insync_replicas: str, promise: Promise[None]) -> ClusterDecision:
+def decide_opening(
+    machine: ClusterMachine, min_insync_replicas: str, promise: Promise[None], new: Mapping[str, int] | None = None
+) -> ClusterDecision:
     """What a start makes true: a new log has levels, and what the levels promise holds. The reply is None.
 
-    `min_insync_replicas` is the broker's own setting, in this and in the other decisions.
+    `min_insync_replicas` is the broker's own setting, in this and in the other decisions. `new` are the levels of a new
+    log that nothing else has prepared; Ottla's own if None.
     """
     records: list[Record] = []
     if not machine.level_of(METADATA_VERSION):
-        records += machine.bootstrap or _level_records(new_cluster_levels())
-    if opening_levels(machine).get(ELR_VERSION, 0) > 0:
+        records += machine.bootstrap or _level_records(new_cluster_levels() if new is None else new)
+    if opening_levels(machine, new).get(ELR_VERSION, 0) > 0:
         records += _elr_records(machine, min_insync_replicas)
     return Decision(records, [(promise, None)])
 
 
-def opening_levels(machine: ClusterMachine) -> Mapping[str, int]:
-    """The levels of a cluster that has just been loaded, once a start has made true what it has to."""
+def opening_levels(machine: ClusterMachine, new: Mapping[str, int] | None = None) -> Mapping[str, int]:
+    """The levels of a cluster that has just been loaded, once a start has made true what it has to; `new` as there."""
     if machine.level_of(METADATA_VERSION):
         return machine.finalized_features
     wanted = [record for record in machine.bootstrap if isinstance(record, FeatureLevelRecord)]
-    levels = {record.name: record.feature_level for record in wanted} if machine.bootstrap else new_cluster_levels()
+    levels = (
+        {record.name: record.feature_level for record in wanted}
+        if machine.bootstrap
+        else new_cluster_levels()
+        if new is None
+        else new
+    )
     return {**machine.finalized_features, **levels}
 
 
@@ -143,15 +190,18 @@ def decide_update(
     min_insync_replicas: str,
     promise: Promise[None],
     validate_only: bool,
+    supported: Mapping[str, tuple[int, int]] | None = None,
 ) -> ClusterDecision:
-    """Change levels, all or none. The reply is None, or KafkaError(INVALID_UPDATE_VERSION) with Kafka's words."""
+    """Change levels, all or none, within `supported` (Ottla's own if None). The reply is None, or
+    KafkaError(INVALID_UPDATE_VERSION) with Kafka's words."""
     if len(updates) > MOST_UPDATES:
         text = f"The update failed for all features since one request may not change more than {MOST_UPDATES}."
         return Decision(replies=[(promise, KafkaError(ErrorCode.INVALID_UPDATE_VERSION, text))])
     ordered = _in_javas_order(updates)
     proposed = {**machine.finalized_features, **{name: update.level for name, update in updates.items()}}
+    ranges = supported_levels() if supported is None else supported
     for name in ordered:
-        if reason := _refusal(machine, name, updates[name], proposed, node_id):
+        if reason := _refusal(machine, name, updates[name], proposed, node_id, ranges):
             text = f"The update failed for all features since the following feature had an error: {reason}"
             return Decision(replies=[(promise, KafkaError(ErrorCode.INVALID_UPDATE_VERSION, text))])
     if validate_only:
@@ -187,7 +237,12 @@ def _elr_records(machine: ClusterMachine, min_insync_replicas: str) -> list[Reco
 
 
 def _refusal(
-    machine: ClusterMachine, name: str, update: FeatureUpdate, proposed: Mapping[str, int], node_id: int
+    machine: ClusterMachine,
+    name: str,
+    update: FeatureUpdate,
+    proposed: Mapping[str, int],
+    node_id: int,
+    supported: Mapping[str, tuple[int, int]],
 ) -> str | None:
     """Why this update cannot be; None if it can."""
     level, upgrade_type = update
@@ -199,7 +254,7 @@ def _refusal(
         return prefix + "A feature version cannot be less than 0."
     if level == now and name in machine.finalized_features:
         return None  # also where a directory of Kafka's is at a level that is not served
-    if reason := _unsupported(name, level, node_id):
+    if reason := _unsupported(name, level, node_id, supported):
         return prefix + reason
     upwards = upgrade_type == UpgradeType.UPGRADE
     if level < now and upwards:
@@ -223,8 +278,8 @@ def _refusal(
     return None
 
 
-def _unsupported(name: str, level: int, node_id: int) -> str | None:
-    oldest, newest = supported_levels().get(name, (0, 0))
+def _unsupported(name: str, level: int, node_id: int, supported: Mapping[str, tuple[int, int]]) -> str | None:
+    oldest, newest = supported.get(name, (0, 0))
     if oldest <= level <= newest:
         return None
     if newest == 0:

@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from broker.context import Peer
+from broker.emulation import Emulation
 from broker.handlers import Handler
 from broker.network.connection import Connection, Surroundings
 from broker.network.rounds import Rounds
@@ -65,12 +66,20 @@ class Script:
 
 
 def connection_on(
-    transport: MemoryTransport, script: Any, memory: RequestMemory | None = None, max_frame: int = 1000
+    transport: MemoryTransport,
+    script: Any,
+    memory: RequestMemory | None = None,
+    max_frame: int = 1000,
+    emulation: Emulation | None = None,
 ) -> tuple[Connection, Watch[Connection]]:
     """A connection that is not served yet, and what says when it is looked at."""
     config = SimpleNamespace(socket_request_max_bytes=max_frame, connections_max_idle_ms=IDLE_SECONDS * 1000)
     services: Any = SimpleNamespace(
-        config=config, request_memory=memory or RequestMemory(-1), offload=InlineOffload(), turns=Turns()
+        config=config,
+        request_memory=memory or RequestMemory(-1),
+        offload=InlineOffload(),
+        turns=Turns(),
+        emulation=emulation,
     )
     watch: Watch[Connection] = Watch(trio.current_time())
     log = RateLimitedLogger(get_logger("connections"), trio.current_time)

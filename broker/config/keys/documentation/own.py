@@ -12,6 +12,7 @@ ottla.control.listener: Where tests command this broker over HTTP (faults, its c
  alone, or an address and a port; empty for nowhere.
 ottla.control.token: The token that a program must send to command this broker; if unset, there is a new one at
  each start.
+ottla.emulate: The release of Apache Kafka as which the broker answers clients, such as 3.7; empty for the newest.
 ottla.group.state.max.bytes: Bytes of memory that consumer groups may take, their members and committed offsets
  together; what would take more is refused.
 ottla.log.format: Form of log lines: text to be read, json to be processed, auto to choose by whether a terminal
