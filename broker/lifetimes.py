@@ -92,8 +92,9 @@ class Lifetimes:
     async def copied(self) -> AsyncIterator[StoreCopy]:
         """A copy of the present life, readable as long as the block lasts. Raises StoreError with a sentence."""
         store = copyable(self._store)
+        assert self.services is not None
         try:
-            copy = await store.copy()
+            copy = await store.copy(self.services.partitions.specs)
         except KafkaError as error:
             raise StoreError(str(error)) from error
         try:

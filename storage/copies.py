@@ -28,7 +28,7 @@ from storage.aborted_transactions import CompletedTransaction
 from storage.producers import ProducerState
 
 if TYPE_CHECKING:
-    from storage.engine import LogStore
+    from storage.engine import LogSpec, LogStore
 
 Pieces = Callable[[], Iterator[ReadableBuffer]]
 """Gives bytes from their beginning, some at a time; each may wait for the disk. May be called more than once."""
@@ -107,8 +107,9 @@ class StoreCopy(NamedTuple):
 class Copyable(Protocol):
     """What an engine can do besides its contract if its logs belong to one process."""
 
-    async def copy(self) -> StoreCopy:
-        """All logs as they are at a moment of this call. `let_go` ends what keeps it readable.
+    async def copy(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> StoreCopy:
+        """All logs as they are at a moment of this call; `every_log` as for `LogStore.maintain`. `let_go` ends what
+        keeps the copy readable.
 
         Raises KafkaError(KAFKA_STORAGE_ERROR) if a log cannot be read."""
         ...

@@ -18,7 +18,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from kproto.batches.buffers import ReadableBuffer
 from kproto.errors import ErrorCode, KafkaError
@@ -36,6 +36,14 @@ _OWN: Final = re.compile(r"\d{20}(?:-[^.]*)?\.(?:log|index|timeindex|txnindex|sn
 _UNFINISHED: Final = (*_LEFT_OVER, ".tmp")
 
 
+class BlobFile(NamedTuple):
+    """A blob's name, its size, and where it lies."""
+
+    name: str
+    size: int  # bytes
+    path: str
+
+
 class LocalBlobs:
     """`LogBlobs` says what its methods promise."""
 
@@ -48,12 +56,16 @@ class LocalBlobs:
         return await self._work("listed", self._list)
 
     def _list(self) -> list[StoredBlob]:
+        return [StoredBlob(name, size) for name, size, _ in self.files()]
+
+    def files(self) -> list[BlobFile]:
+        """The blobs as they lie on the disk, by name. In a thread; raises OSError."""
         found = []
         for name in self._names():
             if not name.endswith(_UNFINISHED):
                 size = self._disk.file_size(self._path(name))
                 if size is not None:
-                    found.append(StoredBlob(name, size))
+                    found.append(BlobFile(name, size, self._path(name)))
         return sorted(found)
 
     def _names(self) -> list[str]:

@@ -28,14 +28,18 @@ from typing import Final
 from kproto.batches.crc32c import crc32c
 from kproto.ids import ZERO_UUID, format_uuid
 from storage.engine import StoreError
-from storage.local import checkpoints, dirty_logs, partition_metadata, reserve
+from storage.local import checkpoints, dirty_logs, partition_metadata, reserve, succession
 from storage.local.dirty_logs import DirtyLogs
 from storage.local.reserve import Reserve
+from storage.local.succession import LOG_NAME, Place
 from storage.seams.disk import Disk, InUse, Lock
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
 
 MAX_NAME: Final = 255
+
+COPY: Final = "ottla-copy"
+"""How directories begin in which a copy of all logs has its links (`copying.py`)."""
 
 SECURED: Final = "secure"
 """The folder of keys and certificates that `ottla serve --secure` makes here. Nothing of it is read by the store."""
@@ -43,7 +47,6 @@ SECURED: Final = "secure"
 NAMED: Final = 5
 """Names in a log line about many."""
 
-_LOG = re.compile(r"([a-zA-Z0-9._-]{1,249})-(\d{1,10})\Z")
 _LEFTOVER = re.compile(r".*\.[0-9a-f]{32}-(delete|stray|future)\Z")
 _KNOWN = frozenset(
     {
@@ -117,6 +120,9 @@ class DataDirectory:
         """
         disk, path = self._disk, self.path
         names = self._occupy(path)
+        changed = succession.finish(self.place, lambda topic, partition: self.name_aside((topic, partition), "delete"))
+        if changed:
+            names = disk.list_directory(path)
         is_new = checkpoints.META_PROPERTIES not in names
         self.identity = self._identify(path, names, self._wanted_cluster_id)
         self.reserve.make()
@@ -125,11 +131,12 @@ class DataDirectory:
         listed = self.dirty_logs.read(self.checksum)
         self.log_starts = self._read_checkpoint(checkpoints.LOG_STARTS)
         self.clean_offsets = self._read_checkpoint(checkpoints.CLEANER_OFFSETS)
-        clean = checkpoints.CLEAN_SHUTDOWN in names
+        marked = checkpoints.CLEAN_SHUTDOWN in names
+        clean = marked or changed
         foreign: list[str] = []
         misplaced: list[str] = []
         for name in names:
-            match = _LOG.match(name)
+            match = LOG_NAME.match(name)
             if match and match[1] in self.elsewhere:
                 misplaced.append(name)
             elif match:
@@ -137,6 +144,8 @@ class DataDirectory:
             elif match := _LEFTOVER.match(name):
                 if match[1] == "delete":
                     self.leftovers.append(f"{path}/{name}")
+            elif succession.is_unfinished(name) or name.startswith(f"{COPY}."):
+                self.leftovers.append(f"{path}/{name}")
             elif name not in _KNOWN and not name.endswith(".tmp"):
                 foreign.append(name)
         self._report("left alone: logs that are kept elsewhere", misplaced)
@@ -148,7 +157,7 @@ class DataDirectory:
             self.listed = None if listed is None else listed & self.present.keys()
             return False
         self.replace_dirty_logs(set())
-        if clean:
+        if marked:
             disk.remove(f"{path}/{checkpoints.CLEAN_SHUTDOWN}")
             disk.sync_directory(path)
         return True
@@ -195,8 +204,8 @@ class DataDirectory:
             there = self._occupy(path)
         except InUse:
             raise StoreError(f"the directory {path} is in use by another process, or is {self.path} itself") from None
-        found = {name: int(match[2]) for name in there if (match := _LOG.match(name)) and match[1] == topic}
-        misplaced = next((name for name in names if (match := _LOG.match(name)) and match[1] == topic), None)
+        found = {name: int(match[2]) for name in there if (match := LOG_NAME.match(name)) and match[1] == topic}
+        misplaced = next((name for name in names if (match := LOG_NAME.match(name)) and match[1] == topic), None)
         if misplaced is not None and not found:
             raise StoreError(
                 f"the log {misplaced} is in {self.path}, but {path} is named for it: move it there, or name {self.path}"
@@ -210,6 +219,7 @@ class DataDirectory:
         self._identify(path, there, self.identity.cluster_id)
         self.present |= {(topic, partition): None for partition in found.values()}
         removed = [name for name in there if name.startswith(f"{topic}-") and _is_being_removed(name)]
+        removed += [name for name in there if succession.is_unfinished(name)]
         self.leftovers += [f"{path}/{name}" for name in removed]
 
     def _make_durably(self, path: str) -> None:
@@ -255,7 +265,7 @@ class DataDirectory:
                     f"{cluster_id}{whose}"
                 )
             return identity
-        foreign = next((name for name in names if _LOG.match(name)), None)
+        foreign = next((name for name in names if LOG_NAME.match(name)), None)
         if foreign is not None:
             raise StoreError(
                 f"{directory} holds logs ({foreign}) but no {checkpoints.META_PROPERTIES}: restore that file, or "
@@ -349,6 +359,16 @@ class DataDirectory:
         identifier: bytes = self._entropy.uuid()
         suffix = f"-{key[1]}.{identifier.hex()}-{why}"
         return f"{self._home(key)}/{key[0][: MAX_NAME - len(suffix)]}{suffix}"
+
+    @property
+    def place(self) -> Place:
+        """Where this directory is, for what takes the place of all that is in it."""
+        return Place(self._disk, self.path, self.elsewhere)
+
+    def copy_directory(self) -> str:
+        """A new path for the links of a copy."""
+        identifier: bytes = self._entropy.uuid()
+        return f"{self.path}/{COPY}.{identifier.hex()}"
 
     def rename_all(self, doomed: Iterable[tuple[Key, str]]) -> None:
         """Rename logs that are to be removed: afterwards their names are free, whatever happens."""

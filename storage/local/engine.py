@@ -21,15 +21,29 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import trio
 
 from kproto.errors import KafkaError
-from storage.engine import Append, FetchedRecords, LogAppend, LogDirectory, LogSpec, PartitionLog, Read, WrongEnd
+from storage.copies import StoreCopy
+from storage.engine import (
+    Append,
+    FetchedRecords,
+    LogAppend,
+    LogDirectory,
+    LogSpec,
+    PartitionLog,
+    Read,
+    StoreError,
+    WrongEnd,
+)
+from storage.local import succession
 from storage.local.blobs import LocalBlobs
 from storage.local.catalog import Catalog, EveryLog
 from storage.local.cleaner import Cleaner
+from storage.local.copying import Copies
 from storage.local.descriptors import Descriptors
 from storage.local.directory import DataDirectory, Key
 from storage.local.expiry import Expiry
@@ -40,6 +54,7 @@ from storage.local.partition_log import LocalAppend, LocalLog, Parts, own
 from storage.local.reading import answer, answer_and_warm, rebuild_written
 from storage.local.removal import Removal
 from storage.local.schedule import INFINITE, Schedule
+from storage.local.succession import Prepared
 from storage.local.upkeep import Upkeep
 from storage.local.volume import DEFAULT_OPEN_FILES, Volume
 from storage.progress import LoggedProgress, Progress
@@ -102,6 +117,22 @@ class LocalStore:
         progress: Progress | None = None,
     ) -> None:
         settings = settings or StoreSettings()
+        self._successor = partial(
+            LocalStore,
+            directory,
+            node_id=node_id,
+            disk=disk,
+            clock=clock,
+            entropy=entropy,
+            offload=offload,
+            elsewhere=elsewhere,
+            open_files=open_files,
+            lent_files=lent_files,
+            apart=apart,
+            progress=progress,
+        )
+        self._node_id = node_id
+        self._settings = settings
         self.volume = Volume(
             DataDirectory(directory, disk, entropy, node_id, cluster_id, elsewhere),
             disk=disk,
@@ -127,6 +158,8 @@ class LocalStore:
             settings.retention_check_ms,
         )
         self.cleaner = Cleaner(self.volume, self.catalog, self.removal, settings.cleaner, apart or ThreadApart(offload))
+        self._copies = Copies(self.volume, self.catalog, self.open_logs)
+        self._prepared: Prepared | None = None
         self._log = get_logger("storage")
 
     # -- opening and closing -------------------------------------------------------------------------------------------
@@ -192,6 +225,7 @@ class LocalStore:
         return self.data.identity.directory_id
 
     def configure(self, settings: StoreSettings) -> None:
+        self._settings = settings
         self.cleaner.configure(settings.cleaner)
         self.upkeep.configure(settings.retention_check_ms)
         self.volume.surroundings.configure(settings.producers)
@@ -352,6 +386,36 @@ class LocalStore:
             if not append.durable:
                 waiting[append.log] = max(append.last_offset + 1, waiting.get(append.log, 0))
         await self.volume.flusher.wait_all(list(waiting.items()))
+
+    # -- copies --------------------------------------------------------------------------------------------------------
+
+    async def copy(self, every_log: EveryLog | None = None) -> StoreCopy:
+        return await self._copies.copy(every_log)
+
+    async def let_go(self, copy: StoreCopy) -> None:
+        await self._copies.let_go(copy)
+
+    async def prepare(self, copy: StoreCopy | None) -> None:
+        self._prepared = None
+        try:
+            self._prepared = await self.volume.offload.run(succession.prepare, self.data.place, copy, self._node_id)
+        except OSError as error:
+            raise StoreError(f"what is to come cannot be written to {self.data.path}: {error}") from error
+
+    async def give_way(self) -> LocalStore:
+        volume, prepared = self.volume, self._prepared or Prepared(None, ())
+        if volume.health.failure is not None:
+            raise StoreError(volume.health.failure)
+        try:
+            await volume.check_possession()
+            await volume.offload.run(succession.begin, self.data.place, prepared)
+        except OSError as error:
+            raise StoreError(f"{self.data.path} cannot be given up: {error}") from error
+        for log in self.catalog:
+            log.close()
+        self.data.give_up()
+        cluster_id = None if prepared.identity is not None else self.cluster_id
+        return self._successor(cluster_id=cluster_id, settings=self._settings)
 
     # -- looking -------------------------------------------------------------------------------------------------------
 

@@ -144,7 +144,7 @@ def _remove_all(disk: Disk, paths: list[str]) -> list[tuple[str, str]]:
     failed = []
     for path in paths:
         try:
-            if path.endswith("-delete"):
+            if disk.is_directory(path):
                 disk.remove_tree(path)
             else:
                 disk.remove(path)

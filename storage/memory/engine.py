@@ -613,7 +613,7 @@ class MemoryStore:
 
     # -- copies --------------------------------------------------------------------------------------------------------
 
-    async def copy(self) -> StoreCopy:
+    async def copy(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> StoreCopy:
         await trio.lowlevel.checkpoint()
         logs = [log.copied() for log in self._logs.values() if log.exists]
         return StoreCopy(self._cluster_id, self._directory_id, logs)

@@ -181,6 +181,11 @@ class Disk(Protocol):
         """Give a file or directory another name, over an existing file if there is one."""
         ...
 
+    def link(self, path: str, other: str) -> None:
+        """Give a file another name beside its own, which must be free (a hard link). Raises OSError, also where the
+        file system has no such thing."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens if there is none."""
         ...
@@ -339,6 +344,9 @@ class SystemDisk:
 
     def rename(self, old: str, new: str) -> None:
         os.replace(old, new)
+
+    def link(self, path: str, other: str) -> None:
+        os.link(path, other)
 
     def remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):

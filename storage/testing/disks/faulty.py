@@ -130,6 +130,10 @@ class FaultyDisk:
         self.check("rename", old)
         self._disk.rename(old, new)
 
+    def link(self, path: str, other: str) -> None:
+        self.check("link", path)
+        self._disk.link(path, other)
+
     def remove(self, path: str) -> None:
         self.check("remove", path)
         self._disk.remove(path)

@@ -116,6 +116,11 @@ class MemoryDisk:
             new + path[len(old) :] if path == old or path.startswith(f"{old}/") else path for path in self._directories
         }
 
+    def link(self, path: str, other: str) -> None:
+        if path not in self._files:
+            raise FileNotFoundError(path)
+        self._files[other] = self._files[path]
+
     def remove(self, path: str) -> None:
         self._files.pop(path, None)
 

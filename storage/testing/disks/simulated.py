@@ -275,6 +275,14 @@ class SimulatedDisk:
         target.names[new_name] = source.names.pop(old_name)
         target.changed()
 
+    def link(self, path: str, other: str) -> None:
+        inode = self._inode(path)
+        self.step()
+        directory, name = self._parent(other)
+        assert name not in directory.names, "a link takes a name that is free"
+        directory.names[name] = inode
+        directory.changed()
+
     def remove(self, path: str) -> None:
         try:
             self._inode(path)
