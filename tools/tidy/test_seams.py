@@ -40,6 +40,9 @@ DOORS: dict[str, set[str]] = {
     # What runs in the other process waits for orders in a thread, and leaves by os._exit.
     "storage/seams/apart.py": {"processes", "threads", "files"},
     "storage/seams/pacing.py": {"time"},
+    # Servers of other makers, for tests and for a cluster on one machine; no broker imports them.
+    "storage/servers/process.py": {"processes", "files", "network", "time", "environment", "chance"},
+    "storage/servers/seaweedfs.py": {"files"},
     "storage/seams/slices.py": {"time"},
     "broker/observe/turns.py": {"time"},
     "broker/observe/garbage.py": {"time"},

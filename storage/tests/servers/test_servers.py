@@ -1,0 +1,58 @@
+"""The servers that a cluster stands on start, keep what they were given, are killed, and leave with their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from storage.servers.process import ServerError, ServerProcess
+
+
+def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
+    """With the last lines that it has written."""
+    server = ServerProcess("The server", ["/bin/sh", "-c", "echo no room >&2; exit 3"], log=str(tmp_path / "log"))
+    with pytest.raises(ServerError, match=r"(?s)The server ended before it was ready.*no room"):
+        server.wait_until(lambda: False, 10)
+    server.stop()
+    with pytest.raises(ServerError, match="there is no program"):
+        ServerProcess("The server", [str(tmp_path / "nothing")], log=str(tmp_path / "log"))
+
+
+def test_a_server_is_paused_and_goes_on(tmp_path: Path) -> None:
+    """A paused one still runs, and can be stopped."""
+    server = ServerProcess("The server", ["/bin/sleep", "60"], log=str(tmp_path / "log"))
+    server.pause()
+    assert server.is_running
+    server.resume()
+    server.pause()
+    server.stop()
+    assert not server.is_running
+
+
+def test_no_server_outlives_its_parent(tmp_path: Path) -> None:
+    """Even one that was ended by SIGKILL."""
+    program = textwrap.dedent(f"""
+        from storage.servers.process import ServerProcess
+        print(ServerProcess("The server", ["/bin/sleep", "60"], log={str(tmp_path / "log")!r}).pid, flush=True)
+        input()
+    """)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=os.getcwd()
+    )
+    assert parent.stdout is not None and parent.stdin is not None
+    with parent.stdout, parent.stdin:
+        pid = int(parent.stdout.readline())
+        os.kill(pid, 0)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        until = time.monotonic() + 10
+        while time.monotonic() < until and Path(f"/proc/{pid}").exists():
+            time.sleep(0.01)
+    assert not Path(f"/proc/{pid}").exists()
