@@ -120,3 +120,8 @@ class Membership(Protocol):
     async def drain(self, node_id: int, draining: bool) -> bool:
         """Say that a broker is to give up what it has, or no longer is; False if there is none of that node id."""
         ...
+
+    async def secret(self) -> bytes:
+        """Thirty-two bytes of chance that the cluster's brokers share, made when they are first asked for: by them,
+        brokers prove to each other that they are of one cluster."""
+        ...

@@ -235,6 +235,11 @@ class LogProducers:
         epoch = header.producer_epoch
         return epoch > producer.epoch or (epoch == producer.epoch and producer.transaction_start < 0)
 
+    def knows_batches(self, producer_id: int, now: int) -> bool:
+        """Whether a batch of this producer is remembered."""
+        producer = self._producers.get(producer_id)
+        return producer is not None and not self._expired(producer, now) and len(producer.window) > 0
+
     def _check_opening(self, header: BatchHeader, producer: _Producer | None, guard: VerificationGuard | None) -> None:
         """May this batch open a transaction? Raises KafkaError."""
         verifications = self._verifications

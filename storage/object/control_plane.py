@@ -50,7 +50,7 @@ from kproto.batches.header import BatchHeader
 from kproto.batches.records import EndTxnMarker
 from kproto.errors import KafkaError
 from storage.blobs import StoredBlob
-from storage.engine import AbortedTransaction, WrongEnd
+from storage.engine import WrongEnd
 from storage.producers import ProducerState
 from storage.store_settings import ProducerRules
 
@@ -143,6 +143,9 @@ class RunAppend(NamedTuple):
     of them has a producer id. `unended_since`: if a batch opens a transaction, it may if no marker of its producer lies
     at this offset of the log or beyond, because that is how far the log was known when the coordinator was asked; None
     if the coordinator was not asked (it then may not open one), `UNVERIFIED` if it need not be.
+
+    `transaction_version` is as in `PartitionLog.begin_append`. That a producer has an epoch for each transaction (2)
+    counts for its batches, too: in a log that knows no batch of it, the first one of a transaction has sequence 0.
     """
 
     offsets: int
@@ -247,12 +250,20 @@ class RunsQuestion(NamedTuple):
     committed: bool = False
 
 
+class AbortedSpan(NamedTuple):
+    """An aborted transaction: where it begins, and where its marker lies."""
+
+    producer_id: int
+    first_offset: int
+    last_offset: int
+
+
 class LogRuns(NamedTuple):
     """The answer, all of it as of one moment. `aborted` in the order of the markers."""
 
     positions: LogPositions
     runs: Sequence[StoredRun]
-    aborted: Sequence[AbortedTransaction]
+    aborted: Sequence[AbortedSpan]
 
 
 # -- upkeep ------------------------------------------------------------------------------------------------------------
@@ -398,7 +409,7 @@ class ControlPlane(Protocol):
         """The run with the largest timestamp, the earliest of equals; None if there is no run."""
         ...
 
-    async def aborted(self, log_id: int, start: int, upto: int) -> list[AbortedTransaction]:
+    async def aborted(self, log_id: int, start: int, upto: int) -> list[AbortedSpan]:
         """Aborted transactions that overlap [start, upto), in the order of their markers."""
         ...
 

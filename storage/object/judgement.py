@@ -63,10 +63,20 @@ class LogLedger:
         for header, marker in append.batches:
             if marker is not None or not header.attributes & TRANSACTIONAL:
                 continue
-            if self.producers.would_open(header, now) and (
-                since is None or self.markers.get(header.producer_id, -1) >= since
-            ):
+            if not self.producers.would_open(header, now):
+                continue
+            if since is None or self.markers.get(header.producer_id, -1) >= since:
                 raise KafkaError(ErrorCode.INVALID_TXN_STATE, "Record was not part of an ongoing transaction")
+            if (
+                append.transaction_version >= 2
+                and header.base_sequence > 0
+                and not self.producers.knows_batches(header.producer_id, now)
+            ):
+                raise KafkaError(
+                    ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                    f"producer {header.producer_id} begins a transaction with sequence {header.base_sequence}, "
+                    "expected is 0",
+                )
 
     def _apply(self, append: RunAppend, now: int) -> None:
         offset = self.end

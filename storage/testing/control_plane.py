@@ -23,8 +23,8 @@ import trio
 
 from kproto.errors import KafkaError
 from storage.blobs import StoredBlob
-from storage.engine import AbortedTransaction
 from storage.object.control_plane import (
+    AbortedSpan,
     Buried,
     Commit,
     ControlPlaneError,
@@ -249,7 +249,7 @@ class MemoryControlPlane:
     async def run_of_latest(self, log_id: int) -> StoredRun | None:
         return await self._look("run_of_latest", lambda: self._database.run_of_latest(log_id))
 
-    async def aborted(self, log_id: int, start: int, upto: int) -> list[AbortedTransaction]:
+    async def aborted(self, log_id: int, start: int, upto: int) -> list[AbortedSpan]:
         return await self._look("aborted", lambda: self._database.aborted(log_id, start, upto))
 
     async def producers(self, log_id: int, producer_ids: Sequence[int] | None = None) -> list[ProducerState]:

@@ -16,12 +16,12 @@ from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import format_uuid
 from storage.aborted_transactions import CompletedTransaction
 from storage.blobs import StoredBlob
-from storage.engine import AbortedTransaction
 from storage.log_config import LogConfig
 from storage.object.control_plane import (
     DELETION_GRACE_MS,
     INLINE_KEY_MS,
     TOMBSTONE_MS,
+    AbortedSpan,
     AppendOutcome,
     Buried,
     Commit,
@@ -259,19 +259,19 @@ class MemoryDatabase:
                 break
             found.append(run)
             size += run.length
-        aborted: list[AbortedTransaction] = []
+        aborted: list[AbortedSpan] = []
         if question.committed and found:
             aborted = self._overlapping(log, question.start, min(question.upto, found[-1].last_offset + 1))
         return LogRuns(log.positions, found, aborted)
 
-    def _overlapping(self, log: StoredLog, start: int, upto: int) -> list[AbortedTransaction]:
+    def _overlapping(self, log: StoredLog, start: int, upto: int) -> list[AbortedSpan]:
         return [
-            AbortedTransaction(span.producer_id, span.first_offset)
+            AbortedSpan(span.producer_id, span.first_offset, span.last_offset)
             for span in log.aborted
             if span.last_offset >= start and span.first_offset < upto
         ]
 
-    def aborted(self, log_id: int, start: int, upto: int) -> list[AbortedTransaction]:
+    def aborted(self, log_id: int, start: int, upto: int) -> list[AbortedSpan]:
         log = self._log(log_id)
         return [] if log is None else self._overlapping(log, start, upto)
 

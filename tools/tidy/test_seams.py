@@ -55,6 +55,10 @@ DOORS: dict[str, set[str]] = {
     "broker/security/tls/memory_files.py": {"files", "chance"},
     # TLS libraries take the time from the machine; files for tests whose clients run in other processes.
     "broker/testing/certificates.py": {"time", "files"},
+    # libpq waits in `getaddrinfo` for a name, so names are looked up before it sees them.
+    "storage/object/postgres/conninfo.py": {"network"},
+    # A database for tests is a process with files and a port.
+    "storage/testing/postgres.py": {"time", "files", "network", "processes"},
 }
 
 # Dotted names, as prefixes: `os` covers `os.replace`. The longest match counts, None allows.
