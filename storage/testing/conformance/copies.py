@@ -46,7 +46,7 @@ async def shown(lab: Lab, log: PartitionLog) -> Shown:
         log.log_end_offset,
         log.last_stable_offset,
         await lab.whole(log),
-        set(log.producers()),
+        set(await log.producers()),
         [tuple(each) for each in await log.aborted_transactions(0, log.log_end_offset)],
         log.end_of_epoch(0),
         {blob.name: await blobs.read(blob.name) for blob in await blobs.stored()},
