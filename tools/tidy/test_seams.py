@@ -41,6 +41,7 @@ DOORS: dict[str, set[str]] = {
     "storage/seams/apart.py": {"processes", "threads", "files"},
     "storage/seams/pacing.py": {"time"},
     # Servers of other makers, for tests and for a cluster on one machine; no broker imports them.
+    "storage/testing/tcp_proxy.py": {"network"},
     "storage/servers/process.py": {"processes", "files", "network", "time", "environment", "chance"},
     "storage/servers/seaweedfs.py": {"files"},
     "storage/seams/slices.py": {"time"},
