@@ -91,10 +91,10 @@ class Lifetimes:
     @asynccontextmanager
     async def copied(self) -> AsyncIterator[StoreCopy]:
         """A copy of the present life, readable as long as the block lasts. Raises StoreError with a sentence."""
-        store = copyable(self._store)
-        assert self.services is not None
+        services = self.serving
+        store = copyable(services.store)
         try:
-            copy = await store.copy(self.services.partitions.specs)
+            copy = await store.copy(services.partitions.specs)
         except KafkaError as error:
             raise StoreError(str(error)) from error
         try:
@@ -104,16 +104,17 @@ class Lifetimes:
                 await store.let_go(copy)
 
     async def _begin_another(self, copy: StoreCopy | None) -> None:
-        await copyable(self._store).prepare(copy)
+        await copyable(self.serving.store).prepare(copy)
         self._next = trio.Event()
         self._over.set()
         await self._next.wait()
 
     @property
-    def _store(self) -> LogStore:
+    def serving(self) -> Services:
+        """The services of the present life. Raises StoreError while none serves clients."""
         if self.services is None:
             raise StoreError("clients are not served at the moment")
-        return self.services.store
+        return self.services
 
 
 def copyable(store: LogStore) -> Copyable:

@@ -108,11 +108,13 @@ def run(
     metrics: Callable[[str, int], None] = unannounced,
     control: Callable[[str, int, str], None] = uncommanded,
     beside: Callable[[Lifetimes], Awaitable[None]] = alone,
+    backup: str | None = None,
 ) -> None:
     """Serve until a signal asks to stop. `ready` is called with the address of the first listener, once it is true, and
     `stopping` when the stop begins, whatever the reason. `metrics` is called with the address at which these are
     served, if the configuration asks for that, and `control` with the address and the token of the control API.
-    `beside` is a task from when the broker is ready; it may ask for a reset, for example.
+    `beside` is a task from when the broker is ready; it may ask for a reset, for example. `backup` names a file, or a
+    folder, that a broker without data begins with.
 
     `progress` makes what a recovery of logs is shown by; it is called only if the engine has files to recover.
     `described` are fields of the log line about the start that the caller knows: which version it is, where data is.
@@ -121,7 +123,7 @@ def run(
     """
     logging.configure(level=config.ottla_log_level, form=config.ottla_log_format, clock=SystemClock())
     try:
-        trio.run(serve, config, ready, progress, stopping, described, metrics, control, beside)
+        trio.run(serve, config, ready, progress, stopping, described, metrics, control, beside, backup)
     except BaseExceptionGroup as group:  # what failed in a nursery; the reason is one of those that start raises
         cannot_start = group.subgroup(ConfigError)
         if cannot_start is None:
@@ -138,6 +140,7 @@ async def serve(
     metrics: Callable[[str, int], None] = unannounced,
     control: Callable[[str, int, str], None] = uncommanded,
     beside: Callable[[Lifetimes], Awaitable[None]] = alone,
+    backup: str | None = None,
 ) -> None:
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
     clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
@@ -163,6 +166,8 @@ async def serve(
         tls = _read_stores(config, offload)
         store = make_store(config, clock, entropy, offload, progress, descriptors)
         await _open(store)
+        if backup is not None:
+            store = await _begun_with(backup, store, config, offload)
         signals: AsyncIterator[int] | None = None
         try:
             async with trio.open_nursery() as process:
@@ -252,6 +257,21 @@ async def _replaced(store: LogStore) -> LogStore:
         raise ConfigError(str(error)) from error
     await _open(store)
     return store
+
+
+async def _begun_with(backup: str, store: LogStore, config: BrokerConfig, offload: Offload) -> LogStore:
+    """The store that takes the place of this one, which is empty, with what is in a backup. Raises ConfigError."""
+    from broker.backups import first_contents
+
+    try:
+        if store.existing():
+            topic, partition = min(store.existing())
+            raise StoreError(f"there are logs already ({topic}-{partition}): {backup} is for a broker without data")
+        await copyable(store).prepare(await offload.run(first_contents, backup, config.node_id))
+    except StoreError as error:
+        await store.close()
+        raise ConfigError(str(error)) from error
+    return await _replaced(store)
 
 
 async def _signal_before(over: Callable[[], Awaitable[None]], signals: AsyncIterator[int]) -> int | None:

@@ -12,6 +12,9 @@ How the two processes hold together:
 * The child's standard input is a pipe whose other end only the parent holds. However the parent ends, SIGKILL
   included, the pipe closes and the broker stops gracefully: no broker outlives its test run. It works on every
   platform, and on Windows, which has no SIGTERM to send, it is also how `stop` asks.
+* The pipe carries commands, too: a line with a JSON object, answered by a line of the child's standard output
+  (`answer {...}`). That is how `reset`, `snapshot` and `restore` work, with nothing but the standard library on this
+  side, and nothing imported for it on the other.
 * The child has a process group of its own, so Ctrl-C reaches the user's program first and that program's own clean-up
   still has a broker to talk to.
 * Standard error is read as it comes and its last lines kept: a full pipe would stop the broker, and a failed start
@@ -24,6 +27,7 @@ How the two processes hold together:
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
@@ -31,6 +35,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
@@ -87,6 +92,8 @@ class Broker:
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._process: _Process | None = None
+        self._folder = ""  # of snapshots
+        self._snapshots = 0
 
     def __repr__(self) -> str:
         where = "in memory" if self._data is None else f"data in {self._data}"
@@ -120,6 +127,29 @@ class Broker:
     def log(self) -> str:
         """The last lines that the broker wrote to standard error, until it was stopped; empty then, and before."""
         return "" if self._process is None else self._process.log
+
+    def reset(self) -> None:
+        """Bring the broker back to empty, as a new one would be: topics, groups, users, settings, everything, but for
+        its address and its cluster id. Connections close, and clients connect again. Raises BrokerError."""
+        self._running().ask({"do": "reset"}, self._start_timeout)
+
+    def snapshot(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Copy all that the broker knows, data and groups included, at this moment, into a file: a backup, as
+        `ottla backup` makes it. Clients go on meanwhile. Returns the file's path, by which `restore` finds it; without
+        `path`, it is a temporary one that goes with this object. Raises BrokerError."""
+        process = self._running()
+        if path is None:
+            self._folder = self._folder or _folder_of(self)
+            self._snapshots += 1
+            path = os.path.join(self._folder, f"snapshot-{self._snapshots}.tar")
+        path = os.path.abspath(os.fspath(path))
+        process.ask({"do": "backup", "to": path}, None)
+        return path
+
+    def restore(self, snapshot: str | os.PathLike[str]) -> None:
+        """Bring back the state that `snapshot`, or `ottla backup`, has copied, whatever has happened since.
+        Connections close, and clients connect again. Raises BrokerError; then nothing has changed."""
+        self._running().ask({"do": "restore", "of": os.path.abspath(os.fspath(snapshot))}, None)
 
     @property
     def control(self) -> Control:
@@ -213,6 +243,17 @@ def address_of(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _folder_of(broker: Broker) -> str:
+    """A folder that goes with the object, or with this process."""
+    import shutil
+    import tempfile
+    import weakref
+
+    folder = tempfile.mkdtemp(prefix="ottla-")
+    weakref.finalize(broker, shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class _Process:
     """One run of the broker: the child, the two threads that read what it says, and the address it announced."""
 
@@ -220,6 +261,8 @@ class _Process:
         self.address = ("", 0)
         self.control = ""  # the address of the control API
         self._ready = threading.Event()
+        self._asking = threading.Lock()
+        self._answers: SimpleQueue[str | None] = SimpleQueue()  # None when there will be no more
         self._log: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
         self.child = subprocess.Popen(
             [sys.executable, "-P", _COMMAND, "serve", *arguments],
@@ -253,6 +296,27 @@ class _Process:
     def status(self) -> int | None:
         """The exit status of the child; None while it runs."""
         return self.child.poll()
+
+    def ask(self, command: dict[str, object], timeout: float | None) -> dict[str, object]:
+        """Let the child do something, and return its answer. Raises BrokerError with its sentence if it refuses, and if
+        it ends, or does not answer in time."""
+        assert self.child.stdin is not None
+        with self._asking:
+            try:
+                self.child.stdin.write(json.dumps(command).encode() + b"\n")
+                self.child.stdin.flush()
+                answer = self._answers.get(timeout=timeout)
+            except (OSError, ValueError):  # the pipe is broken, or closed
+                answer = None
+            except Empty:
+                raise BrokerError(f"the broker did not {command['do']} within {timeout:g} s") from None
+        if answer is None:
+            self.child.wait()
+            raise BrokerError(self.death() or "the broker has ended")
+        found: dict[str, object] = json.loads(answer)
+        if "error" in found:
+            raise BrokerError(str(found["error"]))
+        return found
 
     def death(self) -> str | None:
         """What to say of a child that has ended by itself: its status and last words. None while it runs."""
@@ -301,6 +365,9 @@ class _Process:
         with stream:
             for line in stream:
                 word, _, address = line.decode("utf-8", "replace").strip().partition(" ")
+                if word == "answer":
+                    self._answers.put(address)
+                    continue
                 if word == "control":
                     self.control = address
                     continue
@@ -309,6 +376,7 @@ class _Process:
                     self.address = (host.strip("[]"), int(port))
                     self._ready.set()
         self._ready.set()
+        self._answers.put(None)
 
     def _read_log(self, stream: IO[bytes]) -> None:
         with stream:

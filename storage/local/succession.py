@@ -29,11 +29,14 @@ from storage.copies import LogCopy, StoreCopy
 from storage.engine import StoreError
 from storage.local import checkpoints, dirty_logs
 from storage.local.copied_files import files_of
-from storage.seams.disk import Disk
+from storage.seams.disk import Disk, File
 
 NAME: Final = "ottla-next"
 LOG_NAME: Final = re.compile(r"([a-zA-Z0-9._-]{1,249})-(\d{1,10})\Z")
 """A directory of a log."""
+
+_SYNCED_TOGETHER: Final = 64
+"""Files that are kept open for that."""
 
 _REMOVING: Final = "removing"
 _ARRIVING: Final = "arriving"
@@ -84,21 +87,33 @@ def is_unfinished(name: str) -> bool:
 
 
 def prepare(place: Place, copy: StoreCopy | None, node_id: int) -> Prepared:
-    """Write the logs that are to come, none of them without a copy. Raises OSError."""
+    """Write the logs that are to come, none of them without a copy. Raises OSError, StoreError.
+
+    All are written before the first is synced: a file system then brings most of it to the platter in one go.
+    """
     discard(place)
     if copy is None:
         return Prepared(None, ())
+    unsynced: list[File] = []
+    directories: dict[str, None] = {}
     for number, log in enumerate(copy.logs):
-        _write_log(place.disk, _prepared(place, number, log.topic), log)
-    for home in place.homes:
-        place.disk.sync_directory(home)
+        directory = _prepared(place, number, log.topic)
+        if written := _write_log(place.disk, directory, log):
+            unsynced += written
+            directories[directory] = None
+        if len(unsynced) >= _SYNCED_TOGETHER:
+            _sync(unsynced)
+    _sync(unsynced)
+    for path in (*directories, *place.homes):
+        place.disk.sync_directory(path)
     identity = checkpoints.MetaProperties(copy.cluster_id, node_id, copy.directory_id).encode().decode("ascii")
     return Prepared(identity, [(log.topic, log.partition, log.end, log.start) for log in copy.logs])
 
 
-def _write_log(disk: Disk, directory: str, log: LogCopy) -> None:
+def _write_log(disk: Disk, directory: str, log: LogCopy) -> list[File]:
+    """Write a log's files; those that have to be synced."""
     disk.make_directory(directory)
-    synced = False
+    unsynced: list[File] = []
     for copied in files_of(log):
         file = disk.open(f"{directory}/{copied.name}", create=True)
         position = 0
@@ -108,11 +123,17 @@ def _write_log(disk: Disk, directory: str, log: LogCopy) -> None:
         if position != copied.size:
             raise StoreError(f"{log.topic}-{log.partition}/{copied.name} has {position} bytes, and not {copied.size}")
         if position and not copied.is_cache:
-            file.datasync()
-            synced = True
+            unsynced.append(file)
+        else:
+            file.close()
+    return unsynced
+
+
+def _sync(files: list[File]) -> None:
+    while files:
+        file = files.pop()
+        file.datasync()
         file.close()
-    if synced:
-        disk.sync_directory(directory)
 
 
 def discard(place: Place) -> None:

@@ -69,6 +69,8 @@ class Lane(Enum):
     """What looks at the event loop from beside it, when a person asks. One at a time."""
     HANDSHAKES = "handshakes"
     """The arithmetic of TLS handshakes. One at a time: however many peers want one, a core stays for the others."""
+    BACKUP = "backup"
+    """Copies of all logs, written or read: as long as there are bytes."""
     KEYS = "keys"
     """What asks another server for the keys of tokens, and may wait for it for long. One at a time."""
     UPLOADS = "uploads"
@@ -81,7 +83,7 @@ class Lane(Enum):
 
 THREADS: Final = {
     Lane.SYNC: 4, Lane.READS: 4, Lane.DISK: 4, Lane.LOOK_UPS: 2, Lane.BATCHES: 2, Lane.REQUESTS: 2,
-    Lane.OPENING: 2, Lane.LOOKING: 1, Lane.HANDSHAKES: 1,
+    Lane.OPENING: 2, Lane.LOOKING: 1, Lane.HANDSHAKES: 1, Lane.BACKUP: 2,
     Lane.KEYS: 1, Lane.UPLOADS: 8, Lane.DOWNLOADS: 8, Lane.BUCKET_UPKEEP: 4,
 }  # fmt: skip
 

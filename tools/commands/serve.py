@@ -14,7 +14,8 @@ What other programs can rely on:
   (`securing.py`).
 * SIGTERM and SIGINT stop it gracefully, within ten seconds whatever happens; another one of them ends it at once, by
   that signal, and so does one before it was ready. With `--exit-with-parent` the end of standard input stops it too,
-  which comes when the process that holds the other end of the pipe is gone, for whatever reason.
+  which comes when the process that holds the other end of the pipe is gone, for whatever reason; and lines of it are
+  commands (`lifeline.py`).
 """
 
 from __future__ import annotations
@@ -69,14 +70,19 @@ def main(arguments: Sequence[str]) -> int:
         page = page_beside(options, config, secured)
     except (ConfigError, OSError, ModuleNotFoundError) as error:
         return refuse(error)
+    beside = server.alone
     if options.exit_with_parent:
-        stop_at_end_of_input()
+        from tools.commands.lifeline import Lifeline
+
+        beside = Lifeline().run
     try:
         server.run(
             config,
             ready=partial(announce, secured, ready, page),
             metrics=(lambda host, port: None) if page is None else page.know_metrics,
             control=announce_control,
+            beside=beside,
+            backup=options.begin_with,
             progress=lambda: _progress(config.ottla_log_format),
             stopping=lambda: end_in_time(ready),
             described={
@@ -201,6 +207,12 @@ def parser() -> argparse.ArgumentParser:
     place.add_argument("--data", metavar="DIR", help="folder that keeps all data; made if missing")
     place.add_argument("--memory", action="store_true", help="keep data in memory and forget it at the end")
     made.add_argument(
+        "--from",
+        dest="begin_with",
+        metavar="BACKUP",
+        help="begin with what is in a backup, a file or a folder; there must be no data yet",
+    )
+    made.add_argument(
         "--set",
         action="append",
         default=[],
@@ -323,15 +335,3 @@ def end_in_time(announcement: Announcement) -> None:
     timer = threading.Timer(LAST_RESORT_SECONDS, last_resort)
     timer.daemon = True
     timer.start()
-
-
-def stop_at_end_of_input() -> None:
-    """From now on treat the end of standard input as SIGTERM."""
-
-    def wait_for_end() -> None:
-        # Unbuffered: a daemon thread that holds the lock of sys.stdin would abort the interpreter's shutdown.
-        while os.read(0, 4096):
-            pass
-        signal.raise_signal(signal.SIGTERM)
-
-    threading.Thread(target=wait_for_end, name="wait for the parent", daemon=True).start()
