@@ -12,7 +12,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 _SECONDS = 60.0
@@ -50,6 +51,11 @@ class Control:
             word = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
             self._headers["Authorization"] = f"Basic {word}"
 
+    @property
+    def faults(self) -> Faults:
+        """What this broker is to do wrong."""
+        return Faults(self)
+
     def __repr__(self) -> str:
         return f"<ottla.Control of {self._host}:{self._port}>"
 
@@ -77,3 +83,95 @@ class Control:
             )
             raise ControlError(response.status, sentence)
         return value
+
+
+class Fault:
+    """A fault in force, or one that has ended. As a context manager it lasts as long as the block."""
+
+    def __init__(self, control: Control, report: dict[str, Any]) -> None:
+        self._control = control
+        self.id: int = report["id"]
+        self._report = report
+
+    def __repr__(self) -> str:
+        return f"<ottla.control.Fault {self._report}>"
+
+    def report(self) -> dict[str, Any]:
+        """What it is, how many requests were for it (`seen`), and how many it has happened to (`injected`)."""
+        self._report = self._control.ask("GET", f"/faults/{self.id}")
+        return dict(self._report)
+
+    @property
+    def injected(self) -> int:
+        """How often it has happened so far."""
+        return int(self.report()["injected"])
+
+    def remove(self) -> dict[str, Any]:
+        """Take it away; requests that it holds go on, and connections whose replies it holds close. Idempotent."""
+        self._report = self._control.ask("DELETE", f"/faults/{self.id}")
+        return dict(self._report)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.remove()
+        except (OSError, ControlError):
+            if error is None:
+                raise
+
+
+class Faults:
+    """Faults of a broker: `broker.faults.error("NOT_LEADER_OR_FOLLOWER", api="Produce", topic="orders", times=2)`.
+
+    Every method makes one, in force when it returns. Keyword arguments are those of docs/control.md: which requests
+    (`api`, `topic`, `partition`, `group`, `transactional_id`, `client_id`, all that are given must fit), and how often
+    (`skip`, `times`, `share` with `seed`). Raises ControlError for what makes no sense.
+    """
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def add(self, what: str, **members: object) -> Fault:
+        """A fault by the words of the API."""
+        return Fault(self._control, self._control.ask("POST", "/faults", {"what": what, **members}))
+
+    def error(self, error: str, *, after: bool = False, **members: object) -> Fault:
+        """Refuse requests, or what of them is named, with this error code of Kafka's; their work is not done, or is."""
+        return self.add("error", error=error, after=after, **members)
+
+    def delay(self, seconds: float, **members: object) -> Fault:
+        """Let requests wait before anything is done, and what comes behind them on their connection."""
+        return self.add("delay", seconds=seconds, **members)
+
+    def drop(self, *, after: bool = False, **members: object) -> Fault:
+        """Close the connection, before the work or after it."""
+        return self.add("drop", after=after, **members)
+
+    def lose_reply(self, **members: object) -> Fault:
+        """Do the work and never reply."""
+        return self.add("lose_reply", **members)
+
+    def throttle(self, seconds: float, **members: object) -> Fault:
+        """Answer that the client is throttled so long, and read nothing of it."""
+        return self.add("throttle", seconds=seconds, **members)
+
+    def coordinator_moved(self, **members: object) -> Fault:
+        """Let coordinators of groups and transactional ids say that they are not."""
+        return self.add("coordinator_moved", **members)
+
+    def leader_not_available(self, **members: object) -> Fault:
+        """Let partitions have no leader."""
+        return self.add("leader_not_available", **members)
+
+    def report(self) -> dict[str, Any]:
+        """`faults` in force, those that have `ended`, and how often each kind was `injected`."""
+        report: dict[str, Any] = self._control.ask("GET", "/faults")
+        return report
+
+    def clear(self) -> None:
+        """Take all away."""
+        self._control.ask("DELETE", "/faults")

@@ -40,7 +40,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from ottla.control import Control
+    from ottla.control import Control, Faults
 
 _COMMAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
 _LOG_LINES_KEPT = 200
@@ -162,6 +162,11 @@ class Broker:
 
             self._control = Control(address)
         return self._control
+
+    @property
+    def faults(self) -> Faults:
+        """What the broker is to do wrong; it needs `control=True`."""
+        return self.control.faults
 
     def start(self) -> None:
         """Start the broker and return when it is ready. Raises BrokerError with the end of its log if it is not."""

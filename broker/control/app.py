@@ -11,14 +11,14 @@ members by name and type and complains of any that was not taken, so that a miss
 **Bounds.** `AT_ONCE` operations run at a time, the others wait; connections, headers and time are bounded by the server
 (`broker/web/serving.py`). Each operation bounds its own work, and says so in docs/control.md.
 
-To add operations: a module here with an `OPERATIONS`, and its name in the tuple below.
+To add operations: a module here with an `OPERATIONS`, and its name in `operations.py`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
@@ -27,6 +27,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from broker.control.faults import Faults
+from broker.control.injecting import FaultyDispatcher
 from broker.web.guard import TooLarge, read_body
 from kproto.errors import KafkaError
 
@@ -53,11 +55,16 @@ class BadRequest(Refusal):
         super().__init__(400, sentence)
 
 
-class Running(NamedTuple):
-    """A broker that serves clients."""
+class Running:
+    """A broker that serves clients, and what it was commanded to do wrong."""
 
-    services: Services
-    connections: Connections
+    def __init__(self, services: Services, connections: Connections) -> None:
+        self.services = services
+        self.connections = connections
+        plain = connections.dispatcher
+        self.faults = Faults(lambda some: connections.dispatch_through(faulty if some else plain))
+        faulty = FaultyDispatcher(services, plain, self.faults)
+        connections.report_faults_by(self.faults.report)
 
 
 class Controlled:
@@ -76,7 +83,9 @@ class Controlled:
         self.running = Running(services, connections)
 
     def stopping(self) -> None:
-        """They are served no longer."""
+        """They are served no longer. Nothing that a fault holds is to hold up the end."""
+        if self.running is not None:
+            self.running.faults.clear()
         self.running = None
 
 
@@ -154,15 +163,9 @@ class Operation(NamedTuple):
     what: str
 
 
-def operations() -> tuple[Operation, ...]:
-    """All that there are."""
-    return ()
-
-
-def control_app(controlled: Controlled) -> Starlette:
-    """The ASGI application, without its guard."""
+def control_app(controlled: Controlled, table: Sequence[Operation]) -> Starlette:
+    """The ASGI application of these operations, without its guard."""
     at_once = trio.Semaphore(AT_ONCE)
-    table = operations()
 
     def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:

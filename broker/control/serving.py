@@ -10,6 +10,7 @@ import trio
 from broker.config.settings import BrokerConfig, ConfigError
 from broker.control.app import Controlled, control_app
 from broker.control.guard import ControlGuard, is_secured
+from broker.control.operations import OPERATIONS
 from broker.network.listener import Listener
 from broker.web.guard import LOOPBACK, new_token
 from broker.web.serving import HttpServer
@@ -43,7 +44,7 @@ async def controlled_at(
     """
     listener, controlled = Listener("control", host, port), Controlled()
     token = token or new_token(entropy)
-    guarded = ControlGuard(control_app(controlled), controlled, token, host, listener.port)
+    guarded = ControlGuard(control_app(controlled, OPERATIONS), controlled, token, host, listener.port)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(HttpServer(guarded, listener).run)

@@ -218,6 +218,12 @@ class FetchSession:
             due.sort(key=_turn)
         return due
 
+    def untell(self, key: tuple[TopicKey, int]) -> None:
+        """What the last answer was to say of this partition has not reached the client: it is news again."""
+        if (wanted := self.wanted.get(key)) is not None:
+            wanted.told_high_watermark = wanted.told_log_start_offset = -1
+            self.stir(wanted)
+
     def end_turn(self, wanted: Wanted) -> None:
         """Its turn is over: the others come first now."""
         self._turn += 1
@@ -322,6 +328,17 @@ class FetchSessions:
             elif growth > 0 and self._partitions > self._max_partitions:
                 self.end(session.id)
                 raise KafkaError(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+
+    def wanted_of(self, session_id: int) -> Iterable[tuple[TopicKey, int]]:
+        """The partitions of a session; none if there is no such session."""
+        session = self._sessions.get(session_id)
+        return () if session is None else session.wanted.keys()
+
+    def untell(self, session_id: int, keys: Iterable[tuple[TopicKey, int]]) -> None:
+        """An answer has not said of these partitions what it was to say (`FetchSession.untell`)."""
+        if (session := self._sessions.get(session_id)) is not None:
+            for key in keys:
+                session.untell(key)
 
     def end(self, session_id: int) -> None:
         """Forget a session, if there is one of this id."""

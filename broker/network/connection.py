@@ -175,6 +175,10 @@ class Connection:
             self._shorter.set()  # a task in `quiet` has waited enough
             self._transport.close()
 
+    def dispatch_through(self, dispatcher: Dispatcher) -> None:
+        """Let requests that are read from now on go through this dispatcher."""
+        self._dispatcher = dispatcher
+
     def close(self, ending: Ending) -> None:
         """End now, without waiting for anything under way."""
         self.ending = ending

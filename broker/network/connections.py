@@ -11,7 +11,7 @@ What many peers can do at once costs one log line a second of each kind, and `st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,7 @@ class Connections:
         self._listeners = listeners
         self._nursery = nursery
         self._dispatcher = Dispatcher(services)
+        self._report_faults: Callable[[], Mapping[str, object]] | None = None
         self._connections: dict[Connection, None] = {}
         self._newcomers = Newcomers()
         self._open = 0  # newcomers included
@@ -125,6 +126,25 @@ class Connections:
                     await connection.quiet()
                 waiting.cancel_scope.cancel()
         self._nursery.cancel_scope.cancel()
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What requests go through."""
+        return self._dispatcher
+
+    def faults(self) -> Mapping[str, object]:
+        """What the broker was commanded to do wrong, and what it has done; empty if it takes no commands."""
+        return {} if self._report_faults is None else self._report_faults()
+
+    def report_faults_by(self, report: Callable[[], Mapping[str, object]]) -> None:
+        """Let `faults` be what this returns."""
+        self._report_faults = report
+
+    def dispatch_through(self, dispatcher: Dispatcher) -> None:
+        """Let every request that is read from now on, of any connection, go through this one."""
+        self._dispatcher = dispatcher
+        for connection in self._connections:
+            connection.dispatch_through(dispatcher)
 
     async def _accept(self, listener: Listener) -> None:
         def start(transport: SocketTransport) -> float:

@@ -28,8 +28,7 @@ PRODUCE = 0
 def begin(quotas: Quotas, request: ReceivedRequest, found: Handler, ctx: RequestContext) -> Any:
     """What `found.handle` returns, counted."""
     peer, client_id = ctx.peer, ctx.client_id or ""
-    if request.api_key == PRODUCE:
-        peer.mute(quotas.produced(ctx.user, client_id, request.size, ctx.clock.monotonic_millis()))
+    count_produced(quotas, request, ctx)
     wall = ctx.services.turns.wall
     began = wall()
     try:
@@ -38,6 +37,13 @@ def begin(quotas: Quotas, request: ReceivedRequest, found: Handler, ctx: Request
         if quotas.times_requests:
             peer.mute(quotas.worked(ctx.user, client_id, wall() - began, ctx.clock.monotonic_millis()))
     return marked(reply, peer) if isinstance(reply, Response) else reply
+
+
+def count_produced(quotas: Quotas, request: ReceivedRequest, ctx: RequestContext) -> None:
+    """Count the bytes of a Produce; nothing, of another API."""
+    if request.api_key == PRODUCE:
+        now = ctx.clock.monotonic_millis()
+        ctx.peer.mute(quotas.produced(ctx.user, ctx.client_id or "", request.size, now))
 
 
 async def finish(quotas: Quotas, waiting: Coroutine[Any, Any, Any], ctx: RequestContext) -> Any:

@@ -17,7 +17,7 @@ MOST: Final = 500
 
 async def status_of(running: Running) -> dict[str, Any]:
     """`connections`, the busiest first; `left_out`, how many more there are; `turns`, the last that were too long;
-    `time`, what a moment of the event loop went to."""
+    `time`, what a moment of the event loop went to; `faults`, as commanded."""
     each = running.connections.each()
     each.sort(key=lambda connection: -connection.requests)
     slices = Slices()
@@ -48,4 +48,5 @@ async def status_of(running: Running) -> dict[str, Any]:
             for turn in reversed(turns)
         ],
         "time": sampled._asdict(),
+        "faults": running.connections.faults(),
     }

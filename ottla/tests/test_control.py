@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import confluent_kafka
 import pytest
 
 import ottla
+
+
+def write(producer: confluent_kafka.Producer, value: str) -> None:
+    """One record, which is acknowledged on return."""
+    refused: list[object] = []
+    producer.produce("orders", value, on_delivery=lambda error, record: refused.append(error))
+    producer.flush(20)
+    assert refused == [None]
+
+
+@pytest.fixture(scope="module")
+def commanded() -> Iterator[ottla.Broker]:
+    """A broker that takes commands, and has no faults at the end of each test."""
+    with ottla.Broker(control=True) as broker:
+        yield broker
 
 
 def test_a_broker_takes_commands_only_when_asked_to() -> None:
@@ -19,6 +41,73 @@ def test_a_broker_takes_commands_only_when_asked_to() -> None:
         assert refused.value.status == 401
         broker.restart()
         assert "operations" in broker.control.ask("GET", "/")
+
+
+def test_faults_are_injected_and_seen() -> None:
+    """By a client, in the log, in the counts, and on the page of the broker's state; then all is as it was."""
+    with ottla.Broker(control=True, config={"ottla.metrics.listener": "0"}) as broker:
+        settings = {"bootstrap.servers": broker.bootstrap_servers, "client.id": "shop", "retry.backoff.ms": 10}
+        producer = confluent_kafka.Producer({**settings, "linger.ms": 0})
+        write(producer, "1")
+        fault = broker.faults.error("NOT_LEADER_OR_FOLLOWER", api="Produce", topic="orders", times=2)
+        write(producer, "2")
+        with broker.faults.delay(0.01, client_id="shop") as delay:
+            write(producer, "3")
+        assert fault.injected == 2
+        assert delay.injected >= 1
+        report = broker.faults.report()
+        assert report["faults"] == []
+        assert report["injected"] == {"error": 2, "delay": delay.injected}
+        assert "a fault was injected" in broker.log
+        (metrics,) = re.findall(r'metrics are served.*?address[="\s:]+([\d.]+:\d+)', broker.log)
+        with urllib.request.urlopen(f"http://{metrics}/status.json", timeout=20) as answer:
+            ended = json.loads(answer.read())["faults"]["ended"]
+        assert [each["injected"] for each in ended] == [2, delay.injected]
+
+
+@pytest.mark.parametrize(
+    ("members", "word"),
+    [
+        ({}, "'what' must be one of"),
+        ({"what": "error"}, "'error' must be the name"),
+        ({"what": "error", "error": "NOT_AN_ERROR"}, "'error' must be the name"),
+        ({"what": "error", "error": "NONE"}, "'error' must be the name"),
+        ({"what": "delay"}, "'delay' needs 'seconds'"),
+        ({"what": "delay", "seconds": 1e9}, "'seconds' must be a number from 0 to 3600"),
+        ({"what": "drop", "seconds": 1}, "'seconds' is not known"),
+        ({"what": "drop", "api": "Prodcue"}, "'api' must be one that is served"),
+        ({"what": "drop", "partition": 1}, "one of a 'topic'"),
+        ({"what": "drop", "times": 0}, "'times' must be a whole number from 1"),
+        ({"what": "drop", "share": 2}, "'share' must be a number from 0 to 1"),
+        ({"what": "drop", "seed": 2}, "a 'seed' is for a 'share'"),
+        ({"what": "coordinator_moved", "api": "Fetch"}, "Fetch has no coordinator_moved"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(commanded: ottla.Broker, members: dict[str, object], word: str) -> None:
+    """In a sentence that names the member, before anything is in force."""
+    with pytest.raises(ottla.ControlError, match=word) as refused:
+        commanded.control.ask("POST", "/faults", members)
+    assert refused.value.status == 400
+    assert commanded.faults.report()["faults"] == []
+
+
+def test_there_is_a_bound_of_faults(commanded: ottla.Broker) -> None:
+    """Each request is compared with all of them; and the broker stops in time with what they hold."""
+    for _ in range(100):
+        commanded.faults.delay(3600, api="Produce")
+    with pytest.raises(ottla.ControlError, match="100 faults already"):
+        commanded.faults.drop()
+    with pytest.raises(ottla.ControlError, match="no fault 4711"):
+        commanded.control.ask("GET", "/faults/4711")
+    commanded.faults.clear()
+
+
+def test_the_page_about_it_has_every_operation(commanded: ottla.Broker) -> None:
+    """A table of docs/control.md, kept to what the broker says of itself."""
+    page = (Path(__file__).parents[2] / "docs" / "control.md").read_text("utf-8")
+    table = set(re.findall(r"^\| (GET|POST|DELETE) \| `(/[^`]*)` \|", page, re.MULTILINE))
+    operations = commanded.control.ask("GET", "/")["operations"]
+    assert table == {("GET", "/"), *((each["method"], each["path"]) for each in operations)}
 
 
 def test_an_address_that_is_none_is_said_so() -> None:

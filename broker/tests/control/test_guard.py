@@ -78,14 +78,14 @@ async def _echo(running: Running, asked: Asked) -> Any:
 
 
 @asynccontextmanager
-async def api(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str] | None = None) -> AsyncIterator[Api]:
+async def api(settings: Mapping[str, str] | None = None) -> AsyncIterator[Api]:
     """The control API of a broker without listeners for clients."""
-    monkeypatch.setattr("broker.control.app.operations", lambda: (Operation("POST", "/echo", _echo, "Say it again."),))
+    echo = Operation("POST", "/echo", _echo, "Say it again.")
     async with world(settings) as w, trio.open_nursery() as nursery:
         controlled = Controlled()
         controlled.serving(w.services, Connections(w.services, [], nursery))
         listener = Listener("control", "127.0.0.1", 0)
-        guarded = ControlGuard(control_app(controlled), controlled, TOKEN, "127.0.0.1", listener.port)
+        guarded = ControlGuard(control_app(controlled, [echo]), controlled, TOKEN, "127.0.0.1", listener.port)
         nursery.start_soon(HttpServer(guarded, listener).run)
         yield Api(listener.port, w)
         nursery.cancel_scope.cancel()
@@ -106,16 +106,16 @@ async def api(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str] | Non
         ({}, 200),
     ],
 )
-async def test_who_is_let_in(headers: dict[str, str], status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_let_in(headers: dict[str, str], status: int) -> None:
     """W10: With the token, by the right name, from no page in a browser."""
-    async with api(monkeypatch) as broker:
+    async with api() as broker:
         answer = await broker.ask(body='{"word": "x"}', headers=headers)
         assert (answer.status, answer.body.get("word")) == (status, "x" if status == 200 else None)
 
 
-async def test_a_secured_broker_obeys_super_users_only(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_secured_broker_obeys_super_users_only() -> None:
     """W10: A user of PLAIN or of SCRAM, with the right password, who is one of super.users; and the token as well."""
-    async with api(monkeypatch, SECURED) as broker:
+    async with api(SECURED) as broker:
 
         async def status(user: str, password: str, token: str = TOKEN) -> int:
             word = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -157,18 +157,18 @@ async def test_users_of_scram_are_known() -> None:
     ],
 )
 async def test_what_makes_no_sense_is_refused_in_a_sentence(
-    method: str, path: str, body: str, status: int, word: str, monkeypatch: pytest.MonkeyPatch
+    method: str, path: str, body: str, status: int, word: str
 ) -> None:
     """And is no fault of the broker's."""
-    async with api(monkeypatch) as broker:
+    async with api() as broker:
         answer = await broker.ask(method, path, body)
         assert answer.status == status
         assert word in answer.body["error"]
 
 
-async def test_what_there_is_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_there_is_can_be_asked_for() -> None:
     """A table of operations, from the one that routes are made from."""
-    async with api(monkeypatch) as broker:
+    async with api() as broker:
         (operation,) = (await broker.ask("GET", "/")).body["operations"]
         assert operation == {"method": "POST", "path": "/echo", "what": "Say it again."}
 
