@@ -161,7 +161,7 @@ async def serve(
             until_the_end.callback(listener.close)
         observed = await until_the_end.enter_async_context(_shown(config, metrics))
         lifetimes = Lifetimes(config)
-        controlled = await until_the_end.enter_async_context(_controlled(config, entropy, control))
+        controlled = await until_the_end.enter_async_context(_controlled(config, entropy, lifetimes, control))
         watchers = [each for each in (observed, controlled) if each is not None]
         tls = _read_stores(config, offload)
         store = make_store(config, clock, entropy, offload, progress, descriptors)
@@ -364,7 +364,7 @@ async def _shown(config: BrokerConfig, metrics: Callable[[str, int], None]) -> A
 
 @asynccontextmanager
 async def _controlled(
-    config: BrokerConfig, entropy: Entropy, control: Callable[[str, int, str], None]
+    config: BrokerConfig, entropy: Entropy, lifetimes: Lifetimes, control: Callable[[str, int, str], None]
 ) -> AsyncIterator[Controlled | None]:
     """Take commands over HTTP, if the configuration asks for that."""
     if not config.ottla_control_listener:
@@ -377,7 +377,8 @@ async def _controlled(
         raise ConfigError(f"ottla.control.listener needs {error.name}, which ottla[control] installs") from error
     try:
         check_that_it_may_be(config, host)
-        async with controlled_at(host, port, config.ottla_control_token, entropy) as (controlled, port, token):
+        token = config.ottla_control_token
+        async with controlled_at(host, port, token, entropy, lifetimes) as (controlled, port, token):
             get_logger(__name__).warning("this broker takes commands of tests", address=f"{host or '*'}:{port}")
             control(host, port, token)
             yield controlled

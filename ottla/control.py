@@ -84,6 +84,29 @@ class Control:
             raise ControlError(response.status, sentence)
         return value
 
+    # -- all that the broker knows -------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Bring the broker back to empty, as `Broker.reset` does."""
+        self.ask("POST", "/reset")
+
+    def snapshot(self, name: str | None = None) -> str:
+        """Let the broker keep all that it knows at this moment, in its memory, under this name or a new one; returns
+        the name. It outlasts a reset, and not the broker's process."""
+        return str(self.ask("POST", "/snapshots", {} if name is None else {"name": name})["name"])
+
+    def restore(self, name: str) -> None:
+        """Bring back the state that a snapshot has kept."""
+        self.ask("POST", "/restore", {"name": name})
+
+    def backup(self) -> bytes:
+        """A backup: all that the broker knows at this moment, as the bytes of the archive that `ottla backup` makes."""
+        return bytes(self.ask("GET", "/backup"))
+
+    def restore_backup(self, backup: bytes) -> None:
+        """Bring back the state of a backup."""
+        self.ask("POST", "/backup", backup)
+
 
 class Fault:
     """A fault in force, or one that has ended. As a context manager it lasts as long as the block."""

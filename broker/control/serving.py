@@ -10,7 +10,9 @@ import trio
 from broker.config.settings import BrokerConfig, ConfigError
 from broker.control.app import Controlled, control_app
 from broker.control.guard import ControlGuard, is_secured
+from broker.control.life_operations import life_operations
 from broker.control.operations import OPERATIONS
+from broker.lifetimes import Lifetimes
 from broker.network.listener import Listener
 from broker.web.guard import LOOPBACK, new_token
 from broker.web.serving import HttpServer
@@ -35,16 +37,17 @@ def check_that_it_may_be(config: BrokerConfig, host: str) -> None:
 
 @asynccontextmanager
 async def controlled_at(
-    host: str, port: int, token: str | None, entropy: Entropy
+    host: str, port: int, token: str | None, entropy: Entropy, lifetimes: Lifetimes
 ) -> AsyncIterator[tuple[Controlled, int, str]]:
     """Take commands at this address as long as the block lasts: what to let know of the broker, the real port and the
-    token, which is a new one unless one is given.
+    token, which is a new one unless one is given. They are about the lives of this broker, and the present one.
 
     Raises ListenError.
     """
     listener, controlled = Listener("control", host, port), Controlled()
     token = token or new_token(entropy)
-    guarded = ControlGuard(control_app(controlled, OPERATIONS), controlled, token, host, listener.port)
+    table = (*life_operations(lifetimes), *OPERATIONS)
+    guarded = ControlGuard(control_app(controlled, table), controlled, token, host, listener.port)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(HttpServer(guarded, listener).run)

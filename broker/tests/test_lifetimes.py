@@ -24,6 +24,8 @@ class Living(NamedTuple):
 
     lifetimes: Lifetimes
     address: tuple[str, int]
+    control: str
+    """The address of its control API, if it has one."""
 
 
 @asynccontextmanager
@@ -32,6 +34,7 @@ async def living(**settings: str) -> AsyncIterator[Living]:
     config = load_config(None, {key.replace("_", "."): value for key, value in settings.items()}, port=0, memory=True)
     lives: list[Lifetimes] = []
     addresses: list[tuple[str, int]] = []
+    controls: list[str] = []
     begun = trio.Event()
 
     async def beside(lifetimes: Lifetimes) -> None:
@@ -41,10 +44,13 @@ async def living(**settings: str) -> AsyncIterator[Living]:
     def ready(host: str, port: int) -> None:
         addresses.append((host, port))
 
+    def control(host: str, port: int, token: str) -> None:
+        controls.append(f"http://{host}:{port}/?token={token}")
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: server.serve(config, ready, beside=beside))
+        nursery.start_soon(lambda: server.serve(config, ready, beside=beside, control=control))
         await begun.wait()
-        yield Living(lives[0], addresses[0])
+        yield Living(lives[0], addresses[0], "".join(controls))
         nursery.cancel_scope.cancel()
 
 

@@ -1,7 +1,7 @@
 """Standard input of `ottla serve --exit-with-parent`: its end stops the broker, and its lines are commands.
 
 It is how `ottla.Broker` commands the broker that it has started, without a port, a token, or a library on either side:
-whoever holds the other end of the pipe has started this process, and could do with it what it wanted anyway.
+the process at the other end of the pipe has started this one, and could do with it what it wanted anyway.
 
 A command is a line with a JSON object, its answer a line of standard output, `answer ` and a JSON object. One is worked
 on at a time, in the order in which they come.
