@@ -1,0 +1,199 @@
+"""Appends that become one object together: a window, and in it one share per log.
+
+A window is open while it gathers, and closed when it is uploaded. Each log's batches are copied once, one behind the
+other into the log's share, since the caller's buffer is reused: the same bytes are uploaded, get their offsets patched
+in when the commit has given them, and are then what the cache serves. So an append's bytes are copied once in this
+engine's life of them.
+
+Bytes of appends that the commit has refused stay in the object and belong to no run. In memory, the share is then cut
+into several runs.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
+from typing import Protocol
+
+from kproto.batches.header import TRANSACTIONAL, patch_base_offset
+from kproto.errors import KafkaError
+from storage.engine import WrongEnd
+from storage.object.cache import LEADER_EPOCH, CachedRun, Holder
+from storage.object.control_plane import CommitRun, LogName, Repeated, RunOutcome, Taken
+from storage.object.object_format import UNPLACED, StoredRun, encode_footer
+from storage.object.pending_append import PendingAppend
+
+
+class WrittenLog(Holder, Protocol):
+    """A log, as what is on its way to it knows it."""
+
+    log_id: int | None
+    """Its number in the control plane; None while it has none."""
+
+    gathering: int
+    """Its appends in windows."""
+
+    @property
+    def name(self) -> LogName: ...
+
+    def committed(self, outcome: RunOutcome) -> None:
+        """A commit of its appends has come to this."""
+        ...
+
+    def settled(self, append: PendingAppend) -> None:
+        """One of its appends has its answer."""
+        ...
+
+
+class Share:
+    """One log's appends in a window, side by side."""
+
+    __slots__ = ("appends", "data", "log", "position")
+
+    def __init__(self, log: WrittenLog) -> None:
+        self.log = log
+        self.appends: list[PendingAppend] = []
+        self.data = bytearray()
+        self.position = 0  # in the object
+
+    def stored(self) -> StoredRun:
+        """Its line in the footer."""
+        name = self.log.name
+        offsets = sum(append.request.offsets for append in self.appends)
+        latest = max(append.request.max_timestamp for append in self.appends)
+        return StoredRun(
+            name.topic, name.topic_id, name.partition, self.position, len(self.data), UNPLACED, offsets, latest
+        )
+
+    def run(self) -> CommitRun:
+        """What is asked of the control plane."""
+        assert self.log.log_id is not None, "the log has been made"
+        return CommitRun(self.log.log_id, self.position, [append.request for append in self.appends])
+
+    def cached(self, outcome: RunOutcome, key: str) -> list[CachedRun]:
+        """The runs that are there now, ready to be served; to be called before `answer`."""
+        return cached_runs(self.appends, self.data, outcome, key, self.position)
+
+
+class State(Enum):
+    """How far a window is."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    UPLOADED = "uploaded"
+    FAILED = "failed"
+
+
+class Window:
+    """The shares of several logs; `opened` is when its first append came (milliseconds, monotonic)."""
+
+    __slots__ = ("key", "object_size", "opened", "shares", "size", "state")
+
+    def __init__(self, opened: int) -> None:
+        self.opened = opened
+        self.shares: dict[WrittenLog, Share] = {}
+        self.size = 0  # bytes of all appends
+        self.state = State.OPEN
+        self.key = ""
+        self.object_size = 0  # with its footer
+
+    def add(self, log: WrittenLog, append: PendingAppend, data: Iterable[memoryview]) -> None:
+        """Copy an append's bytes to the end of its log's share."""
+        share = self.shares.get(log)
+        if share is None:
+            share = self.shares[log] = Share(log)
+        for piece in data:
+            share.data += piece
+        share.appends.append(append)
+        self.size += append.size
+
+    def pieces(self) -> list[bytearray | bytes]:
+        """The object's bytes; places the shares in it."""
+        pieces: list[bytearray | bytes] = []
+        position = 0
+        for share in self.shares.values():
+            share.position = position
+            position += len(share.data)
+            pieces.append(share.data)
+        pieces.append(encode_footer([share.stored() for share in self.shares.values()]))
+        self.object_size = position + len(pieces[-1])
+        return pieces
+
+    def appends(self) -> Iterator[PendingAppend]:
+        """All of them."""
+        for share in self.shares.values():
+            yield from share.appends
+
+    def lanes(self) -> set[tuple[WrittenLog, int]]:
+        """The logs and producers whose batches are numbered in it."""
+        return {
+            (share.log, header.producer_id)
+            for share in self.shares.values()
+            for append in share.appends
+            for header, _ in append.request.batches
+            if header.base_sequence >= 0
+        }
+
+
+def answer(appends: Sequence[PendingAppend], outcome: RunOutcome) -> None:
+    """Give each append of a run its part of the outcome."""
+    if outcome.appends is None:
+        base = outcome.base_offset
+        for append in appends:
+            append.taken(base)
+            base += append.request.offsets
+        return
+    for append, result in zip(appends, outcome.appends, strict=True):
+        if isinstance(result, Taken):
+            append.taken(result.base_offset)
+        elif isinstance(result, Repeated):
+            append.repeated(result.base_offset, result.last_offset)
+        else:
+            assert isinstance(result, KafkaError | WrongEnd)
+            append.refused(result)
+
+
+def cached_runs(
+    appends: Sequence[PendingAppend], data: bytearray, outcome: RunOutcome, key: str, position: int
+) -> list[CachedRun]:
+    """The runs that a commit has made of these appends, whose bytes are `data`: at `position` of the object `key`.
+    Patches their offsets in. To be called before the appends are answered."""
+    view = memoryview(data)
+    readable = view.toreadonly()
+    runs: list[CachedRun] = []
+    begin = at = 0  # bytes of the run that is being made
+    base = following = -1
+    offsets, positions = array("q"), array("q")
+    transactional = False
+
+    def close() -> None:
+        if positions:
+            identity = (key, position + begin, at - begin)
+            runs.append(CachedRun(base, following, readable[begin:at], offsets, positions, transactional, identity))
+
+    for number, append in enumerate(appends):
+        if outcome.appends is None:
+            first = outcome.base_offset if number == 0 else following
+        else:
+            result = outcome.appends[number]
+            first = result.base_offset if isinstance(result, Taken) else -1
+        if first < 0 or first != following:
+            close()
+            offsets, positions, transactional = array("q"), array("q"), False
+            begin, base, following = at, first, first
+        if first < 0:
+            at += append.size
+            begin = at
+            continue
+        for header, _ in append.request.batches:
+            if header.attributes & TRANSACTIONAL:
+                transactional = True
+        for size, count in append.batches:
+            patch_base_offset(view, at, following, LEADER_EPOCH)
+            offsets.append(following)
+            positions.append(at - begin)
+            at += size
+            following += count
+    close()
+    return runs
