@@ -5,6 +5,8 @@
     python -m compat_tests page FILE                 all clients on Ottla and, if a command for it is known, on Apache
                                                      Kafka; writes the matrix of both as Markdown
     python -m compat_tests page FILE --from JSON ... the same page from what --outcomes wrote in earlier runs
+    python -m compat_tests at CLIENT --outcomes FILE one client on the broker whose address is in the variable
+                                                     OTTLA_COMPAT_ADDRESS; also from an installation
     python -m compat_tests tools-page FILE           every option of Kafka's command-line tools, and what shows it
     python -m compat_tests copy CLIENT ...           consume, transform, produce exactly once, until it is killed
     python -m compat_tests member CLIENT ...         read as a member of a group, until it is killed
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,7 +29,6 @@ from pathlib import Path
 from compat_tests import copying, dying, matrix
 from compat_tests.clients import CLIENTS, TOOLS, Missing, client
 from compat_tests.clients.kafka_tools.page import page as tools_page
-from compat_tests.programs import running
 
 HERE = Path(__file__).parent
 CLIENTS_AND_TOOLS = (*CLIENTS, TOOLS)
@@ -43,9 +45,10 @@ def prepare(names: Sequence[str]) -> int:
     """Let each client that can be prepared fetch and build what it needs; the exit status says whether all could."""
     status = 0
     for name in names or CLIENTS_AND_TOOLS:
-        called = running.NAME if name == BESIDE else client(name).name
+        called = name if name == BESIDE else client(name).name
         try:
-            module = running if name == BESIDE else importlib.import_module(f"compat_tests.clients.{name}.adapter")
+            place = "programs.running" if name == BESIDE else f"clients.{name}.adapter"
+            module = importlib.import_module(f"compat_tests.{place}")
             work = getattr(module, "prepare", None)
             if work is not None:
                 work()
@@ -60,6 +63,27 @@ def run(words: Sequence[str]) -> int:
     """pytest's exit status."""
     command = [sys.executable, "-m", "pytest", str(HERE / "scenarios"), "--all-clients", "-q", *words]
     return subprocess.run(command, cwd=HERE.parent, check=False).returncode
+
+
+CONFIGURATION = "[pytest]\nfilterwarnings = ignore\n"
+"""pytest's, away from the source tree."""
+
+
+def at(name: str, outcomes: Path, only: Sequence[str]) -> int:
+    """Play the scenarios of one client, and print how far they are; pytest's exit status.
+
+    `only`: words, one of which has to be in the name of a scenario or of its module.
+    """
+    import pytest
+
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = Path(folder) / "pytest.ini"
+        configuration.write_text(CONFIGURATION, encoding="utf-8")
+        words = ["-c", str(configuration), "--rootdir", str(HERE), "--import-mode=importlib", "-p", "no:cacheprovider"]
+        words += ["--client", name, "--outcomes", str(outcomes), "--progress", "-q", str(HERE / "scenarios")]
+        if only:
+            words += ["-k", " or ".join(re.sub(r"\W+", "_", word).lower() for word in only)]
+        return int(pytest.main(words))
 
 
 def page_from(path: Path, saved: Sequence[Path]) -> int:
@@ -92,6 +116,10 @@ def main(words: Sequence[str] | None = None) -> int:
     writing = commands.add_parser("page", help="write the matrix of all clients and brokers as Markdown")
     writing.add_argument("file", type=Path)
     writing.add_argument("--from", type=Path, nargs="+", dest="saved", metavar="JSON", help="what --outcomes wrote")
+    one = commands.add_parser("at", help="one client on a broker that runs already")
+    one.add_argument("client", choices=CLIENTS_AND_TOOLS)
+    one.add_argument("--outcomes", type=Path, required=True, metavar="FILE", help="write every outcome as JSON")
+    one.add_argument("--only", action="append", default=[], metavar="WORD", help="scenarios with that in their names")
     commands.add_parser("tools-page", help="write the page about Kafka's command-line tools").add_argument(
         "file", type=Path
     )
@@ -109,6 +137,8 @@ def main(words: Sequence[str] | None = None) -> int:
         except Missing as missing:
             print(missing, file=sys.stderr)
             return 2
+    if chosen.command == "at":
+        return at(chosen.client, chosen.outcomes, chosen.only)
     if chosen.command == "run":
         return run(rest)
     if chosen.command == "tools-page":

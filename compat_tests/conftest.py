@@ -33,12 +33,19 @@ SCENARIO = "scenario"
 OWNED = {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "300"}
 # What a scenario's own broker says in addition to what every one of them does.
 GAP = "gap: "
+LONGEST_REASON = 2000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Which broker, which clients, and where the matrix goes."""
     group = parser.getgroup("compat_tests", "scenarios with real clients")
-    group.addoption("--bootstrap", metavar="HOST:PORT", help="a broker that is running already")
+    group.addoption(
+        "--bootstrap",
+        default=os.environ.get("OTTLA_COMPAT_ADDRESS"),
+        metavar="HOST:PORT",
+        help="a broker that is running already; or as secured.py says how to connect",
+    )
+    group.addoption("--progress", action="store_true", help="print how many scenarios are over, for a program to read")
     group.addoption("--launch", choices=("ottla", "kafka"), default="ottla", help="the broker to start")
     group.addoption(
         "--kafka-command",
@@ -62,6 +69,31 @@ def pytest_configure(config: pytest.Config) -> None:
     # Not in a process that runs a part for another one: its reports go there with all that they have.
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Collector(config.stash[OUTCOMES]))
+        if config.getoption("--progress"):
+            config.pluginmanager.register(Progress(config))
+
+
+class Progress:
+    """Prints `compat: OVER/ALL` after each scenario."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._over = self._all = 0
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """All that will be played are known."""
+        self._all = len(session.items)
+        self._say()
+
+    def pytest_runtest_logfinish(self) -> None:
+        """One is over."""
+        self._over += 1
+        self._say()
+
+    def _say(self) -> None:
+        writer = self._config.get_terminal_writer()
+        writer.line(f"\ncompat: {self._over}/{self._all}")
+        writer.flush()
 
 
 class Collector:
@@ -92,12 +124,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What the client libraries warn of, or leave open, is theirs. Scenarios that look back on others come last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What the client libraries warn of, or leave open, is theirs. Scenarios that look back on others come last.
+
+    Where a program waits for one client's scenarios, it gets no others.
+    """
+    if config.getoption("--progress"):
+        chosen = config.getoption("--client") or CLIENTS
+        others = [item for item in items if subject_of(item) not in map(client, chosen)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore"))
     items.sort(key=lambda item: item.get_closest_marker("looks_back") is not None)
+
+
+def subject_of(item: pytest.Item) -> Client | None:
+    """The client under test, or the tools; None for what is no scenario."""
+    callspec = getattr(item, "callspec", None)
+    found = callspec.params.get("subject", callspec.params.get("tool_subject")) if callspec else None
+    return found if isinstance(found, Client) else None
 
 
 SECURE = "secure"
@@ -316,13 +363,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Note what became of a scenario for the matrix."""
     report = yield
     assert isinstance(report, pytest.TestReport)
-    callspec = getattr(item, "callspec", None)
-    subject = callspec.params.get("subject", callspec.params.get("tool_subject")) if callspec else None
-    if isinstance(subject, Client) and isinstance(item, pytest.Function):
+    subject = subject_of(item)
+    if subject is not None and isinstance(item, pytest.Function):
         reason = str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
         result: matrix.Result | None = None
         if report.failed:
             result = "FAIL"
+            said = "" if call.excinfo is None else str(call.excinfo.value).strip()
+            reason = f"{call.excinfo.typename if call.excinfo else report.when}: {said}"[:LONGEST_REASON]
         elif report.skipped:
             result = "gap" if reason.startswith(GAP) else "skip"
         elif report.when == "call":

@@ -20,6 +20,7 @@ VERBS: dict[str, Verb] = {
     "groups": Verb("tools.commands.groups:main", "list and describe groups with their lag, move and delete them", USE),
     "page": Verb("tools.commands.page:main", "look at a cluster in a browser", USE),
     "doctor": Verb("tools.commands.doctor:main", "say whether a cluster is up, what clients hear, what is wrong", USE),
+    "compat": Verb("tools.commands.compat:main", "say how a broker, any one, differs from Apache Kafka", USE),
     "configs": Verb("tools.commands.configs:main", "read and change configs of topics, brokers, groups", KEEP),
     "cluster": Verb(
         "tools.commands.cluster:main", "show brokers, features, quorum, log directories, API versions", KEEP

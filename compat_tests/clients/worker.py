@@ -65,8 +65,20 @@ from compat_tests.clients.contract import (
     TopicPartition,
 )
 
-# Where `python -m compat_tests prepare` puts what it downloads and builds.
-BUILT = Path(__file__).parents[2] / ".compat"
+
+def built_folder() -> Path:
+    """Where `python -m compat_tests prepare` puts what it downloads and builds: the folder in OTTLA_COMPAT_FOLDER, or
+    `.compat` of the source tree; of an installation, a folder among the user's cached files."""
+    if chosen := os.environ.get("OTTLA_COMPAT_FOLDER"):
+        return Path(chosen).resolve()
+    above = Path(__file__).parents[2]
+    if (above / "pyproject.toml").exists():
+        return above / ".compat"
+    cached = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(cached) if cached else Path.home() / ".cache") / "ottla" / "compat"
+
+
+BUILT = built_folder()
 # Each command of it may take this long, in seconds.
 PREPARING = 180.0
 

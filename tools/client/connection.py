@@ -61,6 +61,11 @@ class BrokerConnection:
         self._wire = wire
 
     @property
+    def stream(self) -> socket.socket:
+        """What requests are written to; all replies so far have been read."""
+        return self._wire.socket
+
+    @property
     def name(self) -> str:
         """The address as it is read."""
         host, port = self.address

@@ -17,7 +17,7 @@ from tools.__main__ import VERBS
 ROOT = Path(__file__).parents[2]
 DEPENDENCIES = ("trio", "crc32c", "structlog", "cramjam")
 LAYERS = ("kproto", "storage", "broker", "tools")
-NOT_SHIPPED = {"tests", "testing", "trials", "tidy", "__pycache__"}
+NOT_SHIPPED = {"tests", "testing", "trials", "tidy", "programs", "__pycache__"}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_wheel_has_the_layers_and_neither_tests_nor_instruments(wheel: Path)
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("ottla/")}
     expected = {
         f"ottla/_packages/{path.relative_to(ROOT).as_posix()}"
-        for layer in LAYERS
+        for layer in (*LAYERS, "compat_tests")
         for path in (ROOT / layer).rglob("*")
         if path.is_file() and not NOT_SHIPPED & set(path.relative_to(ROOT).parts)
     }

@@ -5,7 +5,7 @@ a client, a waiting task, the owner of the lock; a thing is rebuilt, or lasts fo
 for single words only, so these are the ones that were written hundreds of times.
 
 Searched is everything that is text: docstrings, comments, messages, names in snake_case and CamelCase, pages. Answers
-that Kafka gave are packed (`tools/trials/differential/recorded`) and are not looked at.
+that Kafka gave are packed (`tools/answers/recorded`) and are not looked at.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ import pytest
 
 from kproto.batches.compression import Codec
 from kproto.batches.decompression import pieces
+from kproto.batches.dialects import DEPARTURES, REFUSED, TAKEN
 from kproto.batches.header import BatchHeader
 from kproto.batches.record_walk import Bounds, Source, summarise
 from kproto.errors import ErrorCode, KafkaError
-from kproto.testing.dialects import DEPARTURES, REFUSED, TAKEN
 
 
 def walked(codec: Codec, payload: bytes) -> None:

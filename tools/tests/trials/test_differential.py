@@ -16,14 +16,11 @@ from kproto.messages.fetch import FetchableTopicResponse, FetchResponse, Partiti
 from kproto.messages.metadata import MetadataResponse, MetadataResponseBroker, MetadataResponseTopic
 from kproto.release import RELEASE
 from kproto.release.apis import APIS
-from tools.trials.differential import scenarios
-from tools.trials.differential.canonical import Symbols, canonical
-from tools.trials.differential.command import main, summary
-from tools.trials.differential.comparison import ABSENT, Explanation, alike, compare, described, differences, matches
-from tools.trials.differential.contenders import answers_of_ottla
-from tools.trials.differential.explained import EXPLAINED
-from tools.trials.differential.page import page
-from tools.trials.differential.recording import (
+from tools.answers import scenarios
+from tools.answers.canonical import Symbols, canonical
+from tools.answers.comparison import ABSENT, Explanation, alike, compare, described, differences, matches
+from tools.answers.explained import EXPLAINED
+from tools.answers.recording import (
     RECORDED,
     VERSIONS_LISTED,
     foreign_versions,
@@ -31,9 +28,12 @@ from tools.trials.differential.recording import (
     read_release,
     write_answers,
 )
-from tools.trials.differential.scenario import STOPPED
-from tools.trials.differential.stage import Answers, Key
-from tools.trials.differential.variations import VARIATIONS
+from tools.answers.scenario import STOPPED
+from tools.answers.site import Answers, Key
+from tools.answers.variations import VARIATIONS
+from tools.trials.differential.command import main, summary
+from tools.trials.differential.contenders import answers_of_ottla
+from tools.trials.differential.page import page
 
 LEAST = 1_500
 """Answers that have to be compared."""

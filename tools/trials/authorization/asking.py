@@ -28,11 +28,11 @@ from kproto.messages.offset_commit import (
     OffsetCommitRequestPartition,
     OffsetCommitRequestTopic,
 )
+from tools.answers.canonical import Symbols, canonical
+from tools.answers.peer import NoReply
+from tools.answers.site import Answers, Key, Plain
 from tools.trials.authorization.secured import Client, Secured
 from tools.trials.brokers import pause
-from tools.trials.differential.canonical import Plain, Symbols, canonical
-from tools.trials.differential.peer import NoReply
-from tools.trials.differential.stage import Answers, Key
 
 THERE: Final = "case-here"
 MISSING: Final = Names("case-gone", b"\x07" * 16, "case-gone", "case-gone")

@@ -12,11 +12,11 @@ import time
 from collections.abc import Sequence
 
 from broker.security.acls import EVERYONE
+from tools.answers.comparison import compare
 from tools.trials.authorization.asking import ask_all, columns
 from tools.trials.authorization.explained import EXPLAINED
 from tools.trials.authorization.secured import secured_kafka, secured_ottla
 from tools.trials.differential.command import summary
-from tools.trials.differential.comparison import compare
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.trials.differential.comparison import Explanation
+from tools.answers.comparison import Explanation
 
 EXPLAINED: list[Explanation] = [
     Explanation("*", "*error_message", "what a refusal says to people, if it says anything, is each broker's own"),

@@ -18,9 +18,10 @@ from broker.config.keys.security import STANDARD_AUTHORIZER
 from kproto.messages.sasl_authenticate import SaslAuthenticateRequest
 from kproto.messages.sasl_handshake import SaslHandshakeRequest
 from kproto.schema.declare import Request, Response
+from tools.answers.peer import NoReply, Peer
+from tools.answers.site import Site
+from tools.answers.stage import decoded_reply, encoded, has_flexible_header, wait_for_coordinators
 from tools.trials.brokers import Contender, Process, kafka, quiet_port
-from tools.trials.differential.peer import NoReply, Peer
-from tools.trials.differential.stage import Site, decoded_reply, encoded, has_flexible_header, wait_for_coordinators
 
 PASSWORD = "of-a-trial"
 KAFKAS_LAG_SECONDS = 1.0
@@ -85,7 +86,7 @@ def _running(contender: Contender, sasl_port: int, lag_seconds: float) -> Iterat
     ):
         broker.start()
         broker.wait_until()
-        wait_for_coordinators(Site(broker.port))
+        wait_for_coordinators(Site.here(broker.port))
         yield Secured(broker.port, sasl_port, lag_seconds)
 
 
@@ -93,7 +94,7 @@ class Client:
     """A connection, of a user or without one, that asks and decodes."""
 
     def __init__(self, port: int, user: str | None = None) -> None:
-        self._peer = Peer(port)
+        self._peer = Peer(Site.here(port).connect)
         if user is not None:
             handshake = self.ask(SaslHandshakeRequest(mechanism="PLAIN"), 1)
             assert isinstance(handshake, Response) and handshake.error_code == 0, handshake  # type: ignore[attr-defined]  # of this response

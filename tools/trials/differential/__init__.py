@@ -1,19 +1,6 @@
-"""Ottla and Apache Kafka asked the same things, and their answers compared field by field.
+"""Ottla and Apache Kafka, fresh and with the same settings, asked the same things (`tools/answers`).
 
-How it hangs together, in the order in which one reads it:
-
-`scenarios/`      what is asked: a module per API, a function per situation, run once for every version of the API
-`stage.py`        what such a function is given: it asks, it prepares, and everything asked is written down
-`peer.py`         the connection beneath: frames, and the two answers that are no frame (closed, silent)
-`canonical.py`    an answer as plain values: ids made at run time become symbols, what `variations.py` names is masked
-`variations.py`   the one table of what may differ between any two brokers, and why
-`explained.py`    the one table of where Ottla answers something else than Kafka on purpose, and why
-`comparison.py`   two sets of answers in, differences out
-`page.py`         what was found, as a page of the documentation
-`recording.py`    Kafka's answers in a file, so that the comparison also runs where no Java is
 `contenders.py`   the two brokers, started with the same settings
-`command.py`      `python -m tools.trials compare-answers`
-
-A scenario runs against one broker at a time and does not know which. Names are made from the scenario's own name and
-version, so the answers of two runs can be laid side by side without a mapping.
+`page.py`         what was found, as a page of the documentation
+`command.py`      `python -m tools.trials compare-answers`, which also records Kafka's answers
 """

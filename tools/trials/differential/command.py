@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kproto.release import RELEASE
-from tools.trials.differential import scenarios
-from tools.trials.differential.comparison import Report, alike, compare, described
+from tools.answers import scenarios
+from tools.answers.comparison import Report, alike, compare, described
+from tools.answers.explained import EXPLAINED
+from tools.answers.recording import RECORDED, foreign_versions, read_answers, write_answers
+from tools.answers.scenario import STOPPED, Scenario, perform
+from tools.answers.site import Answers
 from tools.trials.differential.contenders import running_kafka, running_ottla
-from tools.trials.differential.explained import EXPLAINED
 from tools.trials.differential.page import page
-from tools.trials.differential.recording import RECORDED, foreign_versions, read_answers, write_answers
-from tools.trials.differential.scenario import STOPPED, Scenario, perform
-from tools.trials.differential.stage import Answers
 
 SLOW_SECONDS = 5.0
 

@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from tools.answers.scenario import Scenario, perform
+from tools.answers.site import Answers, Site
+from tools.answers.stage import wait_for_coordinators
 from tools.trials.brokers import Contender, Process, kafka
-from tools.trials.differential.scenario import Scenario, perform
-from tools.trials.differential.stage import Answers, Site, wait_for_coordinators
 
 SETTINGS = (
     "process.roles=broker,controller",
@@ -84,6 +85,6 @@ def _running(contender: Contender, lag_seconds: float) -> Iterator[Site]:
                 f":{broker.port + 1}": ":<controller>",
                 f":{broker.port}": ":<port>",
             }
-            site = Site(broker.port, texts, lag_seconds)
+            site = Site.here(broker.port, texts, lag_seconds)
             wait_for_coordinators(site)
             yield site

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tools.trials.differential.comparison import Explanation, Report
-from tools.trials.differential.stage import Answers
-from tools.trials.differential.variations import VARIATIONS
+from tools.answers.comparison import Explanation, Report
+from tools.answers.site import Answers
+from tools.answers.variations import VARIATIONS
 
 INTRODUCTION = """\
 # Answers compared with Apache Kafka's
