@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -75,14 +76,9 @@ class Control:
             answer = response.read()
         finally:
             connection.close()
-        is_json = (response.getheader("Content-Type") or "").startswith("application/json")
-        value = json.loads(answer) if is_json else answer
         if response.status >= 400:
-            sentence = (
-                value["error"] if isinstance(value, dict) and "error" in value else answer.decode(errors="replace")
-            )
-            raise ControlError(response.status, sentence)
-        return value
+            raise ControlError(response.status, _sentence(response, answer))
+        return json.loads(answer) if _is_json(response) else answer
 
     # -- all that the broker knows -------------------------------------------------------------------------------------
 
@@ -103,9 +99,35 @@ class Control:
         """A backup: all that the broker knows at this moment, as the bytes of the archive that `ottla backup` makes."""
         return bytes(self.ask("GET", "/backup"))
 
+    def backup_to(self, path: str | os.PathLike[str]) -> None:
+        """Write a backup to a file, as it comes."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+        try:
+            connection.request("GET", "/backup", headers=self._headers)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise ControlError(response.status, _sentence(response, response.read()))
+            with open(path, "wb") as file:
+                while piece := response.read(1 << 20):
+                    file.write(piece)
+        except http.client.IncompleteRead as error:
+            raise ControlError(500, "the backup broke off: the log of the broker says why") from error
+        finally:
+            connection.close()
+
     def restore_backup(self, backup: bytes) -> None:
         """Bring back the state of a backup."""
         self.ask("POST", "/backup", backup)
+
+
+def _is_json(response: http.client.HTTPResponse) -> bool:
+    return (response.getheader("Content-Type") or "").startswith("application/json")
+
+
+def _sentence(response: http.client.HTTPResponse, answer: bytes) -> str:
+    """What a refusal says."""
+    value = json.loads(answer) if _is_json(response) else None
+    return str(value["error"]) if isinstance(value, dict) and "error" in value else answer.decode(errors="replace")
 
 
 class Fault:

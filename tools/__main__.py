@@ -29,6 +29,8 @@ VERBS: dict[str, Verb] = {
     "users": Verb("tools.commands.users:main", "passwords of users (SCRAM), delegation tokens", KEEP),
     "quotas": Verb("tools.commands.quotas:main", "limits for users, client ids and addresses", KEEP),
     "transactions": Verb("tools.commands.transactions:main", "list, describe and end transactions", KEEP),
+    "backup": Verb("tools.commands.backup:main", "copy all that a running broker knows, at one moment", KEEP),
+    "restore": Verb("tools.commands.restore:main", "make a data directory of a backup, or bring a broker back", KEEP),
     "upgrade-features": Verb("tools.commands.upgrade_features:main", "raise the levels of a cluster's features", KEEP),
     "completion": Verb("tools.commands.completion:main", "print what bash, zsh or fish needs to complete words", KEEP),
     "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes", FILES),

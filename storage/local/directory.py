@@ -41,6 +41,9 @@ MAX_NAME: Final = 255
 COPY: Final = "ottla-copy"
 """How directories begin in which a copy of all logs has its links (`copying.py`)."""
 
+BACKUP_MANIFEST: Final = "ottla-backup.json"
+"""What a backup says of itself (`storage/portable`), in a directory that was one. Nothing of it is read here."""
+
 SECURED: Final = "secure"
 """The folder of keys and certificates that `ottla serve --secure` makes here. Nothing of it is read by the store."""
 
@@ -61,6 +64,7 @@ _KNOWN = frozenset(
         reserve.NAME,
         "bootstrap.checkpoint",
         SECURED,
+        BACKUP_MANIFEST,
     }
 )
 

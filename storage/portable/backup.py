@@ -38,9 +38,10 @@ from kproto.batches.buffers import ReadableBuffer
 from storage.copies import LogCopy, Pieces, StoreCopy
 from storage.local import checkpoints
 from storage.local.copied_files import CopiedFile, NotALog, files_of, log_of
+from storage.local.directory import BACKUP_MANIFEST
 from storage.local.succession import LOG_NAME
 
-MANIFEST: Final = "ottla-backup.json"
+MANIFEST: Final = BACKUP_MANIFEST
 FORMAT: Final = "ottla-backup"
 VERSION: Final = 1
 LARGEST_MANIFEST: Final = 256 << 20

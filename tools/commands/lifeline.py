@@ -22,12 +22,22 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import trio
 
     from broker.lifetimes import Lifetimes
+
+
+LONGEST_LINE: Final = 65536
+MOST_WAITING: Final = 1000
+"""Lines that wait to be worked on; more are not read as commands."""
+
+
+def stop_at_end_of_input() -> None:
+    """From now on treat the end of standard input as SIGTERM, and its lines as nothing."""
+    Lifeline()
 
 
 class Lifeline:
@@ -50,11 +60,11 @@ class Lifeline:
         unended = b""
         while data := os.read(self._source, 4096):
             *lines, unended = (unended + data).split(b"\n")
-            if len(unended) > 65536:
+            if len(unended) > LONGEST_LINE:
                 unended = b""
             if lines:
                 with self._lock:
-                    self._waiting += lines
+                    self._waiting += lines[: MOST_WAITING - len(self._waiting)]
                     self._wake()
         self._ended()
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from tools.client.properties import add_connection_options, properties_of
-from tools.commands.serve import PAGE_PORT, stop_at_end_of_input
+from tools.commands.lifeline import stop_at_end_of_input
+from tools.commands.serve import PAGE_PORT
 from tools.failures import Failed
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Final
 from kproto.ids import format_uuid
 from storage.local import checkpoints, reserve
 from storage.local.checkpoints import TopicPartitionKey
-from storage.local.directory import SECURED
+from storage.local.directory import BACKUP_MANIFEST, SECURED
 from tools.log_check.cluster import Topics, read_topics
 from tools.log_check.findings import Finding, Known
 from tools.log_check.partition import Counted, PartitionCheck
@@ -90,7 +90,7 @@ class DirectoryCheck:
                     yield Finding(path, f"it is damaged: {line.get('reason', 'the CRC of a batch is wrong')}")
         elif named is not None:
             yield Finding(path, "its place is in a partition's directory; here it is not read")
-        elif path.name not in (reserve.NAME, SECURED) and not path.name.endswith(".tmp"):
+        elif path.name not in (reserve.NAME, SECURED, BACKUP_MANIFEST) and not path.name.endswith(".tmp"):
             yield Finding(path, "nothing of a data directory is called so; it is left alone", note=True)
 
     def _strangers(self, partitions: list[Path]) -> Iterator[Finding]:
@@ -138,6 +138,7 @@ class DirectoryCheck:
             starts = None  # a quorum's log starts where its newest snapshot ends
         return Known(
             clean=(self.directory / checkpoints.CLEAN_SHUTDOWN).exists(),
+            is_backup=(self.directory / BACKUP_MANIFEST).exists(),
             running=self.running,
             recovery_point=offset(checkpoints.RECOVERY_POINTS),
             # A log that the checkpoint does not name starts with its first segment.

@@ -30,6 +30,8 @@ class Known(NamedTuple):
 
     clean: bool = False
     """The last stop was a clean one, and no broker has started since."""
+    is_backup: bool = False
+    """The directory was made of a backup, which leaves indexes out."""
     running: bool = False
     """A broker is at work in the directory."""
     recovery_point: int | None = None

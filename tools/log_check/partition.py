@@ -183,7 +183,8 @@ class PartitionCheck:
             if index.name in names:
                 witnesses.append(kind(index, index.read_bytes(), base))
             elif size and not (newest and not self._known.clean):
-                yield Finding(index, f"it is missing; {REBUILT}", note=not self._known.clean)
+                note = not self._known.clean or self._known.is_backup
+                yield Finding(index, f"it is missing; {REBUILT}", note=note)
         aborted = self.directory / file_name(base, ".txnindex")
         data = aborted.read_bytes() if aborted.name in names else None
         return SegmentFiles(path, base, size, witnesses, TransactionIndexWitness(aborted, data, base))
