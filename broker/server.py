@@ -90,10 +90,6 @@ def unobserved() -> None:
     """For a caller who does not need to know that a stop has begun."""
 
 
-async def alone(lifetimes: Lifetimes) -> None:
-    """For a broker that is not asked to begin another life."""
-
-
 def unannounced(host: str, port: int) -> None:
     """For a caller who does not need to know an address."""
 
@@ -107,7 +103,7 @@ def run(
     described: Mapping[str, object] = NOTHING_MORE,
     metrics: Callable[[str, int], None] = unannounced,
     control: Callable[[str, int, str], None] = uncommanded,
-    beside: Callable[[Lifetimes], Awaitable[None]] = alone,
+    beside: Callable[[Lifetimes], Awaitable[None]] | None = None,
     backup: str | None = None,
 ) -> None:
     """Serve until a signal asks to stop. `ready` is called with the address of the first listener, once it is true, and
@@ -139,7 +135,7 @@ async def serve(
     described: Mapping[str, object] = NOTHING_MORE,
     metrics: Callable[[str, int], None] = unannounced,
     control: Callable[[str, int, str], None] = uncommanded,
-    beside: Callable[[Lifetimes], Awaitable[None]] = alone,
+    beside: Callable[[Lifetimes], Awaitable[None]] | None = None,
     backup: str | None = None,
 ) -> None:
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
@@ -187,7 +183,8 @@ async def serve(
                         for watcher in watchers:
                             watcher.serving(life.services, life.connections)
                         if is_first:
-                            process.start_soon(beside, lifetimes)
+                            if beside is not None:
+                                process.start_soon(beside, lifetimes)
                             ready(listeners[0].host, listeners[0].port)
                         received = await _signal_before(lifetimes.wait_until_over, signals)
                         lifetimes.end()

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         page = page_beside(options, config, secured)
     except (ConfigError, OSError, ModuleNotFoundError) as error:
         return refuse(error)
-    beside = server.alone
+    beside = None
     if options.exit_with_parent:
         from tools.commands.lifeline import Lifeline
 
