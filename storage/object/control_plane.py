@@ -3,7 +3,8 @@
 The object store keeps bytes, and any number of brokers put objects there without asking each other. A database says
 which of these bytes are records of which log, at which offsets, in one transaction for a whole object. Everything that
 must be agreed on between brokers goes through the questions on this page, and nothing else does. The real answers come
-from PostgreSQL, those of tests and of the simulation from memory; one conformance suite defines both.
+from PostgreSQL (`storage/object/postgres/`), those of tests and of the simulation from
+`storage/testing/control_plane.py`; one suite (`storage/testing/conformance/control_planes.py`) defines both.
 
 **Words.** A *log* has a number here (`log_id`), made when it is created and never used again. An *object* holds batches
 of several logs, a *run* is a contiguous range of one log's batches in it: one row, with the offsets that it has got. A
@@ -50,7 +51,7 @@ from kproto.batches.header import BatchHeader
 from kproto.batches.records import EndTxnMarker
 from kproto.errors import KafkaError
 from storage.blobs import StoredBlob
-from storage.engine import WrongEnd
+from storage.engine import StoreError, WrongEnd
 from storage.producers import ProducerState
 from storage.store_settings import ProducerRules
 
@@ -100,7 +101,7 @@ class Buried(ControlPlaneError):
         self.key = key
 
 
-class NewerSchema(ControlPlaneError):
+class NewerSchema(StoreError):
     """The database was made or migrated by a newer version, which this one must not touch."""
 
 

@@ -171,7 +171,7 @@ class MemoryDatabase:
         """One commit, or what came of it before."""
         known = self.objects.get(commit.key)
         if known is not None:
-            if known.state is ObjectState.TOMBSTONE and known.outcomes is None:
+            if known.state is ObjectState.TOMBSTONE:
                 return Buried(commit.key)
             assert known.outcomes is not None, "the key of a merge is no commit's"
             return [outcome._replace(positions=None) for outcome in known.outcomes]
@@ -205,13 +205,25 @@ class MemoryDatabase:
             return [refused for _ in run.appends]
         outcomes: list[AppendOutcome] = []
         position = 0
+        row: StoredRun | None = None  # of the appends taken without one refused between them
         for append in run.appends:
             outcome = log.ledger.judge(append, now)
             outcomes.append(outcome)
-            if isinstance(outcome, Taken):
+            if not isinstance(outcome, Taken):
+                row = None
+            else:
                 inline = None if run.inline is None else bytes(run.inline[position : position + append.length])
-                log.runs.append(
-                    StoredRun(
+                if row is not None:
+                    log.runs.pop()
+                    row = row._replace(
+                        last_offset=row.last_offset + append.offsets,
+                        length=row.length + append.length,
+                        max_timestamp=max(row.max_timestamp, append.max_timestamp),
+                        inline=None if inline is None or row.inline is None else row.inline + inline,
+                    )
+                else:
+                    stored.live += inline is None
+                    row = StoredRun(
                         outcome.base_offset,
                         outcome.base_offset + append.offsets - 1,
                         0 if inline is not None else stored.object_id,
@@ -222,8 +234,7 @@ class MemoryDatabase:
                         RunKind.RELATIVE,
                         inline,
                     )
-                )
-                stored.live += inline is None
+                log.runs.append(row)
             position += append.length
         log.aborted += [completed for completed in log.ledger.completed if completed.aborted]
         log.ledger.completed.clear()
@@ -406,6 +417,7 @@ class MemoryDatabase:
             if stored is not None and stored.state is ObjectState.DELETING:
                 stored.state = ObjectState.TOMBSTONE
                 stored.due = self.clock.wall_millis() + TOMBSTONE_MS
+                stored.outcomes = stored.swapped = None
 
     def bury(self, keys: Sequence[str]) -> list[str]:
         buried = []

@@ -18,6 +18,7 @@ makes it from a base backup, `promote` makes it the primary.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import shutil
@@ -25,6 +26,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -54,6 +56,27 @@ _SMALL: Final[Mapping[str, str]] = {
     "log_min_messages": "warning",
     "lc_messages": "C",
 }
+
+
+_shared: dict[int, PostgresServer] = {}
+
+
+def shared_server(major: int = 16) -> PostgresServer:
+    """The server of this process for tests that want a database and nothing else; started when it is first asked
+    for, stopped with the process."""
+    if major not in _shared:
+        folder = Path(tempfile.mkdtemp(prefix="ottla-postgres-"))
+        folder.chmod(0o711)
+        server = PostgresServer(folder / "server", major=major)
+        server.start()
+        _shared[major] = server
+
+        @atexit.register
+        def end() -> None:
+            server.kill()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return _shared[major]
 
 
 def binaries(major: int = 16) -> Path | None:

@@ -39,6 +39,7 @@ from storage.object.control_plane import ControlPlaneError, OutcomeUnknown, Unav
 from storage.object.postgres.conninfo import CONNECT_SECONDS, Options, reachable, shown
 from storage.object.postgres.values import Parameter, Row, reader
 
+SCRIPT_SECONDS: Final = 60.0
 ANSWER_SECONDS: Final = 15.0
 """How long an answer is waited for. A commit may have to wait for row locks (2 s) and for a standby."""
 
@@ -119,7 +120,7 @@ class Connection:
         try:
             with trio.fail_after(within):
                 self._send(calls)
-                results = await self._exchange(len(calls))
+                results = await self._exchange()
             answered = True
         except trio.TooSlowError:
             raise unknown(f"the database {self._place} has not answered within {within:g} s") from None
@@ -133,15 +134,37 @@ class Connection:
             raise OutcomeUnknown(f"the database {self._place} has not waited for its standby to the end")
         return rows
 
+    async def script(self, sql: str) -> None:
+        """Run a text of many statements, in the transaction that is open. Raises as `run` does, for no change."""
+        answered = False
+        try:
+            with trio.fail_after(SCRIPT_SECONDS):
+                if self._connection.pipeline_status != pq.PipelineStatus.OFF:
+                    self._connection.exit_pipeline_mode()
+                self._connection.send_query(sql.encode())
+                results = await self._exchange()
+            answered = True
+        except trio.TooSlowError:
+            raise Unavailable(f"the database {self._place} has not answered within {SCRIPT_SECONDS:g} s") from None
+        except (psycopg.Error, OSError) as error:
+            raise Unavailable(f"the connection to the database {self._place} was lost: {_first_line(error)}") from None
+        finally:
+            if not answered:
+                self.close()
+        for result in results:
+            self._check(result, Unavailable)
+
     # -- sending -------------------------------------------------------------------------------------------------------
 
     def _send(self, calls: Sequence[Call]) -> None:
         connection = self._connection
         if connection.pipeline_status == pq.PipelineStatus.OFF:
             connection.enter_pipeline_mode()
+        sent: set[str] = set()
         for statement, parameters in calls:
             name = statement.name.encode()
-            if statement.name not in self._prepared:
+            if statement.name not in self._prepared and statement.name not in sent:
+                sent.add(statement.name)
                 connection.send_prepare(name, statement.sql.encode())
             connection.send_query_prepared(
                 name,
@@ -151,9 +174,10 @@ class Connection:
             )
         connection.pipeline_sync()
 
-    async def _exchange(self, count: int) -> list[PGresult]:
-        """Everything out, and all results in: those of preparing too, and the one of the synchronisation last."""
+    async def _exchange(self) -> list[PGresult]:
+        """Everything out, and all results in, of preparing too."""
         connection = self._connection
+        pipelined = connection.pipeline_status != pq.PipelineStatus.OFF
         descriptor = connection.socket
         while connection.flush():
             await _either(descriptor)
@@ -165,7 +189,9 @@ class Connection:
                 connection.consume_input()
             result = connection.get_result()
             if result is None:
-                continue
+                if pipelined:
+                    continue
+                return results
             if result.status == pq.ExecStatus.PIPELINE_SYNC:
                 return results
             results.append(result)

@@ -52,6 +52,11 @@ def truth(value: bool) -> Parameter:
     return Parameter(b"t" if value else b"f", False)
 
 
+def truths(values: Iterable[bool]) -> Parameter:
+    """An array of booleans."""
+    return Parameter(f"{{{','.join('t' if value else 'f' for value in values)}}}".encode(), False)
+
+
 def raw(value: bytes | memoryview | None) -> Parameter:
     """Bytes."""
     return NULL if value is None else Parameter(bytes(value), True)

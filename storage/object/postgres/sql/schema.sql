@@ -47,7 +47,7 @@ CREATE TABLE ottla.obj (
     bases bigint[],
     outcomes bytea
 ) WITH (fillfactor = 80);
-CREATE INDEX obj_due ON ottla.obj (due) WHERE state <> 1;
+CREATE INDEX obj_due ON ottla.obj (state, due) WHERE state <> 1;
 
 -- A run: offsets [base, last] of a log. kind: 1 relative, 2 absolute. obj_id is 0 for an inline run.
 CREATE TABLE ottla.run (

@@ -1,0 +1,159 @@
+"""A commit as the plain case sees it: one line for each run, one for each producer in it, or no plain case at all.
+
+`plain` looks at a commit alone and says which parameters `sql/commits.sql` takes for it. It says None where it can be
+seen already that the case is not plain: batches of one producer that do not follow each other, a marker beside its
+producer's batches, appends that do not expect each other's ends. Whether the commit fits to what the *logs* are is
+found out by the database, in one statement for all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from kproto.batches.header import TRANSACTIONAL
+from storage.object.control_plane import Commit, CommitRun, RunAppend
+from storage.object.postgres.values import NULL, Parameter, number, numbers, optional_numbers, raws, text
+from storage.producers import WINDOW
+
+_SEQUENCE_MASK: Final = 0x7FFF_FFFF
+_PLAIN, _TRANSACTIONAL, _COMMITS, _ABORTS = range(4)
+
+
+class _Produced:
+    """All batches of one producer in one run, as a line of `ottla.produced`."""
+
+    __slots__ = ("batches", "coordinator_epoch", "delta", "epoch", "first", "kind", "next", "own", "since", "timestamp")
+
+    def __init__(self, epoch: int, kind: int, first: int, delta: int, coordinator_epoch: int) -> None:
+        self.epoch = epoch
+        self.kind = kind
+        self.first = first
+        self.next = first
+        self.delta = delta
+        self.coordinator_epoch = coordinator_epoch
+        self.timestamp = -1
+        self.since: int | None = 1 << 62
+        self.own = False
+        self.batches: list[tuple[int, int]] = []  # first sequence, offset from the run's first
+
+
+def plain(
+    commit: Commit, node: Parameter, incarnation: Parameter, expiration: Parameter, inline_key_ms: Parameter
+) -> list[Parameter] | None:
+    """The parameters of `ottla.commit_runs` for this commit; None if it is not plain."""
+    parts: list[int] = []
+    counts: list[int] = []
+    positions: list[int] = []
+    lengths: list[int] = []
+    timestamps: list[int] = []
+    expected: list[int | None] = []
+    inline: list[bytes | memoryview | None] = []
+    produced: list[str] = []
+    for index, run in enumerate(commit.runs, 1):
+        appends = run.appends
+        if len(appends) == 1:
+            (append,) = appends
+            offsets, length, timestamp = append.offsets, append.length, append.max_timestamp
+        else:
+            if not _follow_each_other(appends):
+                return None
+            offsets = sum(append.offsets for append in appends)
+            length = sum(append.length for append in appends)
+            timestamp = max(append.max_timestamp for append in appends)
+        if (run.inline is None) == (commit.size == 0):
+            return None  # a commit of both kinds: one is made by the slower way
+        parts.append(run.log_id)
+        counts.append(offsets)
+        positions.append(run.position if run.inline is None else 0)
+        lengths.append(length)
+        timestamps.append(timestamp)
+        expected.append(appends[0].expected_end)
+        inline.append(run.inline)
+        lines = _produced(index, run)
+        if lines is None:
+            return None
+        produced += lines
+    if len(set(parts)) < len(parts):
+        return None
+    return [
+        node,
+        incarnation,
+        text(commit.key),
+        number(commit.size),
+        expiration,
+        inline_key_ms,
+        numbers(parts),
+        numbers(counts),
+        numbers(positions),
+        numbers(lengths),
+        numbers(timestamps),
+        optional_numbers(expected),
+        NULL if commit.size else raws(inline),
+        Parameter(f"{{{','.join(produced)}}}".encode(), False),
+    ]
+
+
+def _follow_each_other(appends: Sequence[RunAppend]) -> bool:
+    """Whether each append expects nothing, or the end of the one before."""
+    end = appends[0].expected_end
+    for earlier, append in pairwise(appends):
+        if end is not None:
+            end += earlier.offsets
+        if append.expected_end is not None and append.expected_end != end:
+            return False
+    return True
+
+
+def _produced(index: int, run: CommitRun) -> list[str] | None:
+    """The lines of a run's producers; None if they are not plain."""
+    lines: dict[int, _Produced] = {}
+    delta = 0
+    for append in run.appends:
+        at = delta
+        for header, marker in append.batches:
+            producer_id = header.producer_id
+            count = header.last_offset_delta + 1
+            if producer_id >= 0:
+                sequence = header.base_sequence
+                if marker is not None:
+                    kind = _COMMITS if marker.commit else _ABORTS
+                else:
+                    kind = _TRANSACTIONAL if header.attributes & TRANSACTIONAL else _PLAIN
+                line = lines.get(producer_id)
+                if line is None:
+                    coordinator_epoch = -1 if marker is None else marker.coordinator_epoch
+                    line = lines[producer_id] = _Produced(header.producer_epoch, kind, sequence, at, coordinator_epoch)
+                elif marker is not None or sequence < 0 or (header.producer_epoch, kind, sequence) != (
+                    line.epoch, line.kind, line.next,
+                ):  # fmt: skip
+                    return None
+                if append.transaction_version >= 2:
+                    line.own = True
+                since = append.unended_since
+                line.since = None if since is None or line.since is None else min(since, line.since)
+                line.timestamp = header.max_timestamp
+                if marker is None:
+                    if sequence < 0:
+                        # Alone in its window, with its last offset.
+                        line.batches.append((-1, at + count - 1))
+                        line.next = 0
+                    else:
+                        line.batches.append((sequence, at))
+                        line.next = (sequence + count) & _SEQUENCE_MASK
+            at += count
+        delta += append.offsets
+    return [_line(index, run.log_id, producer_id, line) for producer_id, line in lines.items()]
+
+
+def _line(index: int, log_id: int, producer_id: int, line: _Produced) -> str:
+    window = line.batches[-WINDOW:][::-1]
+    empty = "," * (WINDOW - len(window))
+    sequences = ",".join([str(sequence) for sequence, _ in window]) + (empty if window else empty[1:])
+    deltas = ",".join([str(delta) for _, delta in window]) + (empty if window else empty[1:])
+    since = "" if line.since is None else line.since
+    return (
+        f'"({index},{log_id},{producer_id},{line.epoch},{line.kind},{line.first},{line.next},{line.timestamp},{since},'
+        f'{"t" if line.own else "f"},{line.coordinator_epoch},{line.delta},{len(window)},{sequences},{deltas})"'
+    )

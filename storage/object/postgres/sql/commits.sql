@@ -1,0 +1,212 @@
+-- A commit in the plain case, one statement for each kind of row. What is not plain is left alone, and
+-- storage/object/postgres/judged_commits.py does it with the rules of storage/producers.py.
+--
+-- Errors: OT001 not plain, where several commits share a transaction; OT002 the key is known, likewise; OT003 fenced.
+--
+-- Order of locks, here and in every other function: a new row of obj, broker, part (ascending), then run, prod, aborted,
+-- then rows of obj that are there (ascending).
+--
+-- Rows are locked in one statement and looked at in the next one. A single statement that locks a row of part and reads
+-- prod would see the newest part and an older prod: under READ COMMITTED it is the statement that has a snapshot.
+
+CREATE FUNCTION ottla.check_fence(p_node integer, p_incarnation uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM ottla.broker WHERE node_id = p_node AND incarnation = p_incarnation FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'fenced' USING ERRCODE = 'OT003';
+    END IF;
+END $$;
+
+CREATE FUNCTION ottla.lock_parts(p_parts bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM ottla.part WHERE part_id = ANY (p_parts) ORDER BY part_id FOR NO KEY UPDATE;
+END $$;
+
+-- The producers of a commit: one line for all batches of a producer in a run. Its batches follow each other without a
+-- gap, under one epoch. `first`: sequence of the first, `next`: the one behind the last, `kind`: 0 plain, 1 in a
+-- transaction, 2 a marker that commits, 3 one that aborts. `d`: where the first batch begins, in offsets from the run's
+-- first. `k`: how many batches, at most 5; s1, d1 are the newest one's. `own`: it has an epoch for each transaction.
+CREATE TYPE ottla.produced AS (
+    run integer, part_id bigint, pid bigint, epoch smallint, kind smallint, first integer, next integer, ts bigint,
+    since bigint, own boolean, coordinator_epoch integer, d bigint, k integer,
+    s1 integer, s2 integer, s3 integer, s4 integer, s5 integer, d1 bigint, d2 bigint, d3 bigint, d4 bigint, d5 bigint
+);
+
+CREATE FUNCTION ottla.is_plain(q ottla.produced, p ottla.prod, p_now bigint, p_expiration bigint) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN p.pid IS NULL THEN
+            q.kind <> 1 OR (q.since >= 0 AND NOT (q.own AND q.first > 0)) IS TRUE
+        WHEN p.txn_start IS NULL AND p_now - p.seen >= p_expiration THEN false
+        WHEN q.epoch < p.epoch THEN false
+        WHEN q.kind >= 2 THEN
+            q.coordinator_epoch >= p.coordinator_epoch AND NOT (q.own AND q.epoch = p.epoch AND p.txn_start IS NOT NULL)
+        WHEN q.kind = 0 AND p.txn_start IS NOT NULL THEN false
+        WHEN q.epoch > p.epoch AND (q.first > 0 OR p.txn_start IS NOT NULL) THEN false
+        WHEN q.epoch = p.epoch AND q.first >= 0 AND q.first <> p.next_seq THEN false
+        WHEN q.kind = 1 AND p.txn_start IS NULL THEN
+            (coalesce(p.marker, -1) < q.since AND NOT (q.own AND q.first > 0 AND p.s1 IS NULL)) IS TRUE
+        ELSE true
+    END
+$$;
+
+CREATE FUNCTION ottla.commit_producers(q ottla.produced[], p_bases bigint[], p_now bigint) RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    v_known integer;
+BEGIN
+    UPDATE ottla.prod p SET
+        last_ts = q.ts, seen = p_now, epoch = q.epoch, next_seq = q.next,
+        txn_start = CASE WHEN q.kind = 1 THEN coalesce(p.txn_start, p_bases[q.run] + q.d) END,
+        s1 = q.s1,
+        s2 = CASE WHEN q.k >= 2 THEN q.s2 WHEN q.whole THEN NULL ELSE p.s1 END,
+        s3 = CASE WHEN q.k >= 3 THEN q.s3 WHEN q.whole THEN NULL WHEN q.k = 2 THEN p.s1 ELSE p.s2 END,
+        s4 = CASE WHEN q.k >= 4 THEN q.s4 WHEN q.whole THEN NULL WHEN q.k = 3 THEN p.s1 WHEN q.k = 2 THEN p.s2
+                  ELSE p.s3 END,
+        s5 = CASE WHEN q.k >= 5 THEN q.s5 WHEN q.whole THEN NULL WHEN q.k = 4 THEN p.s1 WHEN q.k = 3 THEN p.s2
+                  WHEN q.k = 2 THEN p.s3 ELSE p.s4 END,
+        o1 = p_bases[q.run] + q.d1,
+        o2 = CASE WHEN q.k >= 2 THEN p_bases[q.run] + q.d2 WHEN q.whole THEN NULL ELSE p.o1 END,
+        o3 = CASE WHEN q.k >= 3 THEN p_bases[q.run] + q.d3 WHEN q.whole THEN NULL WHEN q.k = 2 THEN p.o1 ELSE p.o2 END,
+        o4 = CASE WHEN q.k >= 4 THEN p_bases[q.run] + q.d4 WHEN q.whole THEN NULL WHEN q.k = 3 THEN p.o1
+                  WHEN q.k = 2 THEN p.o2 ELSE p.o3 END,
+        o5 = CASE WHEN q.k >= 5 THEN p_bases[q.run] + q.d5 WHEN q.whole THEN NULL WHEN q.k = 4 THEN p.o1
+                  WHEN q.k = 3 THEN p.o2 WHEN q.k = 2 THEN p.o3 ELSE p.o4 END
+    FROM (
+        SELECT n.*, (n.epoch <> o.epoch OR n.s1 = -1 OR o.s1 = -1 OR o.s1 IS NULL) AS whole
+        FROM unnest(q) n JOIN ottla.prod o ON o.part_id = n.part_id AND o.pid = n.pid
+        WHERE n.kind < 2
+    ) q
+    WHERE p.part_id = q.part_id AND p.pid = q.pid;
+    GET DIAGNOSTICS v_known = ROW_COUNT;
+    IF v_known < cardinality(q) THEN
+        INSERT INTO ottla.prod (part_id, pid, last_ts, seen, epoch, next_seq, txn_start,
+                                s1, s2, s3, s4, s5, o1, o2, o3, o4, o5)
+        SELECT n.part_id, n.pid, n.ts, p_now, n.epoch, n.next, CASE WHEN n.kind = 1 THEN p_bases[n.run] + n.d END,
+               n.s1, n.s2, n.s3, n.s4, n.s5, p_bases[n.run] + n.d1, p_bases[n.run] + n.d2, p_bases[n.run] + n.d3,
+               p_bases[n.run] + n.d4, p_bases[n.run] + n.d5
+        FROM unnest(q) n
+        WHERE n.kind < 2
+        ON CONFLICT (part_id, pid) DO NOTHING;
+    END IF;
+END $$;
+
+-- What transactions change beside their producers: where stable data ends, and which transactions were aborted.
+CREATE FUNCTION ottla.commit_transactions(q ottla.produced[], p_bases bigint[], p_now bigint) RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    UPDATE ottla.part p SET first_unstable = n.opened
+    FROM (
+        SELECT u.part_id, min(p_bases[u.run] + u.d) AS opened FROM unnest(q) u WHERE u.kind = 1 GROUP BY u.part_id
+    ) n
+    WHERE p.part_id = n.part_id AND p.first_unstable IS NULL;
+    IF NOT EXISTS (SELECT 1 FROM unnest(q) u WHERE u.kind >= 2) THEN
+        RETURN;
+    END IF;
+    INSERT INTO ottla.aborted (part_id, last_off, first_off, stable, pid)
+    SELECT n.part_id, p_bases[n.run] + n.d, o.txn_start,
+           least(p_bases[n.run] + n.d + 1, (
+               SELECT min(x.txn_start) FROM ottla.prod x
+               WHERE x.part_id = n.part_id AND x.txn_start IS NOT NULL AND x.pid <> n.pid)),
+           n.pid
+    FROM unnest(q) n JOIN ottla.prod o ON o.part_id = n.part_id AND o.pid = n.pid
+    WHERE n.kind = 3 AND o.txn_start IS NOT NULL;
+    INSERT INTO ottla.prod AS p (part_id, pid, last_ts, seen, epoch, next_seq, marker, coordinator_epoch)
+    SELECT n.part_id, n.pid, n.ts, p_now, n.epoch, 0, p_bases[n.run] + n.d, n.coordinator_epoch
+    FROM unnest(q) n WHERE n.kind >= 2
+    ON CONFLICT (part_id, pid) DO UPDATE SET
+        last_ts = excluded.last_ts, seen = excluded.seen, epoch = excluded.epoch, marker = excluded.marker,
+        coordinator_epoch = excluded.coordinator_epoch, txn_start = NULL,
+        next_seq = CASE WHEN p.epoch = excluded.epoch THEN p.next_seq ELSE 0 END,
+        s1 = CASE WHEN p.epoch = excluded.epoch THEN p.s1 END, o1 = CASE WHEN p.epoch = excluded.epoch THEN p.o1 END,
+        s2 = CASE WHEN p.epoch = excluded.epoch THEN p.s2 END, o2 = CASE WHEN p.epoch = excluded.epoch THEN p.o2 END,
+        s3 = CASE WHEN p.epoch = excluded.epoch THEN p.s3 END, o3 = CASE WHEN p.epoch = excluded.epoch THEN p.o3 END,
+        s4 = CASE WHEN p.epoch = excluded.epoch THEN p.s4 END, o4 = CASE WHEN p.epoch = excluded.epoch THEN p.o4 END,
+        s5 = CASE WHEN p.epoch = excluded.epoch THEN p.s5 END, o5 = CASE WHEN p.epoch = excluded.epoch THEN p.o5 END;
+    UPDATE ottla.part p SET first_unstable = (
+        SELECT min(x.txn_start) FROM ottla.prod x WHERE x.part_id = p.part_id AND x.txn_start IS NOT NULL)
+    WHERE p.part_id IN (SELECT u.part_id FROM unnest(q) u WHERE u.kind >= 2);
+END $$;
+
+-- `outcome`: 0 done; 1 not plain, and nothing has been done; 2 the key is known, and nothing has been done.
+CREATE FUNCTION ottla.commit_runs(
+    p_node integer, p_incarnation uuid, p_key text, p_bytes bigint, p_expiration bigint, p_inline_key_ms bigint,
+    r_part bigint[], r_count bigint[], r_pos integer[], r_len integer[], r_ts bigint[], r_expected bigint[],
+    r_inline bytea[],
+    q ottla.produced[], p_together boolean,
+    OUT outcome smallint, OUT bases bigint[], OUT starts bigint[], OUT unstables bigint[], OUT sizes bigint[], OUT at bigint
+)
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    v_obj bigint;
+    v_live integer;
+    v_fit integer;
+    v_transactions boolean := false;
+BEGIN
+    at := ottla.now_ms();
+    v_live := CASE WHEN p_bytes > 0 THEN cardinality(r_part) ELSE 0 END;
+    INSERT INTO ottla.obj (key, state, node_id, bytes, live, due)
+    VALUES (p_key, CASE WHEN p_bytes > 0 THEN 1 ELSE 3 END, p_node, p_bytes, v_live, at + p_inline_key_ms)
+    ON CONFLICT DO NOTHING RETURNING obj_id INTO v_obj;
+    IF NOT FOUND THEN
+        IF p_together THEN
+            RAISE EXCEPTION 'known' USING ERRCODE = 'OT002';
+        END IF;
+        outcome := 2;
+        RETURN;
+    END IF;
+    PERFORM ottla.check_fence(p_node, p_incarnation);
+    SELECT count(*) INTO v_fit FROM (
+        SELECT p.deleted, p.next_offset, r.expected
+        FROM unnest(r_part, r_expected) AS r (part_id, expected) JOIN ottla.part p ON p.part_id = r.part_id
+        ORDER BY r.part_id FOR NO KEY UPDATE OF p
+    ) f WHERE NOT f.deleted AND (f.expected IS NULL OR f.expected = f.next_offset);
+    outcome := CASE WHEN v_fit = cardinality(r_part) THEN 0 ELSE 1 END;
+    IF outcome = 0 AND cardinality(q) > 0 THEN
+        PERFORM 1 FROM unnest(q) n LEFT JOIN ottla.prod p ON p.part_id = n.part_id AND p.pid = n.pid
+        WHERE NOT ottla.is_plain(n, p, at, p_expiration) LIMIT 1;
+        IF FOUND THEN
+            outcome := 1;
+        END IF;
+    END IF;
+    IF outcome = 1 THEN
+        IF p_together THEN
+            RAISE EXCEPTION 'not plain' USING ERRCODE = 'OT001';
+        END IF;
+        DELETE FROM ottla.obj WHERE obj_id = v_obj;
+        RETURN;
+    END IF;
+    WITH moved AS (
+        UPDATE ottla.part p SET
+            next_offset = p.next_offset + r.n, bytes = p.bytes + r.len, loose = p.loose + 1,
+            cum_max_ts = greatest(p.cum_max_ts, r.ts)
+        FROM unnest(r_part, r_count, r_pos, r_len, r_ts, r_inline)
+            WITH ORDINALITY AS r (part_id, n, pos, len, ts, inline, ord)
+        WHERE p.part_id = r.part_id
+        RETURNING r.ord, p.part_id, p.next_offset, r.n, r.pos, r.len, r.ts, r.inline,
+                  p.cum_max_ts, p.log_start, p.first_unstable, p.bytes
+    ), laid AS (
+        INSERT INTO ottla.run (part_id, last, base, obj_id, max_ts, cum_max_ts, pos, len, kind, inline)
+        SELECT m.part_id, m.next_offset - 1, m.next_offset - m.n, CASE WHEN p_bytes > 0 THEN v_obj ELSE 0 END,
+               m.ts, m.cum_max_ts, m.pos, m.len, 1, m.inline
+        FROM moved m
+    )
+    SELECT array_agg(m.next_offset - m.n ORDER BY m.ord), array_agg(m.log_start ORDER BY m.ord),
+           array_agg(m.first_unstable ORDER BY m.ord), array_agg(m.bytes ORDER BY m.ord)
+    INTO bases, starts, unstables, sizes FROM moved m;
+    IF cardinality(q) > 0 THEN
+        SELECT bool_or(n.kind > 0) INTO v_transactions FROM unnest(q) n;
+        IF v_transactions THEN
+            PERFORM ottla.commit_transactions(q, bases, at);
+        END IF;
+        PERFORM ottla.commit_producers(q, bases, at);
+        IF v_transactions THEN
+            SELECT array_agg(p.first_unstable ORDER BY r.ord) INTO unstables
+            FROM unnest(r_part) WITH ORDINALITY AS r (part_id, ord) JOIN ottla.part p ON p.part_id = r.part_id;
+        END IF;
+    END IF;
+    UPDATE ottla.obj o SET bases = commit_runs.bases WHERE o.obj_id = v_obj;
+END $$;

@@ -1,0 +1,719 @@
+"""What the words in `storage/object/control_plane.py` mean: tests that the double and PostgreSQL both pass.
+
+    class TestPostgres(ControlPlaneConformance):
+        @asynccontextmanager
+        async def planes(self) -> AsyncIterator[Planes]:
+            ...
+
+A suite works with brokers of one cluster: `Planes.plane(node_id)` is an open control plane for one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from kproto.errors import ErrorCode, KafkaError
+from storage.engine import Batch, WrongEnd
+from storage.markers import end_marker
+from storage.object.control_plane import (
+    UNVERIFIED,
+    AbortedSpan,
+    AppendOutcome,
+    Buried,
+    Commit,
+    CommitRun,
+    ControlPlane,
+    Fenced,
+    LogName,
+    LogPositions,
+    LogSwap,
+    NewRun,
+    Repeated,
+    Retention,
+    RunAppend,
+    RunKind,
+    RunOutcome,
+    RunsQuestion,
+    StoredRun,
+    Swap,
+    Taken,
+)
+from storage.producers import LogProducers
+from storage.store_settings import ProducerRules
+from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, batch
+
+END = 1 << 62
+TOPIC = b"topic".ljust(16, b"\1")
+
+
+class Planes(ABC):
+    """The brokers of one cluster over one database."""
+
+    @abstractmethod
+    async def plane(self, node_id: int = 1, incarnation: bytes = bytes(16)) -> ControlPlane:
+        """An open control plane for this broker."""
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Assert that the rows are in order, whatever has happened."""
+
+
+def name(partition: int = 0, topic_id: bytes = TOPIC) -> LogName:
+    """A log's name."""
+    return LogName("orders", topic_id, partition)
+
+
+def append(
+    *batches: Batch,
+    expected_end: int | None = None,
+    transaction_version: int = 0,
+    unended_since: int | None = UNVERIFIED,
+) -> RunAppend:
+    """One append of these batches."""
+    headers = [(header, end_marker(header, data)) for header, data in batches]
+    return RunAppend(
+        sum(header.last_offset_delta + 1 for header, _ in batches),
+        sum(len(data) for _, data in batches),
+        max(header.max_timestamp for header, _ in batches),
+        headers if any(header.producer_id >= 0 for header, _ in headers) else (),
+        expected_end,
+        transaction_version,
+        unended_since,
+    )
+
+
+def records(count: int = 1, timestamp: int = EPOCH_MS, expected_end: int | None = None) -> RunAppend:
+    """One append of so many records without a producer."""
+    return append(batch(*[b"v"] * count, timestamps=[timestamp] * count), expected_end=expected_end)
+
+
+def commit(key: str, *runs: tuple[int, Sequence[RunAppend]]) -> Commit:
+    """An object with these runs, one behind the other."""
+    laid, position = [], 0
+    for log_id, appends in runs:
+        laid.append(CommitRun(log_id, position, appends))
+        position += sum(piece.length for piece in appends)
+    return Commit(key, position, laid)
+
+
+def inline(key: str, *runs: tuple[int, RunAppend], after: int | None = None) -> Commit:
+    """A commit without an object; all runs but the first come `after` that one, if that is said."""
+    return Commit(
+        key,
+        0,
+        [
+            CommitRun(log_id, 0, [piece], bytes([index]) * piece.length, after if index else None)
+            for index, (log_id, piece) in enumerate(runs)
+        ],
+    )
+
+
+def shown(outcome: AppendOutcome) -> object:
+    """An outcome, so that it can be compared."""
+    if isinstance(outcome, KafkaError):
+        return outcome.code
+    if isinstance(outcome, WrongEnd):
+        return ("wrong end", outcome.expected, outcome.actual)
+    return outcome
+
+
+class ControlPlaneConformance(ABC):
+    """All promises."""
+
+    @abstractmethod
+    def planes(self) -> AbstractAsyncContextManager[Planes]:
+        """A fresh database."""
+
+    @asynccontextmanager
+    async def logs(self, count: int = 1) -> AsyncIterator[tuple[ControlPlane, list[int]]]:
+        """A broker, and so many logs; the rows are checked at the end."""
+        async with self.planes() as planes:
+            plane = await planes.plane()
+            yield plane, await plane.create_logs([name(partition) for partition in range(count)])
+            await planes.check()
+
+    async def done(self, plane: ControlPlane, *commits: Commit) -> list[list[object]]:
+        """Commit; per run the base offset, or the outcomes of its appends."""
+        outcomes = []
+        for answer in await plane.commit(commits):
+            assert not isinstance(answer, Buried)
+            outcomes.append([run.base_offset if run.appends is None else [*map(shown, run.appends)] for run in answer])
+        return outcomes
+
+    async def one(self, plane: ControlPlane, key: str, log_id: int, *appends: RunAppend) -> list[object]:
+        """Commit one run; the outcome of each append, taken ones with their base offset."""
+        [[answer]] = await plane.commit([commit(key, (log_id, appends))])  # type: ignore[misc]  # not buried
+        assert isinstance(answer, RunOutcome)
+        if answer.appends is not None:
+            return [shown(outcome) for outcome in answer.appends]
+        base, outcomes = answer.base_offset, []
+        for piece in appends:
+            outcomes.append(Taken(base))
+            base += piece.offsets
+        return list(outcomes)
+
+    async def ends(self, plane: ControlPlane, log_id: int) -> LogPositions:
+        [positions] = await plane.positions([log_id])
+        assert positions is not None
+        return positions
+
+    async def rows(self, plane: ControlPlane, log_id: int, start: int = 0) -> list[StoredRun]:
+        [found] = await plane.runs([RunsQuestion(log_id, start, 1 << 40, END)])
+        assert found is not None
+        return list(found.runs)
+
+    # -- logs ----------------------------------------------------------------------------------------------------------
+
+    async def test_logs_are_made_once_and_found_by_topic_id_and_partition(self) -> None:
+        """Their numbers stay; a log that is made again after its deletion is another one."""
+        async with self.planes() as planes:
+            plane = await planes.plane()
+            first, second = await plane.create_logs([name(0), name(1)])
+            assert await plane.create_logs([name(1), name(2)]) != [first, second]
+            assert (await plane.find_logs([name(1), name(7), name(0)])) == [second, None, first]
+            assert {row.name.partition for row in await plane.list_logs()} == {0, 1, 2}
+            await plane.delete_logs([first])
+            assert await plane.find_logs([name(0)]) == [None]
+            assert await plane.positions([first, second]) == [None, LogPositions(0, 0, 0, 0)]
+            [again] = await plane.create_logs([name(0)])
+            assert again != first
+
+    async def test_brokers_share_a_cluster(self) -> None:
+        """One cluster id, and what one has committed the other sees."""
+        async with self.planes() as planes:
+            one, other = await planes.plane(1), await planes.plane(2, b"2" * 16)
+            assert one.cluster_id == other.cluster_id
+            assert len(one.cluster_id) == 22
+            [log_id] = await one.create_logs([name()])
+            await self.one(one, "k", log_id, records(3))
+            assert (await self.ends(other, log_id)).end_offset == 3
+
+    # -- commits -------------------------------------------------------------------------------------------------------
+
+    async def test_a_commit_orders_all_runs_of_an_object(self) -> None:
+        """Offsets are dense in each log; rows say where the bytes are."""
+        async with self.logs(2) as (plane, [a, b]):
+            assert await self.done(plane, commit("x", (a, [records(3)]), (b, [records(1), records(2)]))) == [[0, 0]]
+            assert await self.done(plane, commit("y", (b, [records(1)]))) == [[3]]
+            first, second = await self.rows(plane, b)
+            length = records(3).length
+            assert first.length == records(1).length + records(2).length
+            assert (first.base_offset, first.last_offset, first.key, first.position) == (0, 2, "x", length)
+            assert (second.base_offset, second.last_offset, second.key, second.position) == (3, 3, "y", 0)
+            assert second.kind is RunKind.RELATIVE
+            assert (await self.ends(plane, b)) == LogPositions(0, 4, 4, first.length + second.length)
+
+    async def test_several_commits_are_answered_in_order(self) -> None:
+        """Also if they touch the same logs."""
+        async with self.logs(2) as (plane, [a, b]):
+            commits = [commit(f"k{n}", (a, [records(2)]), (b, [records(1)])) for n in range(3)]
+            assert await self.done(plane, *commits) == [[0, 0], [2, 1], [4, 2]]
+
+    async def test_a_commit_happens_once(self) -> None:
+        """Asked for again, alone or with others, it is answered as it was: by another broker too."""
+        async with self.planes() as planes:
+            one, other = await planes.plane(1), await planes.plane(2, b"2" * 16)
+            a, b = await one.create_logs([name(0), name(1)])
+            first = commit("x", (a, [records(3)]), (b, [records(1)]))
+            assert await self.done(one, first) == [[0, 0]]
+            assert await self.done(other, first, commit("y", (a, [records(1)])), first) == [[0, 0], [3], [0, 0]]
+            assert (await self.ends(one, a)).end_offset == 4
+            await planes.check()
+
+    async def test_refusals_are_remembered_too(self) -> None:
+        """What an append came to does not depend on how often it is asked."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(7)
+            await self.one(plane, "a", log_id, append(producer.batch(b"1", b"2")))
+            mixed = [
+                append(producer.repeat()),
+                records(2),
+                records(1, expected_end=9),
+                append(producer.batch(sequence=5)),
+            ]
+            expected = [
+                Repeated(0, 1),
+                Taken(2),
+                ("wrong end", 9, 4),
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+            ]
+            assert await self.one(plane, "b", log_id, *mixed) == expected
+            assert await self.one(plane, "b", log_id, *mixed) == expected
+            assert (await self.ends(plane, log_id)).end_offset == 4
+
+    async def test_refused_bytes_stay_in_the_object_and_are_no_records(self) -> None:
+        """The rows skip them."""
+        async with self.logs() as (plane, [log_id]):
+            one, two, three = records(1), records(2, expected_end=99), records(3)
+            await self.one(plane, "k", log_id, one, two, three)
+            first, second = await self.rows(plane, log_id)
+            assert (first.position, first.length, first.base_offset) == (0, one.length, 0)
+            assert (second.position, second.base_offset, second.last_offset) == (one.length + two.length, 1, 3)
+
+    async def test_a_deleted_log_refuses_its_runs_only(self) -> None:
+        """The others are taken."""
+        async with self.logs(2) as (plane, [a, b]):
+            await plane.delete_logs([a])
+            [[gone, there]] = await self.done(plane, commit("k", (a, [records(1)]), (b, [records(1)])))
+            assert (gone, there) == ([ErrorCode.UNKNOWN_TOPIC_OR_PARTITION], 0)
+
+    async def test_a_buried_key_never_commits(self) -> None:
+        """Whichever comes first, of burying and committing, decides."""
+        async with self.logs() as (plane, [log_id]):
+            await self.one(plane, "there", log_id, records(1))
+            assert await plane.bury(["orphan", "there"]) == ["orphan"]
+            assert await plane.bury(["orphan"]) == ["orphan"]
+            [buried] = await plane.commit([commit("orphan", (log_id, [records(1)]))])
+            assert isinstance(buried, Buried)
+            [taken, buried] = await plane.commit(
+                [commit("k", (log_id, [records(1)])), commit("orphan", (log_id, [records(1)]))]
+            )
+            assert not isinstance(taken, Buried)
+            assert isinstance(buried, Buried)
+            assert (await self.ends(plane, log_id)).end_offset == 2
+
+    async def test_a_replaced_broker_commits_nothing(self) -> None:
+        """Neither plainly nor otherwise."""
+        async with self.planes() as planes:
+            old = await planes.plane(1, b"1" * 16)
+            other = await planes.plane(2, b"2" * 16)
+            [log_id] = await old.create_logs([name()])
+            await self.replace(planes, 1, b"3" * 16)
+            for piece in (records(1), records(1, expected_end=5)):
+                with pytest.raises(Fenced):
+                    await old.commit([commit("k", (log_id, [piece]))])
+            with pytest.raises(Fenced):
+                await old.swap(Swap("s", 1, []))
+            assert await self.one(other, "k", log_id, records(1)) == [Taken(0)]
+
+    async def replace(self, planes: Planes, node_id: int, incarnation: bytes) -> None:
+        """Let another process take the node id."""
+        await planes.plane(node_id, incarnation)
+
+    # -- conditional appends, several logs -----------------------------------------------------------------------------
+
+    async def test_an_expected_end_makes_an_append_conditional(self) -> None:
+        """Appends of one commit may follow each other; -1 is no end of any log."""
+        async with self.logs() as (plane, [log_id]):
+            assert await self.one(plane, "a", log_id, records(2, expected_end=0), records(1, expected_end=2)) == [
+                Taken(0), Taken(2),
+            ]  # fmt: skip
+            assert await self.one(plane, "b", log_id, records(1, expected_end=2), records(1, expected_end=3)) == [
+                ("wrong end", 2, 3), Taken(3),
+            ]  # fmt: skip
+            assert await self.one(plane, "c", log_id, records(1, expected_end=-1)) == [("wrong end", -1, 4)]
+
+    async def test_inline_runs_have_their_bytes_with_them(self) -> None:
+        """There is no object, and several runs may be of one log."""
+        async with self.logs(2) as (plane, [a, b]):
+            piece = records(2, expected_end=0)
+            both = inline("k", (a, piece), (b, records(1)), (a, records(1, expected_end=2)))
+            assert await self.done(plane, both) == [[0, 0, 2]]
+            assert await self.done(plane, both) == [[0, 0, 2]]
+            first, second = await self.rows(plane, a)
+            assert (first.inline, first.object_id, first.key) == (b"\0" * piece.length, 0, "")
+            assert second.inline == b"\2" * records(1).length
+            assert (await plane.object_counts()).live == 0
+
+    async def test_runs_that_come_after_another_one_share_its_fate(self) -> None:
+        """As the markers of a transaction do with the decision."""
+        async with self.logs(3) as (plane, [a, b, c]):
+            tied = inline("k", (a, records(1, expected_end=0)), (b, records(1)), (c, records(1)), after=0)
+            assert await self.done(plane, tied) == [[0, 0, 0]]
+            tied = inline("l", (a, records(1, expected_end=0)), (b, records(1)), (c, records(1)), after=0)
+            wrong = [("wrong end", 0, 1)]
+            assert await self.done(plane, tied) == [[wrong, wrong, wrong]]
+            assert (await self.ends(plane, c)).end_offset == 1
+
+    # -- producers -----------------------------------------------------------------------------------------------------
+
+    async def test_a_repetition_gets_the_offsets_of_the_original(self) -> None:
+        """Each of the last five, from whichever broker; what is older, or leaves a gap, is refused."""
+        async with self.planes() as planes:
+            one, other = await planes.plane(1), await planes.plane(2, b"2" * 16)
+            [log_id] = await one.create_logs([name()])
+            producer = ScriptedProducer(7)
+            for number in range(7):
+                assert await self.one(one, f"k{number}", log_id, append(producer.batch(b"x", b"y"))) == [
+                    Taken(2 * number)
+                ]
+            for back in range(5):
+                piece = append(producer.repeat(back))
+                assert await self.one(other, f"r{back}", log_id, piece) == [Repeated(12 - 2 * back, 13 - 2 * back)]
+            refused = [ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER]
+            assert await self.one(other, "old", log_id, append(producer.repeat(5))) == refused
+            assert await self.one(other, "gap", log_id, append(producer.batch(sequence=99))) == refused
+            await planes.check()
+
+    async def test_batches_of_one_producer_in_one_run(self) -> None:
+        """Up to more than a window of them, with others between: each can be repeated."""
+        async with self.logs() as (plane, [log_id]):
+            one, two = ScriptedProducer(1), ScriptedProducer(2)
+            await self.one(plane, "a", log_id, append(one.batch()), append(one.batch()))
+            pieces = [append((one, two)[number % 2].batch(b"a", b"b")) for number in range(6)]
+            assert await self.one(plane, "b", log_id, *pieces) == [Taken(2 + 2 * n) for n in range(6)]
+            assert await self.one(plane, "c", log_id, append(one.repeat(3))) == [Repeated(1, 1)]
+            assert await self.one(plane, "d", log_id, append(one.repeat(1)), append(two.repeat(2))) == [
+                Repeated(6, 7), Repeated(4, 5),
+            ]  # fmt: skip
+            many = ScriptedProducer(3)
+            await self.one(plane, "e", log_id, *[append(many.batch()) for _ in range(8)])
+            assert await self.one(plane, "f", log_id, append(many.repeat(4))) == [Repeated(17, 17)]
+            assert await self.one(plane, "g", log_id, append(many.batch())) == [Taken(22)]
+
+    async def test_sequences_wrap(self) -> None:
+        """From 2^31 - 1 to 0."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(7, sequence=0x7FFF_FFFF)
+            assert await self.one(plane, "a", log_id, append(producer.batch(b"a", b"b"))) == [Taken(0)]
+            assert await self.one(plane, "b", log_id, append(producer.batch(b"c"))) == [Taken(2)]
+            assert await self.one(plane, "c", log_id, append(producer.repeat(1))) == [Repeated(0, 1)]
+
+    async def test_an_epoch_fences_the_older_one(self) -> None:
+        """And begins at 0."""
+        async with self.logs() as (plane, [log_id]):
+            old = ScriptedProducer(7)
+            await self.one(plane, "a", log_id, append(old.batch()))
+            late = old.batch()
+            new = ScriptedProducer(7, epoch=1)
+            assert await self.one(plane, "b", log_id, append(ScriptedProducer(7, epoch=1, sequence=3).batch())) == [
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+            ]
+            assert await self.one(plane, "c", log_id, append(new.batch())) == [Taken(1)]
+            assert await self.one(plane, "d", log_id, append(late)) == [ErrorCode.INVALID_PRODUCER_EPOCH]
+            assert await self.one(plane, "e", log_id, append(new.batch())) == [Taken(2)]
+
+    async def test_the_state_of_producers_can_be_taken_over(self) -> None:
+        """What a broker is told of a log's producers lets it recognise what the log would."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(7, epoch=3)
+            await self.one(plane, "a", log_id, append(producer.batch(b"1", b"2")), append(producer.batch(b"3")))
+            await self.one(plane, "b", log_id, append(ScriptedProducer(8).batch()))
+            producers = LogProducers()
+            producers.restore(await plane.producers(log_id), 0)
+            [seven, eight] = sorted(producers.describe(0))
+            assert (seven.producer_id, seven.producer_epoch, seven.last_sequence) == (7, 3, 2)
+            assert eight.producer_id == 8
+            assert producers.check(producer.repeat(1).header, 0) is not None
+            assert producers.check(producer.batch().header, 0) is None
+            assert {state.producer_id for state in await plane.producers(log_id, [8, 9])} == {8}
+
+    # -- transactions --------------------------------------------------------------------------------------------------
+
+    async def test_stable_data_ends_where_the_oldest_transaction_begins(self) -> None:
+        """A marker ends it, and an abort is listed."""
+        async with self.logs() as (plane, [log_id]):
+            one, two = ScriptedProducer(1), ScriptedProducer(2)
+            await self.one(plane, "a", log_id, records(2), append(one.batch(transactional=True)))
+            await self.one(plane, "b", log_id, append(two.batch(transactional=True)))
+            assert (await self.ends(plane, log_id)).last_stable_offset == 2
+            await self.one(plane, "c", log_id, append(one.batch(transactional=True)))
+            assert await self.done(plane, inline("d", (log_id, append(one.marker(commit=False))))) == [[5]]
+            assert (await self.ends(plane, log_id)).last_stable_offset == 3
+            assert await self.done(plane, inline("e", (log_id, append(two.marker(commit=True))))) == [[6]]
+            assert (await self.ends(plane, log_id)).last_stable_offset == 7
+            assert await plane.aborted(log_id, 0, 7) == [AbortedSpan(1, 2, 5)]
+            assert await plane.aborted(log_id, 6, 7) == []
+            [found] = await plane.runs([RunsQuestion(log_id, 3, 1, END, committed=True)])
+            assert found is not None
+            assert (len(found.runs), list(found.aborted)) == (1, [AbortedSpan(1, 2, 5)])
+
+    async def test_a_plain_batch_in_a_transaction_is_refused(self) -> None:
+        """And one that is repeated is recognised only in the same transaction."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(1)
+            await self.one(plane, "a", log_id, append(producer.batch(transactional=True)))
+            assert await self.one(plane, "b", log_id, append(producer.repeat())) == [Repeated(0, 0)]
+            plain = ScriptedProducer(1, sequence=1).batch()
+            assert await self.one(plane, "c", log_id, append(plain)) == [ErrorCode.INVALID_TXN_STATE]
+            await self.done(plane, inline("d", (log_id, append(producer.marker(commit=True)))))
+            assert await self.one(plane, "e", log_id, append(producer.repeat())) == [
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+            ]
+
+    async def test_a_transaction_opens_only_where_its_coordinator_was_asked(self) -> None:
+        """And where no marker has come since: the guard is an offset."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(1)
+
+            def begins(since: int | None) -> RunAppend:
+                sequence = producer.sequence
+                made = append(producer.batch(transactional=True), unended_since=since)
+                producer.sequence = sequence if refused else producer.sequence
+                return made
+
+            refused = True
+            assert await self.one(plane, "a", log_id, begins(None)) == [ErrorCode.INVALID_TXN_STATE]
+            refused = False
+            assert await self.one(plane, "b", log_id, begins(0)) == [Taken(0)]
+            assert await self.one(plane, "c", log_id, begins(None)) == [Taken(1)]
+            await self.done(plane, inline("d", (log_id, append(producer.marker(commit=True)))))
+            refused = True
+            assert await self.one(plane, "e", log_id, begins(2)) == [ErrorCode.INVALID_TXN_STATE]
+            refused = False
+            assert await self.one(plane, "f", log_id, begins(3)) == [Taken(3)]
+
+    async def test_an_epoch_of_a_transactions_own_begins_at_zero(self) -> None:
+        """In a log that knows no batch of the producer (transaction version 2)."""
+        async with self.logs() as (plane, [log_id]):
+            late = append(ScriptedProducer(1, sequence=4).batch(transactional=True), transaction_version=2)
+            assert await self.one(plane, "a", log_id, late) == [ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER]
+            producer = ScriptedProducer(1)
+            first = append(producer.batch(transactional=True), transaction_version=2)
+            assert await self.one(plane, "b", log_id, first) == [Taken(0)]
+            marker = append(producer.marker(commit=True, epoch=1), transaction_version=2)
+            assert await self.done(plane, inline("c", (log_id, marker))) == [[1]]
+            following = append(producer.bump().batch(transactional=True), transaction_version=2)
+            assert await self.one(plane, "d", log_id, following) == [Taken(2)]
+            assert await self.done(plane, inline("e", (log_id, marker))) == [[[ErrorCode.INVALID_PRODUCER_EPOCH]]]
+
+    async def test_markers_are_fenced_and_may_come_again(self) -> None:
+        """A coordinator that has been replaced is refused; one that repeats itself ends nothing."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(1, epoch=2)
+            await self.one(plane, "a", log_id, append(producer.batch(transactional=True)))
+            newer = append(producer.marker(commit=False, coordinator_epoch=5))
+            assert await self.done(plane, inline("b", (log_id, newer))) == [[1]]
+            assert await self.done(plane, inline("c", (log_id, newer))) == [[2]]
+            older = append(producer.marker(commit=True, coordinator_epoch=4))
+            assert await self.done(plane, inline("d", (log_id, older))) == [
+                [[ErrorCode.TRANSACTION_COORDINATOR_FENCED]]
+            ]
+            old_epoch = append(producer.marker(commit=True, coordinator_epoch=5, epoch=1))
+            assert await self.done(plane, inline("e", (log_id, old_epoch))) == [[[ErrorCode.INVALID_PRODUCER_EPOCH]]]
+            assert await plane.aborted(log_id, 0, 9) == [AbortedSpan(1, 0, 1)]
+
+    async def test_batches_without_a_sequence(self) -> None:
+        """Coordinators write transactional offsets without numbering them."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(1)
+            for number in range(3):
+                unnumbered = append(batch(b"o", producer_id=1, producer_epoch=0, transactional=True))
+                assert await self.one(plane, f"k{number}", log_id, unnumbered) == [Taken(number)]
+            assert (await self.ends(plane, log_id)).last_stable_offset == 0
+            await self.done(plane, inline("m", (log_id, append(producer.marker(commit=True)))))
+            assert (await self.ends(plane, log_id)).last_stable_offset == 4
+            assert await self.one(plane, "n", log_id, append(producer.batch())) == [Taken(4)]
+            assert await self.one(plane, "o", log_id, append(producer.batch())) == [Taken(5)]
+            assert await self.one(plane, "p", log_id, append(producer.repeat(1))) == [Repeated(4, 4)]
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    async def test_runs_are_found_from_an_offset_on(self) -> None:
+        """From the one that holds it, as many as the bytes allow, below the end that is asked for; at least one."""
+        async with self.logs(2) as (plane, [a, b]):
+            for number in range(6):
+                await self.one(plane, f"k{number}", a, records(2))
+            length = records(2).length
+
+            async def bases(start: int, max_bytes: int, upto: int = END) -> list[int]:
+                [found] = await plane.runs([RunsQuestion(a, start, max_bytes, upto)])
+                assert found is not None
+                return [run.base_offset for run in found.runs]
+
+            assert await bases(0, 1 << 30) == [0, 2, 4, 6, 8, 10]
+            assert await bases(3, 1) == [2]
+            assert await bases(3, 2 * length) == [2, 4]
+            assert await bases(0, 1 << 30, 5) == [0, 2, 4]
+            assert await bases(12, 1 << 30) == []
+            empty, missing = await plane.runs([RunsQuestion(b, 0, 9, END), RunsQuestion(a + b + 1000, 0, 9, END)])
+            assert (empty is not None and list(empty.runs), missing) == ([], None)
+
+    async def test_runs_are_found_by_time(self) -> None:
+        """The first that has a record at least that late, whatever came before and was deleted."""
+        async with self.logs() as (plane, [log_id]):
+            for number, time in enumerate([10, 30, 20, 40, 40, 5]):
+                await self.one(plane, f"k{number}", log_id, records(2, timestamp=time))
+
+            async def base(time: int) -> int | None:
+                run = await plane.run_for_time(log_id, time)
+                return None if run is None else run.base_offset
+
+            assert [await base(time) for time in (0, 10, 11, 30, 31, 40, 41)] == [0, 0, 2, 2, 6, 6, None]
+            latest = await plane.run_of_latest(log_id)
+            assert latest is not None and latest.base_offset == 6
+            await plane.delete_before(log_id, 4)
+            assert [await base(time) for time in (0, 20, 25, 40)] == [4, 4, 6, 6]
+            await plane.delete_before(log_id, 10)
+            assert [await base(time) for time in (5, 6)] == [10, None]
+            latest = await plane.run_of_latest(log_id)
+            assert latest is not None and latest.base_offset == 10
+
+    # -- log starts, retention, objects --------------------------------------------------------------------------------
+
+    async def test_a_log_starts_where_it_is_told_to(self) -> None:
+        """Not beyond its end, and never earlier; runs before it are trimmed, and objects then go."""
+        async with self.logs() as (plane, [log_id]):
+            for number in range(3):
+                await self.one(plane, f"k{number}", log_id, records(2))
+            assert (await plane.delete_before(log_id, 3)).log_start_offset == 3
+            assert (await plane.delete_before(log_id, 1)).log_start_offset == 3
+            for offset in (-1, 7):
+                with pytest.raises(KafkaError) as refused:
+                    await plane.delete_before(log_id, offset)
+                assert refused.value.code is ErrorCode.OFFSET_OUT_OF_RANGE
+            assert await plane.trim(100) == 1
+            assert await plane.trim(100) == 0
+            counts = await plane.object_counts()
+            assert (counts.live, counts.deleting) == (2, 1)
+            assert await plane.deletable(10) == [], "readers may still have a plan with it"
+            assert (await self.ends(plane, log_id)).size == 2 * records(2).length
+            with pytest.raises(KafkaError) as refused:
+                await plane.delete_before(log_id + 1000, 0)
+            assert refused.value.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+    async def test_a_stable_offset_is_not_before_the_start(self) -> None:
+        """A transaction may begin in what has been deleted."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(1)
+            await self.one(plane, "a", log_id, append(producer.batch(b"a", b"b", b"c", transactional=True)))
+            assert await plane.delete_before(log_id, 2) == LogPositions(2, 3, 2, (await self.ends(plane, log_id)).size)
+
+    async def test_an_object_whose_runs_were_all_refused_may_go_at_once(self) -> None:
+        """No reader has ever seen it. When it is gone, its key is a tombstone."""
+        async with self.logs() as (plane, [log_id]):
+            await self.one(plane, "k", log_id, records(1, expected_end=9))
+            assert await plane.deletable(10) == ["k"]
+            assert await plane.deletable(10) == [], "it has just been given out"
+            await plane.deleted(["k"])
+            counts = await plane.object_counts()
+            assert (counts.live, counts.deleting, counts.tombstones) == (0, 0, 1)
+            [again] = await plane.commit([commit("k", (log_id, [records(1)]))])
+            assert isinstance(again, Buried)
+
+    async def test_retention_by_size(self) -> None:
+        """Run by run from the oldest, as long as what is left has as much as is to be kept."""
+        async with self.logs() as (plane, [log_id]):
+            for number in range(5):
+                await self.one(plane, f"k{number}", log_id, records(2))
+            length = records(2).length
+            assert await plane.expire([Retention(log_id, -1, 5 * length)]) == []
+            [(moved, positions)] = await plane.expire([Retention(log_id, -1, 2 * length + 1)])
+            assert (moved, positions.log_start_offset) == (log_id, 4)
+            assert await plane.expire([Retention(log_id, -1, 2 * length + 1)]) == [], "runs before the start are gone"
+            assert await plane.trim(10) == 2
+            assert await plane.expire([Retention(log_id, -1, 2 * length + 1)]) == []
+
+    async def test_retention_by_time(self) -> None:
+        """The first run that is young enough ends it."""
+        async with self.logs() as (plane, [log_id]):
+            now = plane.wall_millis()
+            for number, age in enumerate([9000, 100_000, 2000, 9000]):
+                await self.one(plane, f"k{number}", log_id, records(1, timestamp=now - age * 1000))
+            assert await plane.expire([Retention(log_id, 10_000_000, -1)]) == []
+            [(_, positions)] = await plane.expire([Retention(log_id, 5_000_000, -1)])
+            assert positions.log_start_offset == 2
+
+    async def test_what_a_deleted_log_had_is_trimmed(self) -> None:
+        """A bounded part at a time."""
+        async with self.logs(2) as (plane, [a, b]):
+            for number in range(5):
+                await self.one(plane, f"k{number}", a, append(ScriptedProducer(number).batch()))
+            await self.one(plane, "b", b, records(1))
+            await plane.delete_logs([a])
+            assert await plane.trim(3) == 3
+            assert await plane.trim(3) == 2
+            assert await plane.trim(3) == 0
+            counts = await plane.object_counts()
+            assert (counts.live, counts.deleting) == (1, 5)
+            assert await plane.producers(a) == []
+
+    async def test_producers_expire(self) -> None:
+        """Those without an open transaction, unused for as long as the rules say."""
+        async with self.logs() as (plane, [log_id]):
+            await self.one(plane, "a", log_id, append(ScriptedProducer(1).batch()))
+            await self.one(plane, "b", log_id, append(ScriptedProducer(2).batch(transactional=True)))
+            assert await plane.expire_producers(100) == 0
+            plane.configure(ProducerRules(expiration=0))
+            assert {state.producer_id for state in await plane.producers(log_id)} == {2}
+            assert await plane.expire_producers(100) in (0, 1)
+            plane.configure(ProducerRules())
+            assert {state.producer_id for state in await plane.producers(log_id)} == {2}
+            assert await self.one(plane, "c", log_id, append(ScriptedProducer(1, sequence=7).batch())) == [Taken(2)]
+
+    # -- merging and compaction ----------------------------------------------------------------------------------------
+
+    async def test_a_swap_replaces_exactly_the_planned_runs(self) -> None:
+        """With gaps if need be; positions but the size stay, and objects without runs begin to go."""
+        async with self.logs(2) as (plane, [a, b]):
+            for number in range(4):
+                await self.one(plane, f"k{number}", a, records(2, timestamp=number))
+            await self.one(plane, "b", b, records(1))
+            [candidate] = await plane.merge_candidates(2, 10)
+            assert (candidate.log_id, candidate.runs, candidate.length) == (a, 4, 4 * records(2).length)
+            planned = (await self.rows(plane, a))[1:3]
+            swap = Swap("seg", 50, [LogSwap(a, planned, [NewRun(2, 2, 0, 20, 1), NewRun(5, 5, 20, 30, 2)])])
+            assert await plane.swap(swap) == [True]
+            assert await plane.swap(swap) == [True], "asked again, it is answered as it was"
+            rows = await self.rows(plane, a)
+            assert [(row.base_offset, row.last_offset, row.key) for row in rows] == [
+                (0, 1, "k0"), (2, 2, "seg"), (5, 5, "seg"), (6, 7, "k3"),
+            ]  # fmt: skip
+            assert rows[1].kind is RunKind.ABSOLUTE
+            assert (await self.ends(plane, a)) == LogPositions(0, 8, 8, 2 * records(2).length + 50)
+            counts = await plane.object_counts()
+            assert (counts.live, counts.deleting) == (4, 2)
+            assert await self.rows(plane, a, 3) == rows[2:], "an offset in a gap is answered with what is behind it"
+            assert [c.runs for c in await plane.merge_candidates(2, 10)] == [2]
+            run = await plane.run_for_time(a, 2)
+            assert run is not None and run.base_offset == 5
+
+    async def test_a_swap_is_dropped_where_its_plan_no_longer_holds(self) -> None:
+        """Log by log; an object that nothing of it came into goes at once."""
+        async with self.logs(2) as (plane, [a, b]):
+            for number in range(3):
+                await self.done(plane, commit(f"k{number}", (a, [records(2)]), (b, [records(2)])))
+            plan_a, plan_b = await self.rows(plane, a), await self.rows(plane, b)
+            await plane.delete_before(a, 2)
+            await plane.trim(10)
+            both = Swap(
+                "seg", 9, [LogSwap(a, plan_a, [NewRun(0, 5, 0, 4, 1)]), LogSwap(b, plan_b, [NewRun(0, 5, 4, 5, 1)])]
+            )
+            assert await plane.swap(both) == [False, True]
+            none = Swap("other", 9, [LogSwap(a, plan_a, []), LogSwap(b, plan_b[:2], [])])
+            assert await plane.swap(none) == [False, False]
+            assert "other" in await plane.deletable(10)
+            [holes] = await plane.bury(["nothing"])
+            assert isinstance(await plane.swap(Swap(holes, 1, [LogSwap(b, plan_b, [])])), Buried)
+
+    async def test_a_compaction_may_stay_inline(self) -> None:
+        """And forgets the abort markers of which no record is left."""
+        async with self.logs() as (plane, [log_id]):
+            producer = ScriptedProducer(1)
+            await self.done(plane, inline("a", (log_id, append(producer.batch(transactional=True)))))
+            await self.done(plane, inline("b", (log_id, append(producer.marker(commit=False)))))
+            await self.done(plane, inline("c", (log_id, records(2))))
+            planned = await self.rows(plane, log_id)
+            swap = Swap("c1", 0, [LogSwap(log_id, planned, [NewRun(3, 3, 0, 2, EPOCH_MS, b"zz")], [1])])
+            assert await plane.swap(swap) == [True]
+            [row] = await self.rows(plane, log_id)
+            assert (row.inline, row.object_id, row.kind) == (b"zz", 0, RunKind.ABSOLUTE)
+            assert await plane.aborted(log_id, 0, 9) == []
+            assert await self.one(plane, "d", log_id, records(1)) == [Taken(4)]
+
+    # -- beside the logs -----------------------------------------------------------------------------------------------
+
+    async def test_blobs_lie_beside_their_log(self) -> None:
+        """Whole, under their names; they go with the log."""
+        async with self.logs() as (plane, [log_id]):
+            assert await plane.write_blob(log_id, "b", b"two")
+            assert await plane.write_blob(log_id, "a", b"")
+            assert await plane.write_blob(log_id, "b", b"three")
+            assert await plane.blobs(log_id) == [("a", 0), ("b", 5)]
+            assert (await plane.read_blob(log_id, "b"), await plane.read_blob(log_id, "c")) == (b"three", None)
+            await plane.remove_blobs(log_id, ["a", "nothing"])
+            assert await plane.blobs(log_id) == [("b", 5)]
+            await plane.delete_logs([log_id])
+            assert not await plane.write_blob(log_id, "b", b"x")
+
+    async def test_a_setting_is_settled_once(self) -> None:
+        """The first value stands."""
+        async with self.logs() as (plane, _):
+            assert await plane.setting("bucket") is None
+            assert await plane.settle("bucket", b"one") == b"one"
+            assert await plane.settle("bucket", b"two") == b"one"
+            assert await plane.setting("bucket") == b"one"
