@@ -36,6 +36,54 @@ class UpkeepStatistics(NamedTuple):
     checkpoints: int  # rounds of checkpoints, counted
 
 
+class RequestStatistics(NamedTuple):
+    """One kind of request to a server that brokers share."""
+
+    done: int
+    failed: int
+    bytes: int  # sent or received by those that were done, without headers
+    seconds: float  # that those done have taken, all together
+    median_ms: float  # of the latest, failed ones among them; 0 if there was none
+    slowest_ms: float  # of the latest
+
+
+class BucketStatistics(NamedTuple):
+    """What an object store has been asked for."""
+
+    location: str  # without credentials
+    puts: RequestStatistics
+    gets: RequestStatistics
+    lists: RequestStatistics
+    deletes: RequestStatistics
+    last_error: str  # one sentence, empty if there was none
+
+
+class DatabaseStatistics(NamedTuple):
+    """What a database that orders has been asked for."""
+
+    location: str  # without credentials
+    commits: RequestStatistics  # bytes: of the runs that they have ordered
+    questions: RequestStatistics  # everything else; bytes are not counted
+    last_error: str
+
+
+class SharedStatistics(NamedTuple):
+    """An engine whose logs lie in an object store and are ordered by a database, as this broker sees them.
+
+    What only the database knows (objects, runs to be merged) is as of the latest round of the upkeep, -1 before it.
+    """
+
+    bucket: BucketStatistics
+    database: DatabaseStatistics
+    waiting_bytes: int  # of batches that wait for their window, their upload or their commit
+    cached_bytes: int
+    objects: int  # live
+    object_bytes: int
+    deleting_objects: int  # given up, and not yet removed from the bucket
+    unmerged_runs: int  # in logs that have enough of them to be merged
+    upkeep_rounds: int
+
+
 class StoreStatistics(NamedTuple):
     """An engine at a glance."""
 
@@ -46,3 +94,4 @@ class StoreStatistics(NamedTuple):
     flushes: FlushStatistics | None
     cleaner: CleanerStatistics | None
     upkeep: UpkeepStatistics | None
+    shared: SharedStatistics | None = None

@@ -36,6 +36,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from kproto.batches.buffers import ReadableBuffer
+from storage.statistics import BucketStatistics
 
 KEY: Final = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 LONGEST_KEY: Final = 900
@@ -80,27 +81,6 @@ class ByteRange(NamedTuple):
 
     start: int
     end: int
-
-
-class RequestStatistics(NamedTuple):
-    """One kind of request."""
-
-    done: int
-    failed: int  # with any error but ObjectMissing
-    bytes: int  # of objects, sent or received
-    seconds: float  # that those done have taken, all together
-    median_ms: float  # of the latest; 0 if there was none
-    slowest_ms: float  # of the latest
-
-
-class BucketStatistics(NamedTuple):
-    """What a bucket has been asked for since it was opened."""
-
-    puts: RequestStatistics
-    gets: RequestStatistics
-    lists: RequestStatistics
-    deletes: RequestStatistics
-    last_error: str  # one sentence, empty if there was none
 
 
 class Bucket(Protocol):

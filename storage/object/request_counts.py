@@ -1,7 +1,8 @@
-"""What a bucket has been asked for, counted: how often, how much, how fast. Every implementation counts with this.
+"""Requests to a server that brokers share, counted by kind: how often, how much, how fast.
 
-Times are of trio's clock, so a simulated bucket measures virtual time. The median and the slowest are those of the
-latest `REMEMBERED` requests of a kind, done or not: what an operator sees is how the store is now.
+The bucket and the database count with this. Times are of trio's clock, so a simulated server measures virtual time.
+The median and the slowest are those of the latest `REMEMBERED` requests of a kind, failed ones too: what an operator
+sees is how the server is now.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 
 import trio
 
-from storage.object.bucket import BucketError, BucketStatistics, ObjectMissing, RequestStatistics
+from storage.statistics import RequestStatistics
 
 REMEMBERED: Final = 256
 """Requests of each kind whose times are kept."""
@@ -41,42 +42,46 @@ class _Kind:
         self.failed += 1
         self.latest.append(seconds)
 
-    def statistics(self) -> RequestStatistics:
-        latest = sorted(self.latest) or [0.0]
-        return RequestStatistics(
-            self.done, self.failed, self.bytes, self.seconds, latest[len(latest) // 2] * 1000, latest[-1] * 1000
-        )
-
 
 class RequestCounts:
-    """The requests of one bucket."""
+    """The requests to one server, of these `kinds`. `failures` are the errors that count; of these, `answers` do not:
+    that there is no such object is an answer."""
 
-    __slots__ = ("_kinds", "_last_error")
+    __slots__ = ("_answers", "_failures", "_kinds", "last_error")
 
-    def __init__(self) -> None:
-        self._kinds = {kind: _Kind() for kind in ("put", "get", "list", "delete")}
-        self._last_error = ""
+    def __init__(
+        self, *kinds: str, failures: type[Exception], answers: type[Exception] | tuple[type[Exception], ...] = ()
+    ) -> None:
+        self.last_error = ""
+        self._kinds = {kind: _Kind() for kind in kinds}
+        self._failures = failures
+        self._answers = answers
 
     @contextmanager
     def counted(self, kind: str, size: int = 0) -> Iterator[None]:
-        """Count what the block does as one request of this kind ("put", "get", "list", "delete") for `size` bytes.
-
-        That there is no such object is an answer, and no failure.
-        """
+        """Count what the block does as one request of this kind, for `size` bytes."""
         began = trio.current_time()
         counts = self._kinds[kind]
         try:
             yield
-        except ObjectMissing:
-            counts.took(trio.current_time() - began, 0)
-            raise
-        except BucketError as error:
-            counts.went_wrong(trio.current_time() - began)
-            self._last_error = str(error)
+        except self._failures as error:
+            if isinstance(error, self._answers):
+                counts.took(trio.current_time() - began, 0)
+            else:
+                counts.went_wrong(trio.current_time() - began)
+                self.last_error = str(error)
             raise
         counts.took(trio.current_time() - began, size)
 
-    def statistics(self) -> BucketStatistics:
-        """All so far."""
-        puts, gets, lists, deletes = (kind.statistics() for kind in self._kinds.values())
-        return BucketStatistics(puts, gets, lists, deletes, self._last_error)
+    def of(self, kind: str) -> RequestStatistics:
+        """What there was of this kind."""
+        counts = self._kinds[kind]
+        latest = sorted(counts.latest) or [0.0]
+        return RequestStatistics(
+            counts.done,
+            counts.failed,
+            counts.bytes,
+            counts.seconds,
+            latest[len(latest) // 2] * 1000,
+            latest[-1] * 1000,
+        )

@@ -33,7 +33,6 @@ from storage.object.bucket import (
     MOST_DELETED,
     Ambiguous,
     BucketError,
-    BucketStatistics,
     ByteRange,
     ObjectMissing,
     Refused,
@@ -57,6 +56,7 @@ from storage.object.request_counts import RequestCounts
 from storage.seams.clock import Clock
 from storage.seams.disk import Disk
 from storage.seams.offload import Lane, Offload
+from storage.statistics import BucketStatistics
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -156,7 +156,7 @@ class ObstoreBucket:
         self._where = where
         self._offload = offload
         self._disk = disk
-        self._counts = RequestCounts()
+        self._counts = RequestCounts("put", "get", "list", "delete", failures=BucketError, answers=ObjectMissing)
 
     @property
     def location(self) -> str:
@@ -204,7 +204,12 @@ class ObstoreBucket:
                 await self._offload.run(self._delete, [check_key(key) for key in keys], lane=Lane.BUCKET_UPKEEP)
 
     def statistics(self) -> BucketStatistics:
-        return self._counts.statistics()
+        counts = self._counts
+        return BucketStatistics(
+            self.location,
+            *(counts.of(kind) for kind in ("put", "get", "list", "delete")),
+            last_error=counts.last_error,
+        )
 
     async def _read(self, work: Callable[..., Result], *arguments: object, background: bool) -> Result:
         lane = Lane.BUCKET_UPKEEP if background else Lane.DOWNLOADS

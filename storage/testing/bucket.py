@@ -32,7 +32,7 @@ from kproto.batches.buffers import ReadableBuffer
 from storage.object.bucket import (
     MOST_DELETED,
     Ambiguous,
-    BucketStatistics,
+    BucketError,
     ByteRange,
     ObjectMissing,
     Refused,
@@ -44,6 +44,7 @@ from storage.object.bucket import (
     check_ranges,
 )
 from storage.object.request_counts import RequestCounts
+from storage.statistics import BucketStatistics
 
 PAGE: Final = 100
 """Objects of a page of a listing; small, so that tests have several."""
@@ -95,7 +96,7 @@ class MemoryBucket:
         self._later: list[tuple[float, int, str, bytes | None]] = []  # due, number, key, what is put (None: deleted)
         self._laters = 0
         self._digests: dict[str, bytes] = {}
-        self._counts = RequestCounts()
+        self._counts = RequestCounts("put", "get", "list", "delete", failures=BucketError, answers=ObjectMissing)
 
     # --- what a test says
 
@@ -167,7 +168,12 @@ class MemoryBucket:
             self._lose_answer(fault)
 
     def statistics(self) -> BucketStatistics:
-        return self._counts.statistics()
+        counts = self._counts
+        return BucketStatistics(
+            self.location,
+            *(counts.of(kind) for kind in ("put", "get", "list", "delete")),
+            last_error=counts.last_error,
+        )
 
     # --- what happens to a request
 

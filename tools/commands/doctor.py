@@ -7,6 +7,9 @@
 
 Each line is one finding. What a client does first is looked at first, and what cannot be looked at because of an
 earlier failure is left out. The exit status is 0 if nothing has failed, 1 otherwise; a `warn` is no failure.
+
+With `--cluster` and `--objects` it looks at what a cluster stands on, before its brokers do: the database and the
+bucket, each promise of theirs that records depend on (`storage/object/bucket_check.py`, `postgres/database_check.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from kproto.messages.list_transactions import ListTransactionsRequest
 from tools.client.cluster import Cluster, Node, check
 from tools.client.connection import BrokerConnection, Security
 from tools.client.properties import Address, ClientProperties, add_connection_options, properties_of
+from tools.cluster.places import Places, add_place_options, places_of
 from tools.failures import Failed
 from tools.output.tables import is_terminal, show_json
 
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     """Look at everything and return the exit status. Raises Failed for settings that cannot be used."""
     options = parser().parse_args(arguments)
     findings = []
-    for finding in examined(properties_of(options)):
+    for finding in _all(options):
         findings.append(finding)
         if not options.json:
             print(_line(finding), flush=True)
@@ -61,7 +65,30 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--json", action="store_true", help="print JSON, for programs")
     add_connection_options(made)
+    add_place_options(made)
     return made
+
+
+def _all(options: argparse.Namespace) -> Iterator[Finding]:
+    """Of database and bucket, if they were named, and of the brokers, unless only those two were."""
+    places = places_of(options)
+    if places.database is not None or places.bucket is not None:
+        yield from _places(places)
+        if options.bootstrap_server is None:
+            return
+    yield from examined(properties_of(options))
+
+
+def _places(places: Places) -> list[Finding]:
+    """What a cluster stands on."""
+    import trio
+
+    from tools.cluster.examining import examine_places
+
+    async def look() -> list[Finding]:
+        return [Finding(each.level.value, each.sentence) async for each in examine_places(places)]
+
+    return trio.run(look)
 
 
 def examined(properties: ClientProperties) -> Iterator[Finding]:

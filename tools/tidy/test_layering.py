@@ -33,6 +33,7 @@ NAME_ENGINES = (
     "broker/testing/",  # an engine to test with
     "tools/log_files/",  # reads the files of the local engine, whose format is public
     "tools/log_check/",  # likewise
+    "tools/cluster/",  # looks at, and moves, what a cluster stands on
     "tools/trials/",  # instruments that try one engine
 )
 

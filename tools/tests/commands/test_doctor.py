@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from ottla import Broker
 from tools.tests.commands.conftest import Ottla
@@ -45,3 +46,28 @@ def test_a_plain_listener_that_is_asked_for_tls_is_named(ottla: Ottla, broker: B
     """The sentence asks the right question."""
     ended = ottla("doctor", "-X", "security.protocol=SSL", "--timeout-ms", "2000", succeeds=False)
     assert ended.status == 1 and "is it a listener for TLS?" in ended.out
+
+
+# --- what a cluster stands on
+
+
+def test_a_bucket_is_looked_at_without_a_broker(ottla: Ottla, tmp_path: Path) -> None:
+    """A directory is a bucket that keeps its promises; a database that is not there is named, without its password."""
+    sound = ottla("doctor", "--objects", f"file://{tmp_path}/bucket")
+    assert {line.split()[0] for line in sound.lines} == {"ok"}
+    assert sound.lines[0].startswith(f"ok    the bucket file://{tmp_path}/bucket keeps a small object in")
+    ended = ottla("doctor", "--cluster", "postgresql://me:hush@127.0.0.1:1/logs", succeeds=False)
+    assert (ended.status, len(ended.lines), "hush" in ended.out) == (1, 1, False)
+
+
+def test_places_come_from_a_brokers_file(ottla: Ottla, tmp_path: Path) -> None:
+    """The broker's own properties name both."""
+    (tmp_path / "broker.properties").write_text(f"node.id=1\nottla.objects=file://{tmp_path}/bucket\n")
+    assert "keeps a small object" in ottla("doctor", "--config", str(tmp_path / "broker.properties")).out
+
+
+def test_a_url_that_names_nothing_is_one_sentence(ottla: Ottla) -> None:
+    """Which repeats no credential."""
+    ended = ottla("doctor", "--objects", "s3://key:hush@logs", succeeds=False)
+    assert (ended.status, "hush" in ended.err) == (2, False)
+    assert "credentials" in ended.err
