@@ -103,7 +103,8 @@ class PostgresServer:
         self._databases = 0
         directory.mkdir(parents=True, exist_ok=True)
         self._as_user: int | None = None
-        if os.getuid() == 0:
+        self._apart = _apart()
+        if os.getuid() == 0 and not self._apart:
             self._as_user = UNPRIVILEGED
             _let_in(directory)
             shutil.chown(directory, UNPRIVILEGED)
@@ -130,7 +131,7 @@ class PostgresServer:
         log = (self.directory / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self.data, *settings],
+                [*self._apart, self._binaries / "postgres", "-D", self.data, *settings],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
                 user=self._as_user, group=self._as_user, extra_groups=None if self._as_user is None else [],
                 preexec_fn=_die_with_parent,
@@ -219,7 +220,7 @@ class PostgresServer:
 
     def _attempt(self, command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, cwd=self.directory,
+            [*self._apart, *command], stdin=subprocess.DEVNULL, capture_output=True, cwd=self.directory,
             user=self._as_user, group=self._as_user, extra_groups=None if self._as_user is None else [], check=False,
         )  # fmt: skip
 
@@ -237,6 +238,15 @@ class PostgresServer:
                 log = (self.directory / "log").read_text(errors="replace")[-2000:]
                 raise AssertionError(f"PostgreSQL did not start: {log}")
             time.sleep(0.02)
+
+
+def _apart() -> Sequence[str]:
+    """What goes in front of a command of root's: a user namespace, in which root has another number and the same files.
+    Nothing where there is no such thing, or no need of it; then it is another user, who has to be let in."""
+    command = ["unshare", "--user", f"--map-user={UNPRIVILEGED}", f"--map-group={UNPRIVILEGED}"]
+    if os.getuid() or shutil.which("unshare") is None:
+        return []
+    return command if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0 else []
 
 
 def _let_in(directory: Path) -> None:
