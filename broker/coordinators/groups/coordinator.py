@@ -89,6 +89,9 @@ DELETED_AT_ONCE: Final = 5_000
 PREPARED_AT_MOST: Final = 5
 """How often the deletion of a group is prepared that is committed to meanwhile."""
 
+ANSWERS_AT_MOST: Final = 3
+"""How often a heartbeat is decided on: it may find expressions to be resolved, and then partitions to be assigned."""
+
 AT_ONCE: Final = 500
 """Offsets or members that one decision changes: so many records take a few milliseconds to encode and replay."""
 
@@ -146,6 +149,7 @@ class GroupCoordinator:
         self._clock = clock
         self._entropy = entropy
         self._offload = offload
+        self._first_work: dict[str, Work] = {}  # of groups, while they are under way
         self._topics = Topics(config.broker_rack)
         self._times = ConsumerConfigs(lambda: cluster.config, lambda: cluster.image)
         self._upgrading = trio.Lock()
@@ -230,17 +234,20 @@ class GroupCoordinator:
     ) -> ConsumerGroupHeartbeatResponse:
         """ConsumerGroupHeartbeat. Where one leads to work beside the event loop, the answer waits for what comes of
         it, so that a member that joins learns what it owns at once."""
-        begun: list[Work] = []
+        joins = request.member_epoch == JOINING_EPOCH
         upgrade = await self._prepared_upgrade(request, caller)
         response: ConsumerGroupHeartbeatResponse
-        response = await self.shards.decide(request.group_id, partial(self._beat, request, caller, begun, upgrade))
-        if not begun or response.error_code:
-            return response
-        for work in begun:
-            await work.done.wait()
-        again = copy(request)
-        again.member_id, again.member_epoch = response.member_id or "", response.member_epoch
-        response = await self.shards.decide(request.group_id, partial(self._beat, again, caller, [], None))
+        for _ in range(ANSWERS_AT_MOST):
+            begun: list[Work] = []
+            response = await self.shards.decide(
+                request.group_id, partial(self._beat, request, caller, begun, upgrade, joins)
+            )
+            if not begun or response.error_code:
+                break
+            for work in begun:
+                await work.done.wait()
+            request, upgrade = copy(request), None
+            request.member_id, request.member_epoch = response.member_id or "", response.member_epoch
         return response
 
     async def _prepared_upgrade(self, request: ConsumerGroupHeartbeatRequest, caller: Caller) -> Upgrade | None:
@@ -264,23 +271,37 @@ class GroupCoordinator:
         caller: Caller,
         begun: list[Work],
         upgrade: Upgrade | None,
+        joins: bool,
         machine: GroupsMachine,
         now: Instant,
         promise: Promise[ConsumerGroupHeartbeatResponse],
     ) -> Decision[GroupRecord]:
         decision = machine.decide_consumer_heartbeat(request, caller, now, promise, upgrade)
         if machine.has_work:
-            begun += self._begin_work(machine, caller)
+            begun += self._begin_work(request.group_id, machine, caller)
+        first = self._first_work.get(request.group_id) if joins else None
+        if first is not None and first not in begun:
+            first.waiting += 1
+            begun.append(first)
         return decision
 
-    def _begin_work(self, machine: GroupsMachine, caller: Caller) -> list[Work]:
+    def _begin_work(self, group_id: str, machine: GroupsMachine, caller: Caller) -> list[Work]:
         """What decisions have left to be computed is begun, in tasks that live as long as the broker: the client that
         has caused it may go."""
         assert self._nursery is not None, "start() comes first"
         begun = [Work(asked, self.shards, self._offload, caller.may_describe) for asked in machine.take_work()]
         for work in begun:
-            self._nursery.start_soon(work.run)
+            if work.is_first:
+                self._first_work[group_id] = work
+            self._nursery.start_soon(self._do, group_id, work)
         return begun
+
+    async def _do(self, group_id: str, work: Work) -> None:
+        try:
+            await work.run()
+        finally:
+            if self._first_work.get(group_id) is work:
+                del self._first_work[group_id]
 
     # --- offsets
 

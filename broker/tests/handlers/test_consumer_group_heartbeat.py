@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from broker.coordinators.groups.consumer import assigning
+from broker.coordinators.groups.consumer.work import JOINING_SECONDS
 from broker.testing.contexts import World, versions_of, world
 from broker.tests.handlers.group_requests import with_coordinator, with_topic
 from kproto.errors import ErrorCode
@@ -16,6 +19,7 @@ from kproto.messages.incremental_alter_configs import (
     AlterConfigsResource,
     IncrementalAlterConfigsRequest,
 )
+from storage.seams.offload import InlineOffload
 
 
 def joining(**more: Any) -> ConsumerGroupHeartbeatRequest:
@@ -52,6 +56,33 @@ async def test_the_first_answer_has_what_an_expression_matches() -> None:
         await with_coordinator(w)
         answer = await w.ask(joining(subscribed_topic_regex="t+"), 1)
         assert (partitions(answer), answer.member_epoch) == ([0, 1, 2], 2)
+
+
+@pytest.mark.parametrize("at_once", [5, assigning.AT_ONCE_COST])
+async def test_those_who_come_together_are_assigned_together(
+    at_once: int, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Consumers that are started at once and share an expression have their shares with their first answers, however
+    many come before the first of them is served; and one that comes alone does not wait for long."""
+    monkeypatch.setattr(assigning, "AT_ONCE_COST", at_once)
+    answers: dict[int, ConsumerGroupHeartbeatResponse] = {}
+    async with world(groups=True, offload=InlineOffload()) as w:
+        await with_topic(w, partitions=8)
+        await with_coordinator(w)
+
+        async def join(number: int) -> None:
+            await trio.sleep(number * JOINING_SECONDS / 2)
+            answers[number] = await w.ask(joining(member_id=f"m{number}", subscribed_topic_regex="t+"), 1)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(join, number)
+        shares = [partitions(answer) for answer in answers.values()]
+        assert [len(share) for share in shares] == [2] * 4
+        assert sorted(each for share in shares for each in share) == list(range(8))
+        began = trio.current_time()
+        await w.ask(joining(group_id="alone", subscribed_topic_regex="t+"), 1)
+        assert trio.current_time() - began < 2 * JOINING_SECONDS
 
 
 async def test_the_first_answer_has_an_assignment_that_was_computed_in_a_thread(

@@ -37,6 +37,8 @@ class Assigning:
         """`member` is new, or takes the place of the one with its id, or of the one with its instance id."""
         self.group_id = group.group_id
         self.epoch = epoch
+        self.is_first = bool(group.resolved) and not group.assignment_timestamp
+        """The group subscribes by expressions, and has not been assigned anything yet."""
         self._assignor = assignor
         self._topics = topics.as_they_are()
         self._resolved = {expression: resolved.topics for expression, resolved in group.resolved.items()}

@@ -42,6 +42,8 @@ class Resolving:
     """Of the topics (`Topics.version`)."""
     offset: int
     """Of the cluster log."""
+    is_first: bool = False
+    """The group has not been assigned anything yet."""
 
 
 def expressions_after(group: ConsumerGroup, old: ConsumerMember | None, new: ConsumerMember) -> set[str]:
@@ -76,7 +78,8 @@ def due(
         or (last is not None and now_wall > last + refresh_interval)
     ):
         return None
-    return Resolving(group.group_id, expressions, topics.names(), topics.version, topics.offset)
+    is_first = not group.assignment_timestamp
+    return Resolving(group.group_id, expressions, topics.names(), topics.version, topics.offset, is_first)
 
 
 def records(

@@ -4,6 +4,12 @@ A decision asks for it (`Steps.work`), a task does it, and what comes of it is d
 thread, since it may take seconds for a group with many members; only the small matching of a few expressions is done at
 once. A large assignment is written in parts, with other decisions in between.
 
+**Those who come together are assigned together.** Fifty consumers that are started at once and subscribe by the same
+expression find the first of them being served. Had it all partitions, the others would wait for its next heartbeats,
+five seconds each. So the first resolution of a group waits a moment, and on as long as members come (`JOINING_MOST`
+times at most), and all of them are answered when it and the assignment that follows are done. (Kafka answers each with
+nothing at first. Its resolution takes longer than that, so their second heartbeats find all of them.)
+
 If the group's shard is lost, or goes to another broker, what was computed is of no use, and is forgotten: the next
 heartbeat asks again.
 """
@@ -38,6 +44,11 @@ if TYPE_CHECKING:
 TARGETS_AT_ONCE: Final = 100
 """Members whose targets one decision writes: some five milliseconds."""
 
+JOINING_SECONDS: Final = 0.02
+"""How long the first resolution of a group waits for the next member."""
+JOINING_MOST: Final = 10
+"""How often."""
+
 MATCHES_AT_ONCE: Final = 1_000
 """Names times expressions that are matched in the event loop: about a millisecond."""
 
@@ -59,6 +70,13 @@ class Work:
         self._offload = offload
         self._may_describe = may_describe
         self.done = trio.Event()
+        self.waiting = 0
+        """Members that have joined meanwhile, and wait for it."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether members that join the group meanwhile wait for it, too."""
+        return self._asked.is_first
 
     async def run(self) -> None:
         """Do it."""
@@ -108,7 +126,17 @@ class Work:
                 if may_describe(name)
             }
             found = {expression: names & permitted for expression, names in found.items()}
+        if asked.is_first:
+            await self._company()
         await self._shards.decide(asked.group_id, partial(_resolved, asked, found))
+
+    async def _company(self) -> None:
+        """Wait as long as members come."""
+        for _ in range(JOINING_MOST):
+            known = self.waiting
+            await trio.sleep(JOINING_SECONDS)
+            if self.waiting == known:
+                return
 
 
 def _give_up(asked: Assigning, machine: GroupsMachine, now: Instant, promise: Promise[None]) -> Decision[GroupRecord]:
