@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _COMMAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
 _LOG_LINES_KEPT = 200
 _LAST_WORDS_SECONDS = 2.0
+_LONGEST_BEGINNING = 200
 _CAN_POLL = sys.platform != "win32"
 """Whether a pipe can be looked at without waiting."""
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -151,6 +152,23 @@ class Broker:
         Connections close, and clients connect again. Raises BrokerError; then nothing has changed."""
         self._running().ask({"do": "restore", "of": os.path.abspath(os.fspath(snapshot))}, None)
 
+    def create_topic(
+        self, name: str, *, partitions: int | None = None, config: Mapping[str, object] | None = None
+    ) -> None:
+        """Make a topic, of `num.partitions` partitions if no number is given, with `config` under Kafka's names
+        (`{"cleanup.policy": "compact"}`). It can be used when this returns. Raises BrokerError, with Kafka's error."""
+        topic = {"name": name, "partitions": partitions}
+        settings = {key: _as_property(value) for key, value in (config or {}).items()}
+        self._running().ask({"do": "create_topic", **topic, "config": settings}, self._start_timeout)
+
+    def new_topic(
+        self, name: str = "topic", *, partitions: int | None = None, config: Mapping[str, object] | None = None
+    ) -> str:
+        """Make a topic as `create_topic` does, whose name begins so and is no other's; returns the name."""
+        name = unique_name(name)
+        self.create_topic(name, partitions=partitions, config=config)
+        return name
+
     @property
     def control(self) -> Control:
         """The control API of this broker (`ottla.control`), which `control=True` asks for."""
@@ -167,6 +185,15 @@ class Broker:
     def faults(self) -> Faults:
         """What the broker is to do wrong; it needs `control=True`."""
         return self.control.faults
+
+    def log_since(self, line: int) -> str:
+        """What of `log` was written after so many lines (`log_lines` at an earlier moment)."""
+        return "" if self._process is None else self._process.log_since(line)
+
+    @property
+    def log_lines(self) -> int:
+        """How many lines the broker has written to standard error since it was started."""
+        return 0 if self._process is None else self._process.lines
 
     def start(self) -> None:
         """Start the broker and return when it is ready. Raises BrokerError with the end of its log if it is not."""
@@ -248,6 +275,12 @@ def address_of(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def unique_name(name: str) -> str:
+    """A name of a topic that begins so, as far as topics may be called so, and is no other's."""
+    allowed = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in name)
+    return f"{allowed[:_LONGEST_BEGINNING]}-{os.urandom(4).hex()}"
+
+
 def _folder_of(broker: Broker) -> str:
     """A folder that goes with the object, or with this process."""
     import shutil
@@ -279,6 +312,7 @@ class _Process:
         )
         self._reading = threading.Lock()
         self._unended = b""
+        self.lines = 0  # of the log, so far
         assert self.child.stderr is not None
         if _CAN_POLL:
             os.set_blocking(self.child.stderr.fileno(), False)
@@ -292,10 +326,19 @@ class _Process:
     @property
     def log(self) -> str:
         """The last lines so far, those included that wait to be read."""
+        self._read_what_is_there_now()
+        return "".join(self._log.copy())
+
+    def _read_what_is_there_now(self) -> None:
         stream = self.child.stderr
         if _CAN_POLL and stream is not None and not stream.closed:
             self._read_what_is_there(stream)
-        return "".join(self._log.copy())
+
+    def log_since(self, line: int) -> str:
+        """Those of the last lines that came after so many."""
+        self._read_what_is_there_now()
+        kept = list(self._log.copy())
+        return "".join(kept[max(0, len(kept) - (self.lines - line)) :]) if line < self.lines else ""
 
     @property
     def status(self) -> int | None:
@@ -387,7 +430,7 @@ class _Process:
         with stream:
             if not _CAN_POLL:
                 for line in stream:
-                    self._log.append(line.decode("utf-8", "replace"))
+                    self._keep([line.rstrip(b"\n")])
                 return
             more = True
             while more:
@@ -401,14 +444,18 @@ class _Process:
             try:
                 while data := os.read(stream.fileno(), 65536):
                     *lines, self._unended = (self._unended + data).split(b"\n")
-                    self._log.extend(line.decode("utf-8", "replace") + "\n" for line in lines)
+                    self._keep(lines)
             except BlockingIOError:
                 return True
             except ValueError:  # closed by the reader meanwhile
                 return False
-            self._log.extend([self._unended.decode("utf-8", "replace")] if self._unended else [])
+            self._keep([self._unended] if self._unended else [])
             self._unended = b""
             return False
+
+    def _keep(self, lines: list[bytes]) -> None:
+        self._log.extend(line.decode("utf-8", "replace") + "\n" for line in lines)
+        self.lines += len(lines)
 
     def _last_words(self) -> str:
         log = self.log.strip()

@@ -9,6 +9,7 @@ on at a time, in the order in which they come.
 | `do` | also | does |
 | --- | --- | --- |
 | `reset` | | brings the broker back to empty |
+| `create_topic` | `name`, `partitions`, `config` | makes a topic; the last two may be null |
 | `backup` | `to`: a path; `durable` | writes a backup to that file; answers its `bytes` |
 | `restore` | `of`: a path | begins again with the backup in that file or folder |
 
@@ -112,6 +113,8 @@ async def obey(lifetimes: Lifetimes, line: bytes) -> dict[str, Any] | None:
         if what == "reset":
             await lifetimes.reset()
             return {}
+        if what == "create_topic" and isinstance(command.get("name"), str):
+            return await _create_topic(lifetimes, command)
         if what in ("backup", "restore") and isinstance(path, str):
             from broker import backups
 
@@ -122,3 +125,19 @@ async def obey(lifetimes: Lifetimes, line: bytes) -> dict[str, Any] | None:
     except StoreError as error:
         return {"error": str(error)}
     return {"error": f"{what!r} is no command, or says too little"}
+
+
+async def _create_topic(lifetimes: Lifetimes, command: dict[str, Any]) -> dict[str, Any]:
+    from broker.coordinators.cluster.topics import DEFAULT, NewTopic
+    from kproto.errors import KafkaError
+
+    name, partitions, config = command["name"], command.get("partitions"), command.get("config") or {}
+    if not isinstance(partitions, int | None) or not isinstance(config, dict):
+        return {"error": "a topic has a number of partitions, and settings by name"}
+    new = NewTopic(
+        name,
+        DEFAULT if partitions is None else partitions,
+        configs={str(key): str(value) for key, value in config.items()},
+    )
+    (made,) = await lifetimes.serving.cluster.create_topics([new])
+    return {"error": str(made)} if isinstance(made, KafkaError) else {}
