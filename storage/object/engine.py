@@ -42,6 +42,7 @@ from storage.engine import (
     TimestampOffset,
     WrongEnd,
 )
+from storage.membership import Membership
 from storage.object.blobs import ObjectBlobs
 from storage.object.bucket import Bucket
 from storage.object.cache import RunCache
@@ -59,6 +60,8 @@ from storage.object.look_ups import LookUps
 from storage.object.partition_log import NOTHING, ObjectLog
 from storage.object.pending_append import PendingAppend
 from storage.object.reader import Reader, asked, out_of_range, own
+from storage.object.rewriting import Rewriting
+from storage.object.upkeep import KeptLog, KeptLogs, Upkeep
 from storage.object.watch import Watch
 from storage.object.window import WrittenLog
 from storage.object.writer import Writer
@@ -105,7 +108,9 @@ class ObjectStore:
         offload: Offload,
         settings: StoreSettings | None = None,
         limits: Limits | None = None,
+        membership: Membership | None = None,
     ) -> None:
+        self.membership = membership
         self.settings = settings or StoreSettings()
         self.limits = limits or Limits()
         self._control = control
@@ -122,6 +127,16 @@ class ObjectStore:
         self._watch = Watch(self.refresh_known, self.limits.poll_ms)
         self._reader = Reader(control, self.cache, self._loading, self.limits, self.refresh_known, self._watch.add)
         self.writer = Writer(control, bucket, self.cache, clock, entropy, self.limits, self._make)
+        self._rewriting = Rewriting(control, bucket, self._loading, offload, entropy, self.limits, self._change)
+        self._upkeep = Upkeep(
+            control,
+            bucket,
+            self._rewriting,
+            self.limits,
+            KeptLogs(lambda: self.settings, self._kept, self._moved, self._rewritten),
+        )
+        self._every_log: Callable[[], Iterable[LogSpec]] | None = None
+        self._looks_after: Callable[[LogSpec], bool] = lambda spec: True
         self._working: trio.CancelScope | None = None
         self._worked = trio.Event()
         self._logger = structlog.get_logger(__name__)
@@ -171,7 +186,39 @@ class ObjectStore:
         self._control.configure(settings.producers)
 
     async def maintain(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
-        await self._watch.run()
+        self._every_log = every_log
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch.run)
+            nursery.start_soon(self._upkeep.run)
+
+    def look_after(self, which: Callable[[LogSpec], bool]) -> None:
+        """Keep these logs only, of which other brokers keep the others: a hint that saves work."""
+        self._looks_after = which
+
+    def _kept(self) -> Iterable[KeptLog]:
+        """The logs that this broker looks after, as far as they exist."""
+        specs = self._every_log() if self._every_log is not None else [log.spec for log in self._logs.values()]
+        for spec in specs:
+            key = spec.topic_id, spec.partition
+            log, row = self._logs.get(key), self._rows.get(key)
+            log_id = log.log_id if log is not None else row.log_id if row is not None else None
+            if log_id is not None and self._looks_after(spec):
+                yield KeptLog(log_id, LogName(spec.topic, spec.topic_id, spec.partition, spec.internal), spec)
+
+    def _moved(self, log_id: int, positions: LogPositions) -> None:
+        for log in self._logs.values():
+            if log.log_id == log_id:
+                log.learn(positions)
+                return
+        for key, row in self._rows.items():
+            if row.log_id == log_id:
+                self._rows[key] = row._replace(positions=positions)
+                return
+
+    def _rewritten(self, log_id: int, start: int, end: int) -> None:
+        for log in self._logs.values():
+            if log.log_id == log_id:
+                log.runs.drop(start, end)
 
     @property
     def cluster_id(self) -> str:
@@ -414,7 +461,13 @@ class ObjectStore:
         held = sum(log.exists for log in self._logs.values())
         stopped = self.writer.stopped is not None
         return StoreStatistics(
-            len(self._rows) + held, held, 0, stopped, self.writer.statistics(), cleaner=None, upkeep=None
+            len(self._rows) + held,
+            held,
+            0,
+            stopped,
+            self.writer.statistics(),
+            self._rewriting.statistics(),
+            self._upkeep.statistics(),
         )
 
     async def log_directories(self) -> Sequence[LogDirectory]:

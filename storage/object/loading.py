@@ -77,7 +77,9 @@ class Loading:
         self._flights: dict[tuple[str, int, int], _Flight] = {}
         self.indexes = SegmentIndexes(bucket, limits)
 
-    async def load(self, wanted: Sequence[StoredRun]) -> list[CachedRun | KafkaError | Vanished]:
+    async def load(
+        self, wanted: Sequence[StoredRun], *, background: bool = False
+    ) -> list[CachedRun | KafkaError | Vanished]:
         """Each of these, or why it cannot be had."""
         found: dict[int, CachedRun | KafkaError | Vanished] = {}
         mine: dict[int, _Flight] = {}
@@ -100,11 +102,11 @@ class Loading:
                 by_key[wanted[number].key].append((wanted[number], flight))
             if len(by_key) == 1:
                 [(key, flights)] = by_key.items()
-                await self._read(key, flights)
+                await self._read(key, flights, background)
             else:
                 async with trio.open_nursery() as nursery:
                     for key, flights in by_key.items():
-                        nursery.start_soon(self._read, key, flights)
+                        nursery.start_soon(self._read, key, flights, background)
         finally:
             for number, flight in mine.items():
                 del self._flights[identity_of(wanted[number])]
@@ -117,15 +119,15 @@ class Loading:
             found[number] = outcome
         return [found[number] for number in range(len(wanted))]
 
-    async def _read(self, key: str, flights: Sequence[tuple[StoredRun, _Flight]]) -> None:
+    async def _read(self, key: str, flights: Sequence[tuple[StoredRun, _Flight]], background: bool) -> None:
         ranges = [ByteRange(stored.position, stored.position + stored.length) for stored, _ in flights]
         try:
-            pieces = await persistently(partial(self._bucket.get_ranges, key, ranges))
+            pieces = await persistently(partial(self._bucket.get_ranges, key, ranges, background=background))
             for (stored, flight), piece in zip(flights, pieces, strict=True):
                 try:
                     flight.run = await self._made(piece, stored)
                 except KafkaError:
-                    again = await persistently(partial(self._bucket.get, key, *_range(stored)))
+                    again = await persistently(partial(self._bucket.get, key, *_range(stored), background=background))
                     try:
                         flight.run = await self._made(again, stored)
                     except KafkaError as error:

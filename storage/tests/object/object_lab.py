@@ -5,15 +5,33 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import trio
+
+from storage.engine import Append, Batch, PartitionLog, Read
 from storage.object.engine import ObjectStore
 from storage.object.limits import Limits
-from storage.seams.clock import Clock, VirtualClock
+from storage.seams.clock import Clock, Instant, VirtualClock
 from storage.seams.entropy import SeededEntropy
 from storage.seams.offload import InlineOffload
 from storage.store_settings import StoreSettings
 from storage.testing.bucket import MemoryBucket
 from storage.testing.control_plane import Line, MemoryControlPlane
 from storage.testing.database import MemoryDatabase
+from storage.testing.log_builder import EPOCH_MS, content, values, whole_batches
+
+
+class TrioTime:
+    """Wall and monotonic time that go with trio's clock, be it virtual."""
+
+    def wall_millis(self) -> int:
+        return EPOCH_MS + self.monotonic_millis()
+
+    def monotonic_millis(self) -> int:
+        return round(trio.current_time() * 1000)
+
+    def now(self) -> Instant:
+        return Instant(self.wall_millis(), self.monotonic_millis())
+
 
 AT_ONCE = Limits(idle_ms=0, window_ms=0)
 """No append waits for others."""
@@ -66,3 +84,22 @@ class Cluster:
             settings=settings,
             limits=limits,
         )
+
+
+async def append(log: PartitionLog, *batches: Batch, expected_end: int | None = None) -> Append:
+    """Append these in one piece and wait until they are durable."""
+    begun = log.begin_append(batches, expected_end=expected_end)
+    await begun.wait_durable()
+    return begun
+
+
+async def read_all(store: ObjectStore, log: PartitionLog, start: int = 0) -> list[bytes | None]:
+    """The values of all records from `start` on, as a consumer gets them, who reads what its broker says is there."""
+    await store.refresh([log])
+    found: list[bytes | None] = []
+    while start < log.high_watermark:
+        [answer] = await store.read_many([Read(log, start, 1 << 20, log.high_watermark)], 1 << 20)
+        data = content(answer)
+        found += values(data)
+        start = whole_batches(data)[-1][0].next_offset
+    return found
