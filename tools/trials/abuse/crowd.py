@@ -137,8 +137,13 @@ def measured(contender: Contender | None, options: argparse.Namespace) -> bool:
                 alone = honest.take()
                 show("alone", alone)
                 memory.begin()
+                complete = True
                 for name, kind in KINDS.items():
-                    kind(site, [site.socket() for _ in range(options.connections)])
+                    try:
+                        kind(site, [site.socket() for _ in range(options.connections)])
+                    except OSError as error:
+                        print(f"{name}: not all of them came: {error or type(error).__name__}")
+                        complete = False
                     show(f"while they come: {name}", honest.take())
                 pause(2.0)
                 honest.take()
@@ -148,7 +153,7 @@ def measured(contender: Contender | None, options: argparse.Namespace) -> bool:
                 print(f"the broker took {memory.peak_megabytes:.0f} MB")
             finally:
                 site.close()
-    return all(slower_at_most(alone[what], beside[what]) for what in alone)
+    return complete and all(slower_at_most(alone[what], beside[what]) for what in alone)
 
 
 def slower_at_most(alone: Figures, beside: Figures) -> bool:
