@@ -18,6 +18,8 @@ from kproto.formats.cluster_metadata import DelegationTokenRecord, RemoveDelegat
 
 MAX_TOKENS: Final = 20_000
 """The bound on clients that make tokens without end; they go when they are over."""
+MAX_OF_ONE: Final = 2_000
+"""Those that one user may have made: no one takes all of them."""
 SWEPT_AT_ONCE: Final = 1000
 LAST_TIME: Final = (1 << 63) - 1
 
@@ -29,14 +31,20 @@ EXPIRED: Final = KafkaError(ErrorCode.DELEGATION_TOKEN_EXPIRED)
 MISMATCH: Final = KafkaError(ErrorCode.DELEGATION_TOKEN_OWNER_MISMATCH)
 TOO_OLD: Final = KafkaError(ErrorCode.UNSUPPORTED_VERSION)
 FULL: Final = KafkaError(ErrorCode.POLICY_VIOLATION, f"there are {MAX_TOKENS} delegation tokens already")
+SHARE_TAKEN: Final = KafkaError(
+    ErrorCode.POLICY_VIOLATION, f"this user has made {MAX_OF_ONE} delegation tokens already"
+)
 
 
 def decide_token(machine: ClusterMachine, token: DelegationToken, promise: Promise[DelegationToken]) -> ClusterDecision:
     """Make this token. Replies KafkaError: POLICY_VIOLATION where there are too many."""
     if machine.metadata_version < OLDEST_LEVEL:
         return Decision(replies=[(promise, TOO_OLD)])
-    if len(machine.image.tokens) >= MAX_TOKENS:
+    tokens = machine.image.tokens
+    if len(tokens) >= MAX_TOKENS:
         return Decision(replies=[(promise, FULL)])
+    if len(tokens) >= MAX_OF_ONE and sum(each.requester == token.requester for each in tokens.values()) >= MAX_OF_ONE:
+        return Decision(replies=[(promise, SHARE_TAKEN)])
     return Decision([_record(token)], [(promise, token)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from broker.coordinators.cluster import tokens as decisions
 from broker.handlers.create_delegation_token import MOST_CHARACTERS, MOST_RENEWERS
 from broker.security.principals import ANONYMOUS, Principal
 from broker.security.tokens import hmac_of
@@ -56,6 +57,17 @@ async def test_what_a_token_brings_with_it_is_bounded() -> None:
             assert (reply.error_code, reply.token_id) == (ErrorCode.POLICY_VIOLATION, "")
         assert (await t.create(owner=("User", "x" * (MOST_CHARACTERS + 1)))).error_code == ErrorCode.POLICY_VIOLATION
         assert len(t.world.cluster.image.tokens) == 1
+
+
+async def test_one_user_does_not_take_all_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has made as many as one may is refused, whoever they are for; others are not."""
+    monkeypatch.setattr(decisions, "MAX_OF_ONE", 3)
+    async with tokens() as t:
+        for owner in (("User", ""), ("User", "zed"), ("User", "")):
+            assert (await t.create(owner=owner)).error_code == 0
+        for owner in (("User", ""), ("User", "zed")):
+            assert (await t.create(owner=owner)).error_code == ErrorCode.POLICY_VIOLATION
+        assert (await t.create(BOB)).error_code == 0
 
 
 @pytest.mark.parametrize(
