@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from broker.config.sasl_settings import OAUTHBEARER
 from broker.security.sasl.conversation import Conversation, Offer, Proof
 from broker.security.sasl.exchange import Exchange, Identity, Refusal
 from broker.security.sasl.plain import PLAIN, PlainExchange
@@ -50,8 +51,10 @@ class Authentication:
         *,
         secret: bytes,
         load_keys: Callable[[str], bytes],
+        world: Clock | None = None,
     ) -> None:
-        """`load_keys` reads the keys of an issuer of tokens, in a thread (`JsonWebKeys`)."""
+        """`load_keys` reads the keys of an issuer of tokens, in a thread (`JsonWebKeys`). `world` is the clock that
+        issuers of signed tokens go by, where `clock` may be ahead of it."""
         self._cluster = cluster
         self._tokens = tokens
         self._clock = clock
@@ -59,6 +62,7 @@ class Authentication:
         self._offload = offload
         self._secret = secret
         self._load_keys = load_keys
+        self._world = world or clock
         self._config: BrokerConfig | None = None
         self._offers: dict[str, Offer] = {}
         self.log = RateLimitedLogger(get_logger(__name__), trio.current_time)
@@ -89,7 +93,7 @@ class Authentication:
         from broker.security.sasl.jwks import JsonWebKeys
         from broker.security.sasl.oauthbearer import OAuthBearerExchange, SignedTokens, UnsignedTokens
 
-        now = self._clock.wall_millis
+        now = self._world.wall_millis
         if settings.jwks_url is None:
             return partial(OAuthBearerExchange, UnsignedTokens(settings, now))
         keys = JsonWebKeys(settings, self._load_keys, self._offload, self.log)
@@ -140,7 +144,7 @@ class Authentication:
         """A message of the client's mechanism; `who` it came from is for the log. Raises Refusal."""
         again = conversation.again
         try:
-            proof = await conversation.evaluate(message, self._now)
+            proof = await conversation.evaluate(message, partial(self._now, conversation))
         except Refusal as refusal:
             self.refused(refusal.reason, mechanism=conversation.mechanism, user=refusal.user, **who)
             raise
@@ -159,5 +163,6 @@ class Authentication:
         more = {key: value for key, value in (("mechanism", mechanism), ("user", user)) if value}
         self.log.warning("authentication failed", kind=f"authentication failed: {reason}", reason=reason, **more, **who)
 
-    def _now(self) -> tuple[float, int]:
-        return trio.current_time(), self._clock.wall_millis()
+    def _now(self, conversation: Conversation) -> tuple[float, int]:
+        clock = self._world if conversation.mechanism == OAUTHBEARER else self._clock
+        return trio.current_time(), clock.wall_millis()

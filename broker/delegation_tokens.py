@@ -117,8 +117,12 @@ class DelegationTokens:
         """Forget tokens that are over, now and then, forever."""
         while True:
             await trio.sleep(self._cluster.config.delegation_token_expiry_check_interval_ms / 1000)
-            while self.enabled and await self._decide(partial(_sweep, self._clock.wall_millis())):
-                await trio.lowlevel.checkpoint()
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Forget the tokens that are over now."""
+        while self.enabled and await self._decide(partial(_sweep, self._clock.wall_millis())):
+            await trio.lowlevel.checkpoint()
 
     def _secret(self) -> str:
         secret = self._cluster.config.delegation_token_secret_key

@@ -48,6 +48,8 @@ class Lifetimes:
         self.services: Services | None = None
         """Those of the present life; None while none serves clients."""
         self.have_begun = False
+        self.next_has_a_past = False
+        """Whether the life behind the present one, if there is to be one, begins with a copy."""
 
     # -- for the server ------------------------------------------------------------------------------------------------
 
@@ -105,6 +107,7 @@ class Lifetimes:
 
     async def _begin_another(self, copy: StoreCopy | None) -> None:
         await copyable(self.serving.store).prepare(copy)
+        self.next_has_a_past = copy is not None
         self._next = trio.Event()
         self._over.set()
         await self._next.wait()

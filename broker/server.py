@@ -66,6 +66,7 @@ from storage.seams.offload import ThreadOffload
 
 if TYPE_CHECKING:
     from broker.control.app import Controlled
+    from broker.control.passing_time import PassingTime
     from broker.emulation import Emulation
     from broker.security.tls.contexts import Contexts
     from broker.web.endpoints import Observed
@@ -139,7 +140,8 @@ async def serve(
     backup: str | None = None,
 ) -> None:
     """`run` as a task: cancel it to stop at once, send a signal to stop gracefully."""
-    clock, entropy, offload = SystemClock(), SystemEntropy(), ThreadOffload()
+    entropy, offload = SystemEntropy(), ThreadOffload()
+    clock, passing = _clock(config)
     log = get_logger(__name__)
     if (files := descriptor_limit()) < LEAST:
         raise ConfigError(f"this process may have {files} files open, and needs {LEAST} at least: see ulimit -n")
@@ -157,7 +159,7 @@ async def serve(
             until_the_end.callback(listener.close)
         observed = await until_the_end.enter_async_context(_shown(config, metrics))
         lifetimes = Lifetimes(config)
-        controlled = await until_the_end.enter_async_context(_controlled(config, entropy, lifetimes, control))
+        controlled = await until_the_end.enter_async_context(_controlled(config, entropy, lifetimes, passing, control))
         watchers = [each for each in (observed, controlled) if each is not None]
         tls = _read_stores(config, offload)
         store = make_store(config, clock, entropy, offload, progress, descriptors)
@@ -195,6 +197,8 @@ async def serve(
                             begin_stop()
                             await life.connections.stop(signals)
                             break
+                    if passing is not None and not lifetimes.next_has_a_past:
+                        passing.begin_again()
                     store = await _replaced(store)
                     logging.process_lines().set_levels({logging.ROOT: config.ottla_log_level})
                 process.cancel_scope.cancel()
@@ -361,10 +365,14 @@ async def _shown(config: BrokerConfig, metrics: Callable[[str, int], None]) -> A
 
 @asynccontextmanager
 async def _controlled(
-    config: BrokerConfig, entropy: Entropy, lifetimes: Lifetimes, control: Callable[[str, int, str], None]
+    config: BrokerConfig,
+    entropy: Entropy,
+    lifetimes: Lifetimes,
+    passing: PassingTime | None,
+    control: Callable[[str, int, str], None],
 ) -> AsyncIterator[Controlled | None]:
     """Take commands over HTTP, if the configuration asks for that."""
-    if not config.ottla_control_listener:
+    if passing is None:
         yield None
         return
     host, port = parse_http_address(config.ottla_control_listener)
@@ -375,12 +383,22 @@ async def _controlled(
     try:
         check_that_it_may_be(config, host)
         token = config.ottla_control_token
-        async with controlled_at(host, port, token, entropy, lifetimes) as (controlled, port, token):
+        async with controlled_at(host, port, token, entropy, lifetimes, passing) as (controlled, port, token):
             get_logger(__name__).warning("this broker takes commands of tests", address=f"{host or '*'}:{port}")
             control(host, port, token)
             yield controlled
     except ListenError as error:
         raise ConfigError(str(error)) from error
+
+
+def _clock(config: BrokerConfig) -> tuple[Clock, PassingTime | None]:
+    """The clock of state, and what moves it if that may be commanded. Raises ConfigError."""
+    if not config.ottla_control_listener:
+        return SystemClock(), None
+    from broker.control.passing_time import passing_time
+    from storage.seams.disk import SystemDisk
+
+    return passing_time(SystemClock(), SystemDisk(), config.data_directory if config.ottla_storage == "local" else None)
 
 
 def _read_stores(config: BrokerConfig, offload: Offload) -> Contexts | None:
@@ -486,7 +504,14 @@ async def _start_services(
         turns=Turns(),
         journal=journal,
         authentication=Authentication(
-            cluster, tokens, clock, entropy, offload, secret=store.directory_id.encode(), load_keys=_load_keys
+            cluster,
+            tokens,
+            clock,
+            entropy,
+            offload,
+            secret=store.directory_id.encode(),
+            load_keys=_load_keys,
+            world=SystemClock(),
         ),
         tokens=tokens,
         authorizer=authorizer_of(cluster, config),

@@ -52,6 +52,12 @@ class Control:
             word = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
             self._headers["Authorization"] = f"Basic {word}"
 
+    def advance(self, seconds: float) -> dict[str, Any]:
+        """Let so many seconds pass for the broker's state; returns when all that is due by then has happened:
+        `now_ms`, `ahead_ms` of the world's time, and whether all of it is `settled`."""
+        passed: dict[str, Any] = self.ask("POST", "/clock/advance", {"seconds": seconds})
+        return passed
+
     @property
     def faults(self) -> Faults:
         """What this broker is to do wrong."""

@@ -181,6 +181,13 @@ class Broker:
             self._control = Control(address)
         return self._control
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass for the broker's state, and for no client: retention, sessions of groups, time-outs of
+        transactions, expiry of offsets all happen, and have happened on return. Needs `control=True`; raises
+        BrokerError if something due cannot happen, since a disk is full, say."""
+        if not self.control.advance(seconds)["settled"]:
+            raise BrokerError("not all that is due has happened; the broker's log says why")
+
     @property
     def faults(self) -> Faults:
         """What the broker is to do wrong; it needs `control=True`."""

@@ -32,6 +32,7 @@ VERBS: dict[str, Verb] = {
     "backup": Verb("tools.commands.backup:main", "copy all that a running broker knows, at one moment", KEEP),
     "restore": Verb("tools.commands.restore:main", "make a data directory of a backup, or bring a broker back", KEEP),
     "upgrade-features": Verb("tools.commands.upgrade_features:main", "raise the levels of a cluster's features", KEEP),
+    "clock": Verb("tools.commands.clock:main", "let time pass for a broker that is under test", KEEP),
     "completion": Verb("tools.commands.completion:main", "print what bash, zsh or fish needs to complete words", KEEP),
     "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes", FILES),
     "dump-log": Verb("tools.commands.dump_log:main", "print any file of a data directory", FILES),

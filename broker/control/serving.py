@@ -12,6 +12,8 @@ from broker.control.app import Controlled, control_app
 from broker.control.guard import ControlGuard, is_secured
 from broker.control.life_operations import life_operations
 from broker.control.operations import OPERATIONS
+from broker.control.passing_time import PassingTime
+from broker.control.time_operations import time_operations
 from broker.lifetimes import Lifetimes
 from broker.network.listener import Listener
 from broker.web.guard import LOOPBACK, new_token
@@ -37,16 +39,16 @@ def check_that_it_may_be(config: BrokerConfig, host: str) -> None:
 
 @asynccontextmanager
 async def controlled_at(
-    host: str, port: int, token: str | None, entropy: Entropy, lifetimes: Lifetimes
+    host: str, port: int, token: str | None, entropy: Entropy, lifetimes: Lifetimes, passing: PassingTime
 ) -> AsyncIterator[tuple[Controlled, int, str]]:
     """Take commands at this address as long as the block lasts: what to let know of the broker, the real port and the
-    token, which is a new one unless one is given. They are about the lives of this broker, and the present one.
+    token, which is a new one unless one is given. They are about this broker's lives and its time.
 
     Raises ListenError.
     """
     listener, controlled = Listener("control", host, port), Controlled()
     token = token or new_token(entropy)
-    table = (*life_operations(lifetimes), *OPERATIONS)
+    table = (*life_operations(lifetimes), *time_operations(passing), *OPERATIONS)
     guarded = ControlGuard(control_app(controlled, table), controlled, token, host, listener.port)
     try:
         async with trio.open_nursery() as nursery:

@@ -584,6 +584,21 @@ class Runtime(Generic[MachineT]):
             await trio.lowlevel.checkpoint()
         return False
 
+    @property
+    def next_deadline(self) -> int | None:
+        """When the machine wants to be asked, in monotonic milliseconds; None for never, and while there is none."""
+        return None if self._machine is None else self._machine.next_deadline()
+
+    async def catch_up(self) -> None:
+        """The clock has been moved: let the machine decide on what is due now. Returns when all that it has decided is
+        durable, or lost."""
+        self._deadline_moved.set()  # what the task of deadlines sleeps for is nearer now
+        await self._expire()
+        try:
+            await self.decide(_nothing)
+        except KafkaError:
+            return  # there is no machine to wait for
+
     def _watch_deadline(self, machine: MachineT) -> None:
         deadline = machine.next_deadline()
         if deadline is not None and (self._sleeping_until is None or deadline < self._sleeping_until):
@@ -669,3 +684,8 @@ class Runtime(Generic[MachineT]):
             self._on_loaded(machine)
         self._sleeping_until = None
         self._deadline_moved.set()
+
+
+def _nothing(machine: Any, now: Instant, promise: Promise[None]) -> Decision[Any]:
+    """A decision that is answered once all before it are durable."""
+    return Decision(replies=[(promise, None)])

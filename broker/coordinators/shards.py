@@ -332,6 +332,18 @@ class Shards(Generic[MachineT]):
             except KafkaError:
                 continue
 
+    def next_deadline(self) -> int | None:
+        """The first time at which a shard that is loaded wants to be asked, in monotonic milliseconds."""
+        return min(filter(None, (shard.runtime.next_deadline for shard in self._open.values())), default=None)
+
+    async def catch_up(self, now: int) -> None:
+        """The clock has been moved, to `now` of its monotonic time: let every shard decide on what is due. Returns when
+        that is durable."""
+        for shard in list(self._open.values()):
+            due = shard.runtime.next_deadline
+            if due is not None and due <= now:
+                await shard.runtime.catch_up()
+
     def machines(self) -> Iterator[MachineT]:
         """The state of every shard that is loaded, to look at and never to change."""
         for shard in self._open.values():

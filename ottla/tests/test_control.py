@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +65,43 @@ def test_faults_are_injected_and_seen() -> None:
         with urllib.request.urlopen(f"http://{metrics}/status.json", timeout=20) as answer:
             ended = json.loads(answer.read())["faults"]["ended"]
         assert [each["injected"] for each in ended] == [2, delay.injected]
+
+
+def test_time_passes_for_state_and_not_for_clients(tmp_path: Path) -> None:
+    """By one call, or the command; records and offsets of a week ago are gone, and no connection is. A restart goes on
+    from there, and a reset from the world's time."""
+    with ottla.Broker(control=True, data=tmp_path / "data") as broker:
+        producer = confluent_kafka.Producer({"bootstrap.servers": broker.bootstrap_servers, "client.id": "shop"})
+        write(producer, "old")
+        settings = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"}
+        consumer = confluent_kafka.Consumer({**settings, "enable.auto.commit": False})
+        place = confluent_kafka.TopicPartition("orders", 0, 1)
+        consumer.commit(offsets=[place], asynchronous=False)
+        assert consumer.get_watermark_offsets(place, timeout=20) == (0, 1)
+        broker.advance(7 * 86_400 + 1)
+        assert consumer.get_watermark_offsets(place, timeout=20) == (1, 1)
+        broker.advance(600)
+        assert consumer.committed([place], timeout=20)[0].offset < 0
+        write(producer, "new")
+        consumer.close()
+        clock = [sys.executable, "-m", "ottla", "clock"]
+        run = subprocess.run(
+            [*clock, "advance", "2h", "--control", broker.control.address], capture_output=True, text=True, check=True
+        )
+        assert f"{7 * 86_400 + 601 + 7200} s ahead" in run.stdout
+        broker.restart()
+        ahead = broker.control.ask("GET", "/clock")["ahead_ms"]
+        assert ahead == 1000 * (7 * 86_400 + 601 + 7200)
+        broker.control.ask("POST", "/reset")
+        assert broker.control.ask("GET", "/clock")["ahead_ms"] == 0
+        assert not [line for line in broker.log.splitlines() if "nothing of ours" in line]
+
+
+@pytest.mark.parametrize("seconds", [None, -1, 1e12, "7d"])
+def test_time_goes_forward_and_not_beyond_all_bounds(commanded: ottla.Broker, seconds: object) -> None:
+    """What is no number of seconds, or too many, is refused in a sentence."""
+    with pytest.raises(ottla.ControlError, match="'seconds'"):
+        commanded.control.ask("POST", "/clock/advance", {"seconds": seconds})
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ class Cleaner:
         self._settings = settings
         self._log = get_logger("storage")
         self._cleaning: LocalLog | None = None
+        self._one_at_a_time = trio.Lock()
         self._scope = trio.CancelScope()
         self._cleanings = self._cleaned_bytes = 0
         self._asked: dict[Key, _Asked] = {}
@@ -125,11 +126,16 @@ class Cleaner:
         while True:
             await trio.sleep(self._settings.backoff_ms / 1000)
             try:
-                while self._settings.enable and await self.clean_due(every_log):
-                    pass
+                await self.clean_what_is_due(every_log)
             except Exception as error:  # a mistake of ours must not stop the broker; the next round tries again
                 self._log.error("a round of the cleaner failed", exc_info=error)
                 await trio.sleep(PAUSE_AFTER_FAILURE)
+
+    async def clean_what_is_due(self, every_log: EveryLog | None = None) -> None:
+        """Clean until nothing is due any more; nothing if the cleaner is switched off. One caller at a time."""
+        async with self._one_at_a_time:
+            while self._settings.enable and await self.clean_due(every_log):
+                pass
 
     async def clean_due(self, every_log: EveryLog | None = None) -> int:
         """Clean every log that is due now, the dirtiest first. Returns how many were cleaned."""

@@ -32,6 +32,7 @@ from storage.local import checkpoints, dirty_logs, partition_metadata, reserve, 
 from storage.local.dirty_logs import DirtyLogs
 from storage.local.reserve import Reserve
 from storage.local.succession import LOG_NAME, Place
+from storage.seams.clock import AHEAD_FILE
 from storage.seams.disk import Disk, InUse, Lock
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
@@ -65,6 +66,7 @@ _KNOWN = frozenset(
         "bootstrap.checkpoint",
         SECURED,
         BACKUP_MANIFEST,
+        AHEAD_FILE,
     }
 )
 

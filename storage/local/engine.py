@@ -239,6 +239,11 @@ class LocalStore:
             nursery.start_soon(self.cleaner.run, every_log)
             await self.upkeep.run(every_log)
 
+    async def catch_up(self, every_log: EveryLog | None = None) -> None:
+        """Retention and compaction as they are due now (`storage/catching_up.py`)."""
+        await self.expiry.apply(every_log)
+        await self.cleaner.clean_what_is_due(every_log)
+
     # -- logs ----------------------------------------------------------------------------------------------------------
 
     def log(self, spec: LogSpec) -> LocalLog:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
+import trio
+
 from kproto.errors import KafkaError
 from storage.engine import LogSpec
 from storage.local.catalog import Catalog, EveryLog
@@ -42,9 +44,14 @@ class Expiry:
         self._removal = removal
         self._catalog = catalog
         self._log = get_logger("storage")
+        self._one_at_a_time = trio.Lock()
 
     async def apply(self, every_log: EveryLog | None = None) -> None:
         """Delete the segments that have expired, of the logs that `every_log` names."""
+        async with self._one_at_a_time:
+            await self._apply(every_log)
+
+    async def _apply(self, every_log: EveryLog | None) -> None:
         if self._volume.health.has_stopped:
             return
         now = self._volume.elapsed.at(self._volume.clock.now())

@@ -13,7 +13,8 @@ a chunk goes on in the next one and gives both parts, uncopied (`RecordParts`).
 
 **Memory is bounded** by `max_bytes` for all logs together. As on a full disk, appends are then refused with
 KAFKA_STORAGE_ERROR, which clients retry; reads go on; deleting records or topics makes room. Nothing is dropped to make
-room: a test whose records vanish is worse than a test that learns why. Neither retention nor compaction is applied.
+room: a test whose records vanish is worse than a test that learns why. Retention goes by chunks, as it goes by segments
+on a disk, and is looked for as often as there. Nothing is compacted.
 
 Everything is as durable as it will ever be at once, and gone with the process. High watermark and end of the log are
 the same. There is one leader epoch, 0.
@@ -34,6 +35,7 @@ from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from kproto.ids import NO_EPOCH, format_uuid
 from storage.aborted_transactions import AbortedTransactions
 from storage.copies import BlobCopy, LogCopy, SegmentCopy, StoreCopy, whole_batches
+from storage.elapsed import ElapsedTime
 from storage.engine import (
     AbortedTransaction,
     Append,
@@ -57,6 +59,7 @@ from storage.log_config import LogConfig
 from storage.markers import end_marker
 from storage.memory.blobs import MemoryBlobs
 from storage.producers import LogProducers
+from storage.retention import SegmentAge, judge
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
 from storage.seams.slices import Slices
@@ -314,6 +317,17 @@ class MemoryLog:
                 self.on_advance()
         return self._start
 
+    def judge_retention(self, now: int) -> int | None:
+        """Below which offset everything has expired; None if nothing has. A chunk without timestamps stays."""
+        config = self.spec.config
+        if not self._chunks or config is UNCLAIMED or not config.delete:
+            return None
+        ages = (
+            SegmentAge(chunk.used, now if chunk.max_timestamp < 0 else chunk.max_timestamp) for chunk in self._chunks
+        )
+        expired = judge(ages, self.size, config, now).expired
+        return self._chunks[expired - 1].end_offset if expired else None
+
     def delete(self) -> None:
         """Be gone: hold nothing, show nothing, take nothing. Slices that a reader has found stay readable."""
         self._deleted = True
@@ -483,7 +497,7 @@ class MemoryStore:
     """All logs of a broker that keeps nothing. `LogStore` says what its methods promise.
 
     `cluster_id` is invented if none is given. `max_bytes` bounds the chunks of all logs together. Of the settings,
-    those count that are about producers: nothing is compacted or expires here.
+    those count that are about producers and retention: nothing is compacted here.
     """
 
     def __init__(
@@ -500,6 +514,7 @@ class MemoryStore:
         self._entropy = entropy
         self.max_bytes = max_bytes
         self.settings = settings or StoreSettings()
+        self._elapsed = ElapsedTime()
         self._taken = 0
         self._logs: dict[tuple[str, bytes, int], MemoryLog] = {}
         self._cluster_id = cluster_id or format_uuid(entropy.uuid())
@@ -518,7 +533,16 @@ class MemoryStore:
             log.configure_producers(settings.producers)
 
     async def maintain(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
-        await trio.sleep_forever()
+        while True:
+            await trio.sleep(self.settings.retention_check_ms / 1000)
+            await self.catch_up(every_log)
+
+    async def catch_up(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
+        """Retention as it is due now (`storage/catching_up.py`)."""
+        now = self._elapsed.at(self.clock.now())
+        async for log in Slices().over(list(self._logs.values())):
+            if log.exists and (offset := log.judge_retention(now)) is not None:
+                await log.delete_before(offset)
 
     @property
     def cluster_id(self) -> str:

@@ -12,7 +12,7 @@ of the broker together with its sleeps.
 from __future__ import annotations
 
 import time
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import trio
 
@@ -51,6 +51,42 @@ class SystemClock:
 
     def now(self) -> Instant:
         return Instant(time.time_ns() // 1_000_000, int(trio.current_time() * 1000))
+
+
+AHEAD_FILE: Final = "ottla-clock"
+"""Beside the data: the milliseconds by which an `AdvancingClock` is ahead, in decimal digits."""
+
+
+class AdvancingClock:
+    """Another clock, and ahead of it by as much as it was advanced: the time of a broker's state, on command.
+
+    Both times go forward together, so nothing that compares them sees a clock that was set. Tasks that sleep by trio's
+    clock are not woken: what advances this one says so to what waits for it (`broker/control/passing_time.py`).
+    """
+
+    def __init__(self, world: Clock, ahead: int = 0) -> None:
+        self._world = world
+        self.ahead = ahead
+        """Milliseconds."""
+
+    def wall_millis(self) -> int:
+        return self._world.wall_millis() + self.ahead
+
+    def monotonic_millis(self) -> int:
+        return self._world.monotonic_millis() + self.ahead
+
+    def now(self) -> Instant:
+        wall, monotonic = self._world.now()
+        return Instant(wall + self.ahead, monotonic + self.ahead)
+
+    def advance(self, millis: int) -> None:
+        """Move forward; never back."""
+        assert millis >= 0, "time does not go back"
+        self.ahead += millis
+
+    def begin_again(self) -> None:
+        """Show the world's time: for a state in which nothing has happened yet, whose parts are all new."""
+        self.ahead = 0
 
 
 class VirtualClock:

@@ -195,17 +195,17 @@ class TransactionCoordinator:
         def decide(machine: TransactionsMachine, now: Instant, promise: Promise[ErrorCode]) -> _Decision:
             return machine.decide_add(transactional_id, owner, partitions, client_version, now, promise)
 
-        until = self._clock.monotonic_millis() + self._settings.add_patience
+        until = trio.current_time() + self._settings.add_patience / 1000  # a client's wait, whatever the state's time
         while True:
             try:
                 error = await self.shards.decide(transactional_id, decide)
             except KafkaError as refusal:
                 return refusal.code
-            left = until - self._clock.monotonic_millis()
+            left = until - trio.current_time()
             if error is not ErrorCode.CONCURRENT_TRANSACTIONS or left <= 0:
                 return error
             completing = self._completing.get(transactional_id)
-            with trio.move_on_after(left / 1000):
+            with trio.move_on_after(left):
                 if completing is None:
                     await trio.sleep(POLL_SECONDS)
                 else:
@@ -268,6 +268,15 @@ class TransactionCoordinator:
         await self.shards.decide_in(partition, decide)
 
     # --- completing what is decided
+
+    async def all_completed(self) -> None:
+        """Return when no transaction is decided and not complete: its markers are durable, and that is recorded."""
+        while any(machine.prepared for machine in self.shards.machines()):
+            completing = next(iter(self._completing.values()), None)
+            if completing is None:
+                await trio.lowlevel.checkpoint()  # the task that takes them up is about to run
+            else:
+                await completing.wait()
 
     async def _complete_all(self) -> None:
         """Take up every transaction that is decided, as it comes."""

@@ -35,6 +35,7 @@ def produce(*partitions: int, acks: int = -1) -> ProduceRequest:
 def end_of(b: Broker, partition: int) -> int:
     """How many records a partition of `orders` has."""
     found = b.world.services.partitions.get("orders", partition)
+    assert found is not None
     return found.log.log_end_offset
 
 
