@@ -15,8 +15,9 @@ which shard is not decided here. That an old owner writes nothing any more is no
 conditional append that does so, after the new owner has appended to it once.
 
 **Time.** Whether a lease is over is judged by one clock, the database's. A broker judges its *own* lease by its local
-monotonic clock (one that goes on while the machine sleeps), from the moment at which it **sent** the last heartbeat
-that was answered: the answer may have been under way for long. So it stops first (`lease_remaining_ms`).
+monotonic clock, from the moment at which it **sent** the last heartbeat that was answered: the answer may have been
+under way for long. So it stops first (`lease_remaining_ms`). Where it does not, because its machine has slept, its
+incarnation is fenced and its appends expect ends that are no longer true.
 
 Engines that know one broker have no membership.
 """

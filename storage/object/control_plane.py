@@ -318,6 +318,21 @@ class Swap(NamedTuple):
     logs: Sequence[LogSwap]
 
 
+class Adoption(NamedTuple):
+    """The next part of a log that is taken over from elsewhere, with its offsets: `runs` behind `expected_end`, where
+    it ends before, with gaps if need be; `ABSOLUTE`, in the object of the call or inline. It ends at `end` then and
+    starts at `start`. `producers` take the place of all that are known, as `LogProducers.restore` takes them, open
+    transactions included; `aborted` is added."""
+
+    log_id: int
+    expected_end: int
+    runs: Sequence[NewRun]
+    end: int
+    start: int
+    producers: Sequence[ProducerState] = ()
+    aborted: Sequence[AbortedSpan] = ()
+
+
 class ObjectCounts(NamedTuple):
     """How many objects there are in each state, and their bytes where they have any."""
 
@@ -450,6 +465,11 @@ class ControlPlane(Protocol):
 
     async def swap(self, swap: Swap) -> list[bool] | Buried:
         """Carry it out log by log: True where exactly the planned runs were there, False where nothing was changed."""
+        ...
+
+    async def adopt(self, key: str, size: int, logs: Sequence[Adoption]) -> list[WrongEnd | KafkaError | None] | Buried:
+        """Take over parts of logs, whose bytes are in the object `key` of `size` bytes (0: no object); of each None,
+        or why nothing of it has changed. Once for a key, as a commit."""
         ...
 
     # -- objects --

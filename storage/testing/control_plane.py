@@ -23,8 +23,10 @@ import trio
 
 from kproto.errors import KafkaError
 from storage.blobs import StoredBlob
+from storage.engine import WrongEnd
 from storage.object.control_plane import (
     AbortedSpan,
+    Adoption,
     Buried,
     Commit,
     ControlPlaneError,
@@ -276,6 +278,9 @@ class MemoryControlPlane:
 
     async def swap(self, swap: Swap) -> list[bool] | Buried:
         return await self._change("swap", lambda: self._database.swap(swap), [swap.key])
+
+    async def adopt(self, key: str, size: int, logs: Sequence[Adoption]) -> list[WrongEnd | KafkaError | None] | Buried:
+        return await self._change("adopt", lambda: self._database.adopt(key, size, logs), [key])
 
     # -- objects -------------------------------------------------------------------------------------------------------
 

@@ -16,12 +16,14 @@ from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import format_uuid
 from storage.aborted_transactions import CompletedTransaction
 from storage.blobs import StoredBlob
+from storage.engine import WrongEnd
 from storage.log_config import LogConfig
 from storage.object.control_plane import (
     DELETION_GRACE_MS,
     INLINE_KEY_MS,
     TOMBSTONE_MS,
     AbortedSpan,
+    Adoption,
     AppendOutcome,
     Buried,
     Commit,
@@ -33,6 +35,7 @@ from storage.object.control_plane import (
     LogRuns,
     LogSwap,
     MergeCandidate,
+    NewRun,
     ObjectCounts,
     Retention,
     RunKind,
@@ -73,6 +76,7 @@ class StoredObject:
     due: int = 0
     outcomes: list[RunOutcome] | None = None
     swapped: list[bool] | None = None
+    adopted: list[WrongEnd | KafkaError | None] | None = None
 
 
 @dataclass
@@ -98,12 +102,28 @@ class StoredLog:
         )
 
 
+def _stored(new: NewRun, stored: StoredObject) -> StoredRun:
+    """The row of a run that was not committed batch by batch."""
+    inline = new.inline is not None
+    return StoredRun(
+        new.base_offset,
+        new.last_offset,
+        0 if inline else stored.object_id,
+        "" if inline else stored.key,
+        new.position,
+        new.length,
+        new.max_timestamp,
+        RunKind.ABSOLUTE,
+        new.inline,
+    )
+
+
 class MemoryDatabase:
     """All rows. `check` says what they promise."""
 
-    def __init__(self, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, clock: Clock, entropy: Entropy, *, cluster_id: str | None = None) -> None:
         self.clock = clock
-        self.cluster_id = format_uuid(entropy.uuid())
+        self.cluster_id = cluster_id or format_uuid(entropy.uuid())
         self.logs: dict[int, StoredLog] = {}
         self.objects: dict[str, StoredObject] = {}
         self.brokers: dict[int, bytes] = {}
@@ -381,25 +401,39 @@ class MemoryDatabase:
         if log.runs[first:end] != list(swap.planned):
             return False
         replaced = log.runs[first:end]
-        log.runs[first:end] = [
-            StoredRun(
-                new.base_offset,
-                new.last_offset,
-                0 if new.inline is not None else stored.object_id,
-                "" if new.inline is not None else stored.key,
-                new.position,
-                new.length,
-                new.max_timestamp,
-                RunKind.ABSOLUTE,
-                new.inline,
-            )
-            for new in swap.new
-        ]
+        log.runs[first:end] = [_stored(new, stored) for new in swap.new]
         stored.live += sum(new.inline is None for new in swap.new)
         for run in replaced:
             self._drop(run)
         log.aborted = [span for span in log.aborted if span.last_offset not in swap.forgotten]
         return True
+
+    def adopt(self, key: str, size: int, logs: Sequence[Adoption]) -> list[WrongEnd | KafkaError | None] | Buried:
+        known = self.objects.get(key)
+        if known is not None:
+            return Buried(key) if known.adopted is None else known.adopted
+        stored = self._add_object(key, size)
+        stored.adopted = [self._adopt(adoption, stored) for adoption in logs]
+        self._release(stored, 0, grace=0)
+        return stored.adopted
+
+    def _adopt(self, adoption: Adoption, stored: StoredObject) -> WrongEnd | KafkaError | None:
+        log = self._log(adoption.log_id)
+        if log is None:
+            return unknown_log(adoption.log_id)
+        if log.ledger.end != adoption.expected_end:
+            return WrongEnd(adoption.expected_end, log.ledger.end)
+        log.runs += [_stored(new, stored) for new in adoption.runs]
+        stored.live += sum(new.inline is None for new in adoption.runs)
+        producers = LogProducers(self.rules._replace(verify=False))
+        producers.restore(adoption.producers, self.clock.wall_millis())
+        log.ledger = LogLedger(adoption.end, producers)
+        log.start = adoption.start
+        log.aborted += [
+            CompletedTransaction(span.producer_id, span.first_offset, span.last_offset, True, span.first_offset)
+            for span in adoption.aborted
+        ]
+        return None
 
     # -- objects -------------------------------------------------------------------------------------------------------
 
@@ -417,7 +451,7 @@ class MemoryDatabase:
             if stored is not None and stored.state is ObjectState.DELETING:
                 stored.state = ObjectState.TOMBSTONE
                 stored.due = self.clock.wall_millis() + TOMBSTONE_MS
-                stored.outcomes = stored.swapped = None
+                stored.outcomes = stored.swapped = stored.adopted = None
 
     def bury(self, keys: Sequence[str]) -> list[str]:
         buried = []

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -77,6 +78,23 @@ def shared_server(major: int = 16) -> PostgresServer:
             shutil.rmtree(folder, ignore_errors=True)
 
     return _shared[major]
+
+
+@functools.cache
+def _one_database() -> str:
+    """Made once: a database for each test would be most of what a test costs."""
+    return shared_server().create_database()
+
+
+def empty_database() -> str:
+    """It, with no rows."""
+    server, url = shared_server(), _one_database()
+    database = url.rpartition("/")[2]
+    tables = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'ottla'", database)
+    if tables:
+        names = ", ".join(f"ottla.{table}" for (table,) in tables if table != "meta")
+        server.execute(f"TRUNCATE {names} RESTART IDENTITY", database)
+    return url
 
 
 def binaries(major: int = 16) -> Path | None:

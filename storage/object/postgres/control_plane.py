@@ -16,21 +16,22 @@ Sources: PostgreSQL's documentation, Appendix A (Error Codes).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 import trio
 
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import format_uuid
 from storage.blobs import StoredBlob
-from storage.engine import StoreError
+from storage.engine import StoreError, WrongEnd
 from storage.membership import LEASE_MS
 from storage.object.control_plane import (
     DELETION_GRACE_MS,
     INLINE_KEY_MS,
     TOMBSTONE_MS,
     AbortedSpan,
+    Adoption,
     Buried,
     Commit,
     ControlPlaneError,
@@ -51,6 +52,7 @@ from storage.object.control_plane import (
 )
 from storage.object.judgement import unknown_log
 from storage.object.postgres import statements as sql
+from storage.object.postgres.adoption import adopt, answers_of
 from storage.object.postgres.connection import ANSWER_SECONDS, Call, Connection, Refused, Statement
 from storage.object.postgres.conninfo import parse
 from storage.object.postgres.judged_commits import Known, commit_judged, expired, states
@@ -77,6 +79,8 @@ from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
 from storage.store_settings import DEFAULT_RULES, ProducerRules
 
+T = TypeVar("T")
+
 NOT_PLAIN: Final = "OT001"
 KNOWN: Final = "OT002"
 FENCED: Final = "OT003"
@@ -92,8 +96,8 @@ _DONE, _NOT_PLAIN, _KNOWN = range(3)
 
 _ATTEMPTS: Final = 5
 
-TAKING_OVER_MS: Final = 5 * LEASE_MS
-"""How long `open` waits for an older process of the same node id to be dead."""
+TAKING_OVER_LEASES: Final = 5
+"""For so many leases, `open` waits for an older process of the same node id to be dead."""
 
 
 class PostgresControlPlane:
@@ -109,7 +113,9 @@ class PostgresControlPlane:
         entropy: Entropy,
         rules: ProducerRules = DEFAULT_RULES,
         lease_ms: int = LEASE_MS,
+        cluster_id: str | None = None,
     ) -> None:
+        """`cluster_id` is what a database without a cluster gets; invented if it is None."""
         self.pool = Pool(parse(url), f"ottla {node_id}")
         self.lease_ms = lease_ms
         self._node_id = node_id
@@ -121,6 +127,7 @@ class PostgresControlPlane:
         self._rules = rules
         self._expiration = number(rules.expiration)
         self._cluster_id = ""
+        self._wanted_id = cluster_id
         self._ahead = 0
         """How far the database's clock is ahead of our monotonic one."""
 
@@ -149,7 +156,7 @@ class PostgresControlPlane:
                 connection = await self.pool.take()
                 try:
                     self._cluster_id = await prepare(
-                        connection, self.pool.place, lambda: format_uuid(self._entropy.uuid())
+                        connection, self.pool.place, lambda: self._wanted_id or format_uuid(self._entropy.uuid())
                     )
                 finally:
                     self.pool.give_back(connection)
@@ -158,7 +165,7 @@ class PostgresControlPlane:
             raise StoreError(str(error)) from None
 
     async def _take_node(self) -> None:
-        deadline = trio.current_time() + TAKING_OVER_MS / 1000
+        deadline = trio.current_time() + TAKING_OVER_LEASES * self.lease_ms / 1000
         while True:
             call = sql.TAKE_NODE, (self._node, self._life, number(self.lease_ms))
             (((left,),), ((now,),)) = await self.run([call, (sql.NOW, ())], changes=True)
@@ -170,7 +177,7 @@ class PostgresControlPlane:
                     f"another process lives under node id {self._node_id} in the database {self.pool.place}: "
                     "each broker needs a node id of its own"
                 )
-            await trio.sleep((left + 10) / 1000)
+            await trio.sleep(min(left + 10, self.lease_ms) / 1000)
 
     async def close(self) -> None:
         self.pool.close()
@@ -185,7 +192,7 @@ class PostgresControlPlane:
                 return await self.pool.run(calls, changes=changes, within=within)
             except Refused as error:
                 if error.sqlstate not in _AGAIN or attempt == _ATTEMPTS:
-                    raise _meaning(error) from None
+                    raise meaning(error) from None
                 await trio.sleep(0.005 * attempt)
         raise AssertionError("the last attempt has returned or raised")
 
@@ -275,16 +282,29 @@ class PostgresControlPlane:
             if rows[0][0] == _DONE:
                 return self._plain_outcomes(commit, rows)
             if rows[0][0] == _KNOWN:
-                return await self._known(commit)
+                return await self._known(commit.key)
+
+        async def carry_out(connection: Connection) -> list[RunOutcome]:
+            return await commit_judged(connection, commit, self._node, self._life, self._rules, number(INLINE_KEY_MS))
+
+        try:
+            return await self._on_one_connection(carry_out)
+        except Known:
+            return await self._known(commit.key)
+
+    async def _on_one_connection(self, carry_out: Callable[[Connection], Awaitable[T]]) -> T:
+        """Several ways there and back in one transaction; again where that is safe."""
         for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return await self._commit_judged(commit)
-            except Known:
-                return await self._known(commit)
-            except Refused as error:
-                if error.sqlstate not in _AGAIN or attempt == _ATTEMPTS:
-                    raise _meaning(error) from None
-                await trio.sleep(0.005 * attempt)
+            async with self.pool.limit:
+                connection = await self.pool.take()
+                try:
+                    return await carry_out(connection)
+                except Refused as error:
+                    if error.sqlstate not in _AGAIN or attempt == _ATTEMPTS:
+                        raise meaning(error) from None
+                finally:
+                    self.pool.give_back(connection)
+            await trio.sleep(0.005 * attempt)
         raise AssertionError("the last attempt has returned or raised")
 
     def _plain(self, commit: Commit) -> list[Parameter] | None:
@@ -299,27 +319,17 @@ class PostgresControlPlane:
             outcomes.append(RunOutcome(base, None, _positions(start, end, unstable, size)))
         return outcomes
 
-    async def _commit_judged(self, commit: Commit) -> list[RunOutcome]:
-        async with self.pool.limit:
-            connection: Connection = await self.pool.take()
-            try:
-                return await commit_judged(
-                    connection, commit, self._node, self._life, self._rules, number(INLINE_KEY_MS)
-                )
-            finally:
-                self.pool.give_back(connection)
-
-    async def _known(self, commit: Commit) -> list[RunOutcome] | Buried:
+    async def _known(self, key: str) -> list[RunOutcome] | Buried:
         """What has become of a commit whose key is known."""
-        rows = await self.ask(sql.KNOWN_COMMIT, text(commit.key))
+        rows = await self.ask(sql.KNOWN_COMMIT, text(key))
         if not rows:
-            raise Unavailable(f"the row of {commit.key} has just been forgotten")
+            raise Unavailable(f"the row of {key} has just been forgotten")
         ((bases, outcomes),) = rows
         if outcomes is not None:
             return unpack(outcomes)
         if bases is not None:
             return [RunOutcome(base, None, None) for base in bases]
-        return Buried(commit.key)
+        return Buried(key)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -432,6 +442,16 @@ class PostgresControlPlane:
                 return Buried(swap.key)
         return [flag == 1 for flag in done]
 
+    async def adopt(self, key: str, size: int, logs: Sequence[Adoption]) -> list[WrongEnd | KafkaError | None] | Buried:
+        async def carry_out(connection: Connection) -> list[WrongEnd | KafkaError | None]:
+            return await adopt(connection, key, size, logs, self._node, self._life, number(INLINE_KEY_MS), self._rules)
+
+        try:
+            return await self._on_one_connection(carry_out)
+        except Known:
+            known = await self._known(key)
+            return known if isinstance(known, Buried) else answers_of(known)
+
     # -- objects -------------------------------------------------------------------------------------------------------
 
     async def deletable(self, limit: int) -> list[str]:
@@ -491,7 +511,7 @@ def _one_run(rows: list[Row]) -> StoredRun | None:
     return StoredRun(base, last, object_id, key or "", position, length, timestamp, RunKind(kind), inline)
 
 
-def _meaning(error: Refused) -> ControlPlaneError:
+def meaning(error: Refused) -> ControlPlaneError:
     """What an error of a statement is to the caller: it has been rolled back in any case."""
     if error.sqlstate == FENCED:
         return Fenced("another process has taken this node id")

@@ -10,7 +10,8 @@ repetition beside new batches, a wrong end, a deleted log, a fenced producer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -37,7 +38,7 @@ from storage.store_settings import ProducerRules
 _SEQUENCE_MASK: Final = 0x7FFF_FFFF
 
 _BEGIN: Final = Statement("begin", "BEGIN")
-_COMMIT: Final = Statement("commit", "COMMIT")
+COMMIT: Final[Call] = (Statement("commit", "COMMIT"), ())
 _ROLLBACK: Final = Statement("rollback", "ROLLBACK")
 _OBJECT: Final = Statement(
     "judged_object",
@@ -63,7 +64,7 @@ _PRODUCERS: Final = Statement(
     f"SELECT part_id, {PRODUCER_COLUMNS} FROM ottla.prod WHERE part_id = ANY ($1::bigint[]) "
     "AND (pid = ANY ($2::bigint[]) OR txn_start IS NOT NULL)",
 )
-_RUNS: Final = Statement(
+RUNS: Final = Statement(
     "judged_runs",
     "INSERT INTO ottla.run (part_id, last, base, obj_id, max_ts, cum_max_ts, pos, len, kind, inline) "
     "SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], "
@@ -76,7 +77,7 @@ _ADVANCE: Final = Statement(
     "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[]) "
     "AS u (part_id, next_offset, first_unstable, bytes, cum_max_ts, runs) WHERE p.part_id = u.part_id",
 )
-_REMEMBER: Final = Statement(
+REMEMBER: Final = Statement(
     "judged_remember",
     f"INSERT INTO ottla.prod (part_id, {PRODUCER_COLUMNS}) SELECT * FROM unnest("
     "$1::bigint[], $2::bigint[], $3::smallint[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], "
@@ -85,7 +86,7 @@ _REMEMBER: Final = Statement(
     "ON CONFLICT (part_id, pid) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in PRODUCER_COLUMNS.split(", ")[1:]),
 )
-_ABORTED: Final = Statement(
+ABORTED: Final = Statement(
     "judged_aborted",
     "INSERT INTO ottla.aborted (part_id, last_off, first_off, stable, pid) SELECT * FROM unnest("
     "$1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])",
@@ -96,6 +97,11 @@ _OUTCOMES: Final = Statement(
     "state = CASE WHEN state = 1 AND $2::int = 0 THEN 2 ELSE state END, "
     "due = CASE WHEN state = 1 AND $2::int = 0 THEN ottla.now_ms() ELSE due END WHERE obj_id = $1::bigint",
 )
+
+
+def outcome_call(object_id: int, live: int, outcomes: bytes) -> Call:
+    """What has come of it, with so many runs in the object."""
+    return _OUTCOMES, (number(object_id), number(live), raw(outcomes))
 
 
 class Known(Exception):
@@ -117,6 +123,48 @@ class _Log:
         return LogPositions(self.start, self.ledger.end, self.ledger.last_stable_offset(self.start), self.size)
 
 
+@asynccontextmanager
+async def locked(
+    connection: Connection,
+    key: str,
+    size: int,
+    log_ids: Sequence[int],
+    node: Parameter,
+    incarnation: Parameter,
+    inline_key_ms: Parameter,
+    *further: Call,
+) -> AsyncIterator[tuple[int, int, list[Row], *tuple[list[Row], ...]]]:
+    """A transaction that has made the object's row and locked its logs: the object's number, the time, the rows of the
+    logs, and what `further` asks. It is open at the end; the last statement of the context is a commit.
+
+    Raises Known, Fenced, and what `Connection.run` does. After any other failure the connection is closed.
+    """
+    parts = numbers(sorted(set(log_ids)))
+    done = False
+    try:
+        _, made, broker, _, *answers = await connection.run(
+            [
+                (_BEGIN, ()),
+                (_OBJECT, (text(key), number(size), node, inline_key_ms)),
+                (_BROKER, (node, incarnation)),
+                (_LOCK, (parts,)),
+                (_PARTS, (parts,)),
+                *further,
+            ],
+            changes=False,
+        )
+        if not broker or not made:
+            await connection.run([(_ROLLBACK, ())], changes=False)
+            done = True
+            raise Known() if broker else Fenced("another process has taken this node id")
+        ((object_id,),), ((now,),) = made, broker
+        yield object_id, now, *answers  # type: ignore[misc]  # the first of the answers is that of the logs
+        done = True
+    finally:
+        if not done:
+            connection.close()
+
+
 async def commit_judged(
     connection: Connection,
     commit: Commit,
@@ -126,62 +174,27 @@ async def commit_judged(
     inline_key_ms: Parameter,
 ) -> list[RunOutcome]:
     """Carry it out on a connection that no other task uses. Raises Known, Fenced, and what `Connection.run` does."""
-    done = False
-    try:
-        loaded = await _load(connection, commit, node, incarnation, rules, inline_key_ms)
-        if isinstance(loaded, Exception):
-            await connection.run([(_ROLLBACK, ())], changes=False)
-            done = True
-            raise loaded
-        object_id, now, logs = loaded
-        judged = _Judgement(commit, object_id, logs, now)
-        await connection.run([*judged.calls(), (_COMMIT, ())], changes=True)
-        done = True
+    log_ids = [run.log_id for run in commit.runs]
+    producer_ids = {header.producer_id for run in commit.runs for append in run.appends for header, _ in append.batches}
+    producers = _PRODUCERS, (numbers(sorted(set(log_ids))), numbers(sorted(producer_ids)))
+    begun = locked(connection, commit.key, commit.size, log_ids, node, incarnation, inline_key_ms, producers)
+    async with begun as (object_id, now, parts, known):
+        judged = _Judgement(commit, object_id, _logs(parts, known, now, rules), now)
+        await connection.run([*judged.calls(), COMMIT], changes=True)
         return judged.outcomes
-    finally:
-        if not done:
-            connection.close()
 
 
-async def _load(
-    connection: Connection,
-    commit: Commit,
-    node: Parameter,
-    incarnation: Parameter,
-    rules: ProducerRules,
-    inline_key_ms: Parameter,
-) -> tuple[int, int, dict[int, _Log]] | Known | Fenced:
-    log_ids = sorted({run.log_id for run in commit.runs})
-    producer_ids = sorted(
-        {header.producer_id for run in commit.runs for append in run.appends for header, _ in append.batches}
-    )
-    parts, pids = numbers(log_ids), numbers(producer_ids)
-    _, made, broker, _, part_rows, producer_rows = await connection.run(
-        [
-            (_BEGIN, ()),
-            (_OBJECT, (text(commit.key), number(commit.size), node, inline_key_ms)),
-            (_BROKER, (node, incarnation)),
-            (_LOCK, (parts,)),
-            (_PARTS, (parts,)),
-            (_PRODUCERS, (parts, pids)),
-        ],
-        changes=False,
-    )
-    if not broker:
-        return Fenced("another process has taken this node id")
-    if not made:
-        return Known()
-    ((object_id,),), ((now,),) = made, broker
+def _logs(parts: list[Row], known: list[Row], now: int, rules: ProducerRules) -> dict[int, _Log]:
+    """What there is to know of the logs."""
     rules = rules._replace(verify=False)
-    logs = {row[0]: _Log(row, LogProducers(rules, max_producers=MAX_PRODUCERS)) for row in part_rows}
-    producer_rows.sort()
-    for log_id, rows in groupby(producer_rows, key=lambda row: row[0]):
+    logs = {row[0]: _Log(row, LogProducers(rules, max_producers=MAX_PRODUCERS)) for row in parts}
+    for log_id, rows in groupby(sorted(known, key=lambda row: row[:2]), key=lambda row: row[0]):
         log = logs.get(log_id)
         if log is not None:
-            known = [row[1:] for row in rows if not expired(row[1:], now, rules)]
-            log.ledger.producers.restore((state for row in known for state in states(row)), now)
-            log.ledger.markers = {row[0]: row[6] for row in known if row[6] is not None}
-    return object_id, now, logs
+            remembered = [row[1:] for row in rows if not expired(row[1:], now, rules)]
+            log.ledger.producers.restore((state for row in remembered for state in states(row)), now)
+            log.ledger.markers = {row[0]: row[6] for row in remembered if row[6] is not None}
+    return logs
 
 
 @dataclass(slots=True)
@@ -277,7 +290,7 @@ class _Judgement:
         changed = [log for log in self._logs.values() if log.runs]
         if self._runs:
             *columns, inline = zip(*(run.columns for run in self._runs), strict=True)
-            calls.append((_RUNS, (*map(numbers, columns), raws(inline))))
+            calls.append((RUNS, (*map(numbers, columns), raws(inline))))
             calls.append(
                 (
                     _ADVANCE,
@@ -297,7 +310,7 @@ class _Judgement:
             for row in producer_rows(log.ledger, log.touched, self._now)
         ]  # fmt: skip
         if remembered:
-            calls.append((_REMEMBER, tuple(map(optional_numbers, zip(*remembered, strict=True)))))
+            calls.append((REMEMBER, tuple(map(optional_numbers, zip(*remembered, strict=True)))))
         aborted = [
             (log.log_id, span.last_offset, span.first_offset, span.last_stable_offset, span.producer_id)
             for log in changed
@@ -305,8 +318,8 @@ class _Judgement:
             if span.aborted
         ]
         if aborted:
-            calls.append((_ABORTED, tuple(map(numbers, zip(*aborted, strict=True)))))
-        calls.append((_OUTCOMES, (number(self._object_id), number(self._live), raw(pack(self.outcomes)))))
+            calls.append((ABORTED, tuple(map(numbers, zip(*aborted, strict=True)))))
+        calls.append(outcome_call(self._object_id, self._live, pack(self.outcomes)))
         return calls
 
 

@@ -49,6 +49,10 @@ class Pool:
         self._timeline = 0
         self._closed = False
 
+    def another(self, *, connections: int) -> Pool:
+        """A pool to the same database, for what must not wait behind the users of this one."""
+        return Pool(self._options, self._application_name, connections=connections)
+
     async def run(self, calls: Sequence[Call], *, changes: bool, within: float = ANSWER_SECONDS) -> list[list[Row]]:
         """Run these as one transaction, on any connection. Raises Unavailable, OutcomeUnknown, Refused."""
         async with self._limit:

@@ -11,24 +11,18 @@ A suite works with brokers of one cluster: `Planes.plane(node_id)` is an open co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import pytest
-
-from kproto.errors import ErrorCode, KafkaError
-from storage.engine import Batch, WrongEnd
-from storage.markers import end_marker
+from kproto.errors import ErrorCode
+from storage.engine import WrongEnd
 from storage.object.control_plane import (
-    UNVERIFIED,
     AbortedSpan,
-    AppendOutcome,
+    Adoption,
     Buried,
     Commit,
-    CommitRun,
     ControlPlane,
     Fenced,
-    LogName,
     LogPositions,
     LogSwap,
     NewRun,
@@ -42,12 +36,14 @@ from storage.object.control_plane import (
     Swap,
     Taken,
 )
-from storage.producers import LogProducers
+from storage.producers import LogProducers, ProducerState
 from storage.store_settings import ProducerRules
+from storage.testing.commit_builder import append, commit, inline, name, records, shown
+from storage.testing.conformance.blobs import raising
+from storage.testing.lab import refused
 from storage.testing.log_builder import EPOCH_MS, ScriptedProducer, batch
 
 END = 1 << 62
-TOPIC = b"topic".ljust(16, b"\1")
 
 
 class Planes(ABC):
@@ -60,65 +56,6 @@ class Planes(ABC):
     @abstractmethod
     async def check(self) -> None:
         """Assert that the rows are in order, whatever has happened."""
-
-
-def name(partition: int = 0, topic_id: bytes = TOPIC) -> LogName:
-    """A log's name."""
-    return LogName("orders", topic_id, partition)
-
-
-def append(
-    *batches: Batch,
-    expected_end: int | None = None,
-    transaction_version: int = 0,
-    unended_since: int | None = UNVERIFIED,
-) -> RunAppend:
-    """One append of these batches."""
-    headers = [(header, end_marker(header, data)) for header, data in batches]
-    return RunAppend(
-        sum(header.last_offset_delta + 1 for header, _ in batches),
-        sum(len(data) for _, data in batches),
-        max(header.max_timestamp for header, _ in batches),
-        headers if any(header.producer_id >= 0 for header, _ in headers) else (),
-        expected_end,
-        transaction_version,
-        unended_since,
-    )
-
-
-def records(count: int = 1, timestamp: int = EPOCH_MS, expected_end: int | None = None) -> RunAppend:
-    """One append of so many records without a producer."""
-    return append(batch(*[b"v"] * count, timestamps=[timestamp] * count), expected_end=expected_end)
-
-
-def commit(key: str, *runs: tuple[int, Sequence[RunAppend]]) -> Commit:
-    """An object with these runs, one behind the other."""
-    laid, position = [], 0
-    for log_id, appends in runs:
-        laid.append(CommitRun(log_id, position, appends))
-        position += sum(piece.length for piece in appends)
-    return Commit(key, position, laid)
-
-
-def inline(key: str, *runs: tuple[int, RunAppend], after: int | None = None) -> Commit:
-    """A commit without an object; all runs but the first come `after` that one, if that is said."""
-    return Commit(
-        key,
-        0,
-        [
-            CommitRun(log_id, 0, [piece], bytes([index]) * piece.length, after if index else None)
-            for index, (log_id, piece) in enumerate(runs)
-        ],
-    )
-
-
-def shown(outcome: AppendOutcome) -> object:
-    """An outcome, so that it can be compared."""
-    if isinstance(outcome, KafkaError):
-        return outcome.code
-    if isinstance(outcome, WrongEnd):
-        return ("wrong end", outcome.expected, outcome.actual)
-    return outcome
 
 
 class ControlPlaneConformance(ABC):
@@ -284,9 +221,9 @@ class ControlPlaneConformance(ABC):
             [log_id] = await old.create_logs([name()])
             await self.replace(planes, 1, b"3" * 16)
             for piece in (records(1), records(1, expected_end=5)):
-                with pytest.raises(Fenced):
+                with raising(Fenced):
                     await old.commit([commit("k", (log_id, [piece]))])
-            with pytest.raises(Fenced):
+            with raising(Fenced):
                 await old.swap(Swap("s", 1, []))
             assert await self.one(other, "k", log_id, records(1)) == [Taken(0)]
 
@@ -344,9 +281,9 @@ class ControlPlaneConformance(ABC):
             for back in range(5):
                 piece = append(producer.repeat(back))
                 assert await self.one(other, f"r{back}", log_id, piece) == [Repeated(12 - 2 * back, 13 - 2 * back)]
-            refused = [ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER]
-            assert await self.one(other, "old", log_id, append(producer.repeat(5))) == refused
-            assert await self.one(other, "gap", log_id, append(producer.batch(sequence=99))) == refused
+            out_of_order = [ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER]
+            assert await self.one(other, "old", log_id, append(producer.repeat(5))) == out_of_order
+            assert await self.one(other, "gap", log_id, append(producer.batch(sequence=99))) == out_of_order
             await planes.check()
 
     async def test_batches_of_one_producer_in_one_run(self) -> None:
@@ -441,20 +378,18 @@ class ControlPlaneConformance(ABC):
             producer = ScriptedProducer(1)
 
             def begins(since: int | None) -> RunAppend:
-                sequence = producer.sequence
-                made = append(producer.batch(transactional=True), unended_since=since)
-                producer.sequence = sequence if refused else producer.sequence
-                return made
+                """The producer's next batch, which it sends until it is taken."""
+                return append(
+                    ScriptedProducer(1, sequence=producer.sequence).batch(transactional=True), unended_since=since
+                )
 
-            refused = True
             assert await self.one(plane, "a", log_id, begins(None)) == [ErrorCode.INVALID_TXN_STATE]
-            refused = False
             assert await self.one(plane, "b", log_id, begins(0)) == [Taken(0)]
+            producer.batch()
             assert await self.one(plane, "c", log_id, begins(None)) == [Taken(1)]
+            producer.batch()
             await self.done(plane, inline("d", (log_id, append(producer.marker(commit=True)))))
-            refused = True
             assert await self.one(plane, "e", log_id, begins(2)) == [ErrorCode.INVALID_TXN_STATE]
-            refused = False
             assert await self.one(plane, "f", log_id, begins(3)) == [Taken(3)]
 
     async def test_an_epoch_of_a_transactions_own_begins_at_zero(self) -> None:
@@ -553,18 +488,16 @@ class ControlPlaneConformance(ABC):
             assert (await plane.delete_before(log_id, 3)).log_start_offset == 3
             assert (await plane.delete_before(log_id, 1)).log_start_offset == 3
             for offset in (-1, 7):
-                with pytest.raises(KafkaError) as refused:
+                with refused(ErrorCode.OFFSET_OUT_OF_RANGE):
                     await plane.delete_before(log_id, offset)
-                assert refused.value.code is ErrorCode.OFFSET_OUT_OF_RANGE
             assert await plane.trim(100) == 1
             assert await plane.trim(100) == 0
             counts = await plane.object_counts()
             assert (counts.live, counts.deleting) == (2, 1)
             assert await plane.deletable(10) == [], "readers may still have a plan with it"
             assert (await self.ends(plane, log_id)).size == 2 * records(2).length
-            with pytest.raises(KafkaError) as refused:
+            with refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION):
                 await plane.delete_before(log_id + 1000, 0)
-            assert refused.value.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
     async def test_a_stable_offset_is_not_before_the_start(self) -> None:
         """A transaction may begin in what has been deleted."""
@@ -694,6 +627,40 @@ class ControlPlaneConformance(ABC):
             assert (row.inline, row.object_id, row.kind) == (b"zz", 0, RunKind.ABSOLUTE)
             assert await plane.aborted(log_id, 0, 9) == []
             assert await self.one(plane, "d", log_id, records(1)) == [Taken(4)]
+
+    # -- taking over ---------------------------------------------------------------------------------------------------
+
+    async def test_a_log_that_is_taken_over(self) -> None:
+        """With its offsets, gaps, start, producers and aborted transactions; part by part, once for each key."""
+        async with self.logs(2) as (plane, [a, b]):
+            producer = ScriptedProducer(7)
+            states = [
+                ProducerState(7, 0, 4, 24, 4, EPOCH_MS, -1, -1),
+                ProducerState(7, 0, 5, 25, 0, EPOCH_MS, -1, 25),
+                ProducerState(8, 3, -1, -1, 0, EPOCH_MS, 2, -1),
+            ]
+            first = Adoption(a, 0, [NewRun(10, 14, 0, 50, 5), NewRun(20, 24, 50, 50, 4)], 25, 12, states)
+            second = Adoption(a, 25, [NewRun(25, 25, 0, 9, 6, b"inlined..")], 26, 12, states, [AbortedSpan(9, 11, 21)])
+            [none] = await plane.adopt("x", 100, [first])
+            assert none is None
+            assert await plane.adopt("x", 100, [first]) == [None], "asked again, it is answered as it was"
+            late = Adoption(b, 7, [], 9, 9)
+            done, wrong = await plane.adopt("y", 0, [second, late])
+            assert (done, isinstance(wrong, WrongEnd) and wrong.actual) == (None, 0)
+            assert await self.ends(plane, a) == LogPositions(12, 26, 25, 109)
+            assert [(row.base_offset, row.key, row.kind) for row in await self.rows(plane, a)] == [
+                (10, "x", RunKind.ABSOLUTE), (20, "x", RunKind.ABSOLUTE), (25, "", RunKind.ABSOLUTE),
+            ]  # fmt: skip
+            assert await plane.aborted(a, 0, 26) == [AbortedSpan(9, 11, 21)]
+            for _ in range(6):
+                following = producer.batch(transactional=True)
+            assert await self.one(plane, "k", a, append(following)) == [Repeated(25, 25)]
+            assert await self.one(plane, "l", a, append(producer.batch(transactional=True))) == [Taken(26)]
+            assert await self.one(plane, "m", a, append(ScriptedProducer(8, epoch=2).batch())) == [
+                ErrorCode.INVALID_PRODUCER_EPOCH
+            ]
+            [moved] = await plane.adopt("z", 0, [Adoption(b, 0, [], 9, 9)])
+            assert (moved, await self.ends(plane, b)) == (None, LogPositions(9, 9, 9, 0))
 
     # -- beside the logs -----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +12,7 @@ from storage.object.postgres.control_plane import PostgresControlPlane
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SystemEntropy
 from storage.testing.conformance.control_planes import ControlPlaneConformance, Planes
-from storage.testing.postgres import PostgresServer, binaries, shared_server
+from storage.testing.postgres import PostgresServer, binaries, empty_database, shared_server
 
 pytestmark = pytest.mark.skipif(binaries() is None, reason="there are no binaries of PostgreSQL for this platform")
 
@@ -65,23 +64,6 @@ class PostgresPlanes(Planes):
     async def check(self) -> None:
         for promise, query in INVARIANTS.items():
             assert self.server.execute(query, self.database) == [], promise
-
-
-@functools.cache
-def one_database() -> str:
-    """Made once: a database for each test would be most of what a test costs."""
-    return shared_server().create_database()
-
-
-def empty_database() -> str:
-    """It, with no rows."""
-    server, url = shared_server(), one_database()
-    database = url.rpartition("/")[2]
-    tables = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'ottla'", database)
-    if tables:
-        names = ", ".join(f"ottla.{table}" for (table,) in tables if table != "meta")
-        server.execute(f"TRUNCATE {names} RESTART IDENTITY", database)
-    return url
 
 
 class TestPostgres(ControlPlaneConformance):
