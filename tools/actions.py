@@ -2,7 +2,7 @@
 
 An action is a row of its module's table `ACTIONS`. Kafka's own spelling works too: `--create --topic orders` is
 `create --topic orders`, so a line written for `kafka-topics.sh` needs its first word changed and nothing else. Every
-action that asks a cluster has the connection options of `tools/client/properties.py`; every one that prints something
+action that asks brokers has the connection options of `tools/client/properties.py`; every one that prints something
 has `--json`.
 """
 
@@ -19,11 +19,14 @@ Options: TypeAlias = argparse.Namespace
 
 
 class Action(NamedTuple):
-    """What an action does, the options it adds to its parser, and its line in the verb's help."""
+    """What an action does, the options it adds to its parser, and its line in the verb's help. One that `connects` asks
+    brokers, and has the options for that; one that `prints` has `--json`."""
 
     run: Callable[[Options], int | None]
     options: Callable[[argparse.ArgumentParser], None]
     summary: str
+    connects: bool = True
+    prints: bool = True
 
 
 def verb_parser(program: str, description: str, actions: Mapping[str, Action]) -> argparse.ArgumentParser:
@@ -35,8 +38,10 @@ def verb_parser(program: str, description: str, actions: Mapping[str, Action]) -
     for name, action in actions.items():
         below = subparsers.add_parser(name, help=action.summary, description=sentence(action.summary))
         action.options(below)
-        below.add_argument("--json", action="store_true", help="print JSON, for programs")
-        add_connection_options(below)
+        if action.prints:
+            below.add_argument("--json", action="store_true", help="print JSON, for programs")
+        if action.connects:
+            add_connection_options(below)
         below.set_defaults(action=action)
     return parser
 

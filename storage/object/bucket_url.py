@@ -14,8 +14,9 @@ A store with an endpoint of its own is addressed by path, as most of them want i
 
 **Credentials** are never in a URL, which ends up in process lists and logs: one that has some is refused. They come
 from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AZURE_STORAGE_ACCOUNT_KEY,
-GOOGLE_APPLICATION_CREDENTIALS and so on), from AWS' shared credentials file (AWS_SHARED_CREDENTIALS_FILE, AWS_PROFILE),
-which is read again every five minutes, or from the platform (roles of machines, containers and service accounts).
+GOOGLE_APPLICATION_CREDENTIALS and so on), from AWS' shared credentials file (AWS_SHARED_CREDENTIALS_FILE, AWS_PROFILE)
+or one like it that the URL names (`credentials=/path`), which is read again every five minutes, or from the platform
+(roles of machines, containers and service accounts).
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "path_style": ("s3",),
     "bulk_delete": ("s3",),
     "account": ("az",),
+    "credentials": ("s3",),
     "timeout": ("s3", "gs", "az"),
 }
-"""What may stand behind the question mark, and of which schemes. `timeout` is in seconds; the others are texts or
-`true` and `false`."""
+"""What may stand behind the question mark, and of which schemes. `timeout` is in seconds, `credentials` the path of a
+file like AWS' shared one; the others are texts or `true` and `false`."""
 SECRETS: Final = re.compile(r"secret|password|token|access_?key|account_?key|sas|credential", re.IGNORECASE)
 DEFAULT_TIMEOUT: Final = 10.0
 """Seconds that one request may take, from its first byte to its answer's last."""
@@ -135,7 +137,7 @@ def _options(scheme: str, query: str) -> dict[str, str]:
     """What stands behind the question mark."""
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if SECRETS.search(name):
+        if SECRETS.search(name) and name not in OPTIONS:
             raise BucketUrlError(
                 f"{name} is in the URL, which process lists and logs would show; it belongs into the environment or a "
                 f"file"
@@ -173,21 +175,24 @@ def region(url: BucketUrl, environment: Mapping[str, str]) -> str:
     return named or "us-east-1"
 
 
-def shared_keys(environment: Mapping[str, str], read_file: ReadFile) -> AwsKeys | None:
-    """What AWS' shared credentials file says, if the environment says nothing that comes before it; None if there is
-    no such file or profile. Raises BucketUrlError for a file that cannot be understood, or a profile asked for by name
-    that it does not have."""
+def shared_keys(environment: Mapping[str, str], read_file: ReadFile, url: BucketUrl | None = None) -> AwsKeys | None:
+    """What a file like AWS' shared one says: the one that `url` names, before everything else, or the shared
+    one, if the environment says nothing that comes before it; None if there is no such file or profile.
+
+    Raises BucketUrlError for a file that cannot be understood, or a profile asked for by name that it does not have.
+    """
+    own = None if url is None else url.options.get("credentials")
     before = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
-    if any(environment.get(name) for name in before):
+    if not own and any(environment.get(name) for name in before):
         return None
-    named = environment.get("AWS_SHARED_CREDENTIALS_FILE")
+    named = own or environment.get("AWS_SHARED_CREDENTIALS_FILE")
     home = environment.get("HOME")
     path = named or (os.path.join(home, ".aws", "credentials") if home else None)
     data = read_file(path) if path else None
     wanted = environment.get("AWS_PROFILE")
     if data is None:
         if named or wanted:
-            raise BucketUrlError(f"the file of AWS credentials {path} cannot be read (AWS_SHARED_CREDENTIALS_FILE)")
+            raise BucketUrlError(f"the file of AWS credentials {path} cannot be read")
         return None
     profiles = configparser.RawConfigParser(default_section="")
     try:

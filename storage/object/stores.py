@@ -109,8 +109,8 @@ def _make_store(where: BucketUrl, environment: Mapping[str, str], read_file: Rea
             more: Any = {"endpoint": address} if address else {}
             if address and address.startswith("http:"):
                 client["allow_http"] = True
-            if shared_keys(environment, read_file) is not None:
-                more["credential_provider"] = _from_file(environment, read_file, clock)
+            if shared_keys(environment, read_file, where) is not None:
+                more["credential_provider"] = _from_file(environment, read_file, where, clock)
             return stores.S3Store(
                 where.bucket,
                 prefix=where.folder or None,
@@ -135,11 +135,13 @@ def _make_store(where: BucketUrl, environment: Mapping[str, str], read_file: Rea
         raise BucketUrlError(f"{where} cannot be used: {first_sentence(str(error))}") from None
 
 
-def _from_file(environment: Mapping[str, str], read_file: ReadFile, clock: Clock) -> Callable[[], dict[str, object]]:
+def _from_file(
+    environment: Mapping[str, str], read_file: ReadFile, where: BucketUrl, clock: Clock
+) -> Callable[[], dict[str, object]]:
     """Gives obstore the keys of the credentials file as they are now. It calls this in its own threads."""
 
     def provide() -> dict[str, object]:
-        keys = shared_keys(environment, read_file)
+        keys = shared_keys(environment, read_file, where)
         if keys is None:
             raise ValueError("the file of AWS credentials has gone")
         now = datetime.datetime.fromtimestamp(clock.wall_millis() / 1000, datetime.UTC)

@@ -5,6 +5,10 @@ ottla cluster features             levels of features, as kafka-features.sh desc
 ottla cluster quorum               the voters of the metadata log, as kafka-metadata-quorum.sh
 ottla cluster log-dirs             where partitions lie, and how large they are, as kafka-log-dirs.sh
 ottla cluster api-versions         which versions of which API, as kafka-broker-api-versions.sh
+
+Of a cluster of Ottla's, which stands on a database and a bucket:
+
+ottla cluster local                all of one on this machine, to look at
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from tools.actions import Action, Options, run_action, verb_parser
 from tools.client.cluster import Cluster, check
 from tools.client.properties import properties_of
 from tools.client.topics import matching
+from tools.failures import Misunderstood
 from tools.moments import written
 from tools.output.tables import Table, show, show_json
 
@@ -167,10 +172,32 @@ def _log_dirs_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-t", "--topic", action="append", metavar="TOPIC", help="this one only; may be repeated")
 
 
+def local(options: Options) -> int:
+    """Brokers, a database and a bucket on this machine."""
+    from pathlib import Path
+
+    from tools.cluster.local import MOST_BROKERS, Settings, run
+
+    if not 1 <= options.brokers <= MOST_BROKERS or not 0 < options.port <= 65_535 - MOST_BROKERS:
+        raise Misunderstood(f"--brokers is from 1 to {MOST_BROKERS}, and --port a port with as many behind it")
+    return run(Settings(Path(options.data), options.brokers, options.port))
+
+
+def _local_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--brokers", type=int, default=3, metavar="N", help="how many (default 3)")
+    parser.add_argument(
+        "--port", type=int, default=9092, help="of the first broker (default 9092), the others behind it"
+    )
+    parser.add_argument("--data", default="ottla-cluster", metavar="DIR", help="folder that keeps everything")
+
+
 ACTIONS = {
     "describe": Action(describe, _describe_options, "show id, controller and brokers"),
     "features": Action(features, _nothing, "show levels of features"),
     "quorum": Action(quorum, _nothing, "show the voters of the metadata log"),
     "log-dirs": Action(log_dirs, _log_dirs_options, "show where partitions lie and how large they are"),
     "api-versions": Action(api_versions, _nothing, "show which versions of which API brokers serve"),
+    "local": Action(
+        local, _local_options, "run brokers, a database and a bucket on this machine", connects=False, prints=False
+    ),
 }

@@ -58,8 +58,9 @@ DOORS: dict[str, set[str]] = {
     "broker/testing/certificates.py": {"time", "files"},
     # libpq waits in `getaddrinfo` for a name, so names are looked up before it sees them.
     "storage/object/postgres/conninfo.py": {"network"},
-    # A database for tests is a process with files and a port.
-    "storage/testing/postgres.py": {"time", "files", "network", "processes"},
+    # A database on one machine is a process with files and a port.
+    "storage/servers/postgres.py": {"time", "files", "network", "processes"},
+    "storage/testing/postgres.py": {"files"},
 }
 
 # Dotted names, as prefixes: `os` covers `os.replace`. The longest match counts, None allows.

@@ -89,6 +89,15 @@ def test_the_environment_says_where_the_store_is() -> None:
 FILE = b"[default]\naws_access_key_id = a\naws_secret_access_key = hush%1\n[other]\naws_access_key_id = b\n"
 
 
+def test_a_url_may_name_a_file_of_keys() -> None:
+    """Which then counts over the environment."""
+    url = parse_bucket_url("s3://logs?credentials=/keys")
+    keys = shared_keys({"AWS_ACCESS_KEY_ID": "x"}, {"/keys": FILE}.get, url)
+    assert keys is not None and keys.access_key_id == "a"
+    with pytest.raises(BucketUrlError, match="/keys cannot be read"):
+        shared_keys({}, {}.get, url)
+
+
 def test_keys_come_from_the_shared_file() -> None:
     """Of the profile that is asked for; the environment's own keys count before it. They are not shown."""
     files = {"/me/.aws/credentials": FILE}
