@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 NONCE_BYTES: Final = 24
 
+BROKERS_MECHANISM: Final = "OTTLA-BROKER"
+"""`broker/security/sasl/brokers.py`, which is loaded when a broker comes."""
+REFUSAL_DELAY_MS: Final = 100
+LARGEST_OF_BROKERS: Final = 4096
+"""Bytes of a message of theirs."""
+
 
 class Authentication:
     """One per broker. `secret` makes the salts of users that do not exist; it is to be the same after a restart."""
@@ -64,6 +70,7 @@ class Authentication:
         self._load_keys = load_keys
         self._world = world or clock
         self._config: BrokerConfig | None = None
+        self._brokers_secret: bytes | None = None
         self._offers: dict[str, Offer] = {}
         self.log = RateLimitedLogger(get_logger(__name__), trio.current_time)
         """The audit log. The owner of connections calls `flush`."""
@@ -78,8 +85,28 @@ class Authentication:
             offer = self._offers[listener] = self._offer(self._config.sasl_settings(listener))
         return Conversation(offer)
 
+    def let_brokers_in(self, secret: bytes) -> None:
+        """Let those in who know this, as brokers of the cluster, at every listener."""
+        self._brokers_secret = secret
+        self._offers.clear()
+
+    def conversation_with_broker(self, mechanism: str) -> Conversation | None:
+        """What is spoken with a client of a listener without SASL that asks for this mechanism; None for one that is
+        not for brokers, and where there are no others."""
+        if mechanism != BROKERS_MECHANISM or self._brokers_secret is None:
+            return None
+        return Conversation(Offer({mechanism: self._begin_with_broker}, {}, REFUSAL_DELAY_MS, LARGEST_OF_BROKERS))
+
+    def _begin_with_broker(self) -> Exchange:
+        from broker.security.sasl.brokers import NONCE, BrokerExchange
+
+        assert self._brokers_secret is not None
+        return BrokerExchange(self._brokers_secret, self._entropy.bytes(NONCE))
+
     def _offer(self, settings: SaslSettings) -> Offer:
         exchanges: dict[str, Callable[[], Exchange]] = {}
+        if self._brokers_secret is not None:
+            exchanges[BROKERS_MECHANISM] = self._begin_with_broker
         for mechanism in settings.mechanisms:
             if mechanism == PLAIN:
                 exchanges[mechanism] = lambda: PlainExchange(settings.passwords)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from broker.authentication import Authentication
+    from broker.brokers.brokers import Brokers
+    from broker.brokers.lifecycle import Lifecycle
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator, ClusterImage, Topic
     from broker.coordinators.groups import GroupCoordinator
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from broker.security.sasl.conversation import Conversation
     from broker.security.tls.contexts import Contexts
     from broker.telemetry.instances import Telemetry
+    from broker.transaction_entry import Transactions
     from kproto.ids import Uuid
     from storage.engine import LogStore
     from storage.seams.clock import Clock
@@ -107,6 +110,12 @@ class Services:
     """None: every client may do everything, and nothing is asked."""
     tls: Contexts | None = None
     """None without a listener that has TLS."""
+    brokers: Brokers | None = None
+    """None: this broker is alone."""
+    lifecycle: Lifecycle | None = None
+    """How this broker lives among others; None if it is alone."""
+    transaction_entry: Transactions | None = None
+    """The coordinator of transactions on whichever broker; None: all of them are this one's."""
     emulation: Emulation | None = None
     """The older release that is played; None for Ottla itself."""
 
@@ -356,6 +365,16 @@ class RequestContext:
     @property
     def transactions(self) -> TransactionCoordinator:
         return self.services.transactions
+
+    @property
+    def transaction_entry(self) -> Transactions:
+        """The coordinator of a transaction, on whichever broker it is, for what wants to enter it."""
+        return self.services.transaction_entry or self.services.transactions
+
+    @property
+    def brokers(self) -> Brokers | None:
+        """The brokers of the cluster; None where this one is alone."""
+        return self.services.brokers
 
     @property
     def partitions(self) -> Partitions:

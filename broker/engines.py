@@ -13,10 +13,11 @@ import os.path
 from collections.abc import Callable
 from typing import Final
 
-from broker.config.settings import BrokerConfig
+from broker.config.settings import BrokerConfig, ConfigError
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from broker.descriptors import Shares
 from storage.engine import LogStore
+from storage.membership import Membership
 from storage.progress import Progress
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
@@ -37,6 +38,8 @@ def make_store(
 ) -> LogStore:
     """The engine that the configuration asks for, not opened; only that one is imported. `descriptors` is what it may
     have open."""
+    if config.shares:
+        return _shared_store(config, clock, entropy, offload)
     if config.memory:
         from storage.memory.engine import MemoryStore
 
@@ -60,6 +63,21 @@ def make_store(
         apart=ProcessApart(ThreadApart(offload)),
         progress=progress(),
     )
+
+
+def _shared_store(config: BrokerConfig, clock: Clock, entropy: Entropy, offload: Offload) -> LogStore:
+    """The engine of a cluster. Raises ConfigError: what it needs is not installed, or an address is of no use."""
+    try:
+        from broker.shared_engine import make_shared_store
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"ottla.cluster needs {error.name}, which ottla[cluster] installs") from error
+    return make_shared_store(config, store_settings(config), clock, entropy, offload)
+
+
+def membership_of(store: LogStore) -> Membership | None:
+    """This broker's place among those that share the store; None where it is the only one."""
+    found: Membership | None = getattr(store, "membership", None)
+    return found
 
 
 def _elsewhere(config: BrokerConfig) -> dict[str, str]:

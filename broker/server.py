@@ -40,7 +40,7 @@ from broker.coordinators.groups import GroupCoordinator
 from broker.coordinators.transactions import TransactionCoordinator
 from broker.delegation_tokens import DelegationTokens
 from broker.descriptors import LEAST, Shares, descriptor_limit, share_out
-from broker.engines import make_store, store_settings
+from broker.engines import make_store, membership_of, store_settings
 from broker.fetching.fetches import Fetches
 from broker.handlers import ADVERTISED_VERSIONS, SERVED_VERSIONS
 from broker.lifetimes import Lifetimes, copyable
@@ -68,7 +68,9 @@ if TYPE_CHECKING:
     from broker.control.app import Controlled
     from broker.control.passing_time import PassingTime
     from broker.emulation import Emulation
+    from broker.seat import Seat
     from broker.security.tls.contexts import Contexts
+    from broker.transaction_entry import Transactions
     from broker.web.endpoints import Observed
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
@@ -195,6 +197,8 @@ async def serve(
                         if received is not None:
                             log.info("stopping", signal=signal.Signals(received).name)
                             begin_stop()
+                            if life.services.lifecycle is not None:
+                                await life.services.lifecycle.leave()
                             await life.connections.stop(signals)
                             break
                     if passing is not None and not lifetimes.next_has_a_past:
@@ -230,7 +234,7 @@ async def _life(
     """Start services over `store`, which is open, and accept connections as long as the block lasts. All that has been
     started has ended behind it."""
     async with trio.open_nursery() as background:
-        services = await _start_services(config, store, clock, entropy, offload, tls, background)
+        services = await start_services(config, store, clock, entropy, offload, tls, background)
         async with trio.open_nursery() as serving:
             connections = Connections(services, listeners, serving, descriptors.connections)
             trio.lowlevel.add_instrument(services.turns)  # what a start does holds up no client
@@ -450,7 +454,7 @@ def _load_keys(url: str) -> bytes:
     return load_key_set(url, SystemDisk())
 
 
-async def _start_services(
+async def start_services(
     config: BrokerConfig,
     store: LogStore,
     clock: Clock,
@@ -459,8 +463,13 @@ async def _start_services(
     tls: Contexts | None,
     background: trio.Nursery,
 ) -> Services:
+    """Start all that serves clients, but for the network, over `store`, which is open. Raises ConfigError."""
     _refuse_logs_of_no_cluster(config, store)
-    cluster = ClusterCoordinator(store, config, clock, entropy)
+    seat = _seat(config, store, clock)
+    cluster = ClusterCoordinator(store, config, clock, entropy) if seat is None else seat.coordinator(store, entropy)
+    hosted: list[Partitions] = []
+    if seat is not None:  # what others append is noticed by the upkeep, from the very beginning
+        background.start_soon(store.maintain, lambda: (spec for each in hosted for spec in each.specs()))
     try:
         await cluster.start(background)
     except (KafkaError, ProtocolError) as error:
@@ -470,7 +479,9 @@ async def _start_services(
     config = cluster.config  # with what AlterConfigs has set (KIP-226)
     partitions = Partitions(store, cluster, config)
     store.configure(store_settings(config))
-    background.start_soon(store.maintain, partitions.specs)
+    hosted.append(partitions)
+    if seat is None:
+        background.start_soon(store.maintain, partitions.specs)
     background.start_soon(partitions.run)
     journal = Journal()
     groups = GroupCoordinator(
@@ -482,10 +493,17 @@ async def _start_services(
         offload=offload,
         told=journal.group,
     )
-    await groups.start(background)
     transactions = TransactionCoordinator(
-        store=store, cluster=cluster, groups=groups, log_of=partitions.log_of, config=config, clock=clock
+        store=store,
+        cluster=cluster,
+        groups=groups,
+        log_of=partitions.log_of,
+        config=config,
+        clock=clock,
+        end_in_group_shard=None if seat is None else seat.end_in_group_shard,
     )
+    entry = None if seat is None else await _share(seat, groups, transactions, entropy, background)
+    await groups.start(background)
     await transactions.start(background)
     tokens = DelegationTokens(cluster, clock, entropy, offload)
     background.start_soon(tokens.sweep)
@@ -517,6 +535,7 @@ async def _start_services(
         authorizer=authorizer_of(cluster, config),
         tls=tls,
         emulation=_emulation_of(config),
+        transaction_entry=entry,
     )
     if tls is not None:
         _reconfigure_tls(tls, config)
@@ -534,4 +553,38 @@ async def _start_services(
     services.quotas = quotas_after(None, config, cluster.image, ClusterChange())
     cluster.subscribe(follow)
     cluster.subscribe(journal.topics)
+    if seat is not None:
+        await _join(seat, services, background)
     return services
+
+
+def _seat(config: BrokerConfig, store: LogStore, clock: Clock) -> Seat | None:
+    """This broker's seat among those that share its store; None if it is alone. Raises ConfigError."""
+    membership = membership_of(store)
+    if membership is None:
+        return None
+    from broker.seat import Seat, endpoints_of
+
+    endpoints_of(config)
+    return Seat(membership, config, clock)
+
+
+async def _share(
+    seat: Seat,
+    groups: GroupCoordinator,
+    transactions: TransactionCoordinator,
+    entropy: Entropy,
+    background: trio.Nursery,
+) -> Transactions:
+    """Let the coordinators be one broker's of several, who can ask each other."""
+    from broker.network.peers import Peers
+
+    peers = Peers(seat.brokers, seat.listener, entropy, seat.secret)
+    background.start_soon(peers.run)
+    return seat.share(groups, transactions, peers.ask)
+
+
+async def _join(seat: Seat, services: Services, background: trio.Nursery) -> None:
+    from broker.seat import endpoints_of
+
+    await seat.join(services, endpoints_of(services.config), RELEASE, background)

@@ -31,6 +31,22 @@ HEARTBEAT_INTERVAL_MS: Final = 500
 LEASE_MS: Final = 2_000
 
 
+class ControlPlaneError(Exception):
+    """The database has not done what it was asked for; the message is one sentence, without credentials."""
+
+
+class Unavailable(ControlPlaneError):
+    """It could not be asked, or has said that it did nothing (no connection, a failover, a deadlock). Ask again."""
+
+
+class OutcomeUnknown(ControlPlaneError):
+    """It was asked, and no answer came: it may have happened, now or a moment later. Ask the same again."""
+
+
+class Fenced(ControlPlaneError):
+    """Another process has taken this node id: nothing that this one asks for happens any more."""
+
+
 class Endpoint(NamedTuple):
     """Where clients reach a listener of a broker."""
 
@@ -81,8 +97,8 @@ class View(NamedTuple):
 
 
 class Membership(Protocol):
-    """This broker's place in its cluster. Methods raise `Unavailable`, `OutcomeUnknown` and `Fenced` of
-    `storage/object/control_plane.py`; any of them may be called again after the first two."""
+    """This broker's place in its cluster. Methods raise `Unavailable`, `OutcomeUnknown` and `Fenced`; after the first
+    two, any of them may be called again."""
 
     @property
     def node_id(self) -> int: ...

@@ -90,6 +90,9 @@ class BrokerConfig:
 
     # Where data are kept, and how safely.
     ottla_storage: str
+    ottla_cluster: str | None
+    ottla_objects: str | None
+    ottla_drain: bool
     log_dirs: tuple[str, ...]
     metadata_log_dir: str | None
     ottla_ack_fsync: bool
@@ -209,7 +212,12 @@ class BrokerConfig:
     @property
     def memory(self) -> bool:
         """True when nothing is kept on disk."""
-        return self.ottla_storage == "memory"
+        return self.ottla_storage == "memory" and not self.shares
+
+    @property
+    def shares(self) -> bool:
+        """True when logs are those of a cluster of several brokers."""
+        return self.ottla_cluster is not None
 
     @property
     def data_directory(self) -> str:
@@ -458,6 +466,11 @@ def check_together(values: Mapping[str, Any], layers: Layers) -> None:
             "log.dirs",
             "log.dir",
         )
+    if (values["ottla_cluster"] is None) != (values["ottla_objects"] is None):
+        missing, given = "ottla.objects", "ottla.cluster"
+        if values["ottla_cluster"] is None:
+            missing, given = given, missing
+        raise Contradiction(f"a cluster takes a database and a bucket: {missing} is not set", given)
     others = [voter for voter in layers.items("controller.quorum.voters") if not _is_voter(voter, values["node_id"])]
     if others:
         raise Contradiction(

@@ -5,7 +5,7 @@ A partition with its log, its runtime and the machine on it is a **shard**. `Sha
 coordinator:
 
     follow(topic)   the topic is there, was altered, or is gone (None)
-    take_up(i)      this broker coordinates partition i from now on
+    take_up(i, e)   this broker coordinates partition i from now on
     give_up(i)      it does not any more
     decide(key)     a decision of the shard that `key` belongs to
 
@@ -20,11 +20,13 @@ fifty of them, are opened by their first request, for an empty log takes no load
 first load of its shard waits for the end of it; if that was no success, or the state was lost later, requests are
 refused with COORDINATOR_LOAD_IN_PROGRESS until a load has succeeded, as the runtime says.
 
-**Giving up.** Brokers of one cluster share the partitions of an internal topic, and one may lose a partition to another
-while it runs. `give_up` takes effect at once: requests for the shard, those that are waiting for their reply included,
-are answered NOT_COORDINATOR, which sends clients to FindCoordinator. What had been appended stays in the log for the
-next owner; a client that was waiting for it does not learn that. Should two brokers believe that they own a partition,
-the log decides (`expected_end`, see `runtime.py`).
+**Giving up.** Brokers of one cluster share the partitions of an internal topic (`share`), and one may lose a partition
+to another while it runs. Alone, a broker coordinates all partitions of a topic as soon as it is there; one of several
+waits for `take_up`. `give_up` takes effect at once: requests for the shard, those that are waiting for their reply
+included, are answered NOT_COORDINATOR, which sends clients to FindCoordinator. What had been appended stays in the log
+for the next owner; a client that was waiting for it does not learn that. Should two brokers believe that they own a
+partition, the log decides (`expected_end`, see `runtime.py`): a new owner begins with a batch of its own
+(`fencing.py`), the former one finds its append refused, and has given the shard up then.
 
 Kafka: the part of CoordinatorRuntime that schedules load and unload operations.
 """
@@ -34,6 +36,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import trio
@@ -43,7 +46,7 @@ from broker.coordinators.routing import shard_of
 from broker.coordinators.runtime import Runtime, RuntimeStatistics
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import Uuid
-from storage.engine import LogSpec, LogStore, PartitionLog
+from storage.engine import Batch, LogSpec, LogStore, PartitionLog
 from storage.log_config import LogConfig
 from storage.seams.clock import Instant
 from storage.seams.slices import Slices
@@ -120,14 +123,22 @@ class Shards(Generic[MachineT]):
         self._new_runtime = new_runtime
         self._nursery: trio.Nursery | None = None
         self._topic: ShardedTopic | None = None
-        self._owned: set[int] = set()
+        self._owned: dict[int, int] = {}  # and the epoch in which each was taken up
+        self._fence: Callable[[], Batch] | None = None
+        self._on_overtaken: Callable[[], None] | None = None
         self._open: dict[int, _Shard[MachineT]] = {}
+
+    def share(self, fence: Callable[[], Batch], on_overtaken: Callable[[], None]) -> None:
+        """Be one of several brokers that share the topic: coordinate what was taken up and nothing else. `fence` makes
+        the batch that a shard's owner begins with; `on_overtaken` is called when another broker's has come behind this
+        one's. Before `start`."""
+        self._fence, self._on_overtaken = fence, on_overtaken
 
     async def start(self, nursery: trio.Nursery, topic: ShardedTopic | None) -> None:
         """Host shards in `nursery` from now on. Returns when those of `topic` that hold something have been loaded."""
         self._nursery = nursery
         self.follow(topic)
-        for index in range(0 if topic is None else topic.partition_count):
+        for index in self._owned:
             self._open_if_it_holds_something(index)
         for shard in list(self._open.values()):
             await shard.ready.wait()
@@ -137,8 +148,8 @@ class Shards(Generic[MachineT]):
     def follow(self, topic: ShardedTopic | None) -> None:
         """The topic as it is now; None if it does not exist.
 
-        This broker coordinates all partitions of a topic that is new; their logs are expected to be empty. Of a topic
-        that is known already only the config is followed.
+        A broker that is alone coordinates all partitions of a topic that is new; their logs are expected to be empty.
+        Of a topic that is known already only the config is followed.
         """
         known = self._topic
         if known is not None and topic is not None and known.topic_id == topic.topic_id:
@@ -149,22 +160,41 @@ class Shards(Generic[MachineT]):
         for index in list(self._owned):
             self.give_up(index)
         self._topic = topic
-        self._owned.update(range(0 if topic is None else topic.partition_count))
+        if topic is not None and self._fence is None:
+            self._owned.update(dict.fromkeys(range(topic.partition_count), 0))
 
-    def take_up(self, index: int) -> None:
-        """Coordinate partition `index` of the topic from now on. Does nothing if that is so already."""
+    def take_up(self, index: int, epoch: int = 0) -> None:
+        """Coordinate partition `index` of the topic from now on, in this epoch. Does nothing if that is so already."""
         assert self._topic is not None and 0 <= index < self._topic.partition_count, "a partition of the topic"
         if index not in self._owned:
-            self._owned.add(index)
+            self._owned[index] = epoch
             self._open_if_it_holds_something(index)
+        self._owned[index] = epoch
 
     def give_up(self, index: int) -> None:
         """Coordinate partition `index` no longer: clients that wait for it are answered NOT_COORDINATOR now."""
-        self._owned.discard(index)
+        self._owned.pop(index, None)
         shard = self._open.pop(index, None)
         if shard is not None:
             shard.runtime.stop()
             shard.ready.set()
+
+    @property
+    def owned(self) -> Collection[int]:
+        """The partitions that this broker coordinates."""
+        return self._owned.keys()
+
+    @property
+    def partition_count(self) -> int:
+        """Partitions of the topic; 0 while there is none."""
+        return 0 if self._topic is None else self._topic.partition_count
+
+    def epoch_of(self, key: str) -> int:
+        """The epoch in which the shard of `key` was taken up. Raises KafkaError(NOT_COORDINATOR)."""
+        epoch = self._owned.get(self.index_of(key))
+        if epoch is None:
+            raise KafkaError(ErrorCode.NOT_COORDINATOR)
+        return epoch
 
     def owns(self, key: str) -> bool:
         """True if this broker coordinates what belongs to `key`."""
@@ -386,9 +416,18 @@ class Shards(Generic[MachineT]):
 
     def _host(self, index: int, log: PartitionLog) -> _Shard[MachineT]:
         shard = self._open[index] = _Shard(log, self._new_runtime(log))
+        if self._fence is not None:
+            shard.runtime.begin_behind(self._fence, partial(self._overtaken, index, shard))
         assert self._nursery is not None, "start() comes first"
         self._nursery.start_soon(_run, shard)
         return shard
+
+    def _overtaken(self, index: int, shard: _Shard[MachineT]) -> None:
+        """Another broker has begun with the log of this shard."""
+        if self._open.get(index) is shard:
+            self.give_up(index)
+        assert self._on_overtaken is not None
+        self._on_overtaken()
 
 
 class _Refusals:

@@ -86,6 +86,13 @@ async def _problem(name: str, part: ReassignablePartition, ctx: RequestContext, 
         return KafkaError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS)
     if not part.replicas:
         return KafkaError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "a partition needs a replica")
+    if ctx.brokers is not None:
+        if list(part.replicas) == ctx.brokers.replicas(topic, part.partition_index):
+            return None
+        return KafkaError(
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+            "brokers that share a store hold no replicas: which of them serve a partition follows from who lives",
+        )
     async for replica in slices.over(part.replicas):
         if replica != ctx.config.node_id:
             return KafkaError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"no broker {replica} is registered")

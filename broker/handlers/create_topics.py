@@ -116,7 +116,7 @@ def _answer(name: str, result: Topic | KafkaError, ctx: RequestContext, *, shows
         topic_id=result.topic_id,
         error_message=None,
         num_partitions=result.partition_count,
-        replication_factor=1,
+        replication_factor=result.replication_factor,
         configs=_configs(result, ctx) if ctx.api_version >= CONFIGS_SINCE else [],
     )
 

@@ -3,7 +3,7 @@
 - v1: the kind of endpoint that the client expects to talk to (KIP-919). This node is broker and controller, and its
   listeners are brokers' endpoints: a client that expects a controller's gets MISMATCHED_ENDPOINT_TYPE, one that
   expects an unknown kind UNSUPPORTED_ENDPOINT_TYPE, as in Kafka.
-- v2: fenced brokers on request (KIP-1073); there are none.
+- v2: fenced brokers on request (KIP-1073): in a cluster of several, those that drain.
 """
 
 from __future__ import annotations
@@ -33,16 +33,33 @@ async def handle(request: DescribeClusterRequest, ctx: RequestContext) -> Descri
             error_code=ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
             error_message=f"there is no endpoint type {request.endpoint_type}",
         )
-    host, port = ctx.advertised
-    node_id = ctx.config.node_id
     return DescribeClusterResponse(
         cluster_id=ctx.store.cluster_id,
-        controller_id=node_id,
-        brokers=[DescribeClusterBroker(broker_id=node_id, host=host, port=port, rack=ctx.config.broker_rack)],
+        controller_id=ctx.config.node_id if ctx.brokers is None else ctx.brokers.controller,
+        brokers=_brokers(request, ctx),
         cluster_authorized_operations=(
             ctx.cluster_operations() if request.include_cluster_authorized_operations else NOT_ASKED
         ),
     )
+
+
+def _brokers(request: DescribeClusterRequest, ctx: RequestContext) -> list[DescribeClusterBroker]:
+    if ctx.brokers is None:
+        host, port = ctx.advertised
+        return [DescribeClusterBroker(broker_id=ctx.config.node_id, host=host, port=port, rack=ctx.config.broker_rack)]
+    shown = set(ctx.brokers.node_ids)
+    return [
+        DescribeClusterBroker(
+            broker_id=each.node_id,
+            host=place.host,
+            port=place.port,
+            rack=each.rack,
+            is_fenced=each.node_id not in shown,
+        )
+        for each in ctx.brokers.living
+        if (each.node_id in shown or request.include_fenced_brokers)
+        and (place := each.endpoints.get(ctx.listener)) is not None
+    ]
 
 
 def refuse(request: DescribeClusterRequest, error: ErrorCode, version: int) -> DescribeClusterResponse:

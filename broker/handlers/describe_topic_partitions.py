@@ -74,7 +74,7 @@ async def _names(request: DescribeTopicPartitionsRequest, image: ClusterImage, s
 async def _page(
     names: list[str], cursor: Cursor | None, limit: int, ctx: RequestContext, slices: Slices
 ) -> DescribeTopicPartitionsResponse:
-    image, node_id = ctx.cluster.image, ctx.config.node_id
+    image, alone, brokers = ctx.cluster.image, [ctx.config.node_id], ctx.brokers
     response = DescribeTopicPartitionsResponse()
     async for name in slices.over(names):
         if limit == 0:
@@ -92,7 +92,12 @@ async def _page(
                 name=name,
                 topic_id=topic.topic_id,
                 is_internal=topic.internal,
-                partitions=[_partition(index, node_id, topic.leader_epoch(index)) for index in partitions],
+                partitions=[
+                    _partition(
+                        index, alone if brokers is None else brokers.replicas(topic, index), topic.leader_epoch(index)
+                    )
+                    for index in partitions
+                ],
                 topic_authorized_operations=ctx.operations(Resource.TOPIC, name),
             )
         )
@@ -117,13 +122,13 @@ def _unknown(name: str, operations: int) -> DescribeTopicPartitionsResponseTopic
     )
 
 
-def _partition(index: int, node_id: int, leader_epoch: int) -> DescribeTopicPartitionsResponsePartition:
+def _partition(index: int, replicas: list[int], leader_epoch: int) -> DescribeTopicPartitionsResponsePartition:
     return DescribeTopicPartitionsResponsePartition(
         partition_index=index,
-        leader_id=node_id,
+        leader_id=replicas[0],
         leader_epoch=leader_epoch,
-        replica_nodes=[node_id],
-        isr_nodes=[node_id],
+        replica_nodes=replicas,
+        isr_nodes=replicas,
         eligible_leader_replicas=[],
         last_known_elr=[],
     )

@@ -5,7 +5,8 @@
 - v4: many keys at once (KIP-699).
 - v5: a hint that clients may abort (KIP-890).
 - v6: share partitions (KIP-932).
-- The answer is this node, which coordinates everything, under the address by which the client came.
+- The answer is this node, which coordinates everything, under the address by which the client came. Of several
+  brokers it is the owner of the key's shard; while there is none: COORDINATOR_NOT_AVAILABLE, and clients ask again.
 - A group (type 0): `__consumer_offsets` is created if it does not exist. If that fails: COORDINATOR_NOT_AVAILABLE, and
   clients ask again.
 - A transaction (type 1): the same with `__transaction_state`.
@@ -23,6 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.context import ALL
+from broker.coordinators.cluster.image import CONSUMER_OFFSETS, TRANSACTION_STATE
 from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
@@ -54,20 +56,35 @@ async def handle(request: FindCoordinatorRequest, ctx: RequestContext) -> FindCo
         if request.key not in permitted:
             assert kind is not None
             return refuse(request, REFUSAL[kind], ctx.api_version)
-        return FindCoordinatorResponse(error_message="NONE", **_here(ctx))
+        if (where := _where(request.key_type, request.key, ctx)) is None:
+            return refuse(request, ErrorCode.COORDINATOR_NOT_AVAILABLE, ctx.api_version)
+        return FindCoordinatorResponse(error_message="NONE", **where)
     return FindCoordinatorResponse(
         coordinators=[
             _nowhere(key, REFUSAL[kind])
             if kind is not None and key not in permitted
-            else Coordinator(key=key, **_here(ctx))
+            else _coordinator(request.key_type, key, ctx)
             async for key in slices.over(keys)
         ]
     )
 
 
-def _here(ctx: RequestContext) -> dict[str, Any]:
-    host, port = ctx.advertised
-    return {"node_id": ctx.cluster.node_id, "host": host, "port": port}
+def _coordinator(key_type: int, key: str, ctx: RequestContext) -> Coordinator:
+    where = _where(key_type, key, ctx)
+    return _nowhere(key, ErrorCode.COORDINATOR_NOT_AVAILABLE) if where is None else Coordinator(key=key, **where)
+
+
+def _where(key_type: int, key: str, ctx: RequestContext) -> dict[str, Any] | None:
+    """The broker that coordinates what belongs to `key`; None while there is none."""
+    if ctx.brokers is None:
+        host, port = ctx.advertised
+        return {"node_id": ctx.cluster.node_id, "host": host, "port": port}
+    shards = ctx.groups.shards if key_type == GROUP else ctx.transactions.shards
+    owner = ctx.brokers.coordinator(CONSUMER_OFFSETS if key_type == GROUP else TRANSACTION_STATE, shards.index_of(key))
+    place = None if owner is None else owner.endpoints.get(ctx.listener)
+    if owner is None or place is None:
+        return None
+    return {"node_id": owner.node_id, "host": place.host, "port": place.port}
 
 
 async def _find(key_type: int, ctx: RequestContext) -> None:

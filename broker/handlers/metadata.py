@@ -18,6 +18,8 @@
 - With an authorizer: a named topic that the client may not DESCRIBE is TOPIC_AUTHORIZATION_FAILED, whether it exists or
   not; a list of all leaves it out. To create one takes CREATE on the cluster or on the topic.
 - The address is the one by which this client came, or the one of `advertised.listeners`.
+- Of a cluster of several brokers, all that live are shown, under their addresses of the listener by which this client
+  came, and leaders and replicas as `broker/brokers` prefers them.
 
 Departs from Kafka:
 
@@ -48,6 +50,7 @@ from kproto.schema.declare import SharedArray
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
+    from broker.brokers import Brokers
     from broker.context import RequestContext
     from broker.coordinators.cluster import Topic
 
@@ -67,16 +70,26 @@ async def handle(request: MetadataRequest, ctx: RequestContext) -> MetadataRespo
     slices = Slices()
     await _check(request, ctx.api_version, slices)
     topics = await _topics(request, ctx, slices)
-    host, port = ctx.advertised
     return MetadataResponse(
-        brokers=[MetadataResponseBroker(node_id=ctx.config.node_id, host=host, port=port, rack=ctx.config.broker_rack)],
+        brokers=_brokers(ctx),
         cluster_id=ctx.store.cluster_id,
-        controller_id=ctx.config.node_id,
+        controller_id=ctx.config.node_id if ctx.brokers is None else ctx.brokers.controller,
         topics=topics,
         cluster_authorized_operations=(
             ctx.cluster_operations() if request.include_cluster_authorized_operations else NOT_ASKED
         ),
     )
+
+
+def _brokers(ctx: RequestContext) -> list[MetadataResponseBroker]:
+    if ctx.brokers is None:
+        host, port = ctx.advertised
+        return [MetadataResponseBroker(node_id=ctx.config.node_id, host=host, port=port, rack=ctx.config.broker_rack)]
+    return [
+        MetadataResponseBroker(node_id=each.node_id, host=place.host, port=place.port, rack=each.rack)
+        for each in ctx.brokers.shown
+        if (place := each.endpoints.get(ctx.listener)) is not None
+    ]
 
 
 def refuse(request: MetadataRequest, error: ErrorCode, version: int) -> MetadataResponse:
@@ -187,7 +200,7 @@ async def _describe(topic: Topic, operations: bool, ctx: RequestContext) -> Meta
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.internal,
-        partitions=await _partitions(topic, ctx.config.node_id),
+        partitions=await _partitions(topic, ctx.config.node_id, ctx.brokers),
         topic_authorized_operations=ctx.operations(Resource.TOPIC, topic.name) if operations else NOT_ASKED,
     )
 
@@ -202,16 +215,21 @@ _known: dict[int, list[MetadataResponsePartition]] = {}
 _shared: dict[tuple[int, int], SharedArray[MetadataResponsePartition]] = {}
 
 
-async def _partitions(topic: Topic, node_id: int) -> list[MetadataResponsePartition]:
-    """All of a topic's partitions, led by this node.
+async def _partitions(topic: Topic, node_id: int, brokers: Brokers | None) -> list[MetadataResponsePartition]:
+    """All of a topic's partitions, led by this node, or by those that `brokers` prefers.
 
-    They look the same in every topic that was made here and has as many, so one array of them serves all, which is
-    encoded once: a description of 100,000 partitions in 1,000 topics is 1,000 copies of some bytes. Nothing may change
-    a message once it is a response's.
+    Led by this node they look the same in every topic that was made here and has as many, so one array of them serves
+    all, which is encoded once: a description of 100,000 partitions in 1,000 topics is 1,000 copies of some bytes.
+    Nothing may change a message once it is a response's.
     """
+    if brokers is not None:
+        return [
+            _partition(index, brokers.replicas(topic, index), topic.leader_epoch(index))
+            async for index in Slices().over(topic.partitions)
+        ]
     if topic.leader_epochs is not None:
         return [
-            _partition(index, node_id, topic.leader_epoch(index)) async for index in Slices().over(topic.partitions)
+            _partition(index, [node_id], topic.leader_epoch(index)) async for index in Slices().over(topic.partitions)
         ]
     key = node_id, topic.partition_count
     shared = _shared.get(key)
@@ -220,7 +238,7 @@ async def _partitions(topic: Topic, node_id: int) -> list[MetadataResponsePartit
     known = _known.setdefault(node_id, [])
     slices = Slices()
     while len(known) < topic.partition_count:
-        known.append(_partition(len(known), node_id, 0))
+        known.append(_partition(len(known), [node_id], 0))
         await slices.give_way()
     if topic.partition_count > LARGEST_SHARED:
         return known[: topic.partition_count]
@@ -230,11 +248,11 @@ async def _partitions(topic: Topic, node_id: int) -> list[MetadataResponsePartit
     return shared
 
 
-def _partition(index: int, node_id: int, leader_epoch: int) -> MetadataResponsePartition:
+def _partition(index: int, replicas: list[int], leader_epoch: int) -> MetadataResponsePartition:
     return MetadataResponsePartition(
         partition_index=index,
-        leader_id=node_id,
+        leader_id=replicas[0],
         leader_epoch=leader_epoch,
-        replica_nodes=[node_id],
-        isr_nodes=[node_id],
+        replica_nodes=replicas,
+        isr_nodes=replicas,
     )

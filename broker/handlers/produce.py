@@ -344,7 +344,7 @@ def enter_and_append(
 async def ask_coordinator(request: ProduceRequest, into: Entrance, ctx: RequestContext) -> None:
     """Ask the coordinator of the request's transaction what there is to ask."""
     assert request.transactional_id is not None
-    await into.ask(ctx.transactions, request.transactional_id)
+    await into.ask(ctx.transaction_entry, request.transactional_id)
 
 
 def note_outcomes(entering: Sequence[Entry], into: Entrance) -> None:

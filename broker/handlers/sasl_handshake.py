@@ -3,6 +3,7 @@
 - v0: the mechanism's messages follow as bare frames. v1: they follow in SaslAuthenticate (KIP-152).
 - A mechanism that the listener does not have: UNSUPPORTED_SASL_MECHANISM and those that it has. That ends the
   connection, a moment later.
+- Brokers of the same cluster prove who they are by a mechanism of their own, also where there is no SASL.
 - On a connection without SASL, or one whose client is authenticated and has nothing to renew: ILLEGAL_SASL_STATE.
 """
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 async def handle(request: SaslHandshakeRequest, ctx: RequestContext) -> SaslHandshakeResponse:
     """Begin an exchange with the mechanism, or list those that there are."""
     conversation = ctx.peer.conversation
+    if conversation is None:
+        conversation = ctx.peer.conversation = ctx.authentication.conversation_with_broker(request.mechanism)
     if conversation is None:
         return SaslHandshakeResponse(error_code=ErrorCode.ILLEGAL_SASL_STATE)
     offered = list(conversation.offer.exchanges)

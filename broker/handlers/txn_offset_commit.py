@@ -85,7 +85,7 @@ async def _commit(
             refusal=partial(_as_group, version=ctx.api_version),
         )
         if entrance.asks:
-            await entrance.ask(ctx.transactions, request.transactional_id)
+            await entrance.ask(ctx.transaction_entry, request.transactional_id)
         [outcome] = entrance.outcome
         if isinstance(outcome, NotEntered):
             raise outcome

@@ -3,7 +3,8 @@
 `authorizer.class.name` names it; without one there is none, `Services.authorizer` is None and nothing is asked. An
 answer depends on three things, in this order:
 
-1. `super.users`, principals separated by semicolons: they may do everything, whatever ACLs say.
+1. `super.users`, principals separated by semicolons: they may do everything, whatever ACLs say. The other brokers of
+   the cluster may act as such (CLUSTER_ACTION).
 2. The ACLs of the cluster's log, as `acls.py` says.
 3. Where a resource has no ACL at all, `allow.everyone.if.no.acl.found`, which is false unless set.
 
@@ -32,6 +33,9 @@ from storage.seams.logging import RateLimitedLogger, get_logger, process_lines
 
 REMEMBERED: Final = 4096
 """Clients and resources whose ACLs are known, about 300 bytes each."""
+
+OF_BROKERS: Final = "Broker:"
+"""Principals that only brokers of the same cluster can have (`broker/security/sasl/brokers.py`)."""
 
 LONGEST_REMEMBERED: Final = 249
 """Characters of a name: as many as a topic's has. Groups may have names of 32,767."""
@@ -88,6 +92,8 @@ class Authorizer:
         who = str(principal)
         if who in self._all_powerful:
             allowed, rule = True, "super user"
+        elif operation is Operation.CLUSTER_ACTION and who.startswith(OF_BROKERS):
+            allowed, rule = True, "a broker of the cluster"
         else:
             said = self._known.get((who, host, kind, name)) or self._look_up(who, host, kind, name)
             if said.denied & DENIED_BY[operation]:

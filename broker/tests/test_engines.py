@@ -52,7 +52,7 @@ async def test_changed_settings_reach_the_engine_at_once() -> None:
     for millis, altered in (("5000", "6000"), ("7000", "8000")):
         started_with = config({"producer.id.expiration.ms": millis})
         async with trio.open_nursery() as nursery:
-            services = await server._start_services(started_with, store, clock, entropy, InlineOffload(), None, nursery)
+            services = await server.start_services(started_with, store, clock, entropy, InlineOffload(), None, nursery)
             change = Alteration(ResourceType.BROKER, "1", partial(overrides, altered))
             before = store.settings.producers.expiration
             assert await services.cluster.alter_configs([change]) == [None]

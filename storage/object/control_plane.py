@@ -52,6 +52,10 @@ from kproto.batches.records import EndTxnMarker
 from kproto.errors import KafkaError
 from storage.blobs import StoredBlob
 from storage.engine import StoreError, WrongEnd
+from storage.membership import ControlPlaneError as ControlPlaneError
+from storage.membership import Fenced as Fenced
+from storage.membership import OutcomeUnknown as OutcomeUnknown
+from storage.membership import Unavailable as Unavailable
 from storage.producers import ProducerState
 from storage.store_settings import ProducerRules
 
@@ -75,22 +79,6 @@ UNVERIFIED: Final = 1 << 62
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
-
-
-class ControlPlaneError(Exception):
-    """The database has not done what it was asked for; the message is one sentence, without credentials."""
-
-
-class Unavailable(ControlPlaneError):
-    """It could not be asked, or has said that it did nothing (no connection, a failover, a deadlock). Ask again."""
-
-
-class OutcomeUnknown(ControlPlaneError):
-    """It was asked, and no answer came: it may have happened, now or a moment later. Ask the same again."""
-
-
-class Fenced(ControlPlaneError):
-    """Another process has taken this node id: nothing that this one asks for happens any more."""
 
 
 class Buried(ControlPlaneError):

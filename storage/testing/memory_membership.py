@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 import trio
 
 from storage.engine import StoreError
-from storage.membership import LEASE_MS, Endpoint, LiveBroker, Shard, ShardLease, View
-from storage.object.control_plane import Fenced, Unavailable
+from storage.membership import LEASE_MS, Endpoint, Fenced, LiveBroker, Shard, ShardLease, Unavailable, View
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
 

@@ -13,7 +13,7 @@ broker. What makes it a cluster's engine and not one broker's:
 A broker that dies is a view that is used no more: what stands in its queue is never committed. `SharedView.stall` holds
 up commits and polls, as a database that does not answer.
 
-The view works while `maintain` runs, as any engine's upkeep does.
+The view works from `open` to `close`.
 """
 
 from __future__ import annotations
@@ -218,8 +218,8 @@ class SharedLog:
     def go_on_in(self, leader_epoch: int) -> None:
         self.inner.go_on_in(leader_epoch)
 
-    def producers(self) -> Sequence[OpenProducer]:
-        return self.inner.producers()
+    async def producers(self) -> Sequence[OpenProducer]:
+        return await self.inner.producers()
 
     def statistics(self) -> LogStatistics:
         return self.inner.statistics()
@@ -253,17 +253,24 @@ class SharedView:
 
     async def open(self) -> None:
         await self._inner.open()
+        self._scope = trio.CancelScope()
+        trio.lowlevel.spawn_system_task(self._work, self._scope)
 
     async def close(self) -> None:
         """What is in the queue is left."""
+        self._scope.cancel()
 
     def configure(self, settings: StoreSettings) -> None:
         self._inner.configure(settings)
 
     async def maintain(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._commit)
-            nursery.start_soon(self._poll)
+        await trio.sleep_forever()
+
+    async def _work(self, scope: trio.CancelScope) -> None:
+        with scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._commit)
+                nursery.start_soon(self._poll)
 
     async def _commit(self) -> None:
         while True:
@@ -285,7 +292,8 @@ class SharedView:
         while True:
             await trio.sleep(self._shared.poll_seconds)
             await self._working.wait()
-            await self.refresh(list(self._logs.values()))
+            for log in list(self._logs.values()):
+                log.refresh()
 
     async def refresh(self, logs: Sequence[PartitionLog]) -> None:
         """See what other views have appended."""

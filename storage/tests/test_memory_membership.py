@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage.engine import StoreError
-from storage.membership import Endpoint, Shard, View
-from storage.object.control_plane import Fenced, Unavailable
+from storage.membership import Endpoint, Fenced, Shard, Unavailable, View
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
 from storage.testing.memory_membership import MemoryCluster, MemoryMembership

@@ -30,6 +30,7 @@ FORWARDING = ("ottla/__main__.py", "tools.__main__.main")
 ENGINES = ("storage.local", "storage.memory", "storage.object")
 NAME_ENGINES = (
     "broker/engines.py",
+    "broker/shared_engine.py",
     "broker/testing/",  # an engine to test with
     "tools/log_files/",  # reads the files of the local engine, whose format is public
     "tools/log_check/",  # likewise

@@ -51,6 +51,8 @@ DOORS: dict[str, set[str]] = {
     "broker/observe/free_memory.py": {"time"},
     "storage/seams/process_memory.py": {"files"},
     "broker/network/listener.py": {"network", "environment"},
+    "broker/network/peers.py": {"network"},  # connections to the other brokers of a cluster
+    "broker/shared_engine.py": {"environment"},  # where a bucket is, and with which credentials
     "broker/network/key_sets.py": {"network", "time"},  # the keys with which an issuer signs tokens (JWKS)
     # OpenSSL takes keys by the name of a file, so one is made that is on no disk, or that is encrypted.
     "broker/security/tls/memory_files.py": {"files", "chance"},

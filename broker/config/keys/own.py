@@ -20,7 +20,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broker.config.keys.definition import ConfigKey, ConfigType, Effect, Update, at_least, one_of, one_of_any_case
+from broker.config.keys.definition import (
+    ConfigKey,
+    ConfigType,
+    Effect,
+    Update,
+    at_least,
+    not_empty,
+    one_of,
+    one_of_any_case,
+)
 from broker.config.listener_specs import ListenerError, parse_http_address
 
 
@@ -45,6 +54,11 @@ def a_release(value: str) -> str | None:
     return f"it must be a release of Kafka from {RELEASES[0]} to {RELEASES[-1]}, such as 3.7"
 
 
+def a_database(text: str) -> str | None:
+    """What is wrong with the address of a cluster's database, which is never shown."""
+    return None if text.startswith(("postgresql://", "postgres://")) else "it must begin with postgresql://"
+
+
 def a_word(text: str) -> str | None:
     """What is wrong with an id of a cluster. Kafka takes any text; a line of `meta.properties` has to hold it."""
     sound = 0 < len(text) <= 64 and text.isascii() and text.isprintable() and " " not in text and "\\" not in text
@@ -59,9 +73,11 @@ def a_token(text: str) -> str | None:
 
 KEYS: Final = (
     ConfigKey("ottla.ack.fsync", ConfigType.BOOLEAN, "true", None, Update.CLUSTER_WIDE, Effect.ACTS),
+    ConfigKey("ottla.cluster", ConfigType.PASSWORD, None, a_database, Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.cluster.id", ConfigType.STRING, None, a_word, Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.control.listener", ConfigType.STRING, "", http_address, Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.control.token", ConfigType.PASSWORD, None, a_token, Update.READ_ONLY, Effect.ACTS),
+    ConfigKey("ottla.drain", ConfigType.BOOLEAN, "false", None, Update.PER_BROKER, Effect.ACTS),
     ConfigKey("ottla.emulate", ConfigType.STRING, "", a_release, Update.READ_ONLY, Effect.ACTS),
     ConfigKey(
         "ottla.group.state.max.bytes",
@@ -88,6 +104,7 @@ KEYS: Final = (
         Effect.ACTS,
     ),
     ConfigKey("ottla.metrics.listener", ConfigType.STRING, "", http_address, Update.READ_ONLY, Effect.ACTS),
+    ConfigKey("ottla.objects", ConfigType.STRING, None, not_empty, Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.storage", ConfigType.STRING, "local", one_of("local", "memory"), Update.READ_ONLY, Effect.ACTS),
     ConfigKey("ottla.telemetry.enable", ConfigType.BOOLEAN, "false", None, Update.READ_ONLY, Effect.ACTS),
     ConfigKey(

@@ -59,7 +59,8 @@ from broker.coordinators.cluster.quorum import (
     decide_unregistration_of_controller,
 )
 from broker.coordinators.cluster.quorum_files import QuorumFiles
-from broker.coordinators.cluster.quotas import QuotaAlteration, changed_quotas
+from broker.coordinators.cluster.quota_changes import decide_quotas
+from broker.coordinators.cluster.quotas import QuotaAlteration
 from broker.coordinators.cluster.snapshot_keeper import Captured, SnapshotKeeper, SnapshotRules
 from broker.coordinators.cluster.topic_logs import TopicLogs
 from broker.coordinators.cluster.topics import (
@@ -73,6 +74,7 @@ from broker.coordinators.cluster.topics import (
     decide_growth,
     growth_size,
     partitions_wanted,
+    replication_factor,
     uncounted,
 )
 from broker.coordinators.machine import Decision, Promise
@@ -130,18 +132,8 @@ class ClusterCoordinator:
         self._max_partitions = max_partitions
         self._metadata_log = store.log(METADATA_LOG._replace(config=_metadata_log_config(config)))
         files = QuorumFiles(store.blobs(METADATA_LOG))
-        self._snapshots = SnapshotKeeper(self._metadata_log, files, _snapshot_rules(config), clock)
-        self._runtime = Runtime(
-            self._metadata_log,
-            store,
-            ClusterMachine,
-            clock,
-            loading_error=ErrorCode.NOT_CONTROLLER,
-            lost_error=ErrorCode.NOT_CONTROLLER,
-            on_loaded=self._adopt,
-            restore=self._snapshots.restore,
-            replay_control=lambda machine, header, record: machine.replay_control(record),
-        )
+        self._snapshots = SnapshotKeeper(self._metadata_log, files, SnapshotRules.of(config), clock)
+        self._runtime = self._new_runtime(clock)
         self.features: Final = supported_features(config.ottla_emulate)  # what is offered; the image has the levels
         self._image = ClusterImage()
         self._levels: Mapping[str, int] = {}
@@ -152,6 +144,19 @@ class ClusterCoordinator:
         self._removed: list[Topic] = []
         self._producer_ids = iter(range(0))
         self._block_lock = trio.Lock()
+
+    def _new_runtime(self, clock: Clock) -> Runtime[ClusterMachine]:
+        return Runtime(
+            self._metadata_log,
+            self._store,
+            ClusterMachine,
+            clock,
+            loading_error=ErrorCode.NOT_CONTROLLER,
+            lost_error=ErrorCode.NOT_CONTROLLER,
+            on_loaded=self._adopt,
+            restore=self._snapshots.restore,
+            replay_control=lambda machine, header, record: machine.replay_control(record),
+        )
 
     @property
     def image(self) -> ClusterImage:
@@ -322,7 +327,7 @@ class ClusterCoordinator:
         self, alterations: Sequence[QuotaAlteration], *, validate_only: bool = False
     ) -> list[KafkaError | None]:
         """Change quotas, each entity's on its own; see `quotas.py` for the codes."""
-        return await self.decide_each(partial(_decide_quotas, each, validate_only) for each in alterations)
+        return await self.decide_each(partial(decide_quotas, each, validate_only) for each in alterations)
 
     async def decide_each(
         self, decisions: Iterable[Callable[[ClusterMachine, Promise[T]], ClusterDecision]]
@@ -355,13 +360,17 @@ class ClusterCoordinator:
 
     def _rules(self, count: Callable[[int], None] | None) -> TopicRules:
         return TopicRules(
-            node_id=self._config.node_id,
+            brokers=self._brokers(),
             default_partitions=self._config.num_partitions,
             default_replication_factor=self._config.default_replication_factor,
             max_partitions=self._max_partitions,
             check_configs=check_topic_configs,
             count=count or uncounted,
         )
+
+    def _brokers(self) -> tuple[int, ...]:
+        """Node ids of the brokers that replicas of new partitions may be shown on, in the order of preference."""
+        return (self._config.node_id,)
 
     def _begin(self, decide: Callable[[ClusterMachine, Promise[T]], ClusterDecision]) -> Promise[T] | KafkaError:
         """Take one decision; its image is published once it is durable."""
@@ -373,12 +382,15 @@ class ClusterCoordinator:
             promise = self._runtime.begin(decide_now)
         except KafkaError as error:
             return error
+        self._note()
+        return promise
+
+    def _note(self) -> None:
+        """The machine may have moved on: publish what readers can see of that, once it is durable."""
         machine = self._runtime.machine
-        assert machine is not None
-        if machine.changed:
+        if machine is not None and machine.changed:
             self._runtime.when_durable(partial(self._publish, *machine.advance()))
         self._snapshots.grown(self)
-        return promise
 
     def _decide_block(self, machine: ClusterMachine, now: Instant, promise: Promise[range]) -> ClusterDecision:
         self._snapshots.grown(self)
@@ -458,7 +470,9 @@ class ClusterCoordinator:
                 prepared = None
                 count = partitions_wanted(topic, rules)
                 if count >= MANY and not validate_only:
-                    prepared = await self._prepared(topic_id, range(count), 1 + len(topic.configs or ()), slices)
+                    replicas = rules.brokers[: max(0, replication_factor(topic, rules))]
+                    first = 1 + len(topic.configs or ())
+                    prepared = await self._prepared(topic_id, range(count), replicas, first, slices)
                     if self._logs.is_being_removed(topic.name):
                         continue
                 decisions[place] = self._begin(
@@ -476,15 +490,18 @@ class ClusterCoordinator:
             replies = await self._replies(list(decisions.values()), slices)
             results.update(zip(decisions, replies, strict=True))
             created = [reply for reply in replies if isinstance(reply, Topic) and not validate_only]
+            for made in created:
+                names.add(made.name)
             await self._logs.make(created, [topic.partitions for topic in created])
 
-    async def _prepared(self, topic_id: Uuid, partitions: range, first: int, slices: Slices) -> PartitionRun | None:
+    async def _prepared(
+        self, topic_id: Uuid, partitions: range, replicas: tuple[int, ...], first: int, slices: Slices
+    ) -> PartitionRun | None:
         machine = self._runtime.machine
-        if machine is None:
+        if machine is None or not replicas:
             return None
-        return await prepare(
-            topic_id, partitions, self.node_id, metadata_version=machine.metadata_version, first=first, slices=slices
-        )
+        level = machine.metadata_version
+        return await prepare(topic_id, partitions, replicas, metadata_version=level, first=first, slices=slices)
 
     async def _prepared_growth(self, growth: NewPartitions, slices: Slices) -> PartitionRun | None:
         """The new partitions but for the first, if they are many."""
@@ -492,7 +509,9 @@ class ClusterCoordinator:
         topic = None if machine is None else machine.topic(growth.topic)
         if topic is None or growth.total_count - topic.partition_count < MANY:
             return None
-        return await self._prepared(topic.topic_id, range(topic.partition_count + 1, growth.total_count), 1, slices)
+        replicas = self._brokers()[: topic.replication_factor]
+        added = range(topic.partition_count + 1, growth.total_count)
+        return await self._prepared(topic.topic_id, added, replicas, 1, slices)
 
     async def _delete_topics(self, topic_ids: Sequence[Uuid]) -> list[Topic | KafkaError]:
         decisions = []
@@ -635,28 +654,9 @@ def _metadata_log_config(config: BrokerConfig) -> LogConfig:
     return LogConfig(delete=False, segment_bytes=segment_bytes, segment_ms=config.metadata_log_segment_ms)
 
 
-def _snapshot_rules(config: BrokerConfig) -> SnapshotRules:
-    return SnapshotRules(
-        config.metadata_log_max_record_bytes_between_snapshots,
-        config.metadata_log_max_snapshot_interval_ms,
-        config.metadata_max_retention_bytes,
-        config.metadata_max_retention_ms,
-    )
-
-
 def _decide_abort(machine: ClusterMachine, promise: Promise[None]) -> ClusterDecision:
     """End a transaction that a controller of Kafka's has left open (KIP-868), as its next one would."""
     return Decision([AbortTransactionRecord(reason="the broker was started again")], [(promise, None)])
-
-
-def _decide_quotas(
-    alteration: QuotaAlteration, validate_only: bool, machine: ClusterMachine, promise: Promise[None]
-) -> ClusterDecision:
-    try:
-        records = changed_quotas(machine.quotas, alteration)
-    except KafkaError as error:
-        return Decision(replies=[(promise, error.with_traceback(None))])
-    return Decision([] if validate_only else list(records), [(promise, None)])
 
 
 def _creation(

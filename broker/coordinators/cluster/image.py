@@ -54,6 +54,8 @@ class Topic:
     configs: Mapping[str, str]
     leader_epochs: Mapping[int, int] | None = None
     """Partition -> leader epoch, of those where it is not 0."""
+    replication_factor: int = 1
+    """Replicas as they were asked for; what shows of it, brokers that share a store decide."""
 
     def leader_epoch(self, partition: int) -> int:
         """The epoch of this partition's leader, as clients see it."""

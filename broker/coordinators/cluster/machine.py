@@ -87,6 +87,11 @@ class _TopicState:
         self.leader_epochs: dict[int, int] | None = None  # where they are not 0
         self.placements = TopicPlacements()
 
+    @property
+    def replication_factor(self) -> int:
+        """Replicas of the first partition."""
+        return max(1, len(self.placements.of(0).replicas)) if self.partition_count else 1
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterCapture:
@@ -148,7 +153,7 @@ class ClusterMachine:
             return None
         configs = self.configs_of(ResourceType.TOPIC, state.name)
         epochs = None if state.leader_epochs is None else dict(state.leader_epochs)
-        return Topic(state.name, topic_id, state.partition_count, configs, epochs)
+        return Topic(state.name, topic_id, state.partition_count, configs, epochs, state.replication_factor)
 
     def partitions_of(self, name: str) -> int | None:
         """How many partitions the topic of this name has; None if it does not exist."""

@@ -2,10 +2,10 @@
 
 A topic is made, or grown, by one decision with a record for each partition: a crash must not leave half of it. Making
 and encoding 10,000 records, and replaying them one by one, takes more than a tenth of a second, and no other client is
-served while a decision is taken. But all that these records say is known before: the topic's id, the numbers, and that
-they lie here. So `prepare` encodes them into what will stand in the batch, giving way to others, and the decision
-appends those bytes behind its few other records (`Decision.encoded`). To the machine they are one `PartitionRun`, which
-it replays in one step.
+served while a decision is taken. But all that these records say is known before: the topic's id, the numbers, and on
+which nodes they lie. So `prepare` encodes them into what will stand in the batch, giving way to others, and the
+decision appends those bytes behind its few other records (`Decision.encoded`). To the machine they are one
+`PartitionRun`, which it replays in one step.
 
 A decision sees whether what was prepared is what it wants (`is_for`): the topic may have grown meanwhile, or the
 level of records have changed. Then it makes the records itself, as it does for few.
@@ -13,7 +13,7 @@ level of records have changed. Then it makes the records itself, as it does for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,50 +33,54 @@ class PartitionRun:
 
     topic_id: Uuid
     partitions: range
-    node_id: int
+    replicas: tuple[int, ...]
     metadata_version: int
     encoded: EncodedRecords
 
-    def is_for(self, topic_id: Uuid, partitions: range, first: int, metadata_version: int) -> bool:
+    def is_for(
+        self, topic_id: Uuid, partitions: range, replicas: tuple[int, ...], first: int, metadata_version: int
+    ) -> bool:
         """Whether these are the partitions wanted, at the place `first` of their batch, in records of that level."""
-        return (self.topic_id, self.partitions, self.encoded.first, self.metadata_version) == (
+        return (self.topic_id, self.partitions, self.replicas, self.encoded.first, self.metadata_version) == (
             topic_id,
             partitions,
+            replicas,
             first,
             metadata_version,
         )
 
     def record(self) -> PartitionRecord:
         """What the record of the first one says; the others differ by their number."""
-        return partition_record(self.topic_id, self.partitions[0], self.node_id, self.metadata_version)
+        return partition_record(self.topic_id, self.partitions[0], self.replicas, self.metadata_version)
 
 
-def partition_record(topic_id: Uuid, partition: int, node_id: int, metadata_version: int) -> PartitionRecord:
-    """The record of a partition that lies on this node and nowhere else."""
+def partition_record(topic_id: Uuid, partition: int, replicas: Sequence[int], metadata_version: int) -> PartitionRecord:
+    """The record of a partition that lies on these nodes, the first of which leads it."""
+    unassigned = [ZERO_UUID] * len(replicas)  # DirectoryId.UNASSIGNED
     return PartitionRecord(
         partition_id=partition,
         topic_id=topic_id,
-        replicas=[node_id],
-        isr=[node_id],
-        leader=node_id,
+        replicas=list(replicas),
+        isr=list(replicas),
+        leader=replicas[0],
         leader_epoch=0,
         partition_epoch=0,
-        directories=[ZERO_UUID] if metadata_version >= DIRECTORIES_IN_RECORDS else [],  # DirectoryId.UNASSIGNED
+        directories=unassigned if metadata_version >= DIRECTORIES_IN_RECORDS else [],
     )
 
 
 async def prepare(
-    topic_id: Uuid, partitions: range, node_id: int, *, metadata_version: int, first: int, slices: Slices
+    topic_id: Uuid, partitions: range, replicas: tuple[int, ...], *, metadata_version: int, first: int, slices: Slices
 ) -> PartitionRun:
     """Encode the records of these partitions, to stand behind `first` others in their batch."""
     version = partition_record_version(metadata_version)
 
     def values() -> Iterator[tuple[None, bytes]]:
         for partition in partitions:
-            yield None, encode_record(partition_record(topic_id, partition, node_id, metadata_version), version)
+            yield None, encode_record(partition_record(topic_id, partition, replicas, metadata_version), version)
 
     parts: list[bytes] = []
     async for encoded in slices.over(encode_record_parts(values(), first)):
         parts += encoded
     encoded_records = EncodedRecords(b"".join(parts), first, len(partitions))
-    return PartitionRun(topic_id, partitions, node_id, metadata_version, encoded_records)
+    return PartitionRun(topic_id, partitions, replicas, metadata_version, encoded_records)

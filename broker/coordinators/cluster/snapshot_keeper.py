@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import pairwise
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import trio
 
@@ -39,6 +39,9 @@ from kproto.formats.quorum_state import QuorumState
 from storage.engine import PartitionLog
 from storage.seams.clock import Clock
 from storage.seams.logging import get_logger
+
+if TYPE_CHECKING:
+    from broker.config.settings import BrokerConfig
 
 CHECK_SECONDS: Final = 60.0
 """How soon a snapshot that failed is tried again."""
@@ -54,6 +57,16 @@ class SnapshotRules(NamedTuple):
     interval_ms: int
     retention_bytes: int
     retention_ms: int
+
+    @classmethod
+    def of(cls, config: BrokerConfig) -> SnapshotRules:
+        """Those of a broker's configuration."""
+        return cls(
+            config.metadata_log_max_record_bytes_between_snapshots,
+            config.metadata_log_max_snapshot_interval_ms,
+            config.metadata_max_retention_bytes,
+            config.metadata_max_retention_ms,
+        )
 
 
 class Captured(NamedTuple):

@@ -1,8 +1,10 @@
 """Decisions about topics: create, delete, add partitions. Pure; every refusal has the code that Kafka's controller
 gives.
 
-Sources: Kafka's ReplicationControlManager (which checks come in which order) and what a running broker answers. One
-node holds everything, so the only replication factor is 1 and the only replica assignment is this node.
+Sources: Kafka's ReplicationControlManager (which checks come in which order) and what a running broker answers. A
+replication factor is a wish that is written down and shown: one node holds everything, or the store that all of them
+share does. It may be as many as there are brokers, and an assignment may name those; alone the only factor is 1 and the
+only replica this node.
 
 Bounds: `TopicRules.max_partitions` for the cluster as a whole, and Kafka's 10,000 records for one request. Beyond
 either the answer is POLICY_VIOLATION, which clients do not repeat.
@@ -72,7 +74,8 @@ def uncounted(partitions: int) -> None:
 class TopicRules:
     """What the broker's configuration says about topics at the time of a decision."""
 
-    node_id: int
+    brokers: tuple[int, ...]
+    """Node ids of the brokers that there are; this one, if it is alone."""
     default_partitions: int
     default_replication_factor: int
     max_partitions: int
@@ -109,7 +112,8 @@ def decide_creation(
         ConfigRecord(resource_type=int(ResourceType.TOPIC), resource_name=topic.name, name=name, value=value)
         for name, value in topic.configs.items()
     ]
-    return _with_partitions(machine, records, topic_id, topic.partitions, rules.node_id, prepared, [(promise, topic)])
+    replicas = rules.brokers[: topic.replication_factor]
+    return _with_partitions(machine, records, topic_id, topic.partitions, replicas, prepared, [(promise, topic)])
 
 
 def _plan_topic(machine: ClusterMachine, new: NewTopic, topic_id: Uuid, rules: TopicRules) -> Topic:
@@ -129,7 +133,14 @@ def _plan_topic(machine: ClusterMachine, new: NewTopic, topic_id: Uuid, rules: T
         _check_creation_assignments(new, rules)
     _check_room(machine, count, rules)
     rules.count(count)
-    return Topic(new.name, topic_id, count, configs)
+    return Topic(new.name, topic_id, count, configs, replication_factor=replication_factor(new, rules))
+
+
+def replication_factor(new: NewTopic, rules: TopicRules) -> int:
+    """How many replicas this topic is to have, whether it may or not."""
+    if new.assignments:
+        return len(new.assignments[0].node_ids)
+    return rules.default_replication_factor if new.replication_factor == DEFAULT else new.replication_factor
 
 
 def _given_configs(new: NewTopic) -> dict[str, str]:
@@ -152,11 +163,12 @@ def _wanted_count(new: NewTopic, rules: TopicRules) -> int:
         )
     if new.partition_count < DEFAULT or new.partition_count == 0:
         raise KafkaError(ErrorCode.INVALID_PARTITIONS, "the partition count must be above 0, or -1 for the default")
-    factor = rules.default_replication_factor if new.replication_factor == DEFAULT else new.replication_factor
-    if factor != 1:
+    factor = replication_factor(new, rules)
+    if factor > len(rules.brokers):
+        registered = f"{len(rules.brokers)} brokers are" if len(rules.brokers) > 1 else "1 broker is"
         raise KafkaError(
             ErrorCode.INVALID_REPLICATION_FACTOR,
-            f"a replication factor of {factor} cannot be reached because only 1 broker is registered",
+            f"a replication factor of {factor} cannot be reached because only {registered} registered",
         )
     return rules.default_partitions if new.partition_count == DEFAULT else new.partition_count
 
@@ -173,24 +185,31 @@ def _check_creation_assignments(new: NewTopic, rules: TopicRules) -> None:
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"partition {assignment.partition} is assigned more than once"
             )
         seen.add(assignment.partition)
-        _check_replicas(assignment.node_ids, rules.node_id)
+        _check_replicas(assignment.node_ids, rules.brokers)
+        if len(assignment.node_ids) != len(new.assignments[0].node_ids):
+            raise KafkaError(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT, "the assignment gives partitions different numbers of replicas"
+            )
     if seen != set(range(len(seen))):
         raise KafkaError(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT, "the partitions assigned must be numbered from 0 without a gap"
         )
 
 
-def _check_replicas(node_ids: Sequence[int], node_id: int) -> None:
-    """Raise INVALID_REPLICA_ASSIGNMENT unless `node_ids` is this node, once."""
+def _check_replicas(node_ids: Sequence[int], brokers: tuple[int, ...]) -> None:
+    """Raise INVALID_REPLICA_ASSIGNMENT unless `node_ids` are some of these brokers, each once."""
     if not node_ids:
         raise KafkaError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "a partition is assigned to no broker")
     for other in sorted(node_ids):
-        if other != node_id:
+        if other not in brokers:
             raise KafkaError(
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"the assignment names broker {other}, which is not registered"
             )
-    if len(node_ids) > 1:
-        raise KafkaError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"the assignment names broker {node_id} more than once")
+    for other in sorted(node_ids):
+        if node_ids.count(other) > 1:
+            raise KafkaError(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"the assignment names broker {other} more than once"
+            )
 
 
 def _check_room(machine: ClusterMachine, additional: int, rules: TopicRules) -> None:
@@ -232,16 +251,16 @@ def _with_partitions(
     records: list[Record],
     topic_id: Uuid,
     partitions: range,
-    node_id: int,
+    replicas: tuple[int, ...],
     prepared: PartitionRun | None,
     replies: Sequence[tuple[Promise[Any], Any]],
 ) -> ClusterDecision:
     """A decision with these records, and those of the partitions, behind them."""
     level = machine.metadata_version
-    if prepared is not None and prepared.is_for(topic_id, partitions, len(records), level):
+    if prepared is not None and prepared.is_for(topic_id, partitions, replicas, len(records), level):
         return Decision([*records, prepared], replies, encoded=prepared.encoded)
     return Decision(
-        [*records, *(partition_record(topic_id, partition, node_id, level) for partition in partitions)], replies
+        [*records, *(partition_record(topic_id, partition, replicas, level) for partition in partitions)], replies
     )
 
 
@@ -276,8 +295,9 @@ def decide_growth(
         return Decision(replies=[(promise, topic)])
     added = range(topic.partition_count, new.total_count)
     # The first has a record of its own, whose timestamp is that of all.
-    first = partition_record(topic.topic_id, added[0], rules.node_id, machine.metadata_version)
-    return _with_partitions(machine, [first], topic.topic_id, added[1:], rules.node_id, prepared, [(promise, topic)])
+    replicas = rules.brokers[: topic.replication_factor]
+    first = partition_record(topic.topic_id, added[0], replicas, machine.metadata_version)
+    return _with_partitions(machine, [first], topic.topic_id, added[1:], replicas, prepared, [(promise, topic)])
 
 
 def _check_growth(machine: ClusterMachine, topic: Topic, new: NewPartitions, rules: TopicRules) -> None:
@@ -297,6 +317,6 @@ def _check_growth(machine: ClusterMachine, topic: Topic, new: NewPartitions, rul
                 f"{additional} partitions are to be added, but {len(new.assignments)} are assigned",
             )
         for node_ids in new.assignments:
-            _check_replicas(node_ids, rules.node_id)
+            _check_replicas(node_ids, rules.brokers)
     _check_room(machine, additional, rules)
     rules.count(additional)

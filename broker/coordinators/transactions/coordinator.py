@@ -29,7 +29,7 @@ Kafka: TransactionCoordinator, TransactionStateManager.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -98,8 +98,10 @@ class TransactionCoordinator:
         log_of: Callable[[str, int], PartitionLog | None],
         config: BrokerConfig,
         clock: Clock,
+        end_in_group_shard: Callable[[int, EndOfTransaction], Awaitable[None]] | None = None,
     ) -> None:
-        """`log_of` finds the log of a partition, or None if the cluster has no such partition."""
+        """`log_of` finds the log of a partition, or None if the cluster has no such partition. `end_in_group_shard`
+        appends a marker to a partition of `__consumer_offsets` of whichever broker; without it all are this one's."""
         self._store = store
         self._cluster = cluster
         self._config = config
@@ -107,7 +109,10 @@ class TransactionCoordinator:
         self._settings = TransactionSettings.of(config)
         self._budget = Budget(self._settings.max_state, self._held)
         end_in_shard = {CONSUMER_OFFSETS: groups.end_transaction, TRANSACTION_STATE: self._end_in_own_log}
-        self._markers = MarkerWriter(store, clock, log_of, end_in_shard)
+        self._asked_markers = self._markers = MarkerWriter(store, clock, log_of, end_in_shard)
+        if end_in_group_shard is not None:
+            end_anywhere = {**end_in_shard, CONSUMER_OFFSETS: end_in_group_shard}
+            self._markers = MarkerWriter(store, clock, log_of, end_anywhere)
         self._nursery: trio.Nursery | None = None
         self._prepared = trio.Event()
         self._completing: dict[str, trio.Event] = {}
@@ -254,7 +259,7 @@ class TransactionCoordinator:
         """Write a marker into each of these partitions, as another coordinator or an administrator asks."""
         slices = Slices()
         distinct = [place async for place in slices.over(dict.fromkeys(places))]
-        refused = await self._markers.write_some(end, distinct)
+        refused = await self._asked_markers.write_some(end, distinct)
         return {
             place: refused[place].code if place in refused else ErrorCode.NONE async for place in slices.over(distinct)
         }
@@ -336,7 +341,8 @@ class TransactionCoordinator:
         topic: Topic | None = self._cluster.image.topics.get(TRANSACTION_STATE)
         if topic is None:
             raise KafkaError(ErrorCode.NOT_COORDINATOR)
-        return topic.leader_epoch(self.shards.index_of(transactional_id))
+        taken_up = self.shards.epoch_of(transactional_id)
+        return max(taken_up, topic.leader_epoch(self.shards.index_of(transactional_id)))
 
     # --- hosting
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from broker.security.principals import USER, Principal
+from broker.security.principals import Principal
 from broker.security.sasl.exchange import Exchange, Identity, Refusal
 from kproto.errors import ErrorCode, KafkaError
 
@@ -141,7 +141,7 @@ class Conversation:
             answer = await self._exchange.evaluate(message)
             if (identity := self._exchange.identity) is None:
                 return Proof(answer)
-            self._check_unchanged(principal := Principal(USER, identity.name, identity.token))
+            self._check_unchanged(principal := Principal(identity.kind, identity.name, identity.token))
         except Refusal:
             self.step = Step.REFUSED
             raise

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from broker.security.principals import USER
+
 
 class Refusal(Exception):
     """The client has not proved who it is. `reason` is for the log; `told` is what the client is sent, or None for the
@@ -35,6 +37,8 @@ class Identity(NamedTuple):
     token: bool = False
     """True where a delegation token proved it."""
     expires: int | None = None
+    kind: str = USER
+    """Of the principal."""
 
 
 class Exchange(Protocol):

@@ -55,9 +55,11 @@ async def brokers(count: int = 2) -> AsyncIterator[list[Broker]]:
     async with trio.open_nursery() as nursery:
         hosted = [Broker(shared.view(number)) for number in range(count)]
         for broker in hosted:
-            nursery.start_soon(broker.view.maintain)
+            await broker.view.open()
             await nursery.start(broker.runtime.run)
         yield hosted
+        for broker in hosted:
+            await broker.view.close()
         nursery.cancel_scope.cancel()
 
 

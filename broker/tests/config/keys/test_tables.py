@@ -86,6 +86,7 @@ def test_passwords_are_sensitive_and_nothing_else_is() -> None:
     """The type decides, so no key can be forgotten."""
     assert {key.name for key in KEYS if key.sensitive} == {
         "delegation.token.secret.key",
+        "ottla.cluster",
         "ottla.control.token",
         "sasl.jaas.config",
         "sasl.oauthbearer.assertion.private.key.passphrase",

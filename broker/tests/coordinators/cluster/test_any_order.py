@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 import broker.coordinators.cluster as cluster_package
 from broker.coordinators.cluster.acl_changes import decide_acl_removal, decide_acls
-from broker.coordinators.cluster.coordinator import _decide_abort, _decide_quotas
+from broker.coordinators.cluster.coordinator import _decide_abort
 from broker.coordinators.cluster.credentials import Deletion, decide_credentials, prepare
 from broker.coordinators.cluster.features import FeatureUpdate, decide_opening, decide_update
 from broker.coordinators.cluster.image import ResourceType
 from broker.coordinators.cluster.producer_ids import decide_block
 from broker.coordinators.cluster.quorum import decide_unregistration_of_broker, decide_unregistration_of_controller
+from broker.coordinators.cluster.quota_changes import decide_quotas
 from broker.coordinators.cluster.quotas import QuotaAlteration, entity_of
 from broker.coordinators.cluster.tokens import decide_expiry, decide_renewal, decide_sweep, decide_token
 from broker.coordinators.machine import Decision
@@ -91,7 +92,7 @@ def _take(cluster: Cluster, step: tuple[object, ...], validate_only: bool) -> No
             cluster.alter(ResourceType(kind), name, compute, validate_only=validate_only)
         case ("quota", str() | None as name, float() | None as value):
             change = QuotaAlteration(entity_of([("user", name)]), [("controller_mutation_rate", value)])
-            cluster.take(lambda promise: _decide_quotas(change, validate_only, machine, promise))
+            cluster.take(lambda promise: decide_quotas(change, validate_only, machine, promise))
         case ("block",):
             cluster.take(lambda promise: decide_block(machine, NODE, promise))
         case ("open",):
@@ -148,7 +149,7 @@ def test_every_decision_of_the_cluster_is_tried() -> None:
         "decide_deletion",
         "decide_growth",
         "decide_alteration",
-        "_decide_quotas",
+        "decide_quotas",
         "decide_block",
         "decide_opening",
         "decide_update",

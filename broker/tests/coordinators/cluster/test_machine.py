@@ -120,7 +120,7 @@ def test_validation_alone_writes_nothing() -> None:
 def test_the_cluster_has_room_for_so_many_partitions() -> None:
     """K7: a peer that creates without end is stopped: POLICY_VIOLATION, for topics and for partitions."""
     cluster = Cluster()
-    small = TopicRules(NODE, 3, 1, 10, check_topic_configs)
+    small = TopicRules((NODE,), 3, 1, 10, check_topic_configs)
     cluster.create("t", 8, 1, rules=small)
     refused(ErrorCode.POLICY_VIOLATION, lambda: cluster.create("u", 3, 1, rules=small))
     cluster.create("v", 2, 1, rules=small)
@@ -196,7 +196,7 @@ def test_growth_is_refused_with_kafkas_codes(code: ErrorCode, count: int, assign
 def test_configs_are_replaced_by_what_is_computed() -> None:
     """Only differences are written; a value taken away is written as null."""
     cluster = Cluster()
-    cluster.create("t", configs={"a": "1", "b": "2"}, rules=TopicRules(1, 1, 1, 10, lambda configs: None))
+    cluster.create("t", configs={"a": "1", "b": "2"}, rules=TopicRules((1,), 1, 1, 10, lambda configs: None))
     cluster.log.clear()
     cluster.alter(ResourceType.TOPIC, "t", lambda current: {"b": current["b"], "c": "3"})
     assert [(record.name, record.value) for record in cluster.log] == [("c", "3"), ("a", None)]

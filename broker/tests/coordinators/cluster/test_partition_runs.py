@@ -128,7 +128,7 @@ async def test_what_was_prepared_for_another_state_is_not_used(wrong: str) -> No
     run = await prepare(
         id_of(1) if wrong == "id" else topic.topic_id,
         range(5, 10) if wrong == "partitions" else range(2, 10),
-        RULES.node_id,
+        RULES.brokers,
         metadata_version=level - 1 if wrong == "level" else level,
         first=0 if wrong == "place" else 1,
         slices=Slices(),

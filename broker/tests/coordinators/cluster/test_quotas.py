@@ -11,8 +11,8 @@ from math import inf, nan
 import pytest
 
 from broker.coordinators.cluster import quotas
-from broker.coordinators.cluster.coordinator import _decide_quotas
 from broker.coordinators.cluster.machine import ClusterMachine
+from broker.coordinators.cluster.quota_changes import decide_quotas
 from broker.coordinators.cluster.quotas import (
     Entity,
     QuotaAlteration,
@@ -37,7 +37,7 @@ def altered(cluster: Cluster, *alterations: QuotaAlteration, validate_only: bool
 
 def _altered(cluster: Cluster, one: QuotaAlteration, validate_only: bool) -> ErrorCode | None:
     try:
-        cluster.take(lambda promise: _decide_quotas(one, validate_only, cluster.machine, promise))
+        cluster.take(lambda promise: decide_quotas(one, validate_only, cluster.machine, promise))
     except KafkaError as error:
         return error.code
     return None

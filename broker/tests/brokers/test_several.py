@@ -1,0 +1,89 @@
+"""What clients see of several brokers over one store."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from broker.tests.brokers.several import Several, several
+from kproto.errors import ErrorCode
+from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
+from kproto.messages.delete_topics import DeleteTopicsRequest
+from kproto.messages.describe_cluster import DescribeClusterRequest
+from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
+
+
+async def create(cluster: Several, node_id: int, name: str, partitions: int = 12, factor: int = 2) -> int:
+    topic = CreatableTopic(name=name, num_partitions=partitions, replication_factor=factor)
+    reply = await cluster.brokers[node_id].ask(CreateTopicsRequest(topics=[topic], timeout_ms=5000), 7)
+    return int(reply.topics[0].error_code)
+
+
+async def test_every_broker_shows_all_that_live_and_the_same_leaders(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with several(monkeypatch) as cluster:
+        assert await create(cluster, 2, "t") == ErrorCode.NONE
+        await trio.sleep(1)
+        seen = []
+        for broker in cluster.brokers.values():
+            reply = await broker.ask(MetadataRequest(topics=[MetadataRequestTopic(name="t")]), 12)
+            brokers = [(each.node_id, each.host, each.port) for each in reply.brokers]
+            assert brokers == [(1, "127.0.0.1", 9001), (2, "127.0.0.1", 9002), (3, "127.0.0.1", 9003)]
+            partitions = reply.topics[0].partitions
+            seen.append((reply.controller_id, [(each.leader_id, each.replica_nodes) for each in partitions]))
+            assert all(len(set(each.replica_nodes)) == 2 for each in partitions)
+            assert all(each.isr_nodes == each.replica_nodes for each in partitions)
+            described = await broker.ask(DescribeClusterRequest(), 1)
+            assert [each.broker_id for each in described.brokers] == [1, 2, 3]
+        assert seen[0] == seen[1] == seen[2]
+        assert {leader for leader, _ in seen[0][1]} == {1, 2, 3}, "12 partitions are led by all three"
+
+
+async def test_a_replication_factor_may_be_as_many_as_there_are_brokers(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with several(monkeypatch, 2) as cluster:
+        await trio.sleep(1)
+        assert await create(cluster, 1, "two", factor=2) == ErrorCode.NONE
+        assert await create(cluster, 1, "three", factor=3) == ErrorCode.INVALID_REPLICATION_FACTOR
+
+
+async def test_of_brokers_that_create_the_same_topic_one_is_told_that_it_exists(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with several(monkeypatch) as cluster:
+        await trio.sleep(1)
+        codes: list[int] = []
+
+        async def try_it(node_id: int) -> None:
+            codes.append(await create(cluster, node_id, "t"))
+
+        async with trio.open_nursery() as nursery:
+            for node_id in cluster.brokers:
+                nursery.start_soon(try_it, node_id)
+        assert sorted(codes) == [ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS, ErrorCode.TOPIC_ALREADY_EXISTS]
+
+
+async def test_a_topic_that_was_deleted_is_gone_everywhere(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with several(monkeypatch) as cluster:
+        await create(cluster, 1, "t")
+        await trio.sleep(1)
+        await cluster.brokers[3].ask(DeleteTopicsRequest(topic_names=["t"], timeout_ms=5000), 5)
+        await trio.sleep(1)
+        for broker in cluster.brokers.values():
+            request = MetadataRequest(topics=[MetadataRequestTopic(name="t")], allow_auto_topic_creation=False)
+            reply = await broker.ask(request, 12)
+            assert reply.topics[0].error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        assert await create(cluster, 2, "t") == ErrorCode.NONE
+
+
+async def test_producer_ids_are_given_once(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with several(monkeypatch) as cluster:
+        given = [await broker.services.cluster.next_producer_id() for broker in cluster.brokers.values() for _ in "ab"]
+        assert len(set(given)) == 6
