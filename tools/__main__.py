@@ -10,6 +10,7 @@ from tools.verbs import Verb, run
 RUN = "Run a broker"
 USE = "Use a cluster: this broker, or any Kafka"
 KEEP = "Keep a cluster"
+TRY = "Record, replay, disturb"
 FILES = "Look into files and bytes"
 
 VERBS: dict[str, Verb] = {
@@ -34,6 +35,9 @@ VERBS: dict[str, Verb] = {
     "upgrade-features": Verb("tools.commands.upgrade_features:main", "raise the levels of a cluster's features", KEEP),
     "clock": Verb("tools.commands.clock:main", "let time pass for a broker that is under test", KEEP),
     "completion": Verb("tools.commands.completion:main", "print what bash, zsh or fish needs to complete words", KEEP),
+    "record": Verb("tools.commands.record:main", "stand between clients and a cluster, keep what they say", TRY),
+    "replay": Verb("tools.commands.replay:main", "say it again to a broker, and compare its answers", TRY),
+    "proxy": Verb("tools.commands.proxy:main", "stand between, and let things go wrong on purpose", TRY),
     "explain": Verb("tools.commands.explain:main", "show a message of the protocol, its codec, or given bytes", FILES),
     "dump-log": Verb("tools.commands.dump_log:main", "print any file of a data directory", FILES),
     "check-log": Verb("tools.commands.check_log:main", "verify a data directory and say what is wrong", FILES),

@@ -4,6 +4,7 @@
     ottla explain ProduceRequest --version 9          the fields of one version
     ottla explain ProduceRequest --version 9 --source     the generated decoder and encoder
     ottla explain ProduceRequest --version 9 --hex 00ffff000005dc0100      the bytes, field by field
+    ottla explain --recording bug.ottla               what `ottla record` has kept, frame by frame
 
 A message is named as Kafka names it, a request and its response together by the API's name or key. `--hex -` reads the
 digits from standard input; blanks between them do not matter.
@@ -27,7 +28,15 @@ class NotUnderstood(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what was asked for; 0 if it could be shown, 2 if it was not understood."""
     arguments = parser().parse_args(argv)
+    if arguments.recording is not None:
+        from tools.recording.explaining import explain
+
+        for text in explain(arguments.recording):
+            print(text)
+        return 0
     try:
+        if arguments.message is None:
+            raise NotUnderstood("name a message, an API, or a --recording")
         classes = named(arguments.message)
         for text in explained(classes, arguments.version, arguments.source, arguments.hex):
             print(text)
@@ -40,10 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All words of `ottla explain`."""
     made = argparse.ArgumentParser(prog="ottla explain", description="Show a message of Kafka's protocol.")
-    made.add_argument("message", help="a message, an API or an API key: ProduceRequest, Produce, 0")
+    made.add_argument("message", nargs="?", help="a message, an API or an API key: ProduceRequest, Produce, 0")
     made.add_argument("--version", type=int, help="one version of it")
     made.add_argument("--source", action="store_true", help="print the generated codec of that version")
     made.add_argument("--hex", metavar="DIGITS", help="bytes of that version to read; - for standard input")
+    made.add_argument("--recording", metavar="FILE", help="print all frames of a recording instead")
     return made
 
 
