@@ -22,8 +22,6 @@ import trio
 from broker.config.sasl_settings import OAUTHBEARER
 from broker.security.sasl.conversation import Conversation, Offer, Proof
 from broker.security.sasl.exchange import Exchange, Identity, Refusal
-from broker.security.sasl.plain import PLAIN, PlainExchange
-from broker.security.sasl.scram import HASHES, MIN_ITERATIONS, Hash, Known, ScramExchange, credential_of, salted
 from storage.seams.logging import RateLimitedLogger, get_logger
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator
     from broker.delegation_tokens import DelegationTokens
+    from broker.security.sasl.scram import Hash, Known, ScramExchange
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
     from storage.seams.offload import Offload
@@ -104,6 +103,9 @@ class Authentication:
         return BrokerExchange(self._brokers_secret, self._entropy.bytes(NONCE))
 
     def _offer(self, settings: SaslSettings) -> Offer:
+        from broker.security.sasl.plain import PLAIN, PlainExchange
+        from broker.security.sasl.scram import HASHES
+
         exchanges: dict[str, Callable[[], Exchange]] = {}
         if self._brokers_secret is not None:
             exchanges[BROKERS_MECHANISM] = self._begin_with_broker
@@ -127,6 +129,8 @@ class Authentication:
         return partial(OAuthBearerExchange, SignedTokens(settings, keys, now))
 
     def _scram(self, which: Hash) -> Callable[[], ScramExchange]:
+        from broker.security.sasl.scram import ScramExchange
+
         def begin() -> ScramExchange:
             nonce = base64.b64encode(self._entropy.bytes(NONCE_BYTES)).decode()
             return ScramExchange(which, self._find, nonce, self._secret)
@@ -136,6 +140,9 @@ class Authentication:
     async def has_password(self, user: str, password: str) -> bool:
         """Whether a listener with PLAIN or SCRAM would let this user in with this password. For who comes by another
         way than Kafka's protocol; takes milliseconds, in a thread, whether there is such a user or not."""
+        from broker.security.sasl.plain import PLAIN, PlainExchange
+        from broker.security.sasl.scram import HASHES, MIN_ITERATIONS, credential_of, salted
+
         listeners = [one.name for one in self._cluster.config.listeners if one.protocol.startswith("SASL")]
         settings = [self._cluster.config.sasl_settings(name) for name in listeners]
         names = {name for each in settings for name in each.mechanisms}
@@ -158,6 +165,8 @@ class Authentication:
         return alike
 
     async def _find(self, which: Hash, name: str, by_token: bool) -> Known | None:
+        from broker.security.sasl.scram import Known
+
         if by_token:
             found = await self._tokens.credential(which, name)
             if found is None:

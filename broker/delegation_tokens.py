@@ -17,11 +17,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from broker.coordinators.cluster.tokens import decide_expiry, decide_renewal, decide_sweep, decide_token
 from broker.coordinators.machine import Promise
 from broker.security.principals import USER
-from broker.security.sasl.scram import MIN_ITERATIONS, Credential, Hash, credential_of, false_salt, salted
-from broker.security.tokens import DelegationToken, hmac_of
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import format_uuid
 from storage.seams.offload import Lane
@@ -32,6 +29,8 @@ if TYPE_CHECKING:
     from broker.coordinators.cluster import ClusterCoordinator
     from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
     from broker.security.principals import Principal
+    from broker.security.sasl.scram import Credential, Hash
+    from broker.security.tokens import DelegationToken
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
     from storage.seams.offload import Offload
@@ -63,6 +62,8 @@ class DelegationTokens:
         self, owner: Principal, requester: Principal, renewers: Sequence[Principal], lifetime: int
     ) -> tuple[DelegationToken, bytes]:
         """A new token and its HMAC. `lifetime` is ms, 0 or less for the longest there is. Raises KafkaError."""
+        from broker.security.tokens import DelegationToken, hmac_of
+
         config = self._cluster.config
         secret = self._secret()
         now = self._clock.wall_millis()
@@ -96,12 +97,17 @@ class DelegationTokens:
 
     def hmac(self, token: DelegationToken) -> bytes:
         """What the holder of this token proves to have."""
+        from broker.security.tokens import hmac_of
+
         self._look()
         return self._hmacs.get(token.token_id) or hmac_of(self._secret(), token.token_id)
 
     async def credential(self, which: Hash, token_id: str) -> tuple[Credential, DelegationToken] | None:
         """What the holder of the token proves over SCRAM; None if there is no such token, or it is over, or its owner
         is no user: its holder would be the user of that name, who is another (and is, on Kafka)."""
+        from broker.security.sasl.scram import MIN_ITERATIONS, credential_of, false_salt, salted
+        from broker.security.tokens import hmac_of
+
         token = self._cluster.image.tokens.get(token_id) if self.enabled else None
         if token is None or token.is_over(self._clock.wall_millis()) or token.owner.kind != USER:
             return None
@@ -143,6 +149,8 @@ class DelegationTokens:
         secret, tokens = self._secret(), self._cluster.image.tokens
         if tokens is self._seen:
             return
+        from broker.security.tokens import hmac_of
+
         known = self._hmacs
         self._hmacs = {token_id: known.get(token_id) or hmac_of(secret, token_id) for token_id in tokens}
         self._ids = {hmac: token_id for token_id, hmac in self._hmacs.items()}
@@ -156,20 +164,28 @@ class DelegationTokens:
 
 
 def _make(token: DelegationToken, machine: ClusterMachine, promise: Promise[DelegationToken]) -> ClusterDecision:
+    from broker.coordinators.cluster.tokens import decide_token
+
     return decide_token(machine, token, promise)
 
 
 def _renew(
     token_id: str, who: Principal, period: int, now: int, machine: ClusterMachine, promise: Promise[int]
 ) -> ClusterDecision:
+    from broker.coordinators.cluster.tokens import decide_renewal
+
     return decide_renewal(machine, token_id, who, period, now, promise)
 
 
 def _expire(
     token_id: str, who: Principal, period: int, now: int, machine: ClusterMachine, promise: Promise[int]
 ) -> ClusterDecision:
+    from broker.coordinators.cluster.tokens import decide_expiry
+
     return decide_expiry(machine, token_id, who, period, now, promise)
 
 
 def _sweep(now: int, machine: ClusterMachine, promise: Promise[int]) -> ClusterDecision:
+    from broker.coordinators.cluster.tokens import decide_sweep
+
     return decide_sweep(machine, now, promise)

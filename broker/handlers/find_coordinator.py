@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.context import ALL
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS, TRANSACTION_STATE
+from broker.coordinators.groups import machine
+from broker.coordinators.groups.consumer import work
 from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
@@ -32,6 +34,10 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
+
+COMES_ALONG: Final = (machine, work)
+"""What groups need, which a start does not import. This handler is loaded in a thread, and a client asks for the
+coordinator of its group before it asks that for anything."""
 
 GROUP: Final = 0
 TRANSACTION: Final = 1

@@ -25,7 +25,12 @@ DISTRIBUTIONS = {
 }
 """Top-level modules from site-packages: trio, what trio imports, and what every batch needs."""
 
-ASLEEP = ("broker.quotas.quotas", "broker.web", "broker.control", "tools.page", "tools.client", "tools.output")
+ASLEEP = (
+    "broker.backups", "broker.control", "broker.coordinators.cluster.tokens", "broker.coordinators.groups.classic",
+    "broker.coordinators.groups.assignors", "broker.coordinators.groups.machine", "broker.quotas.quotas",
+    "broker.security.sasl.plain", "broker.security.sasl.scram", "broker.security.tokens", "broker.web",
+    "storage.local", "storage.portable", "tools.client", "tools.output", "tools.page",
+)  # fmt: skip
 """Rooms of Ottla's own that a plain start leaves alone."""
 
 HEAVY = ("asyncio", "http", "email", "sqlite3", "xml", "multiprocessing", "unittest")

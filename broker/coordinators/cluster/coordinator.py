@@ -22,15 +22,6 @@ import trio
 
 from broker.config.topics import check_topic_configs
 from broker.coordinators.cluster.configs import Compute, decide_alteration
-from broker.coordinators.cluster.credentials import (
-    Altered,
-    Deletion,
-    Share,
-    Upsertion,
-    by_users,
-    decide_credentials,
-    joined,
-)
 from broker.coordinators.cluster.features import (
     MIN_INSYNC_REPLICAS,
     FeatureUpdate,
@@ -90,6 +81,7 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
+    from broker.coordinators.cluster.credentials import Altered, Deletion, Share, Upsertion
     from kproto.schema.declare import Record
     from storage.seams.clock import Clock, Instant
     from storage.seams.entropy import Entropy
@@ -320,6 +312,8 @@ class ClusterCoordinator:
     async def alter_credentials(self, deletions: Sequence[Deletion], upsertions: Sequence[Upsertion]) -> list[Altered]:
         """Change users' SCRAM credentials, each user on its own. Raises KafkaError(NOT_CONTROLLER) while the
         coordinator reloads."""
+        from broker.coordinators.cluster.credentials import by_users, joined
+
         shares = await by_users(deletions, upsertions)
         return await joined(await self.decide_each(partial(_credentials, share=share) for share in shares))
 
@@ -697,4 +691,6 @@ def _alteration(
 
 
 def _credentials(machine: ClusterMachine, promise: Promise[list[Altered]], *, share: Share) -> ClusterDecision:
+    from broker.coordinators.cluster.credentials import decide_credentials
+
     return decide_credentials(machine, share.deletions, share.upsertions, promise)

@@ -14,15 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from broker.coordinators.cluster.persistent_map import PersistentMap
 from broker.coordinators.cluster.quotas import Entity, Quotas
 from broker.security.acls import Acl
-from broker.security.sasl.scram import Credential
-from broker.security.tokens import DelegationToken
 from kproto.ids import Uuid
 from kproto.release.features import ELR_VERSION
+
+if TYPE_CHECKING:
+    from broker.security.sasl.scram import Credential
+    from broker.security.tokens import DelegationToken
 
 CONSUMER_OFFSETS: Final = "__consumer_offsets"
 TRANSACTION_STATE: Final = "__transaction_state"

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from broker.coordinators.cluster.acls import AclFold
 from broker.coordinators.cluster.image import ClusterChange, ClusterImage, ResourceType, Topic, difference
@@ -35,8 +35,6 @@ from broker.coordinators.cluster.quotas import Entity, StoredQuotas
 from broker.coordinators.cluster.topic_names import collision_key, may_collide
 from broker.coordinators.machine import Decision
 from broker.security.principals import Principal
-from broker.security.sasl.scram import Credential
-from broker.security.tokens import DelegationToken
 from kproto.batches.records import ControlRecordType, RecordData, control_record_type
 from kproto.errors import UnsupportedVersion
 from kproto.formats.cluster_metadata import (
@@ -68,6 +66,10 @@ from kproto.release.features import KRAFT_VERSION, METADATA_VERSION, NEWEST_META
 from kproto.schema.compile import decode
 from kproto.schema.declare import Record
 from storage.seams.clock import Instant
+
+if TYPE_CHECKING:
+    from broker.security.sasl.scram import Credential
+    from broker.security.tokens import DelegationToken
 
 ClusterRecord: TypeAlias = Record | PartitionRun
 ClusterDecision = Decision[ClusterRecord]
@@ -183,6 +185,8 @@ class ClusterMachine:
         record = self._kept.get(UserScramCredentialRecord, (mechanism, user))
         if record is None:
             return None
+        from broker.security.sasl.scram import Credential
+
         return Credential(bytes(record.salt), bytes(record.stored_key), bytes(record.server_key), record.iterations)
 
     def token(self, token_id: str) -> DelegationToken | None:
@@ -190,6 +194,8 @@ class ClusterMachine:
         record = self._kept.get(DelegationTokenRecord, token_id)
         if record is None:
             return None
+        from broker.security.tokens import DelegationToken
+
         return DelegationToken(
             token_id=token_id,
             owner=_principal(record.owner),

@@ -31,13 +31,9 @@ from broker.config.topics import log_config
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS, ClusterChange
 from broker.coordinators.groups.committing import is_too_long
 from broker.coordinators.groups.consumer.configs import ConsumerConfigs
-from broker.coordinators.groups.consumer.group import NO_SHARES, Described, described_member
 from broker.coordinators.groups.consumer.member import JOINING_EPOCH
 from broker.coordinators.groups.consumer.topics import Topics
-from broker.coordinators.groups.consumer.upgrade import Upgrade
-from broker.coordinators.groups.consumer.work import Work
 from broker.coordinators.groups.decision import Caller, CommittingMember
-from broker.coordinators.groups.machine import GroupsMachine, Told
 from broker.coordinators.groups.memory import Budget
 from broker.coordinators.groups.offset_runs import (
     Contents,
@@ -71,6 +67,10 @@ from storage.seams.slices import Slices
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterCoordinator, Topic
+    from broker.coordinators.groups.consumer.group import Described
+    from broker.coordinators.groups.consumer.upgrade import Upgrade
+    from broker.coordinators.groups.consumer.work import Work
+    from broker.coordinators.groups.machine import GroupsMachine, Told
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
     from storage.seams.offload import Offload
@@ -119,6 +119,14 @@ class GroupStatistics:
     """What they may take: `ottla.group.state.max.bytes`."""
     refused: int
     """How often something was refused for that, since the start."""
+
+
+def _described(machine: GroupsMachine, group_id: str) -> DescribedGroup | None:
+    return machine.described(group_id)
+
+
+def _described_consumer_group(machine: GroupsMachine, group_id: str) -> Described | None:
+    return machine.described_consumer_group(group_id)
 
 
 class GroupCoordinator:
@@ -182,6 +190,8 @@ class GroupCoordinator:
         return ShardedTopic(topic.name, topic.topic_id, topic.partition_count, config)
 
     def _new_runtime(self, log: PartitionLog) -> Runtime[GroupsMachine]:
+        from broker.coordinators.groups.machine import GroupsMachine  # the handler of FindCoordinator has loaded it
+
         return Runtime(
             log,
             self._store,
@@ -289,6 +299,8 @@ class GroupCoordinator:
         """What decisions have left to be computed is begun, in tasks that live as long as the broker: the client that
         has caused it may go."""
         assert self._nursery is not None, "start() comes first"
+        from broker.coordinators.groups.consumer.work import Work
+
         begun = [Work(asked, self.shards, self._offload, caller.may_describe) for asked in machine.take_work()]
         for work in begun:
             if work.is_first:
@@ -431,13 +443,15 @@ class GroupCoordinator:
 
     async def describe(self, group_ids: Iterable[str]) -> dict[str, DescribedGroup | KafkaError | None]:
         """Each of these groups; None if it is not known."""
-        return await self.shards.look_at_many(group_ids, GroupsMachine.described)
+        return await self.shards.look_at_many(group_ids, _described)
 
     async def describe_consumer_groups(
         self, group_ids: Iterable[str]
     ) -> dict[str, ConsumerGroupDescription | KafkaError | None]:
         """Each of these consumer groups; None if there is none of this id."""
-        found = await self.shards.look_at_many(group_ids, GroupsMachine.described_consumer_group)
+        from broker.coordinators.groups.consumer.group import NO_SHARES, Described, described_member
+
+        found = await self.shards.look_at_many(group_ids, _described_consumer_group)
         topics, slices = self._topics.as_they_are(), Slices()
         described: dict[str, ConsumerGroupDescription | KafkaError | None] = {}
         async for group_id, each in slices.over(found.items()):

@@ -1,8 +1,8 @@
 """`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if a command for it is given.
 
-Six more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
+Seven more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
 and `trials bench recovery`, which take minutes and gigabytes, `trials bench transactions`, `trials bench groups`,
-`trials bench crowds` and `trials bench tls`.
+`trials bench crowds`, `trials bench tls` and `trials bench daily`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tools.trials.benchmark.brokers import BrokerProcess
 from tools.trials.brokers import Contender, kafka, ottla, pause
 
 LONG = {
+    "daily": "tools.trials.benchmark.daily",
     "crowds": "tools.trials.benchmark.crowds",
     "groups": "tools.trials.benchmark.groups",
     "partitions": "tools.trials.benchmark.partitions",
