@@ -26,6 +26,7 @@ VERBS: dict[str, Verb] = {
         "tools.trials.transaction_walks:main", "play random transactions with crashes against a naive coordinator"
     ),
     "bench": Verb("tools.trials.benchmark.command:main", "measure the broker, side by side with Kafka"),
+    "bench-commits": Verb("tools.trials.benchmark.commits:main", "measure commits in PostgreSQL"),
     "bench-compaction": Verb("tools.trials.benchmark.compaction:main", "measure compaction, and what producers feel"),
     "bench-authorizer": Verb("tools.trials.authorizer_benchmark:main", "measure decisions among very many ACLs"),
     "bench-small-logs": Verb("tools.trials.benchmark.small_logs:main", "measure the compaction of many small logs"),

@@ -14,7 +14,7 @@ from typing import Final
 
 from kproto.batches.header import TRANSACTIONAL
 from storage.object.control_plane import Commit, CommitRun, RunAppend
-from storage.object.postgres.values import NULL, Parameter, number, numbers, optional_numbers, raws, text
+from storage.object.postgres.values import NULL, Parameter, number, numbers, optional_numbers, raws, text, truths
 from storage.producers import WINDOW
 
 _SEQUENCE_MASK: Final = 0x7FFF_FFFF
@@ -22,11 +22,18 @@ _PLAIN, _TRANSACTIONAL, _COMMITS, _ABORTS = range(4)
 
 
 class _Produced:
-    """All batches of one producer in one run, as a line of `ottla.produced`."""
+    """All batches of one producer in one run: a line of the arrays that `sql/commits.sql` describes."""
 
-    __slots__ = ("batches", "coordinator_epoch", "delta", "epoch", "first", "kind", "next", "own", "since", "timestamp")
+    __slots__ = (
+        "batches", "coordinator_epoch", "delta", "epoch", "first", "kind", "next", "own", "producer_id", "run", "since",
+        "timestamp",
+    )  # fmt: skip
 
-    def __init__(self, epoch: int, kind: int, first: int, delta: int, coordinator_epoch: int) -> None:
+    def __init__(
+        self, run: int, producer_id: int, epoch: int, kind: int, first: int, delta: int, coordinator_epoch: int
+    ) -> None:
+        self.run = run
+        self.producer_id = producer_id
         self.epoch = epoch
         self.kind = kind
         self.first = first
@@ -37,6 +44,11 @@ class _Produced:
         self.since: int | None = 1 << 62
         self.own = False
         self.batches: list[tuple[int, int]] = []  # first sequence, offset from the run's first
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is one numbered batch outside of transactions, at the beginning of the run."""
+        return self.kind == _PLAIN and self.first >= 0 and self.delta == 0 and len(self.batches) == 1
 
 
 def plain(
@@ -50,7 +62,7 @@ def plain(
     timestamps: list[int] = []
     expected: list[int | None] = []
     inline: list[bytes | memoryview | None] = []
-    produced: list[str] = []
+    produced: list[_Produced] = []
     for index, run in enumerate(commit.runs, 1):
         appends = run.appends
         if len(appends) == 1:
@@ -91,7 +103,7 @@ def plain(
         numbers(timestamps),
         optional_numbers(expected),
         NULL if commit.size else raws(inline),
-        Parameter(f"{{{','.join(produced)}}}".encode(), False),
+        *_columns(produced),
     ]
 
 
@@ -106,7 +118,7 @@ def _follow_each_other(appends: Sequence[RunAppend]) -> bool:
     return True
 
 
-def _produced(index: int, run: CommitRun) -> list[str] | None:
+def _produced(index: int, run: CommitRun) -> list[_Produced] | None:
     """The lines of a run's producers; None if they are not plain."""
     lines: dict[int, _Produced] = {}
     delta = 0
@@ -124,7 +136,8 @@ def _produced(index: int, run: CommitRun) -> list[str] | None:
                 line = lines.get(producer_id)
                 if line is None:
                     coordinator_epoch = -1 if marker is None else marker.coordinator_epoch
-                    line = lines[producer_id] = _Produced(header.producer_epoch, kind, sequence, at, coordinator_epoch)
+                    line = _Produced(index, producer_id, header.producer_epoch, kind, sequence, at, coordinator_epoch)
+                    lines[producer_id] = line
                 elif marker is not None or sequence < 0 or (header.producer_epoch, kind, sequence) != (
                     line.epoch, line.kind, line.next,
                 ):  # fmt: skip
@@ -144,16 +157,33 @@ def _produced(index: int, run: CommitRun) -> list[str] | None:
                         line.next = (sequence + count) & _SEQUENCE_MASK
             at += count
         delta += append.offsets
-    return [_line(index, run.log_id, producer_id, line) for producer_id, line in lines.items()]
+    return list(lines.values())
 
 
-def _line(index: int, log_id: int, producer_id: int, line: _Produced) -> str:
-    window = line.batches[-WINDOW:][::-1]
-    empty = "," * (WINDOW - len(window))
-    sequences = ",".join([str(sequence) for sequence, _ in window]) + (empty if window else empty[1:])
-    deltas = ",".join([str(delta) for _, delta in window]) + (empty if window else empty[1:])
-    since = "" if line.since is None else line.since
-    return (
-        f'"({index},{log_id},{producer_id},{line.epoch},{line.kind},{line.first},{line.next},{line.timestamp},{since},'
-        f'{"t" if line.own else "f"},{line.coordinator_epoch},{line.delta},{len(window)},{sequences},{deltas})"'
-    )
+def _columns(lines: Sequence[_Produced]) -> list[Parameter]:
+    """The lines as arrays."""
+    columns = [
+        numbers([line.run for line in lines]),
+        numbers([line.producer_id for line in lines]),
+        numbers([line.epoch for line in lines]),
+        numbers([line.first for line in lines]),
+        numbers([line.next for line in lines]),
+        numbers([line.timestamp for line in lines]),
+    ]
+    if all(line.is_simple for line in lines):
+        return columns + [NULL] * 16
+    windows = [line.batches[: -WINDOW - 1 : -1] for line in lines]
+    columns += [
+        numbers(line.kind for line in lines),
+        optional_numbers(line.since for line in lines),
+        truths(line.own for line in lines),
+        numbers(line.coordinator_epoch for line in lines),
+        numbers(line.delta for line in lines),
+        numbers(len(window) for window in windows),
+    ]
+    for part in (0, 1):
+        columns += [
+            optional_numbers(window[place][part] if place < len(window) else None for window in windows)
+            for place in range(WINDOW)
+        ]
+    return columns

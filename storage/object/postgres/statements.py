@@ -41,11 +41,20 @@ POSITIONS: Final = Statement(
 # -- commits -----------------------------------------------------------------------------------------------------------
 
 LOCK_PARTS: Final = Statement("lock_parts", "SELECT ottla.lock_parts($1::bigint[])")
+_COMMIT_TYPES: Final = (
+    *("int", "uuid", "text", "bigint", "bigint", "bigint"),
+    *("bigint[]", "bigint[]", "int[]", "int[]", "bigint[]", "bigint[]", "bytea[]"),
+    *("int[]", "bigint[]", "smallint[]", "int[]", "int[]", "bigint[]"),
+    *("smallint[]", "bigint[]", "boolean[]", "int[]", "bigint[]", "int[]"),
+    *("int[]", "int[]", "int[]", "int[]", "int[]"),
+    *("bigint[]", "bigint[]", "bigint[]", "bigint[]", "bigint[]"),
+    "boolean",
+)
 COMMIT_RUNS: Final = Statement(
     "commit_runs",
-    "SELECT * FROM ottla.commit_runs($1::int, $2::uuid, $3::text, $4::bigint, $5::bigint, $6::bigint, $7::bigint[], "
-    "$8::bigint[], $9::int[], $10::int[], $11::bigint[], $12::bigint[], $13::bytea[], $14::ottla.produced[], "
-    "$15::boolean)",
+    "SELECT * FROM ottla.commit_runs("
+    + ", ".join(f"${place}::{kind}" for place, kind in enumerate(_COMMIT_TYPES, 1))
+    + ")",
 )
 KNOWN_COMMIT: Final = Statement("known_commit", "SELECT bases, outcomes FROM ottla.obj WHERE key = $1::text")
 

@@ -359,6 +359,25 @@ class ControlPlaneConformance(ABC):
             assert found is not None
             assert (len(found.runs), list(found.aborted)) == (1, [AbortedSpan(1, 2, 5)])
 
+    async def test_a_transaction_may_begin_in_the_commit_that_ends_another(self) -> None:
+        """Before its marker or behind it: stable data ends where the new one begins."""
+        async with self.logs() as (plane, [log_id]):
+            producers = [ScriptedProducer(number) for number in range(5)]
+            begins = [append(producer.batch(transactional=True)) for producer in producers]
+            ends = [append(producer.marker(commit=False)) for producer in producers]
+            await self.one(plane, "a", log_id, begins[0])
+            await self.one(plane, "b", log_id, begins[1], ends[0])
+            assert (await self.ends(plane, log_id)).last_stable_offset == 1
+            await self.one(plane, "c", log_id, ends[1], begins[2])
+            assert (await self.ends(plane, log_id)).last_stable_offset == 4
+            await self.one(plane, "d", log_id, begins[3], begins[4], ends[2], ends[3])
+            assert (await self.ends(plane, log_id)).last_stable_offset == 6
+            await self.one(plane, "e", log_id, ends[4])
+            spans = [AbortedSpan(0, 0, 2), AbortedSpan(1, 1, 3), AbortedSpan(2, 4, 7), AbortedSpan(3, 5, 8)]
+            assert await plane.aborted(log_id, 0, 10) == [*spans, AbortedSpan(4, 6, 9)]
+            assert await plane.aborted(log_id, 1, 2) == spans[:2]
+            assert await plane.aborted(log_id, 5, 7) == [*spans[2:], AbortedSpan(4, 6, 9)]
+
     async def test_a_plain_batch_in_a_transaction_is_refused(self) -> None:
         """And one that is repeated is recognised only in the same transaction."""
         async with self.logs() as (plane, [log_id]):

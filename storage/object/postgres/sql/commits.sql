@@ -22,40 +22,45 @@ BEGIN
     PERFORM 1 FROM ottla.part WHERE part_id = ANY (p_parts) ORDER BY part_id FOR NO KEY UPDATE;
 END $$;
 
--- The producers of a commit: one line for all batches of a producer in a run. Its batches follow each other without a
--- gap, under one epoch. `first`: sequence of the first, `next`: the one behind the last, `kind`: 0 plain, 1 in a
--- transaction, 2 a marker that commits, 3 one that aborts. `d`: where the first batch begins, in offsets from the run's
--- first. `k`: how many batches, at most 5; s1, d1 are the newest one's. `own`: it has an epoch for each transaction.
-CREATE TYPE ottla.produced AS (
-    run integer, part_id bigint, pid bigint, epoch smallint, kind smallint, first integer, next integer, ts bigint,
-    since bigint, own boolean, coordinator_epoch integer, d bigint, k integer,
-    s1 integer, s2 integer, s3 integer, s4 integer, s5 integer, d1 bigint, d2 bigint, d3 bigint, d4 bigint, d5 bigint
-);
+-- The producers of a commit: one line for all batches of a producer in a run, in arrays of one length. Its batches follow
+-- each other without a gap, under one epoch. `first`: sequence of the first, `next`: the one behind the last; `kind`: 0
+-- plain, 1 in a transaction, 2 a marker that commits, 3 one that aborts; `d`: where the first batch begins, in offsets
+-- from the run's first; `k`: how many batches, at most 5. `own`: it has an epoch for each transaction. Arrays may be null
+-- where all lines say the same: kind and d 0, k 1. s1, d1 are the newest batch, null where it is the first one.
 
-CREATE FUNCTION ottla.is_plain(q ottla.produced, p ottla.prod, p_now bigint, p_expiration bigint) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE
-        WHEN p.pid IS NULL THEN
-            q.kind <> 1 OR (q.since >= 0 AND NOT (q.own AND q.first > 0)) IS TRUE
-        WHEN p.txn_start IS NULL AND p_now - p.seen >= p_expiration THEN false
-        WHEN q.epoch < p.epoch THEN false
-        WHEN q.kind >= 2 THEN
-            q.coordinator_epoch >= p.coordinator_epoch AND NOT (q.own AND q.epoch = p.epoch AND p.txn_start IS NOT NULL)
-        WHEN q.kind = 0 AND p.txn_start IS NOT NULL THEN false
-        WHEN q.epoch > p.epoch AND (q.first > 0 OR p.txn_start IS NOT NULL) THEN false
-        WHEN q.epoch = p.epoch AND q.first >= 0 AND q.first <> p.next_seq THEN false
-        WHEN q.kind = 1 AND p.txn_start IS NULL THEN
-            (coalesce(p.marker, -1) < q.since AND NOT (q.own AND q.first > 0 AND p.s1 IS NULL)) IS TRUE
-        ELSE true
-    END
-$$;
-
-CREATE FUNCTION ottla.commit_producers(q ottla.produced[], p_bases bigint[], p_now bigint) RETURNS void
+CREATE FUNCTION ottla.commit_producers(
+    p_bases bigint[], p_now bigint, r_part bigint[],
+    q_run integer[], q_pid bigint[], q_epoch smallint[], q_first integer[], q_next integer[], q_ts bigint[],
+    q_kind smallint[], q_d bigint[], q_k integer[],
+    q_s1 integer[], q_s2 integer[], q_s3 integer[], q_s4 integer[], q_s5 integer[],
+    q_d1 bigint[], q_d2 bigint[], q_d3 bigint[], q_d4 bigint[], q_d5 bigint[]
+) RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_known integer;
 BEGIN
+    IF q_k IS NULL THEN
+        -- One numbered batch of each producer, outside of transactions: everything moves by one place.
+        UPDATE ottla.prod p SET
+            last_ts = q.ts, seen = p_now, epoch = q.epoch, next_seq = q.next,
+            s1 = q.first, o1 = p_bases[q.run],
+            s2 = CASE WHEN q.epoch = p.epoch AND p.s1 <> -1 THEN p.s1 END,
+            o2 = CASE WHEN q.epoch = p.epoch AND p.s1 <> -1 THEN p.o1 END,
+            s3 = CASE WHEN q.epoch = p.epoch THEN p.s2 END, o3 = CASE WHEN q.epoch = p.epoch THEN p.o2 END,
+            s4 = CASE WHEN q.epoch = p.epoch THEN p.s3 END, o4 = CASE WHEN q.epoch = p.epoch THEN p.o3 END,
+            s5 = CASE WHEN q.epoch = p.epoch THEN p.s4 END, o5 = CASE WHEN q.epoch = p.epoch THEN p.o4 END
+        FROM unnest(q_run, q_pid, q_epoch, q_first, q_next, q_ts) AS q (run, pid, epoch, first, next, ts)
+        WHERE p.part_id = r_part[q.run] AND p.pid = q.pid;
+        GET DIAGNOSTICS v_known = ROW_COUNT;
+        IF v_known < cardinality(q_run) THEN
+            INSERT INTO ottla.prod (part_id, pid, last_ts, seen, epoch, next_seq, s1, o1)
+            SELECT r_part[q.run], q.pid, q.ts, p_now, q.epoch, q.next, q.first, p_bases[q.run]
+            FROM unnest(q_run, q_pid, q_epoch, q_first, q_next, q_ts) AS q (run, pid, epoch, first, next, ts)
+            ON CONFLICT (part_id, pid) DO NOTHING;
+        END IF;
+        RETURN;
+    END IF;
     UPDATE ottla.prod p SET
         last_ts = q.ts, seen = p_now, epoch = q.epoch, next_seq = q.next,
         txn_start = CASE WHEN q.kind = 1 THEN coalesce(p.txn_start, p_bases[q.run] + q.d) END,
@@ -74,48 +79,60 @@ BEGIN
         o5 = CASE WHEN q.k >= 5 THEN p_bases[q.run] + q.d5 WHEN q.whole THEN NULL WHEN q.k = 4 THEN p.o1
                   WHEN q.k = 3 THEN p.o2 WHEN q.k = 2 THEN p.o3 ELSE p.o4 END
     FROM (
-        SELECT n.*, (n.epoch <> o.epoch OR n.s1 = -1 OR o.s1 = -1 OR o.s1 IS NULL) AS whole
-        FROM unnest(q) n JOIN ottla.prod o ON o.part_id = n.part_id AND o.pid = n.pid
+        SELECT n.*, o.part_id, (n.epoch <> o.epoch OR n.s1 = -1 OR o.s1 = -1 OR o.s1 IS NULL) AS whole
+        FROM unnest(q_run, q_pid, q_epoch, q_next, q_ts, q_kind, q_d, q_k,
+                    q_s1, q_s2, q_s3, q_s4, q_s5, q_d1, q_d2, q_d3, q_d4, q_d5)
+            AS n (run, pid, epoch, next, ts, kind, d, k, s1, s2, s3, s4, s5, d1, d2, d3, d4, d5)
+        JOIN ottla.prod o ON o.part_id = r_part[n.run] AND o.pid = n.pid
         WHERE n.kind < 2
     ) q
     WHERE p.part_id = q.part_id AND p.pid = q.pid;
-    GET DIAGNOSTICS v_known = ROW_COUNT;
-    IF v_known < cardinality(q) THEN
-        INSERT INTO ottla.prod (part_id, pid, last_ts, seen, epoch, next_seq, txn_start,
-                                s1, s2, s3, s4, s5, o1, o2, o3, o4, o5)
-        SELECT n.part_id, n.pid, n.ts, p_now, n.epoch, n.next, CASE WHEN n.kind = 1 THEN p_bases[n.run] + n.d END,
-               n.s1, n.s2, n.s3, n.s4, n.s5, p_bases[n.run] + n.d1, p_bases[n.run] + n.d2, p_bases[n.run] + n.d3,
-               p_bases[n.run] + n.d4, p_bases[n.run] + n.d5
-        FROM unnest(q) n
-        WHERE n.kind < 2
-        ON CONFLICT (part_id, pid) DO NOTHING;
-    END IF;
+    INSERT INTO ottla.prod (part_id, pid, last_ts, seen, epoch, next_seq, txn_start,
+                            s1, s2, s3, s4, s5, o1, o2, o3, o4, o5)
+    SELECT r_part[n.run], n.pid, n.ts, p_now, n.epoch, n.next, CASE WHEN n.kind = 1 THEN p_bases[n.run] + n.d END,
+           n.s1, n.s2, n.s3, n.s4, n.s5, p_bases[n.run] + n.d1, p_bases[n.run] + n.d2, p_bases[n.run] + n.d3,
+           p_bases[n.run] + n.d4, p_bases[n.run] + n.d5
+    FROM unnest(q_run, q_pid, q_epoch, q_next, q_ts, q_kind, q_d,
+                q_s1, q_s2, q_s3, q_s4, q_s5, q_d1, q_d2, q_d3, q_d4, q_d5)
+        AS n (run, pid, epoch, next, ts, kind, d, s1, s2, s3, s4, s5, d1, d2, d3, d4, d5)
+    WHERE n.kind < 2
+    ON CONFLICT (part_id, pid) DO NOTHING;
 END $$;
 
 -- What transactions change beside their producers: where stable data ends, and which transactions were aborted.
-CREATE FUNCTION ottla.commit_transactions(q ottla.produced[], p_bases bigint[], p_now bigint) RETURNS void
+CREATE FUNCTION ottla.commit_transactions(
+    p_bases bigint[], p_now bigint, r_part bigint[],
+    q_run integer[], q_pid bigint[], q_epoch smallint[], q_ts bigint[], q_kind smallint[], q_coordinator integer[],
+    q_d bigint[]
+) RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     UPDATE ottla.part p SET first_unstable = n.opened
     FROM (
-        SELECT u.part_id, min(p_bases[u.run] + u.d) AS opened FROM unnest(q) u WHERE u.kind = 1 GROUP BY u.part_id
+        SELECT r_part[u.run] AS part_id, min(p_bases[u.run] + u.d) AS opened
+        FROM unnest(q_run, q_kind, q_d) AS u (run, kind, d) WHERE u.kind = 1 GROUP BY u.run
     ) n
     WHERE p.part_id = n.part_id AND p.first_unstable IS NULL;
-    IF NOT EXISTS (SELECT 1 FROM unnest(q) u WHERE u.kind >= 2) THEN
+    IF NOT (q_kind && ARRAY[2, 3]::smallint[]) THEN
         RETURN;
     END IF;
+    -- With each abort marker stands where stable data ended behind it, or a lower place: those that end in the same
+    -- commit count as open.
     INSERT INTO ottla.aborted (part_id, last_off, first_off, stable, pid)
-    SELECT n.part_id, p_bases[n.run] + n.d, o.txn_start,
+    SELECT o.part_id, p_bases[n.run] + n.d, o.txn_start,
            least(p_bases[n.run] + n.d + 1, (
                SELECT min(x.txn_start) FROM ottla.prod x
-               WHERE x.part_id = n.part_id AND x.txn_start IS NOT NULL AND x.pid <> n.pid)),
+               WHERE x.part_id = o.part_id AND x.txn_start IS NOT NULL AND x.pid <> o.pid)),
            n.pid
-    FROM unnest(q) n JOIN ottla.prod o ON o.part_id = n.part_id AND o.pid = n.pid
+    FROM unnest(q_run, q_pid, q_kind, q_d) AS n (run, pid, kind, d)
+    JOIN ottla.prod o ON o.part_id = r_part[n.run] AND o.pid = n.pid
     WHERE n.kind = 3 AND o.txn_start IS NOT NULL;
     INSERT INTO ottla.prod AS p (part_id, pid, last_ts, seen, epoch, next_seq, marker, coordinator_epoch)
-    SELECT n.part_id, n.pid, n.ts, p_now, n.epoch, 0, p_bases[n.run] + n.d, n.coordinator_epoch
-    FROM unnest(q) n WHERE n.kind >= 2
+    SELECT r_part[n.run], n.pid, n.ts, p_now, n.epoch, 0, p_bases[n.run] + n.d, n.coordinator
+    FROM unnest(q_run, q_pid, q_epoch, q_ts, q_kind, q_coordinator, q_d)
+        AS n (run, pid, epoch, ts, kind, coordinator, d)
+    WHERE n.kind >= 2
     ON CONFLICT (part_id, pid) DO UPDATE SET
         last_ts = excluded.last_ts, seen = excluded.seen, epoch = excluded.epoch, marker = excluded.marker,
         coordinator_epoch = excluded.coordinator_epoch, txn_start = NULL,
@@ -127,7 +144,7 @@ BEGIN
         s5 = CASE WHEN p.epoch = excluded.epoch THEN p.s5 END, o5 = CASE WHEN p.epoch = excluded.epoch THEN p.o5 END;
     UPDATE ottla.part p SET first_unstable = (
         SELECT min(x.txn_start) FROM ottla.prod x WHERE x.part_id = p.part_id AND x.txn_start IS NOT NULL)
-    WHERE p.part_id IN (SELECT u.part_id FROM unnest(q) u WHERE u.kind >= 2);
+    WHERE p.part_id IN (SELECT r_part[u.run] FROM unnest(q_run, q_kind) AS u (run, kind) WHERE u.kind >= 2);
 END $$;
 
 -- `outcome`: 0 done; 1 not plain, and nothing has been done; 2 the key is known, and nothing has been done.
@@ -135,7 +152,11 @@ CREATE FUNCTION ottla.commit_runs(
     p_node integer, p_incarnation uuid, p_key text, p_bytes bigint, p_expiration bigint, p_inline_key_ms bigint,
     r_part bigint[], r_count bigint[], r_pos integer[], r_len integer[], r_ts bigint[], r_expected bigint[],
     r_inline bytea[],
-    q ottla.produced[], p_together boolean,
+    q_run integer[], q_pid bigint[], q_epoch smallint[], q_first integer[], q_next integer[], q_ts bigint[],
+    q_kind smallint[], q_since bigint[], q_own boolean[], q_coordinator integer[], q_d bigint[], q_k integer[],
+    q_s1 integer[], q_s2 integer[], q_s3 integer[], q_s4 integer[], q_s5 integer[],
+    q_d1 bigint[], q_d2 bigint[], q_d3 bigint[], q_d4 bigint[], q_d5 bigint[],
+    p_together boolean,
     OUT outcome smallint, OUT bases bigint[], OUT starts bigint[], OUT unstables bigint[], OUT sizes bigint[], OUT at bigint
 )
 LANGUAGE plpgsql
@@ -165,12 +186,32 @@ BEGIN
         ORDER BY r.part_id FOR NO KEY UPDATE OF p
     ) f WHERE NOT f.deleted AND (f.expected IS NULL OR f.expected = f.next_offset);
     outcome := CASE WHEN v_fit = cardinality(r_part) THEN 0 ELSE 1 END;
-    IF outcome = 0 AND cardinality(q) > 0 THEN
-        PERFORM 1 FROM unnest(q) n LEFT JOIN ottla.prod p ON p.part_id = n.part_id AND p.pid = n.pid
-        WHERE NOT ottla.is_plain(n, p, at, p_expiration) LIMIT 1;
-        IF FOUND THEN
-            outcome := 1;
-        END IF;
+    IF outcome = 0 AND q_k IS NULL AND cardinality(q_run) > 0 THEN
+        PERFORM 1 FROM unnest(q_run, q_pid, q_epoch, q_first) AS q (run, pid, epoch, first)
+        JOIN ottla.prod p ON p.part_id = r_part[q.run] AND p.pid = q.pid
+        WHERE p.txn_start IS NOT NULL OR at - p.seen >= p_expiration OR q.epoch < p.epoch
+            OR q.first <> CASE WHEN q.epoch = p.epoch THEN p.next_seq ELSE 0 END
+        LIMIT 1;
+        outcome := CASE WHEN FOUND THEN 1 ELSE 0 END;
+    ELSIF outcome = 0 AND cardinality(q_run) > 0 THEN
+        PERFORM 1 FROM unnest(q_run, q_pid, q_epoch, q_first, q_kind, q_since, q_own, q_coordinator)
+            AS q (run, pid, epoch, first, kind, since, own, coordinator)
+        LEFT JOIN ottla.prod p ON p.part_id = r_part[q.run] AND p.pid = q.pid
+        WHERE NOT CASE
+            WHEN p.pid IS NULL THEN q.kind <> 1 OR (q.since >= 0 AND NOT (q.own AND q.first > 0)) IS TRUE
+            WHEN p.txn_start IS NULL AND at - p.seen >= p_expiration THEN false
+            WHEN q.epoch < p.epoch THEN false
+            WHEN q.kind >= 2 THEN
+                q.coordinator >= p.coordinator_epoch AND NOT (q.own AND q.epoch = p.epoch AND p.txn_start IS NOT NULL)
+            WHEN q.kind = 0 AND p.txn_start IS NOT NULL THEN false
+            WHEN q.epoch > p.epoch AND (q.first > 0 OR p.txn_start IS NOT NULL) THEN false
+            WHEN q.epoch = p.epoch AND q.first >= 0 AND q.first <> p.next_seq THEN false
+            WHEN q.kind = 1 AND p.txn_start IS NULL THEN
+                (coalesce(p.marker, -1) < q.since AND NOT (q.own AND q.first > 0 AND p.s1 IS NULL)) IS TRUE
+            ELSE true
+        END
+        LIMIT 1;
+        outcome := CASE WHEN FOUND THEN 1 ELSE 0 END;
     END IF;
     IF outcome = 1 THEN
         IF p_together THEN
@@ -197,13 +238,15 @@ BEGIN
     SELECT array_agg(m.next_offset - m.n ORDER BY m.ord), array_agg(m.log_start ORDER BY m.ord),
            array_agg(m.first_unstable ORDER BY m.ord), array_agg(m.bytes ORDER BY m.ord)
     INTO bases, starts, unstables, sizes FROM moved m;
-    IF cardinality(q) > 0 THEN
-        SELECT bool_or(n.kind > 0) INTO v_transactions FROM unnest(q) n;
+    IF cardinality(q_run) > 0 THEN
+        v_transactions := q_k IS NOT NULL AND q_kind && ARRAY[1, 2, 3]::smallint[];
+        -- Batches before markers: what these open counts when the end of stable data is found.
+        PERFORM ottla.commit_producers(
+            bases, at, r_part, q_run, q_pid, q_epoch, q_first, q_next, q_ts, q_kind, q_d, q_k,
+            q_s1, q_s2, q_s3, q_s4, q_s5, q_d1, q_d2, q_d3, q_d4, q_d5);
         IF v_transactions THEN
-            PERFORM ottla.commit_transactions(q, bases, at);
-        END IF;
-        PERFORM ottla.commit_producers(q, bases, at);
-        IF v_transactions THEN
+            PERFORM ottla.commit_transactions(
+                bases, at, r_part, q_run, q_pid, q_epoch, q_ts, q_kind, q_coordinator, q_d);
             SELECT array_agg(p.first_unstable ORDER BY r.ord) INTO unstables
             FROM unnest(r_part) WITH ORDINALITY AS r (part_id, ord) JOIN ottla.part p ON p.part_id = r.part_id;
         END IF;
