@@ -8,7 +8,10 @@ ottla cluster api-versions         which versions of which API, as kafka-broker-
 
 Of a cluster of Ottla's, which stands on a database and a bucket:
 
+ottla cluster status               all of it in one view
 ottla cluster local                all of one on this machine, to look at
+ottla cluster import --from DIR    a broker's data directory, or a backup, taken over by an empty cluster
+ottla cluster export --to DIR      a data directory made of a cluster
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from tools.actions import Action, Options, run_action, verb_parser
 from tools.client.cluster import Cluster, check
 from tools.client.properties import properties_of
 from tools.client.topics import matching
+from tools.cluster.places import add_place_options, both_places, database_options
 from tools.failures import Misunderstood
 from tools.moments import written
 from tools.output.tables import Table, show, show_json
@@ -183,6 +187,45 @@ def local(options: Options) -> int:
     return run(Settings(Path(options.data), options.brokers, options.port))
 
 
+def status(options: Options) -> int:
+    """The whole cluster in one view."""
+    database, bucket = both_places(options)
+    from tools.cluster.status import show_status
+
+    return show_status(database, bucket, as_json=options.json)
+
+
+def import_from(options: Options) -> int:
+    """A directory into a cluster."""
+    database, bucket = both_places(options)
+    database_options(database)
+    from tools.cluster.moving import import_from as run
+
+    return run(options.source, database, bucket)
+
+
+def export_to(options: Options) -> int:
+    """A cluster into a directory."""
+    database, bucket = both_places(options)
+    database_options(database)
+    from tools.cluster.moving import export_to as run
+
+    return run(options.target, options.node_id, database, bucket)
+
+
+def _import_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="source", required=True, metavar="DIR", help="data directory, or a backup")
+    add_place_options(parser)
+
+
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", dest="target", required=True, metavar="DIR", help="a new data directory")
+    parser.add_argument(
+        "--node-id", type=int, default=1, metavar="N", help="of the broker that will serve it (default 1)"
+    )
+    add_place_options(parser)
+
+
 def _local_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--brokers", type=int, default=3, metavar="N", help="how many (default 3)")
     parser.add_argument(
@@ -197,6 +240,11 @@ ACTIONS = {
     "quorum": Action(quorum, _nothing, "show the voters of the metadata log"),
     "log-dirs": Action(log_dirs, _log_dirs_options, "show where partitions lie and how large they are"),
     "api-versions": Action(api_versions, _nothing, "show which versions of which API brokers serve"),
+    "status": Action(status, add_place_options, "show brokers, database and bucket in one view", connects=False),
+    "import": Action(
+        import_from, _import_options, "take over a broker's data directory or backup", connects=False, prints=False
+    ),
+    "export": Action(export_to, _export_options, "make a data directory of a cluster", connects=False, prints=False),
     "local": Action(
         local, _local_options, "run brokers, a database and a bucket on this machine", connects=False, prints=False
     ),

@@ -174,11 +174,17 @@ def _access(
         yield Finding(Level.WARN, "the connection to the database is not encrypted; say sslmode=verify-full in its URL")
 
 
-async def _commits(connection: Connection) -> Finding:
+async def time_commits(connection: Connection, count: int) -> list[float]:
+    """How long each of so many commits takes, in milliseconds. Raises ControlPlaneError."""
     times = []
-    for _ in range(TIMED):
+    for _ in range(count):
         began = trio.current_time()
         await connection.run([(_COMMIT, ())], changes=True, within=COMMIT_SECONDS)
         times.append((trio.current_time() - began) * 1000)
+    return times
+
+
+async def _commits(connection: Connection) -> Finding:
+    times = await time_commits(connection, TIMED)
     median = sorted(times)[TIMED // 2]
     return Finding(Level.OK, f"a commit takes {median:.1f} ms, the slowest of {TIMED} {max(times):.1f} ms")
