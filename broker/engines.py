@@ -20,6 +20,7 @@ from storage.engine import LogStore
 from storage.membership import Membership
 from storage.progress import Progress
 from storage.seams.clock import Clock
+from storage.seams.disk import Disk
 from storage.seams.entropy import Entropy
 from storage.seams.offload import Offload
 from storage.store_settings import CleanerSettings, ProducerRules, StoreSettings
@@ -43,17 +44,25 @@ def make_store(
     if config.memory:
         from storage.memory.engine import MemoryStore
 
-        return MemoryStore(clock, entropy, cluster_id=config.ottla_cluster_id, settings=store_settings(config))
+        misbehaving = None
+        if config.ottla_control_listener:
+            from storage.memory.misbehaving import misbehaving
+        return MemoryStore(
+            clock,
+            entropy,
+            cluster_id=config.ottla_cluster_id,
+            settings=store_settings(config),
+            misbehaving=misbehaving,
+        )
     from storage.local.engine import LocalStore
     from storage.seams.apart import ProcessApart, ThreadApart
-    from storage.seams.disk import SystemDisk
 
     return LocalStore(
         config.data_directory,
         elsewhere=_elsewhere(config),
         node_id=config.node_id,
         cluster_id=config.ottla_cluster_id,
-        disk=SystemDisk(),
+        disk=_disk(config),
         clock=clock,
         entropy=entropy,
         offload=offload,
@@ -78,6 +87,17 @@ def membership_of(store: LogStore) -> Membership | None:
     """This broker's place among those that share the store; None where it is the only one."""
     found: Membership | None = getattr(store, "membership", None)
     return found
+
+
+def _disk(config: BrokerConfig) -> Disk:
+    """The machine's; one that can be commanded if this broker takes commands."""
+    if config.ottla_control_listener:
+        from storage.seams.commanded_disk import CommandedDisk
+
+        return CommandedDisk()
+    from storage.seams.disk import SystemDisk
+
+    return SystemDisk()
 
 
 def _elsewhere(config: BrokerConfig) -> dict[str, str]:

@@ -402,7 +402,7 @@ def _clock(config: BrokerConfig) -> tuple[Clock, PassingTime | None]:
     from broker.control.passing_time import passing_time
     from storage.seams.disk import SystemDisk
 
-    return passing_time(SystemClock(), SystemDisk(), config.data_directory if config.ottla_storage == "local" else None)
+    return passing_time(SystemClock(), SystemDisk(), None if config.memory or config.shares else config.data_directory)
 
 
 def _read_stores(config: BrokerConfig, offload: Offload) -> Contexts | None:

@@ -218,6 +218,14 @@ class Faults:
         """Let partitions have no leader."""
         return self.add("leader_not_available", **members)
 
+    def disk_full(self) -> Fault:
+        """Refuse appends as on a full disk."""
+        return self.add("disk_full")
+
+    def slow_disk(self, seconds: float) -> Fault:
+        """Let what is appended be durable so much later."""
+        return self.add("slow_disk", seconds=seconds)
+
     def report(self) -> dict[str, Any]:
         """`faults` in force, those that have `ended`, and how often each kind was `injected`."""
         report: dict[str, Any] = self._control.ask("GET", "/faults")

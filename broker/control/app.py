@@ -31,6 +31,8 @@ from broker.control.faults import Faults
 from broker.control.injecting import FaultyDispatcher
 from broker.web.guard import TooLarge, read_body
 from kproto.errors import KafkaError
+from storage.engine import StoreError
+from storage.misbehaving import Misbehaves, Misbehaviour
 
 if TYPE_CHECKING:
     from broker.context import Services
@@ -62,9 +64,15 @@ class Running:
         self.services = services
         self.connections = connections
         plain = connections.dispatcher
-        self.faults = Faults(lambda some: connections.dispatch_through(faulty if some else plain))
+        self.faults = Faults(lambda some: connections.dispatch_through(faulty if some else plain), self._misbehave)
         faulty = FaultyDispatcher(services, plain, self.faults)
         connections.report_faults_by(self.faults.report)
+
+    def _misbehave(self, misbehaviour: Misbehaviour | None) -> None:
+        store = self.services.store
+        if not isinstance(store, Misbehaves):
+            raise StoreError("what this broker's logs are kept on takes no commands")
+        store.misbehave(misbehaviour)
 
 
 class Controlled:

@@ -16,6 +16,7 @@ from broker.control.parts import Named
 from broker.handlers import HANDLERS
 from kproto.errors import ErrorCode
 from kproto.release.apis import APIS
+from storage.engine import StoreError
 
 MOST_REQUESTS: Final = 1 << 31
 BY_NAME: Final = {APIS[key].name.lower(): key for key in HANDLERS}
@@ -28,9 +29,17 @@ async def make(running: Running, asked: Asked) -> Any:
     target, about = _target(fields, effect)
     rhythm, how_often = _rhythm(fields)
     fields.done()
+    if effect.is_of_the_disk:
+        if about or how_often:
+            raise BadRequest(f"a {effect.kind} is the whole broker's, until it is taken away")
+        if running.faults.of_the_disk is not None:
+            raise Refusal(409, "the disk misbehaves already; take that fault away first")
     if len(running.faults) >= MOST:
         raise Refusal(409, f"there are {MOST} faults already; take some away")
-    return running.faults.add(target, effect, rhythm, {**said, **about, **how_often}).report()
+    try:
+        return running.faults.add(target, effect, rhythm, {**said, **about, **how_often}).report()
+    except StoreError as error:
+        raise Refusal(409, str(error)) from error
 
 
 async def show(running: Running, asked: Asked) -> Any:
@@ -73,7 +82,7 @@ def _effect(fields: Fields) -> tuple[Effect, dict[str, Any]]:
         code = _error(fields.text("error"))
         after = bool(fields.truth("after"))
         return Effect(kind, code, after=after), {"what": what, "error": code.name, "after": after}
-    if kind in (Kind.DELAY, Kind.THROTTLE):
+    if kind in (Kind.DELAY, Kind.THROTTLE, Kind.SLOW_DISK):
         seconds = fields.number("seconds", 0.0, LONGEST_SECONDS)
         if seconds is None:
             raise BadRequest(f"{what!r} needs 'seconds'")

@@ -19,6 +19,8 @@ or a `share` of them by a chance that a seed determines, until `times` have. So 
 | throttle | the reply says for how long the client is throttled, and nothing of it is read so long |
 | coordinator moved | NOT_COORDINATOR from every API that asks a coordinator, except the one that says where it is |
 | leader not available | the partition has no leader: LEADER_NOT_AVAILABLE in metadata, else NOT_LEADER_OR_FOLLOWER |
+| disk full | appends are refused as on a full disk: of records, and of what coordinators write |
+| slow disk | what was appended is durable later |
 
 **An end.** A fault ends when it has happened `times` times, or is removed. Then requests that it delays go on, and
 connections whose replies it holds close. What remains is a count: the last `REMEMBERED` that have ended are listed.
@@ -37,7 +39,9 @@ import trio
 from broker.control.parts import ANYTHING, Named
 from kproto.errors import ErrorCode
 from kproto.release.apis import APIS
+from storage.misbehaving import Misbehaviour
 from storage.seams.entropy import SeededEntropy
+from storage.seams.logging import get_logger
 
 if TYPE_CHECKING:
     from storage.seams.entropy import Entropy
@@ -58,6 +62,8 @@ class Kind(StrEnum):
     THROTTLE = "throttle"
     COORDINATOR_MOVED = "coordinator_moved"
     LEADER_NOT_AVAILABLE = "leader_not_available"
+    DISK_FULL = "disk_full"
+    SLOW_DISK = "slow_disk"
 
 
 def _keys(*names: str) -> frozenset[int]:
@@ -97,8 +103,15 @@ class Effect:
     after: bool = False
 
     @property
+    def is_of_the_disk(self) -> bool:
+        """Whether this happens to what is written, and to no request by itself."""
+        return self.kind in (Kind.DISK_FULL, Kind.SLOW_DISK)
+
+    @property
     def apis(self) -> frozenset[int] | None:
         """The APIs that this can happen to; None: all."""
+        if self.is_of_the_disk:
+            return frozenset()
         if self.kind is Kind.COORDINATOR_MOVED:
             return OF_GROUPS | OF_TRANSACTIONS
         return METADATA | OF_LEADERS if self.kind is Kind.LEADER_NOT_AVAILABLE else None
@@ -137,6 +150,8 @@ class Fault:
     """Those that it has happened to."""
     removed: trio.Event = field(default_factory=trio.Event)
     """Set when it was taken away: nothing that waits for its sake waits longer."""
+    misbehaviour: Misbehaviour | None = None
+    """The engine's, if this is one of the disk."""
     _chance: Entropy | None = None
 
     def is_due(self) -> bool:
@@ -159,16 +174,23 @@ class Fault:
 
     def report(self) -> dict[str, Any]:
         """What it is, and how often it has happened."""
-        return {"id": self.number, **self.described, "seen": self.seen, "injected": self.injected}
+        of_the_disk = 0 if self.misbehaviour is None else self.misbehaviour.injected
+        injected, seen = self.injected + of_the_disk, self.seen + of_the_disk
+        return {"id": self.number, **self.described, "seen": seen, "injected": injected}
 
 
 class Faults:
-    """All of a broker. `changed` is called when the first one comes and when the last one has gone."""
+    """All of a broker. `changed` is called when the first one comes and when the last one has gone, `misbehave` with
+    what the engine is to do wrong; it raises StoreError if the engine cannot."""
 
-    def __init__(self, changed: Callable[[bool], None]) -> None:
+    def __init__(
+        self, changed: Callable[[bool], None], misbehave: Callable[[Misbehaviour | None], None] = lambda _: None
+    ) -> None:
         self._changed = changed
+        self._misbehave = misbehave
         self._active: dict[int, Fault] = {}
         self._ended: dict[int, Fault] = {}  # the oldest first
+        self._log = get_logger(__name__)
         self._number = 0
         self.injected: Counter[str] = Counter()
         """How often each kind has happened, those of faults that have ended included."""
@@ -183,11 +205,25 @@ class Faults:
         """The fault of this number, also one that has ended and is remembered."""
         return self._active.get(number) or self._ended.get(number)
 
+    @property
+    def of_the_disk(self) -> Fault | None:
+        """The one that is about the disk; there is one at a time."""
+        return next((fault for fault in self._active.values() if fault.effect.is_of_the_disk), None)
+
     def add(self, target: Target, effect: Effect, rhythm: Rhythm, described: dict[str, Any] | None = None) -> Fault:
-        """One more; there may be MOST of them."""
+        """One more; there may be MOST of them, and one that is about the disk. Raises StoreError if the engine's disk
+        takes no commands."""
         assert len(self._active) < MOST, "the caller has looked"
+        fault = Fault(self._number + 1, target, effect, rhythm, dict(described or {}))
+        if effect.is_of_the_disk:
+            assert self.of_the_disk is None, "the caller has looked"
+            fault.misbehaviour = Misbehaviour(full=effect.kind is Kind.DISK_FULL, sync_seconds=effect.seconds)
+            self._misbehave(fault.misbehaviour)
+            self._log.warning(
+                "the disk misbehaves from now on, as commanded", fault=fault.number, what=str(effect.kind)
+            )
         self._number += 1
-        fault = self._active[self._number] = Fault(self._number, target, effect, rhythm, dict(described or {}))
+        self._active[fault.number] = fault
         if len(self._active) == 1:
             self._changed(True)
         return fault
@@ -223,6 +259,10 @@ class Faults:
         if self._active.pop(fault.number, None) is None:
             return
         self._ended[fault.number] = fault
+        if fault.misbehaviour is not None:
+            self._misbehave(None)
+            self.injected[fault.effect.kind] += fault.misbehaviour.injected
+            self._log.warning("the disk behaves again", fault=fault.number, injected=fault.misbehaviour.injected)
         if len(self._ended) > REMEMBERED:
             forgotten = self._ended.pop(next(iter(self._ended)))
             forgotten.removed.set()

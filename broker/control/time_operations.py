@@ -32,6 +32,8 @@ async def _advance(passing: PassingTime, running: Running, asked: Asked) -> Any:
     fields.done()
     if seconds is None:
         raise BadRequest("'seconds' says how far")
+    if running.services.config.shares:
+        raise Refusal(409, "brokers that share their logs share their time, which is the database's")
     millis = round(seconds * 1000)
     if passing.ahead + millis > LONGEST_AHEAD:
         raise Refusal(409, "the clock of the state may be a hundred years ahead, and no more")

@@ -97,6 +97,34 @@ def test_time_passes_for_state_and_not_for_clients(tmp_path: Path) -> None:
         assert not [line for line in broker.log.splitlines() if "nothing of ours" in line]
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_the_disk_misbehaves_and_behaves_again(on_disk: bool, tmp_path: Path) -> None:
+    """Full: nothing is written, and it is when there is room. Slow: what is written is acknowledged when it is durable.
+    With logs in memory as on a disk."""
+    with ottla.Broker(control=True, data=tmp_path / "data" if on_disk else None) as broker:
+        settings = {"bootstrap.servers": broker.bootstrap_servers, "acks": "all", "retry.backoff.ms": 10}
+        producer = confluent_kafka.Producer({**settings, "retry.backoff.max.ms": 20})
+        write(producer, "1")
+        with broker.faults.disk_full() as full:
+            producer.produce("orders", "2")
+            while not full.injected:
+                producer.poll(0.01)
+            with pytest.raises(ottla.ControlError, match="misbehaves already"):
+                broker.faults.slow_disk(1)
+        assert producer.flush(20) == 0
+        with broker.faults.slow_disk(3600) as slow:
+            producer.produce("orders", "3")
+            while not slow.injected:
+                producer.poll(0.01)
+            assert producer.flush(0.1) == 1
+        assert producer.flush(20) == 0
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"})
+        place = confluent_kafka.TopicPartition("orders", 0)
+        assert consumer.get_watermark_offsets(place, timeout=20) == (0, 3)
+        consumer.close()
+        assert set(broker.faults.report()["injected"]) == {"disk_full", "slow_disk"}
+
+
 @pytest.mark.parametrize("seconds", [None, -1, 1e12, "7d"])
 def test_time_goes_forward_and_not_beyond_all_bounds(commanded: ottla.Broker, seconds: object) -> None:
     """What is no number of seconds, or too many, is refused in a sentence."""
@@ -120,6 +148,8 @@ def test_time_goes_forward_and_not_beyond_all_bounds(commanded: ottla.Broker, se
         ({"what": "drop", "share": 2}, "'share' must be a number from 0 to 1"),
         ({"what": "drop", "seed": 2}, "a 'seed' is for a 'share'"),
         ({"what": "coordinator_moved", "api": "Fetch"}, "Fetch has no coordinator_moved"),
+        ({"what": "disk_full", "topic": "x"}, "the whole broker's"),
+        ({"what": "slow_disk"}, "'slow_disk' needs 'seconds'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(commanded: ottla.Broker, members: dict[str, object], word: str) -> None:

@@ -57,9 +57,11 @@ from storage.local.schedule import INFINITE, Schedule
 from storage.local.succession import Prepared
 from storage.local.upkeep import Upkeep
 from storage.local.volume import DEFAULT_OPEN_FILES, Volume
+from storage.misbehaving import Misbehaviour
 from storage.progress import LoggedProgress, Progress
 from storage.seams.apart import Apart, ThreadApart
 from storage.seams.clock import Clock
+from storage.seams.commanded_disk import CommandedDisk
 from storage.seams.disk import PASSING_ERRORS, Disk
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
@@ -238,6 +240,13 @@ class LocalStore:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.cleaner.run, every_log)
             await self.upkeep.run(every_log)
+
+    def misbehave(self, misbehaviour: Misbehaviour | None) -> None:
+        """As commanded (`storage/misbehaving.py`), on a disk that was made for that."""
+        disk = self.volume.disk
+        if not isinstance(disk, CommandedDisk):
+            raise StoreError("this broker's disk takes no commands: it is to be started with --control")
+        disk.misbehave(misbehaviour)
 
     async def catch_up(self, every_log: EveryLog | None = None) -> None:
         """Retention and compaction as they are due now (`storage/catching_up.py`)."""

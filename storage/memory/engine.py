@@ -22,8 +22,7 @@ the same. There is one leader epoch, 0.
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -58,6 +57,8 @@ from storage.engine import (
 from storage.log_config import LogConfig
 from storage.markers import end_marker
 from storage.memory.blobs import MemoryBlobs
+from storage.memory.chunks import Chunk
+from storage.misbehaving import Misbehaviour
 from storage.producers import LogProducers
 from storage.retention import SegmentAge, judge
 from storage.seams.clock import Clock
@@ -78,70 +79,6 @@ UNCLAIMED = LogConfig()
 """Of a log that has come with a copy and was not asked for yet; compared by identity."""
 
 _NOTHING = memoryview(b"")
-
-
-class _Chunk:
-    """Batches one behind the other: where each begins, in offsets and in bytes."""
-
-    __slots__ = ("bytes", "capacity", "end_offset", "max_timestamp", "offsets", "positions", "readable", "used")
-
-    def __init__(self, capacity: int, base_offset: int) -> None:
-        self.capacity = capacity
-        self.bytes = memoryview(bytearray(capacity))
-        self.readable = self.bytes.toreadonly()
-        self.used = 0
-        self.offsets = array("q")
-        self.positions = array("q")
-        self.end_offset = base_offset
-        self.max_timestamp = -1
-
-    def add(self, data: memoryview, base_offset: int, end_offset: int, max_timestamp: int) -> None:
-        position = self.used
-        self.used = position + len(data)
-        self.bytes[position : self.used] = data
-        self.offsets.append(base_offset)
-        self.positions.append(position)
-        self.end_offset = end_offset
-        if max_timestamp > self.max_timestamp:
-            self.max_timestamp = max_timestamp
-
-    def slice(self, start: int, limit: int, upto: int, whole_batch: bool) -> memoryview:
-        """Batches from the one that holds offset `start`, all below `upto`, as much as `limit` bytes hold.
-
-        The last may be cut off by the limit, but not the first: that is given whole, even beyond the limit if
-        `whole_batch`, or not at all.
-        """
-        positions = self.positions
-        first = bisect_right(self.offsets, start) - 1
-        begin, stop = positions[first], self._position_of(upto)
-        if stop - begin > max(0, limit):
-            following = positions[first + 1] if first + 1 < len(positions) else self.used
-            if following - begin <= limit:
-                stop = begin + limit
-            elif whole_batch:
-                stop = following
-            else:
-                stop = begin
-        return self.readable[begin:stop]
-
-    def head(self, limit: int, upto: int) -> memoryview:
-        """Batches from the first one, all below `upto`, the last cut off where `limit` bytes end."""
-        return self.readable[: min(limit, self._position_of(upto))]
-
-    def offset_beyond(self, position: int) -> int:
-        """The first offset of which no byte lies before `position`."""
-        index = bisect_left(self.positions, position)
-        return self.offsets[index] if index < len(self.offsets) else self.end_offset
-
-    def _position_of(self, upto: int) -> int:
-        """Where the batches below `upto` end: a batch that holds it, or reaches beyond it, is not below."""
-        return self.used if upto >= self.end_offset else self.positions[bisect_right(self.offsets, upto) - 1]
-
-    def batches(self) -> Iterator[memoryview]:
-        for index, position in enumerate(self.positions):
-            following = index + 1
-            end = self.positions[following] if following < len(self.positions) else self.used
-            yield self.readable[position:end]
 
 
 class MemoryAppend:
@@ -182,7 +119,7 @@ class MemoryLog:
         self._deleted = False
         self._start = 0
         self._end = 0
-        self._chunks: list[_Chunk] = []
+        self._chunks: list[Chunk] = []
         self._starts: list[int] = []
         self._producers = LogProducers(store.settings.producers)
         self._aborted = AbortedTransactions()
@@ -287,7 +224,7 @@ class MemoryLog:
             producer_id, producer_epoch, base_sequence, epoch_bump=epoch_bump, now=now
         )
 
-    def _room_for(self, size: int, offset: int) -> _Chunk:
+    def _room_for(self, size: int, offset: int) -> Chunk:
         """The chunk that takes `size` more bytes: the last one, or a new one that begins with `offset`."""
         capacity = SMALLEST_CHUNK
         if self._chunks:
@@ -295,7 +232,7 @@ class MemoryLog:
             if last.capacity - last.used >= size:
                 return last
             capacity = min(2 * last.capacity, LARGEST_CHUNK)
-        chunk = _Chunk(self._store.take(size, max(size, capacity)), offset)
+        chunk = Chunk(self._store.take(size, max(size, capacity)), offset)
         self._chunks.append(chunk)
         self._starts.append(offset)
         return chunk
@@ -497,7 +434,8 @@ class MemoryStore:
     """All logs of a broker that keeps nothing. `LogStore` says what its methods promise.
 
     `cluster_id` is invented if none is given. `max_bytes` bounds the chunks of all logs together. Of the settings,
-    those count that are about producers and retention: nothing is compacted here.
+    those count that are about producers and retention: nothing is compacted here. `misbehaving` makes the logs of a
+    store that can be commanded (`storage/memory/misbehaving.py`).
     """
 
     def __init__(
@@ -509,12 +447,16 @@ class MemoryStore:
         directory_id: str | None = None,
         max_bytes: int = DEFAULT_MAX_BYTES,
         settings: StoreSettings | None = None,
+        misbehaving: Callable[[Misbehaviour, trio.Event], type[MemoryLog]] | None = None,
     ) -> None:
         self.clock = clock
+        self._misbehaving = misbehaving
         self._entropy = entropy
         self.max_bytes = max_bytes
         self.settings = settings or StoreSettings()
         self._elapsed = ElapsedTime()
+        self._kind = MemoryLog
+        self._behaves = trio.Event()  # what waits for a slow disk waits until then
         self._taken = 0
         self._logs: dict[tuple[str, bytes, int], MemoryLog] = {}
         self._cluster_id = cluster_id or format_uuid(entropy.uuid())
@@ -537,6 +479,16 @@ class MemoryStore:
             await trio.sleep(self.settings.retention_check_ms / 1000)
             await self.catch_up(every_log)
 
+    def misbehave(self, misbehaviour: Misbehaviour | None) -> None:
+        """As commanded (`storage/misbehaving.py`)."""
+        if self._misbehaving is None:
+            raise StoreError("these logs take no commands: the broker is to be started with --control")
+        self._behaves.set()
+        self._behaves = trio.Event()
+        self._kind = MemoryLog if misbehaviour is None else self._misbehaving(misbehaviour, self._behaves)
+        for log in self._logs.values():
+            log.__class__ = self._kind
+
     async def catch_up(self, every_log: Callable[[], Iterable[LogSpec]] | None = None) -> None:
         """Retention as it is due now (`storage/catching_up.py`)."""
         now = self._elapsed.at(self.clock.now())
@@ -556,7 +508,7 @@ class MemoryStore:
         key = spec.topic, spec.topic_id, spec.partition
         log = self._logs.get(key)
         if log is None:
-            log = self._logs[key] = MemoryLog(self, spec)
+            log = self._logs[key] = self._kind(self, spec)
         elif log.spec.config is UNCLAIMED:
             log.claim(spec)
         return log
@@ -625,6 +577,9 @@ class MemoryStore:
 
     async def wait_durable(self, appends: Iterable[Append]) -> None:
         await trio.lowlevel.checkpoint()
+        for append in appends:
+            if not append.durable:  # on a disk that is slow on command
+                await append.wait_durable()
 
     def statistics(self) -> StoreStatistics:
         logs = sum(log.exists for log in self._logs.values())
@@ -668,6 +623,7 @@ class MemoryStore:
             directory_id=self._directory_id if copy is None else copy.directory_id,
             max_bytes=self.max_bytes,
             settings=self.settings,
+            misbehaving=self._misbehaving,
         )
 
     def take(self, needed: int, wanted: int) -> int:

@@ -37,6 +37,7 @@ DOORS: dict[str, set[str]] = {
     # The environment variable OTTLA_PORTABLE forces the code that runs where Linux's fast paths are missing.
     "storage/seams/disk.py": {"files", "environment", "locks"},
     "storage/seams/offload.py": {"threads", "locks", "time"},  # a worker thread sleeps to give way
+    "storage/seams/commanded_disk.py": {"threads"},  # a sync that is slow on command waits in its thread
     # What runs in the other process waits for orders in a thread, and leaves by os._exit.
     "storage/seams/apart.py": {"processes", "threads", "files"},
     "storage/seams/pacing.py": {"time"},
