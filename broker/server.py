@@ -315,7 +315,7 @@ def _say_what_has_started(services: Services, described: Mapping[str, object], l
         kafka=config.ottla_emulate or RELEASE,
         listeners=[str(listener) for listener in config.listeners],
         advertised=advertised or "the address by which a client comes",
-        engine=config.ottla_storage,
+        engine="cluster" if config.shares else config.ottla_storage,
         cluster_id=services.store.cluster_id,
         node_id=config.node_id,
     )

@@ -471,6 +471,10 @@ def check_together(values: Mapping[str, Any], layers: Layers) -> None:
         if values["ottla_cluster"] is None:
             missing, given = given, missing
         raise Contradiction(f"a cluster takes a database and a bucket: {missing} is not set", given)
+    if values["ottla_drain"] and values["ottla_cluster"] is None:
+        raise Contradiction(
+            "only a broker of a cluster can be left by its clients, who would go nowhere", "ottla.drain"
+        )
     others = [voter for voter in layers.items("controller.quorum.voters") if not _is_voter(voter, values["node_id"])]
     if others:
         raise Contradiction(

@@ -12,6 +12,7 @@ ottla cluster status               all of it in one view
 ottla cluster local                all of one on this machine, to look at
 ottla cluster import --from DIR    a broker's data directory, or a backup, taken over by an empty cluster
 ottla cluster export --to DIR      a data directory made of a cluster
+ottla cluster drain N              let clients leave broker N, before it is stopped
 """
 
 from __future__ import annotations
@@ -24,15 +25,19 @@ from kproto.messages.api_versions import ApiVersionsRequest
 from kproto.messages.describe_cluster import DescribeClusterRequest
 from kproto.messages.describe_log_dirs import DescribableLogDirTopic, DescribeLogDirsRequest
 from kproto.messages.describe_quorum import DescribeQuorumRequest, RequestPartitionData, RequestTopicData
+from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
 from kproto.release.apis import APIS
 from tools.actions import Action, Options, run_action, verb_parser
 from tools.client.cluster import Cluster, check
 from tools.client.properties import properties_of
 from tools.client.topics import matching
 from tools.cluster.places import add_place_options, both_places, database_options
-from tools.failures import Misunderstood
+from tools.failures import Failed, Misunderstood
 from tools.moments import written
 from tools.output.tables import Table, show, show_json
+
+TAKING_OVER_SECONDS = 1.0
+"""Two heartbeats of the brokers that take over what one has given up."""
 
 METADATA_TOPIC = "__cluster_metadata"
 
@@ -234,6 +239,46 @@ def _local_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="ottla-cluster", metavar="DIR", help="folder that keeps everything")
 
 
+def drain(options: Options) -> None:
+    """Let clients leave a broker; returns when the others have taken over what it coordinated."""
+    from time import monotonic, sleep
+
+    from tools.client.configs import ResourceType, alter_configs
+
+    with Cluster(properties_of(options)) as cluster:
+        if options.node not in _brokers(cluster):
+            raise Failed(f"broker {options.node} is not among those that are in service")
+        alter_configs(cluster, ResourceType.BROKER, str(options.node), put={"ottla.drain": "true"})
+        deadline = monotonic() + options.timeout
+        while options.node in _brokers(cluster) | _coordinators(cluster):
+            if monotonic() > deadline:
+                raise Failed(f"broker {options.node} is still in service after {options.timeout:g} s")
+            sleep(0.1)
+        sleep(TAKING_OVER_SECONDS)
+    if options.json:
+        show_json({"drained": options.node})
+    else:
+        print(f"broker {options.node} is drained: it coordinates nothing and may be stopped; its next start ends that")
+
+
+def _coordinators(cluster: Cluster) -> set[int]:
+    """The brokers that coordinate groups or transactions: they are shown as leaders of the topics' partitions."""
+    topics = [MetadataRequestTopic(name=name) for name in ("__consumer_offsets", "__transaction_state")]
+    reply = cluster.ask(MetadataRequest(topics=topics, allow_auto_topic_creation=False), newest=12)
+    return {int(each.leader_id) for topic in reply.topics for each in topic.partitions}
+
+
+def _brokers(cluster: Cluster) -> set[int]:
+    reply = cluster.ask(DescribeClusterRequest(), newest=1)
+    check(reply.error_code, reply.error_message)
+    return {int(each.broker_id) for each in reply.brokers}
+
+
+def _drain_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("node", type=int, metavar="N", help="the broker's node id")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="wait so long (default 30)")
+
+
 ACTIONS = {
     "describe": Action(describe, _describe_options, "show id, controller and brokers"),
     "features": Action(features, _nothing, "show levels of features"),
@@ -245,6 +290,7 @@ ACTIONS = {
         import_from, _import_options, "take over a broker's data directory or backup", connects=False, prints=False
     ),
     "export": Action(export_to, _export_options, "make a data directory of a cluster", connects=False, prints=False),
+    "drain": Action(drain, _drain_options, "let clients leave a broker before it is stopped"),
     "local": Action(
         local, _local_options, "run brokers, a database and a bucket on this machine", connects=False, prints=False
     ),

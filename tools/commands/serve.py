@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
             described={
                 "version": __version__,
                 "pid": os.getpid(),
-                "data": None if config.memory else os.path.abspath(config.data_directory),
+                "data": where(config),
             },
         )
     except ConfigError as error:
@@ -100,6 +100,13 @@ def main(arguments: Sequence[str]) -> int:
         if page is not None:
             page.stop()
     return 0
+
+
+def where(config: BrokerConfig) -> str | None:
+    """Where data is kept, for the log."""
+    if config.ottla_objects is not None:
+        return config.ottla_objects.partition("?")[0]
+    return None if config.memory else os.path.abspath(config.data_directory)
 
 
 def load(
@@ -213,6 +220,16 @@ def parser() -> argparse.ArgumentParser:
         help="begin with what is in a backup, a file or a folder; there must be no data yet",
     )
     made.add_argument(
+        "--cluster",
+        metavar="URL",
+        help="be one of several brokers that share this PostgreSQL database, postgresql://user@host/database; needs "
+        "--objects",
+    )
+    made.add_argument(
+        "--objects", metavar="URL", help="where the brokers of a cluster keep records, such as s3://bucket/prefix"
+    )
+    made.add_argument("--node-id", type=node_id, metavar="N", help="the number of this broker in its cluster")
+    made.add_argument(
         "--set",
         action="append",
         default=[],
@@ -274,6 +291,11 @@ def parser() -> argparse.ArgumentParser:
 def settings_of(options: argparse.Namespace) -> dict[str, str]:
     """The settings that the words stand for."""
     settings = dict(options.set)
+    for key, value in (("ottla.cluster", options.cluster), ("ottla.objects", options.objects)):
+        if value is not None:
+            settings[key] = value
+    if options.node_id is not None:
+        settings["node.id"] = str(options.node_id)
     if options.emulate is not None:
         settings["ottla.emulate"] = options.emulate
     if options.metrics is not None:
@@ -287,6 +309,13 @@ def port(word: str) -> int:
     """A TCP port, 0 to 65535. Raises ArgumentTypeError with a sentence otherwise."""
     if not word.isdecimal() or int(word) > 65535:
         raise argparse.ArgumentTypeError(f"{word!r} is not a port; ports are 0 to 65535")
+    return int(word)
+
+
+def node_id(word: str) -> int:
+    """A broker's number, 0 or more. Raises ArgumentTypeError with a sentence otherwise."""
+    if not word.isdecimal() or int(word) > 2**31 - 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a node id; node ids are 0 to {2**31 - 1}")
     return int(word)
 
 

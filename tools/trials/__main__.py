@@ -34,6 +34,9 @@ VERBS: dict[str, Verb] = {
     "transaction-test": Verb(
         "tools.trials.transaction_test.command:main", "record transactions under kills and pauses, check the history"
     ),
+    "cluster-test": Verb(
+        "tools.trials.cluster_test.command:main", "kill and pause the brokers of a cluster in turn, check the history"
+    ),
     "exactly-once-test": Verb(
         "tools.trials.exactly_once.command:main", "copy records exactly once while broker and applications are killed"
     ),

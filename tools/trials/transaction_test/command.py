@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
                 bootstrap = f"127.0.0.1:{broker.port}"
             faults = record(
                 bootstrap, history, operations=options.operations, seconds=options.seconds, lanes=options.lanes,
-                seed=seed, broker=None if options.no_faults else broker, say=say,
+                seed=seed, brokers=[] if options.no_faults or broker is None else [broker], say=say,
             )  # fmt: skip
         except (BrokerFailed, Unfinished) as error:
             print(f"python -m tools.trials transaction-test: {error}\nfiles are in {directory}", file=sys.stderr)

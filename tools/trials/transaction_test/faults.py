@@ -1,4 +1,6 @@
-"""The faults: a broker's process that is killed and started again, or stopped for a while and continued."""
+"""The faults: a broker's process that is killed and started again, or stopped for a while and continued.
+
+Of several brokers one at a time has a fault, a random one."""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tools.trials.brokers import BrokerFailed, Process
@@ -20,13 +22,13 @@ class Faults(threading.Thread):
     """Plays one fault after another, and leaves a broker that serves."""
 
     def __init__(
-        self, broker: Process, chance: random.Random, until: threading.Event, say: Callable[[str], None]
+        self, brokers: Sequence[Process], chance: random.Random, until: threading.Event, say: Callable[[str], None]
     ) -> None:
         super().__init__(name="faults", daemon=True)
         self.kills = 0
         self.pauses = 0
         self.failed: BrokerFailed | None = None
-        self._broker = broker
+        self._brokers = brokers
         self._chance = chance
         self._until = until
         self._say = say
@@ -35,22 +37,24 @@ class Faults(threading.Thread):
         """Until the end is asked for."""
         try:
             while not self._until.wait(self._chance.uniform(*QUIET_SECONDS)):
-                self._broker.check_alive()
+                for broker in self._brokers:
+                    broker.check_alive()
+                broker = self._chance.choice(self._brokers)
                 if self._chance.random() < KILLED_SHARE:
-                    self._broker.kill()
+                    broker.kill()
                     self.kills += 1
-                    self._broker.start()
-                    self._broker.wait_until()
+                    broker.start()
+                    broker.wait_until()
                 else:
-                    self._pause(self._chance.uniform(*PAUSE_SECONDS))
+                    self._pause(broker, self._chance.uniform(*PAUSE_SECONDS))
         except BrokerFailed as error:
             self.failed = error
             self._say(str(error))
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, broker: Process, seconds: float) -> None:
         self.pauses += 1
-        os.killpg(self._broker.pid, signal.SIGSTOP)
+        os.killpg(broker.pid, signal.SIGSTOP)
         try:
             self._until.wait(seconds)
         finally:
-            os.killpg(self._broker.pid, signal.SIGCONT)
+            os.killpg(broker.pid, signal.SIGCONT)

@@ -31,12 +31,12 @@ class Unfinished(Exception):
 
 
 def record(
-    bootstrap: str, path: Path, *, operations: int, seconds: float, lanes: int, seed: int, broker: Process | None,
-    say: Callable[[str], None],
+    bootstrap: str, path: Path, *, operations: int, seconds: float, lanes: int, seed: int,
+    brokers: Sequence[Process], say: Callable[[str], None],
 ) -> Faults | None:  # fmt: skip
     """Write a history of so many operations, or fewer when the seconds are over; the faults that there were.
 
-    `broker` is the process behind the address, if faults are wanted. Raises Unfinished, BrokerFailed.
+    `brokers` are the processes behind the address, if faults are wanted. Raises Unfinished, BrokerFailed.
     """
     prefix = f"transaction-test-{seed}-{int(time.time())}"
     keys, history, until = Keys(prefix), HistoryWriter(path), threading.Event()
@@ -50,7 +50,7 @@ def record(
         )
         for number in range(lanes)
     ]  # fmt: skip
-    faults = None if broker is None else Faults(broker, random.Random(chance.randrange(1 << 32)), until, say)
+    faults = Faults(brokers, random.Random(chance.randrange(1 << 32)), until, say) if brokers else None
     for thread in (*threads, *([faults] if faults else [])):
         thread.start()
     began = last = time.monotonic()
