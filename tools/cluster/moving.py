@@ -21,7 +21,7 @@ from storage.local.engine import LocalStore
 from storage.local.succession import LOG_NAME
 from storage.log_config import LogConfig
 from storage.object.control_plane import ControlPlane, ControlPlaneError
-from storage.object.exporting import Export, ExportFailed
+from storage.portable.exporting import Export, ExportFailed
 from storage.object.importing import Import, ImportFailed
 from storage.object.postgres.connection import Connection
 from storage.object.postgres.control_plane import PostgresControlPlane

@@ -11,7 +11,7 @@ from kproto.batches.records import iter_records
 from storage.copies import BlobCopy
 from storage.engine import Read
 from storage.local.engine import LocalStore
-from storage.object.exporting import PLAN, Export, ExportFailed
+from storage.portable.exporting import PLAN, Export, ExportFailed
 from storage.producers import ProducerState
 from storage.seams.disk import Disk, SystemDisk
 from storage.seams.entropy import SeededEntropy
