@@ -21,12 +21,12 @@ from storage.local.engine import LocalStore
 from storage.local.succession import LOG_NAME
 from storage.log_config import LogConfig
 from storage.object.control_plane import ControlPlane, ControlPlaneError
-from storage.portable.exporting import Export, ExportFailed
 from storage.object.importing import Import, ImportFailed
 from storage.object.postgres.connection import Connection
 from storage.object.postgres.control_plane import PostgresControlPlane
 from storage.object.postgres.overview import overview_of
 from storage.portable.backup import MANIFEST, BadBackup
+from storage.portable.exporting import Export, ExportFailed
 from storage.portable.places import backup_at
 from storage.seams.clock import SystemClock
 from storage.seams.disk import SystemDisk
