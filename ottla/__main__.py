@@ -24,13 +24,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _INSTALLED = os.path.join(_HERE, "_packages")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command in this process, which must be the command's own, and return its exit status."""
+    """Run the command in this process, which must be the command's own, and return its exit status. Without
+    `arguments`, those of the process count, and a broker that has stopped ends it (`_end`)."""
+    is_all = arguments is None
     if arguments is None:
         arguments = sys.argv[1:]
     _open_standard_streams()
@@ -38,7 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, _INSTALLED if os.path.isdir(_INSTALLED) else os.path.dirname(_HERE))
     from tools.__main__ import main as run_command
 
-    return run_command(arguments)
+    status = run_command(arguments)
+    if is_all and arguments[:1] == ["serve"]:
+        _end(status)
+    return status
+
+
+def _end(status: int) -> None:
+    """End the process now. Everything that a broker has to finish is finished; to take its modules and objects apart,
+    one by one, as an interpreter does at its end, is most of what a stop would take."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # its reader has gone
+            stream.flush()
+    os._exit(status)
 
 
 def _open_standard_streams() -> None:

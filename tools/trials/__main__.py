@@ -16,6 +16,9 @@ VERBS: dict[str, Verb] = {
         "tools.trials.history_comparison:main", "compare what releases of Kafka served with their definitions"
     ),
     "record-clients": Verb("tools.trials.client_recordings:main", "record clients, and replay what they said"),
+    "compare-lives": Verb(
+        "tools.trials.differential.lives:main", "compare brokers that were reset or restored with what they should be"
+    ),
     "compare-answers": Verb("tools.trials.differential.command:main", "compare our answers with those of Kafka"),
     "compare-authorization": Verb(
         "tools.trials.authorization.command:main", "compare who is refused what with a secured Kafka"

@@ -72,6 +72,16 @@ def running_kafka(command: str) -> Iterator[Site]:
         yield site
 
 
+def texts_of(data: str, port: int) -> dict[str, str]:
+    """What a broker says about its directory and its ports, and what is shown instead."""
+    return {
+        f"{data}/data": "<directory>",
+        data: "<directory>",
+        f":{port + 1}": ":<controller>",
+        f":{port}": ":<port>",
+    }
+
+
 @contextmanager
 def _running(contender: Contender, lag_seconds: float) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix=f"compare-{contender.name}-") as folder:
@@ -79,12 +89,6 @@ def _running(contender: Contender, lag_seconds: float) -> Iterator[Site]:
         with Process(contender, Path(data), Path(folder) / "output") as broker:
             broker.start()
             broker.wait_until()
-            texts = {
-                f"{data}/data": "<directory>",
-                data: "<directory>",
-                f":{broker.port + 1}": ":<controller>",
-                f":{broker.port}": ":<port>",
-            }
-            site = Site.here(broker.port, texts, lag_seconds)
+            site = Site.here(broker.port, texts_of(data, broker.port), lag_seconds)
             wait_for_coordinators(site)
             yield site
