@@ -50,11 +50,11 @@ def parse(text: str) -> Options:
     """
     try:
         parsed = pq.Conninfo.parse(text.encode())
-    except psycopg.Error as error:
+    except psycopg.Error:  # its message quotes the text
         raise StoreError(
             "the cluster's database is no PostgreSQL URL (postgresql://user@host:port/database?parameter=value) or "
             "connection string"
-        ) from error.with_traceback(None)
+        ) from None
     return {option.keyword.decode(): option.val.decode() for option in parsed if option.val is not None}
 
 
