@@ -40,6 +40,11 @@ class Example:
     """A folder in `.compat`."""
     build: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    commands: bool = False
+    """It commands its broker (docs/control.md), which no other uses."""
+
+
+COMMANDED = "2 refused, 2 expired, 1 restored, 1 after a reset"
 
 
 def python(module: str, client: str) -> Example:
@@ -57,6 +62,18 @@ RUN = [
     Example(
         "java/Hello.java", "hello from Java", (*JAVA, f"{PREPARED}/java/jars/*", f"{EXAMPLES}/java/Hello.java"),
         needs=("java",), fetched="java/jars",
+    ),
+    Example(
+        "python/commanded.py", COMMANDED, (sys.executable, f"{EXAMPLES}/python/commanded.py"), commands=True
+    ),
+    Example(
+        "java/Commanded.java", COMMANDED, (*JAVA, f"{PREPARED}/java/jars/*", f"{EXAMPLES}/java/Commanded.java"),
+        needs=("java",), fetched="java/jars", commands=True,
+    ),
+    Example(
+        "node/commanded.js", COMMANDED, ("node", f"{EXAMPLES}/node/commanded.js"),
+        needs=("node",), fetched="kafkajs/node_modules", commands=True,
+        variables=(("NODE_PATH", f"{PREPARED}/kafkajs/node_modules"), ("KAFKAJS_NO_PARTITIONER_WARNING", "1")),
     ),
     Example(
         "streams/WordCount.java", "hello 2",
@@ -106,8 +123,15 @@ def broker() -> Iterator[ottla.Broker]:
         yield broker
 
 
+@pytest.fixture(scope="module")
+def commanded() -> Iterator[ottla.Broker]:
+    """One for those that command it, one after the other: each resets it."""
+    with ottla.Broker(control=True) as broker:
+        yield broker
+
+
 @pytest.mark.parametrize("example", RUN, ids=lambda example: example.file)
-def test_an_example_prints_what_it_sent(example: Example, broker: ottla.Broker, tmp_path: Path) -> None:
+def test_an_example_prints_what_it_sent(example: Example, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Run as its first line says, save for the port, it ends by itself and its last line is the greeting."""
     if missing := [name for name in example.needs if shutil.which(name) is None]:
         pytest.skip(f"{example.file} IS NOT RUN: {', '.join(missing)} is not here")
@@ -119,7 +143,10 @@ def test_an_example_prints_what_it_sent(example: Example, broker: ottla.Broker, 
         BUILT.mkdir(parents=True, exist_ok=True)
         built = subprocess.run(example.build, capture_output=True, text=True, check=False)
         assert built.returncode == 0, built.stdout + built.stderr
+    broker: ottla.Broker = request.getfixturevalue("commanded" if example.commands else "broker")
     environment = {**os.environ, **dict(example.variables), "BOOTSTRAP_SERVERS": broker.bootstrap_servers}
+    if example.commands:
+        environment |= {"CONTROL": broker.control.address, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         example.run, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False
     )
