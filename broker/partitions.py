@@ -109,6 +109,7 @@ class Partitions:
         self._to_configure: dict[str, None] = {}
         self._configuring = trio.Event()
         self._past = Traffic(0, 0, 0)
+        self._shared = getattr(store, "membership", None) is not None
         cluster.subscribe(self._follow)
 
     def get(self, topic: str, index: int) -> Partition | None:
@@ -122,14 +123,22 @@ class Partitions:
 
     async def open_logs(self, keys: Iterable[tuple[str, int]], slices: Slices) -> None:
         """Open the logs of these partitions, as far as there are such, in threads: a request may name thousands whose
-        logs are closed, and asking them one by one would open each in the event loop."""
+        logs are closed, and asking them one by one would open each in the event loop. Where brokers share the logs,
+        learn where these end now, for another broker may have appended; raises KafkaError when that cannot be learned.
+        """
         closed: list[PartitionLog] = []
+        others: list[PartitionLog] = []
         async for topic, index in slices.over(keys):
             partition = self.get(topic, index)
             if partition is not None and not partition.log.is_open:
                 closed.append(partition.log)
+            if partition is not None and self._shared:
+                others.append(partition.log)
         if closed:
             await self._store.open_logs(closed)
+            slices.begin()
+        if others:
+            await self._store.refresh(others)
             slices.begin()
 
     def by_id(self, topic_id: bytes, index: int) -> Partition | None:

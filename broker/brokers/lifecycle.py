@@ -41,6 +41,7 @@ from storage.membership import (
     Unavailable,
 )
 from storage.seams.logging import get_logger
+from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.coordinators.shards import Shards
@@ -139,8 +140,9 @@ class Lifecycle:
         """Bring what this broker coordinates to what the last heartbeat says."""
         claims: list[Shard] = []
         releases: list[Shard] = []
+        slices = Slices()
         for topic, shards in self._shards.items():
-            for index in range(shards.partition_count):
+            async for index in slices.over(range(shards.partition_count)):
                 shard = Shard(topic, index)
                 lease = self._brokers.lease(shard)
                 is_mine = lease is not None and self._is_mine(lease)
@@ -160,7 +162,7 @@ class Lifecycle:
         if claims:
             leases = await self._membership.claim(claims)
             self._brokers.note(leases)
-            for lease in leases:
+            async for lease in slices.over(leases):
                 topic_shards = self._shards[lease.shard.topic]
                 if self._is_mine(lease) and lease.shard.partition < topic_shards.partition_count:
                     topic_shards.take_up(lease.shard.partition, lease.epoch)

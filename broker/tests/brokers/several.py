@@ -83,7 +83,13 @@ class Several:
         """One more broker."""
         view = self.shared.view(node_id)
         await view.open()
-        own = {"node.id": str(node_id), "listeners": f"PLAINTEXT://127.0.0.1:{9000 + node_id}", **(settings or {})}
+        own = {
+            "node.id": str(node_id),
+            "listeners": f"PLAINTEXT://127.0.0.1:{9000 + node_id}",
+            "ottla.cluster": "postgresql://nowhere",  # what is configured shows; the store is given
+            "ottla.objects": "memory:",
+            **(settings or {}),
+        }
         broker: Broker = await self._nursery.start(self._live, node_id, view, config(own))
         self.brokers[node_id] = broker
         return broker

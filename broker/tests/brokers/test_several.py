@@ -7,11 +7,14 @@ import trio
 import trio.testing
 
 from broker.tests.brokers.several import Several, several
+from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.delete_topics import DeleteTopicsRequest
 from kproto.messages.describe_cluster import DescribeClusterRequest
+from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
+from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 
 
 async def create(cluster: Several, node_id: int, name: str, partitions: int = 12, factor: int = 2) -> int:
@@ -87,3 +90,22 @@ async def test_producer_ids_are_given_once(
     async with several(monkeypatch) as cluster:
         given = [await broker.services.cluster.next_producer_id() for broker in cluster.brokers.values() for _ in "ab"]
         assert len(set(given)) == 6
+
+
+async def test_where_a_log_ends_is_asked_of_the_store_and_not_of_memory(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Another broker has appended a moment ago: ListOffsets of a broker that has not heard of it yet has to know."""
+    async with several(monkeypatch, 2) as cluster:
+        await create(cluster, 1, "t", 1, 1)
+        await trio.sleep(1)
+        one, two = cluster.brokers.values()
+        assert two.services.partitions.log_of("t", 0) is not None
+        data = build_batch([RecordData(0, 0, None, b"v")])
+        part = PartitionProduceData(index=0, records=data)
+        topic = TopicProduceData(name="t", partition_data=[part])
+        sent = await one.ask(ProduceRequest(acks=-1, timeout_ms=1000, topic_data=[topic]), 9)
+        assert sent.responses[0].partition_responses[0].error_code == ErrorCode.NONE
+        asked = ListOffsetsTopic(name="t", partitions=[ListOffsetsPartition(partition_index=0, timestamp=-1)])
+        reply = await two.ask(ListOffsetsRequest(replica_id=-1, topics=[asked]), 7)
+        assert (reply.topics[0].partitions[0].error_code, reply.topics[0].partitions[0].offset) == (0, 1)
