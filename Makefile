@@ -7,7 +7,7 @@ CLIENTS := .compat/.prepared
 # Processes that run tests: two for each core, since those with real clients mostly wait.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: setup run test portable kafka-tools programs examples compat lint wheel
+.PHONY: setup run test portable kafka-tools programs engine-postgres examples compat lint wheel
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -44,6 +44,10 @@ kafka-tools: setup $(CLIENTS)
 programs: setup
 	$(VENV)/bin/python -m compat_tests prepare programs
 	$(VENV)/bin/python -m pytest -q compat_tests/programs --programs
+
+# All promises of a storage engine, kept over PostgreSQL; `test` tries a part of them.
+engine-postgres: setup
+	OTTLA_WHOLE_SUITES=1 $(VENV)/bin/python -m pytest -q storage/tests/object/test_conformance_postgres.py
 
 # All examples, those that compile a client too; `test` runs the others.
 examples: setup $(CLIENTS)

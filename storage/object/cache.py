@@ -33,8 +33,6 @@ from kproto.batches.header import ATTRIBUTES_OFFSET, HEADER_SIZE, LOG_OVERHEAD, 
 from kproto.errors import ErrorCode, KafkaError
 from storage.object.control_plane import AbortedSpan
 
-LEADER_EPOCH: Final = 0
-
 RUN_OVERHEAD: Final = 600
 """Bytes of memory that a run takes beside its batches, about."""
 
@@ -146,13 +144,20 @@ class CachedRun:
 
 
 def run_of(
-    data: WritableBuffer, start: int, end: int, identity: tuple[str, int, int], *, first_offset: int | None, what: str
+    data: WritableBuffer,
+    start: int,
+    end: int,
+    identity: tuple[str, int, int],
+    *,
+    first_offset: int | None,
+    leader_epoch: int,
+    what: str,
 ) -> CachedRun:
     """Make a run of bytes that were read: check every batch, and patch its offset if the bytes have none.
 
-    `first_offset` is that of the first batch, and those behind are dense; None if the batches have their offsets. Takes
-    time in proportion to the bytes. Raises KafkaError(CORRUPT_MESSAGE) unless the bytes are sound batches and nothing
-    else; `what` names the run.
+    `first_offset` is that of the first batch, and those behind are dense; None if the batches have their offsets and
+    leader epochs. Takes time in proportion to the bytes. Raises KafkaError(CORRUPT_MESSAGE) unless the bytes are sound
+    batches and nothing else; `what` names the run.
     """
     view = memoryview(data)
     size = len(view)
@@ -170,7 +175,7 @@ def run_of(
             raise _corrupt(what, position)
         if first_offset is not None:
             base = first_offset
-            patch_base_offset(data, position, base, LEADER_EPOCH)
+            patch_base_offset(data, position, base, leader_epoch)
             first_offset += delta + 1
         if base < start or base + delta >= end or (offsets and base <= offsets[-1]):
             raise _corrupt(what, position)

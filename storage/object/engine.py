@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
-import structlog
 import trio
 
 from kproto.errors import ErrorCode, KafkaError
@@ -67,10 +66,11 @@ from storage.object.window import WrittenLog
 from storage.object.writer import Writer
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
+from storage.seams.logging import get_logger
 from storage.seams.offload import Offload
 from storage.seams.slices import Slices
 from storage.several_logs import append_each
-from storage.statistics import StoreStatistics
+from storage.statistics import DatabaseStatistics, RequestStatistics, SharedStatistics, StoreStatistics
 from storage.store_settings import ProducerRules, StoreSettings
 
 T = TypeVar("T")
@@ -80,8 +80,12 @@ TOGETHER: Final = 1000
 
 DIRECTORY_ID: Final = "directory.id"
 
+LEADER_EPOCH: Final = "leader_epoch"
+
 ATTEMPTS: Final = 8
 """Times that the control plane is asked for a change before its caller learns of the failure: some ten seconds."""
+
+UNCOUNTED: Final = RequestStatistics(0, 0, 0, 0.0, 0.0, 0.0)
 
 Key = tuple[bytes, int]
 """Topic id and partition."""
@@ -139,7 +143,7 @@ class ObjectStore:
         self._looks_after: Callable[[LogSpec], bool] = lambda spec: True
         self._working: trio.CancelScope | None = None
         self._worked = trio.Event()
-        self._logger = structlog.get_logger(__name__)
+        self._logger = get_logger("storage")
 
     # -- opening and closing -------------------------------------------------------------------------------------------
 
@@ -148,11 +152,13 @@ class ObjectStore:
         try:
             await self._control.open()
             found = await self._control.settle(DIRECTORY_ID, self._entropy.uuid())
+            epoch = await self._control.setting(LEADER_EPOCH)
             rows = await self._control.list_logs()
             positions = await self._control.positions([row.log_id for row in rows])
         except ControlPlaneError as error:
             raise StoreError(f"the cluster's database cannot be used: {error}") from error
         self._directory_id = format_uuid(found)
+        self._loading.leader_epoch = 0 if epoch is None else int(epoch)
         async for row, where in Slices().over(list(zip(rows, positions, strict=True))):
             if where is not None:
                 self._rows[row.name.topic_id, row.name.partition] = _Row(row.name, row.log_id, where)
@@ -341,6 +347,10 @@ class ObjectStore:
         return self.settings.producers
 
     @property
+    def leader_epoch(self) -> int:
+        return self._loading.leader_epoch
+
+    @property
     def has_room(self) -> bool:
         return self.writer.has_room
 
@@ -468,6 +478,24 @@ class ObjectStore:
             self.writer.statistics(),
             self._rewriting.statistics(),
             self._upkeep.statistics(),
+            self._shared_statistics(),
+        )
+
+    def _shared_statistics(self) -> SharedStatistics:
+        commits = self.writer.counts
+        place = f"node {self._control.node_id} of {self.cluster_id}"
+        objects = self._upkeep.objects
+        live, live_bytes, deleting = (-1, -1, -1) if objects is None else objects[:3]
+        return SharedStatistics(
+            self._bucket.statistics(),
+            DatabaseStatistics(place, commits.of("commit"), UNCOUNTED, commits.last_error),
+            self.writer.buffered,
+            self.cache.size,
+            live,
+            live_bytes,
+            deleting,
+            self._rewriting.unmerged,
+            self._upkeep.rounds,
         )
 
     async def log_directories(self) -> Sequence[LogDirectory]:

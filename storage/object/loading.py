@@ -74,6 +74,8 @@ class Loading:
     def __init__(self, bucket: Bucket, offload: Offload, limits: Limits) -> None:
         self._bucket = bucket
         self._offload = offload
+        self.leader_epoch = 0
+        """Of batches that have none yet."""
         self._flights: dict[tuple[str, int, int], _Flight] = {}
         self.indexes = SegmentIndexes(bucket, limits)
 
@@ -87,7 +89,7 @@ class Loading:
         for number, stored in enumerate(wanted):
             if stored.inline is not None:
                 try:
-                    found[number] = _run(bytearray(stored.inline), stored)
+                    found[number] = _run(bytearray(stored.inline), stored, self.leader_epoch)
                 except KafkaError as error:
                     found[number] = error
                 continue
@@ -144,11 +146,11 @@ class Loading:
     async def _made(self, piece: memoryview, stored: StoredRun) -> CachedRun:
         data = bytearray(piece) if stored.kind is RunKind.RELATIVE else piece
         if len(data) <= AT_ONCE:
-            return _run(data, stored)
-        return await self._offload.run(_run, data, stored, abandonable=True, lane=Lane.READS)
+            return _run(data, stored, self.leader_epoch)
+        return await self._offload.run(_run, data, stored, self.leader_epoch, abandonable=True, lane=Lane.READS)
 
 
-def _run(data: WritableBuffer, stored: StoredRun) -> CachedRun:
+def _run(data: WritableBuffer, stored: StoredRun, leader_epoch: int) -> CachedRun:
     place = f"{stored.length} bytes at {stored.position} of {stored.key}" if stored.key else "an inline run"
     return run_of(
         data,
@@ -156,6 +158,7 @@ def _run(data: WritableBuffer, stored: StoredRun) -> CachedRun:
         stored.last_offset + 1,
         identity_of(stored),
         first_offset=stored.base_offset if stored.kind is RunKind.RELATIVE else None,
+        leader_epoch=leader_epoch,
         what=place,
     )
 

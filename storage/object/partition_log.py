@@ -37,7 +37,7 @@ from storage.engine import (
 )
 from storage.log_config import LogConfig
 from storage.markers import end_marker
-from storage.object.cache import LEADER_EPOCH, CachedRuns
+from storage.object.cache import CachedRuns
 from storage.object.control_plane import LogName, LogPositions, RunAppend, RunOutcome, Taken
 from storage.object.pending_append import PendingAppend
 from storage.store_settings import ProducerRules
@@ -67,6 +67,11 @@ class LogPlace(Protocol):
 
     @property
     def rules(self) -> ProducerRules: ...
+
+    @property
+    def leader_epoch(self) -> int:
+        """Of all logs: 0, or what a cluster's data was imported with."""
+        ...
 
     @property
     def has_room(self) -> bool:
@@ -152,7 +157,7 @@ class ObjectLog:
 
     @property
     def leader_epoch(self) -> int:
-        return LEADER_EPOCH
+        return self._store.leader_epoch
 
     @property
     def is_ready(self) -> bool:
@@ -164,9 +169,10 @@ class ObjectLog:
         return self._positions.size
 
     def end_of_epoch(self, leader_epoch: int) -> EpochEnd | None:
-        if leader_epoch == NO_EPOCH or leader_epoch > LEADER_EPOCH:
+        if leader_epoch == NO_EPOCH or leader_epoch > self._store.leader_epoch:
             return None
-        return EpochEnd(leader_epoch, self.log_end_offset if leader_epoch == LEADER_EPOCH else self.log_start_offset)
+        # Where the epochs of imported records ended is not known. Nothing has ever been cut off behind them.
+        return EpochEnd(leader_epoch, self.log_end_offset if leader_epoch >= 0 else self.log_start_offset)
 
     def statistics(self) -> LogStatistics:
         start, end, stable, size = self._positions

@@ -22,8 +22,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-import structlog
-
 from kproto.batches.header import read_header
 from kproto.batches.record_spans import place_holder
 from kproto.errors import ErrorCode, KafkaError
@@ -49,6 +47,7 @@ from storage.object.loading import Loading, Vanished
 from storage.object.reader import asked
 from storage.object.segment_objects import Segment, SegmentObject
 from storage.seams.entropy import Entropy
+from storage.seams.logging import get_logger
 from storage.seams.offload import Lane, Offload
 from storage.statistics import CleanerStatistics
 from storage.store_settings import CleanerSettings
@@ -82,10 +81,12 @@ class Rewriting:
         self._entropy = entropy
         self._limits = limits
         self._change = change
+        self.unmerged = -1
+        """Runs that wait to be merged, as of the latest round."""
         self._damaged: set[int] = set()
         self._cleanings = self._cleaned_bytes = 0
         self._running = False
-        self._logger = structlog.get_logger(__name__)
+        self._logger = get_logger("storage")
 
     def statistics(self) -> CleanerStatistics:
         """Compactions so far."""
@@ -99,6 +100,7 @@ class Rewriting:
         Raises KafkaError when the control plane or the bucket does not answer.
         """
         candidates = await asked(self._control.merge_candidates(self._limits.merge_from, CANDIDATES))
+        self.unmerged = sum(candidate.runs for candidate in candidates)
         made = self._new_object()
         for candidate in candidates:
             if candidate.log_id not in logs or candidate.log_id in self._damaged:

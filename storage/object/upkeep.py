@@ -25,16 +25,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
-import structlog
 import trio
 
 from kproto.errors import KafkaError
 from storage.engine import LogSpec
 from storage.object.bucket import MOST_DELETED, Bucket, BucketError
-from storage.object.control_plane import ControlPlane, LogName, LogPositions, Retention
+from storage.object.control_plane import ControlPlane, LogName, LogPositions, ObjectCounts, Retention
 from storage.object.limits import Limits
 from storage.object.reader import asked
 from storage.object.rewriting import Rewriting
+from storage.seams.logging import get_logger
 from storage.statistics import UpkeepStatistics
 from storage.store_settings import StoreSettings
 
@@ -86,12 +86,14 @@ class Upkeep:
         self._logs = logs
         self._listed: str | None = None  # the hour up to which orphans were looked for
         self._list_at = 0
-        self._rounds = 0
-        self._logger = structlog.get_logger(__name__)
+        self.rounds = 0
+        self.objects: ObjectCounts | None = None
+        """As of the latest round."""
+        self._logger = get_logger("storage")
 
     def statistics(self) -> UpkeepStatistics:
         """Rounds so far."""
-        return UpkeepStatistics(0, 0, 0, self._rounds)
+        return UpkeepStatistics(0, 0, 0, self.rounds)
 
     async def run(self) -> None:
         """All of it, forever, each in its own rhythm."""
@@ -118,7 +120,7 @@ class Upkeep:
                 if not failing:
                     self._logger.warning("upkeep of the store is put off", what=what, reason=str(error))
                 failing = True
-            self._rounds += 1
+            self.rounds += 1
 
     # -- the rounds ----------------------------------------------------------------------------------------------------
 
@@ -142,6 +144,7 @@ class Upkeep:
         await self.delete_objects()
         while await asked(self._control.forget_tombstones(AT_A_TIME)) == AT_A_TIME:
             pass
+        self.objects = await asked(self._control.object_counts())
         now = self._control.wall_millis()
         if now >= self._list_at:
             await self.collect_orphans()

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
 import trio
 
 from kproto.errors import KafkaError
 from storage.object.partition_log import ObjectLog
+from storage.seams.logging import get_logger
 
 SLOWEST = 4
 """Times `poll_ms`."""
@@ -29,7 +29,7 @@ class Watch:
         self._poll = poll_ms / 1000
         self._watched: dict[ObjectLog, None] = {}
         self._begun = trio.Event()
-        self._logger = structlog.get_logger(__name__)
+        self._logger = get_logger("storage")
 
     def __len__(self) -> int:
         return len(self._watched)

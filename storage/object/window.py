@@ -19,7 +19,7 @@ from typing import Protocol
 from kproto.batches.header import TRANSACTIONAL, patch_base_offset
 from kproto.errors import KafkaError
 from storage.engine import WrongEnd
-from storage.object.cache import LEADER_EPOCH, CachedRun, Holder
+from storage.object.cache import CachedRun, Holder
 from storage.object.control_plane import CommitRun, LogName, Repeated, RunOutcome, Taken
 from storage.object.object_format import UNPLACED, StoredRun, encode_footer
 from storage.object.pending_append import PendingAppend
@@ -36,6 +36,9 @@ class WrittenLog(Holder, Protocol):
 
     @property
     def name(self) -> LogName: ...
+
+    @property
+    def leader_epoch(self) -> int: ...
 
     def committed(self, outcome: RunOutcome) -> None:
         """A commit of its appends has come to this."""
@@ -73,7 +76,7 @@ class Share:
 
     def cached(self, outcome: RunOutcome, key: str) -> list[CachedRun]:
         """The runs that are there now, ready to be served; to be called before `answer`."""
-        return cached_runs(self.appends, self.data, outcome, key, self.position)
+        return cached_runs(self.appends, self.data, outcome, self.log.leader_epoch, key, self.position)
 
 
 class State(Enum):
@@ -155,7 +158,7 @@ def answer(appends: Sequence[PendingAppend], outcome: RunOutcome) -> None:
 
 
 def cached_runs(
-    appends: Sequence[PendingAppend], data: bytearray, outcome: RunOutcome, key: str, position: int
+    appends: Sequence[PendingAppend], data: bytearray, outcome: RunOutcome, leader_epoch: int, key: str, position: int
 ) -> list[CachedRun]:
     """The runs that a commit has made of these appends, whose bytes are `data`: at `position` of the object `key`.
     Patches their offsets in. To be called before the appends are answered."""
@@ -190,7 +193,7 @@ def cached_runs(
             if header.attributes & TRANSACTIONAL:
                 transactional = True
         for size, count in append.batches:
-            patch_base_offset(view, at, following, LEADER_EPOCH)
+            patch_base_offset(view, at, following, leader_epoch)
             offsets.append(following)
             positions.append(at - begin)
             at += size

@@ -37,19 +37,29 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, TypeVar
 
-import structlog
 import trio
 
 from kproto.errors import ErrorCode, KafkaError
 from storage.object.bucket import Ambiguous, Bucket, BucketError, Unavailable
 from storage.object.cache import RunCache
-from storage.object.control_plane import Buried, Commit, CommitRun, ControlPlane, Fenced, OutcomeUnknown, RunOutcome
+from storage.object.control_plane import (
+    Buried,
+    Commit,
+    CommitRun,
+    ControlPlane,
+    ControlPlaneError,
+    Fenced,
+    OutcomeUnknown,
+    RunOutcome,
+)
 from storage.object.control_plane import Unavailable as DatabaseUnavailable
 from storage.object.limits import Limits
 from storage.object.pending_append import PendingAppend
+from storage.object.request_counts import RequestCounts
 from storage.object.window import State, Window, WrittenLog, answer, cached_runs
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
+from storage.seams.logging import get_logger
 from storage.seams.slices import Slices
 from storage.statistics import FlushStatistics
 
@@ -105,8 +115,10 @@ class Writer:
         self._ready = trio.Event()  # something can be committed
         self._changed = trio.Event()  # a window may be due
         self._room = trio.Event()  # something has got its answer
+        self.counts = RequestCounts("commit", failures=ControlPlaneError)
+        """The commits, as an operator sees them."""
         self._commits = self._runs = self._failures = 0
-        self._logger = structlog.get_logger(__name__)
+        self._logger = get_logger("storage")
 
     # -- what callers do -----------------------------------------------------------------------------------------------
 
@@ -340,7 +352,7 @@ class Writer:
             commits = [_of_window(window) for window in windows]
             if inline:
                 commits.insert(0, _of_inline(f"i/{self._control.node_id}-{self._entropy.uuid().hex()}", inline))
-            outcomes = await self._until_answered(lambda: self._control.commit(commits))
+            outcomes = await self._until_answered(lambda: self._counted(commits, sum(map(_bytes, windows))))
             self._commits += 1
             self._runs += len(logs)
             if inline:
@@ -365,6 +377,10 @@ class Writer:
             for append in window.appends():
                 append.refused(error)
             self._let_go(window)
+
+    async def _counted(self, commits: Sequence[Commit], size: int) -> list[list[RunOutcome] | Buried]:
+        with self.counts.counted("commit", size):
+            return await self._control.commit(commits)
 
     async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the control plane until it has answered. Raises Fenced."""
@@ -395,7 +411,7 @@ class Writer:
         runs = [
             (item.log, run)
             for item, result in zip(inline, outcome, strict=True)
-            for run in cached_runs([item.append], item.data, result, "", 0)
+            for run in cached_runs([item.append], item.data, result, item.log.leader_epoch, "", 0)
         ]
         self._cache.add(runs)
         async for item, result in Slices().over(zip(inline, outcome, strict=True)):
@@ -418,6 +434,10 @@ class Writer:
         async for share, result in slices.over(shares):
             share.log.committed(result)
             answer(share.appends, result)
+
+
+def _bytes(window: Window) -> int:
+    return window.size
 
 
 def _of_window(window: Window) -> Commit:

@@ -244,6 +244,17 @@ class TransactionConformance(Bench):
             assert log.last_stable_offset == 3
             assert list(await log.aborted_transactions(0, 3)) == [(1, 0)]
 
+    async def test_one_transaction_begins_beside_the_end_of_another(self) -> None:
+        """In one append too: stable data ends where the new one began, and both are listed when both are aborted."""
+        async with self.lab() as lab:
+            log, one, two = lab.log(), ScriptedProducer(1), ScriptedProducer(2)
+            await lab.append(log, one.batch(b"0", transactional=True))
+            await lab.append(log, two.batch(b"1", transactional=True), one.marker(commit=False))
+            assert (log.last_stable_offset, log.high_watermark) == (1, 3)
+            await lab.append(log, two.marker(commit=False))
+            assert log.last_stable_offset == 4
+            assert list(await log.aborted_transactions(0, 2)) == [(1, 0), (2, 1)]
+
     @staticmethod
     async def _three_transactions(log: PartitionLog) -> None:
         one, two, three = ScriptedProducer(1), ScriptedProducer(2), ScriptedProducer(3)
