@@ -1,5 +1,7 @@
 """Every example in `examples` is run, as it is, against a broker: it sends something and prints what came back.
 
+`examples/testing` is a project with a test of its own (`test_testing_example.py`).
+
 Python's run wherever the clients are. Node's, Java's and Streams' run with what `python -m compat_tests prepare` and
 `python -m tools.trials streams-test` have fetched into `.compat`. Those that compile a client, Go's, Rust's and
 Spring's, take minutes of two cores the first time: `make examples` runs all, and keeps what it builds in
@@ -109,7 +111,7 @@ def test_every_example_is_run() -> None:
     programs = {
         str(path.relative_to(EXAMPLES))
         for path in EXAMPLES.rglob("*")
-        if path.suffix in (".py", ".java", ".js", ".go", ".rs") and "node_modules" not in path.parts
+        if path.suffix in (".py", ".java", ".js", ".go", ".rs") and not {"node_modules", "testing"} & set(path.parts)
     }
     assert programs == {example.file for example in RUN}
     page = (EXAMPLES / "README.md").read_text()

@@ -108,8 +108,8 @@ class CopyConformance(Bench):
             await after.close()
 
     async def test_a_copy_comes_back_as_it_was(self) -> None:
-        """Records, starts, producers, transactions, blobs: each log answers what it answered at the moment of the copy,
-        whatever has been written and deleted since."""
+        """E26: Records, starts, producers, transactions, blobs: each log answers what it answered at the moment of the
+        copy, whatever has been written and deleted since."""
         async with self.lab() as lab:
             await written(lab)
             before = {each.topic: await shown(lab, lab.log(each.topic)) for each in SPECS}

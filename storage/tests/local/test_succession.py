@@ -58,7 +58,7 @@ async def found_on(disk: Disk, *, elsewhere: bool = False) -> dict[str, list[byt
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["one place", "metadata.log.dir"])
 @pytest.mark.parametrize("restored", [True, False], ids=["restored", "reset"])
 async def test_a_power_cut_at_any_step_leaves_all_of_the_old_or_all_of_the_new(restored: bool, elsewhere: bool) -> None:
-    """Whatever of what was not synced has survived it, and if the power goes again while the start does the rest."""
+    """E27: Whatever has survived of what was not synced, and if the power goes again while the start does the rest."""
     copy = await copy_of_another() if restored else None
     new = {"new": [b"1", b"2"]} if restored else {}
     seen = set()

@@ -82,7 +82,7 @@ async def test_what_is_unpacked_is_a_data_directory(tmp_path: Path) -> None:
 
 
 async def test_any_byte_that_is_another_one_is_found() -> None:
-    """In any file; padding means nothing."""
+    """E28: In any file; padding means nothing."""
     data = archived((await some_logs())[0])
     with tarfile.open(fileobj=io.BytesIO(data)) as archive_file:
         members = [member for member in archive_file.getmembers() if member.size]

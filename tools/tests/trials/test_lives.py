@@ -11,7 +11,7 @@ from tools.trials.differential.lives import compare_lives, main
 
 @pytest.mark.parametrize(("seed", "memory"), [(11, True), (12, False)], ids=["memory", "data"])
 def test_every_answer_of_another_life_is_the_one_it_should_be(seed: int, memory: bool) -> None:
-    """After some scenarios, of what others ask: that of the copy, and that of a new broker."""
+    """W11: After some scenarios, of what others ask: that of the copy, and that of a new broker."""
     compared, found = compare_lives(seed, 6, memory=memory)
     assert compared > 100
     assert not found, "\n" + "\n".join(described(group) for group in alike(found))
