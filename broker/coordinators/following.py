@@ -11,6 +11,9 @@ this machine has replayed it, and those that were taken behind it. So the machin
 decisions that have not been answered are taken again, in their order, on what is true now. A client sees nothing of
 it but a longer wait. Of two brokers that want to create the same topic one is told that it exists.
 
+**One append at a time** is on its way. What is decided meanwhile is gathered for the next one, or waits if it is too
+large for that. So no append is ever made of a state that an append before it, not known to have been made, has led to.
+
 This suits a log that is written to seldom and by any broker: the cluster's. A refusal costs a load, a fraction of a
 second even with very many topics, and each time another broker has succeeded, so all of them together get on. Where
 one broker decides nearly everything, a log is better owned by it: the shards of `shards.py` are.
@@ -33,8 +36,8 @@ import trio
 
 from broker.coordinators.machine import Decision, Machine, Promise
 from broker.coordinators.replaying import LogReplay
-from broker.coordinators.runtime import Runtime
-from kproto.batches.header import BatchHeader
+from broker.coordinators.runtime import GATHERED_BYTES, RECORD_OVERHEAD, Runtime
+from kproto.batches.header import HEADER_SIZE, BatchHeader
 from kproto.batches.records import RecordData
 from kproto.errors import ErrorCode, KafkaError, ProtocolError
 from storage.engine import LogStore, PartitionLog, Read, WrongEnd
@@ -45,6 +48,11 @@ ReplyT = TypeVar("ReplyT")
 
 MOST_QUEUED: Final = 100_000
 """Decisions that wait until the machine has caught up; further ones are refused as while it loads."""
+
+
+class _Later(Exception):
+    """A decision is too large to be gathered, and waits until nothing is on its way."""
+
 
 Taken: TypeAlias = tuple[Callable[[Any, Instant, Promise[Any]], Decision[Any]], Promise[Any]]
 """A decision, to be taken as often as need be, and the promise that it answers."""
@@ -86,6 +94,7 @@ class FollowingRuntime(Runtime[MachineT]):
         self._moved = trio.Event()
         self._catching_up = False
         self._conflict = False
+        self._blocked = False
         self._at_least = 0
         self._taken: deque[Taken] = deque()
         self._queue: deque[Taken] = deque()
@@ -118,6 +127,11 @@ class FollowingRuntime(Runtime[MachineT]):
         self._taken.append((decide, promise))
         try:
             self._take_decision(decide, promise)
+        except _Later:
+            self._taken.pop()
+            self._queue.appendleft((decide, promise))
+            self._outstanding[promise] = None
+            self._blocked = True
         except KafkaError:
             if not self._conflict:
                 self._taken.pop()
@@ -125,10 +139,31 @@ class FollowingRuntime(Runtime[MachineT]):
             self._outstanding[promise] = None  # it will be taken again
 
     def _is_behind(self) -> bool:
-        if self._machine is None or self._catching_up:
+        if self._machine is None or self._catching_up or self._blocked:
             return True
         end = self._log.log_end_offset
         return end < self._at_least or (end > self._end and not self._pending and self._gathered is None)
+
+    # --- appending
+
+    def _gather(self, machine: MachineT, decision: Decision[Any], records: list[RecordData], now: Instant) -> bool:
+        size = sum(RECORD_OVERHEAD + len(key or b"") + len(value or b"") for _, _, key, value, _ in records)
+        gathered = 0 if self._gathered is None else self._gathered.size
+        if decision.encoded is not None or gathered + size > GATHERED_BYTES - HEADER_SIZE:
+            raise _Later
+        return super()._gather(machine, decision, records, now)
+
+    def _append_gathered(self) -> None:
+        if not self._pending:
+            super()._append_gathered()
+
+    def _release_batch(self, batch: Any) -> None:
+        super()._release_batch(batch)
+        if not self._pending:
+            self._append_gathered()
+        if not self._pending:
+            self._blocked = False
+            self._moved.set()
 
     # --- following
 
@@ -184,11 +219,6 @@ class FollowingRuntime(Runtime[MachineT]):
             if self._machine is not None:
                 self._on_moved(self._machine, False)
 
-    def _release_batch(self, batch: Any) -> None:
-        super()._release_batch(batch)
-        if not self._pending:
-            self._moved.set()
-
     # --- losing and loading
 
     def _overtaken(self, error: WrongEnd) -> None:
@@ -198,7 +228,7 @@ class FollowingRuntime(Runtime[MachineT]):
         self._taken.clear()
         self._queue.extendleft(reversed(again))
         self._at_least = max(self._at_least, error.actual)
-        self._conflict = True
+        self._conflict, self._blocked = True, False
         self._losses += 1
         self._machine = None
         self._gathered = None
@@ -209,7 +239,7 @@ class FollowingRuntime(Runtime[MachineT]):
     def _drop(self) -> None:
         self._taken.clear()
         self._queue.clear()
-        self._conflict = False
+        self._conflict = self._blocked = False
         super()._drop()
 
     async def load(self) -> None:

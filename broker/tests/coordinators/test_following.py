@@ -13,7 +13,7 @@ import trio.testing
 
 from broker.coordinators.following import FollowingRuntime
 from broker.tests.coordinators.sums import SPEC, Sum, add, read
-from kproto.batches.header import read_header
+from kproto.batches.header import HEADER_SIZE, read_header
 from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Batch, LogStore
@@ -149,3 +149,15 @@ async def test_what_cannot_be_replayed_loses_the_machine_and_says_so(autojump_cl
         with pytest.raises(KafkaError) as refused:
             await two.runtime.decide(add(1))
         assert refused.value.code is ErrorCode.NOT_CONTROLLER
+
+
+async def test_one_append_at_a_time_is_on_its_way(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is decided meanwhile shares the next one; what does not fit there waits, and all of it keeps its order."""
+    monkeypatch.setattr("broker.coordinators.following.GATHERED_BYTES", HEADER_SIZE + 3 * 60)
+    async with brokers(1) as [one]:
+        promises = [one.runtime.begin(add(number)) for number in range(1, 11)]
+        assert one.runtime.statistics().pending <= 2
+        assert [await one.runtime.wait(promise) for promise in promises] == [1, 3, 6, 10, 15, 21, 28, 36, 45, 55]
+        assert one.runtime.statistics().appends < 10
