@@ -20,8 +20,9 @@ small run may lie in its row instead, *inline*, with no object at all. A run is 
 4. Each append has an outcome of its own: a base offset, a repetition of one that is there (with the offset of that), or
    what refuses it. Producers' sequences, epochs and transactions are judged by the rules of `storage/producers.py`, in
    the order of the runs and appends. Bytes of what is refused stay in the object and are no records.
-5. `expected_end` makes an append conditional. Several may follow each other in one commit, each expecting the end of
-   the one before.
+5. `expected_end` makes an append conditional. Several may follow each other, each expecting the end of the one before:
+   in one commit, and in commits that are given together. If one is refused, so are those of its log behind it, even
+   where another broker's append ends at the offset that they name.
 6. `after` ties a run to another one of the same commit: it is refused as that is.
 
 Several commits given together are answered as if one came after the other; it is one transaction if that can be.

@@ -19,14 +19,14 @@ from kproto.batches.header import TRANSACTIONAL
 from kproto.errors import ErrorCode, KafkaError
 from storage.aborted_transactions import CompletedTransaction
 from storage.engine import WrongEnd
-from storage.object.control_plane import AppendOutcome, Repeated, RunAppend, Taken
+from storage.object.control_plane import AppendOutcome, Commit, Repeated, RunAppend, RunOutcome, Taken
 from storage.producers import LogProducers
 
 
 class LogLedger:
     """A log's end, its producers, and where each producer's last marker lies. `judge` changes them."""
 
-    __slots__ = ("completed", "end", "markers", "producers")
+    __slots__ = ("broken", "completed", "end", "markers", "producers")
 
     def __init__(self, end: int, producers: LogProducers, markers: dict[int, int] | None = None) -> None:
         self.end = end
@@ -34,11 +34,20 @@ class LogLedger:
         self.markers: dict[int, int] = markers if markers is not None else {}
         self.completed: list[CompletedTransaction] = []
         """The transactions that appends judged here have ended."""
+        self.broken = False
+        """Whether a conditional append of this commit was refused: those behind it expect its end, which there is not,
+        even if another broker's append ends at the same offset."""
 
     def judge(self, append: RunAppend, now: int) -> AppendOutcome:
         """What this append comes to; if it is taken, the ledger goes on behind it. `now` in milliseconds."""
+        outcome = self._judge(append, now)
+        if append.expected_end is not None and isinstance(outcome, (KafkaError, WrongEnd)):
+            self.broken = True
+        return outcome
+
+    def _judge(self, append: RunAppend, now: int) -> AppendOutcome:
         base_offset = self.end
-        if append.expected_end is not None and append.expected_end != base_offset:
+        if append.expected_end is not None and (self.broken or append.expected_end != base_offset):
             return WrongEnd(append.expected_end, base_offset)
         if append.batches:
             try:
@@ -104,6 +113,33 @@ def all_taken(outcomes: Sequence[AppendOutcome]) -> bool:
 def refusal(outcomes: Sequence[AppendOutcome]) -> KafkaError | WrongEnd | None:
     """Why a run that depends on these is refused; None if it is not. A repetition is there, so it is no reason."""
     return next((outcome for outcome in outcomes if isinstance(outcome, (KafkaError, WrongEnd))), None)
+
+
+def broken_logs(commit: Commit, outcomes: Sequence[RunOutcome]) -> set[int]:
+    """The logs of which a conditional append was refused in this commit."""
+    return {
+        run.log_id
+        for run, outcome in zip(commit.runs, outcomes, strict=True)
+        if outcome.appends is not None
+        for append, result in zip(run.appends, outcome.appends, strict=True)
+        if append.expected_end is not None and isinstance(result, (KafkaError, WrongEnd))
+    }
+
+
+def behind(commit: Commit, broken: set[int]) -> Commit:
+    """The commit as it is behind others, given together with it, that have left these logs' chains broken: conditional
+    appends to them expect an end that there never is."""
+    if not any(run.log_id in broken for run in commit.runs):
+        return commit
+    runs = []
+    for run in commit.runs:
+        if run.log_id in broken:
+            appends = [
+                append if append.expected_end is None else append._replace(expected_end=-1) for append in run.appends
+            ]
+            run = run._replace(appends=appends)
+        runs.append(run)
+    return commit._replace(runs=runs)
 
 
 def unknown_log(log_id: int) -> KafkaError:

@@ -236,7 +236,7 @@ class MemoryControlPlane:
     async def commit(self, commits: Sequence[Commit]) -> list[list[RunOutcome] | Buried]:
         return await self._change(
             "commit",
-            lambda: [self._database.commit(commit) for commit in commits],
+            lambda: self._database.commit_all(commits),
             [commit.key for commit in commits],
         )
 

@@ -45,7 +45,7 @@ from storage.object.control_plane import (
     Swap,
     Taken,
 )
-from storage.object.judgement import LogLedger, all_taken, refusal, unknown_log
+from storage.object.judgement import LogLedger, all_taken, behind, broken_logs, refusal, unknown_log
 from storage.producers import LogProducers, ProducerState
 from storage.retention import SegmentAge, judge
 from storage.seams.clock import Clock
@@ -197,6 +197,9 @@ class MemoryDatabase:
             return [outcome._replace(positions=None) for outcome in known.outcomes]
         stored = self._add_object(commit.key, commit.size)
         now = self.clock.wall_millis()
+        for run in commit.runs:
+            if run.log_id in self.logs:
+                self.logs[run.log_id].ledger.broken = False
         results: list[list[AppendOutcome]] = []
         for run in commit.runs:
             results.append(self._commit_run(run, results, stored, now))
@@ -212,6 +215,17 @@ class MemoryDatabase:
         stored.outcomes = outcomes
         self._release(stored, 0, grace=0)
         return outcomes
+
+    def commit_all(self, commits: Sequence[Commit]) -> list[list[RunOutcome] | Buried]:
+        """Several commits, one after the other."""
+        answers: list[list[RunOutcome] | Buried] = []
+        broken: set[int] = set()
+        for commit in commits:
+            answer = self.commit(behind(commit, broken))
+            if not isinstance(answer, Buried):
+                broken |= broken_logs(commit, answer)
+            answers.append(answer)
+        return answers
 
     def _commit_run(
         self, run: CommitRun, before: Sequence[Sequence[AppendOutcome]], stored: StoredObject, now: int

@@ -50,7 +50,7 @@ from storage.object.control_plane import (
     Swap,
     Unavailable,
 )
-from storage.object.judgement import unknown_log
+from storage.object.judgement import behind, broken_logs, unknown_log
 from storage.object.postgres import statements as sql
 from storage.object.postgres.adoption import adopt, answers_of
 from storage.object.postgres.connection import ANSWER_SECONDS, Call, Connection, Refused, Statement
@@ -258,7 +258,14 @@ class PostgresControlPlane:
             together = await self._commit_together(commits)
             if together is not None:
                 return together
-        return [await self._commit_one(commit) for commit in commits]
+        answers: list[list[RunOutcome] | Buried] = []
+        broken: set[int] = set()
+        for commit in commits:
+            answer = await self._commit_one(behind(commit, broken))
+            if not isinstance(answer, Buried):
+                broken |= broken_logs(commit, answer)
+            answers.append(answer)
+        return answers
 
     async def _commit_together(self, commits: Sequence[Commit]) -> list[list[RunOutcome] | Buried] | None:
         """All of them in one transaction, if all are plain; else None, and nothing has happened."""

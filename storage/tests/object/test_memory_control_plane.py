@@ -11,9 +11,11 @@ import trio.testing
 from storage.object.control_plane import ControlPlane, LogName, OutcomeUnknown, Unavailable
 from storage.seams.clock import VirtualClock
 from storage.seams.entropy import SeededEntropy
-from storage.testing.conformance.control_planes import ControlPlaneConformance, Planes, commit, name, records
+from storage.testing.commit_builder import commit, name, records
+from storage.testing.conformance.control_planes import ControlPlaneConformance
 from storage.testing.control_plane import Fault, Line, MemoryControlPlane
 from storage.testing.database import MemoryDatabase
+from storage.testing.planes import Planes
 
 
 class MemoryPlanes(Planes):

@@ -11,7 +11,8 @@ from storage.object.control_plane import ControlPlane
 from storage.object.postgres.control_plane import PostgresControlPlane
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SystemEntropy
-from storage.testing.conformance.control_planes import ControlPlaneConformance, Planes
+from storage.testing.conformance.control_planes import ControlPlaneConformance
+from storage.testing.planes import Planes
 from storage.testing.postgres import PostgresServer, binaries, empty_database, shared_server
 
 pytestmark = pytest.mark.skipif(binaries() is None, reason="there are no binaries of PostgreSQL for this platform")
