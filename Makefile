@@ -40,10 +40,10 @@ $(CLIENTS): $(STAMP) $(wildcard $(addprefix compat_tests/clients/*/,pom.xml *.ja
 kafka-tools: setup $(CLIENTS)
 	$(VENV)/bin/python -m pytest -q compat_tests/scenarios --client kafka_tools
 
-# Kafka Connect and MirrorMaker 2 against a secured broker, which `test` leaves out.
+# What people run beside a broker, from Kafka Connect to Flink, which `test` leaves out.
 programs: setup
 	$(VENV)/bin/python -m compat_tests prepare programs
-	$(VENV)/bin/python -m pytest -q compat_tests/programs --programs
+	$(VENV)/bin/python -m pytest -q -o faulthandler_timeout=1800 compat_tests/programs --programs
 
 # All promises of a storage engine, kept over PostgreSQL; `test` tries a part of them.
 engine-postgres: setup

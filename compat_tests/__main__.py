@@ -8,6 +8,8 @@
     python -m compat_tests at CLIENT --outcomes FILE one client on the broker whose address is in the variable
                                                      OTTLA_COMPAT_ADDRESS; also from an installation
     python -m compat_tests tools-page FILE           every option of Kafka's command-line tools, and what shows it
+    python -m compat_tests programs-page FILE --from JSON ...
+                                                     the page of programs from what --outcomes wrote, a run a broker
     python -m compat_tests copy CLIENT ...           consume, transform, produce exactly once, until it is killed
     python -m compat_tests member CLIENT ...         read as a member of a group, until it is killed
 
@@ -23,7 +25,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from compat_tests import copying, dying, matrix
@@ -33,7 +35,7 @@ from compat_tests.clients.kafka_tools.page import page as tools_page
 HERE = Path(__file__).parent
 CLIENTS_AND_TOOLS = (*CLIENTS, TOOLS)
 BESIDE = "programs"
-"""Kafka Connect and MirrorMaker 2, which are prepared only when they are named."""
+"""What people run beside a broker, which is prepared only when it is named."""
 PROGRAMS = {
     "copy": (copying, copying.copy_forever, "consume, transform, produce exactly once"),
     "member": (dying, dying.be_a_member, "read as a member of a group"),
@@ -44,19 +46,33 @@ PROGRAMS = {
 def prepare(names: Sequence[str]) -> int:
     """Let each client that can be prepared fetch and build what it needs; the exit status says whether all could."""
     status = 0
-    for name in names or CLIENTS_AND_TOOLS:
-        called = name if name == BESIDE else client(name).name
+    for called, work in preparations(names or CLIENTS_AND_TOOLS):
         try:
-            place = "programs.running" if name == BESIDE else f"clients.{name}.adapter"
-            module = importlib.import_module(f"compat_tests.{place}")
-            work = getattr(module, "prepare", None)
-            if work is not None:
-                work()
+            if work():
                 print(f"{called}: ready")
         except (ImportError, OSError, subprocess.SubprocessError) as error:
             print(f"{called}: {error}", file=sys.stderr)
             status = 1
     return status
+
+
+def preparations(names: Sequence[str]) -> Iterator[tuple[str, Callable[[], bool]]]:
+    """Each name for people, and what prepares it and says whether there was something to do."""
+    for name in names:
+        if name == BESIDE:
+            kits = importlib.import_module("compat_tests.programs.kits")
+            for kit in kits.KITS:
+                # What is prepared stays, since some of it is hundreds of megabytes.
+                yield kit.name, lambda kit=kit: bool(kit.missing()) and (kit.prepare() or True)
+        else:
+            yield client(name).name, lambda name=name: _prepare_client(name)
+
+
+def _prepare_client(name: str) -> bool:
+    work = getattr(importlib.import_module(f"compat_tests.clients.{name}.adapter"), "prepare", None)
+    if work is not None:
+        work()
+    return work is not None
 
 
 def run(words: Sequence[str]) -> int:
@@ -123,6 +139,9 @@ def main(words: Sequence[str] | None = None) -> int:
     commands.add_parser("tools-page", help="write the page about Kafka's command-line tools").add_argument(
         "file", type=Path
     )
+    beside = commands.add_parser("programs-page", help="write the page about programs beside a broker")
+    beside.add_argument("file", type=Path)
+    beside.add_argument("--from", type=Path, nargs="+", dest="saved", metavar="JSON", required=True)
     for name, (module, work, does) in PROGRAMS.items():
         program = commands.add_parser(name, help=f"{does}, until it is killed")
         program.add_argument("client", choices=CLIENTS)
@@ -143,6 +162,10 @@ def main(words: Sequence[str] | None = None) -> int:
         return run(rest)
     if chosen.command == "tools-page":
         chosen.file.write_text(tools_page(), encoding="utf-8")
+        return 0
+    if chosen.command == "programs-page":
+        programs_page = importlib.import_module("compat_tests.programs.page").page
+        chosen.file.write_text(programs_page(list(map(matrix.Run.load, chosen.saved))), encoding="utf-8")
         return 0
     return page_from(chosen.file, chosen.saved) if chosen.saved else page(chosen.file, rest)
 

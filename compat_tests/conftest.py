@@ -14,6 +14,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -23,6 +24,7 @@ from compat_tests.capabilities import CAPABILITIES
 from compat_tests.clients import AT_HAND, CLIENTS, TOOLS, Client, Missing, client
 from compat_tests.clients.contract import Driver
 from compat_tests.clients.kafka_tools.adapter import Tools, missing
+from compat_tests.secured import Files, make_files
 from compat_tests.session import Session
 
 HERE = Path(__file__).parent
@@ -34,6 +36,7 @@ OWNED = {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "3
 # What a scenario's own broker says in addition to what every one of them does.
 GAP = "gap: "
 LONGEST_REASON = 2000
+NOT_OURS = "--bootstrap names a broker that is not ours to stop or to configure"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--client", action="append", choices=(*CLIENTS, TOOLS), help="only this client; may be repeated")
     group.addoption("--all-clients", action="store_true", help="also Kafka's command-line tools")
-    group.addoption("--programs", action="store_true", help="Kafka Connect and MirrorMaker 2, in compat_tests/programs")
+    group.addoption("--programs", action="store_true", help="programs that people run beside a broker")
     group.addoption("--matrix", metavar="FILE", help="write the matrix of clients and scenarios as Markdown")
     group.addoption("--outcomes", metavar="FILE", help="write every outcome as JSON")
     group.addoption("--called", metavar="NAME", help="what the matrix calls the broker")
@@ -66,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*capabilities): what only some clients can do")
     config.addinivalue_line("markers", "looks_back: looks at what other scenarios have done, so it comes last")
     config.stash[OUTCOMES] = []
+    config.stash[PROGRAMS] = {}
     # Not in a process that runs a part for another one: its reports go there with all that they have.
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Collector(config.stash[OUTCOMES]))
@@ -110,7 +114,9 @@ class Collector:
                 assert isinstance(value, dict)
                 outcome = matrix.Outcome(**value)
                 path, line, _ = report.location
-                self._outcomes.append(((path, line or 0, self._clients.index(outcome.client)), outcome))
+                # A program is the only one of its module.
+                at = self._clients.index(outcome.client) if outcome.client in self._clients else 0
+                self._outcomes.append(((path, line or 0, at), outcome))
         report.user_properties = [each for each in report.user_properties if each[0] != SCENARIO]
 
 
@@ -147,6 +153,29 @@ def subject_of(item: pytest.Item) -> Client | None:
     return found if isinstance(found, Client) else None
 
 
+class Program(Protocol):
+    """What a module of programs is about (`programs/kits.py`)."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    def version(self) -> str:
+        """Of the one that is here; nothing when it is not."""
+
+
+PROGRAMS = pytest.StashKey[dict[str, Program]]()
+"""Name -> the programs whose tests have run."""
+
+
+def program_of(item: pytest.Item) -> Program | None:
+    """The program under test; None for what is about none, or did not run because it was not asked for."""
+    found: Program | None = getattr(getattr(item, "module", None), "KIT", None)
+    if found is None or not item.config.getoption("--programs"):
+        return None
+    return item.config.stash[PROGRAMS].setdefault(found.name, found)
+
+
 SECURE = "secure"
 """The purpose of a broker that encrypts and asks clients who they are."""
 
@@ -169,7 +198,7 @@ class Brokers:
         bootstrap = self._config.getoption("--bootstrap")
         if bootstrap:
             if purpose != "shared":
-                raise Unable("--bootstrap names a broker that is not ours to stop or to configure")
+                raise Unable(NOT_OURS)
             return RunningBroker(bootstrap)
         broker: LaunchedBroker
         if self._config.getoption("--launch") == "ottla":
@@ -237,6 +266,14 @@ def brokers(request: pytest.FixtureRequest) -> Iterator[Brokers]:
     started = Brokers(request.config)
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Certificates for this run, for brokers that are started here: one that runs already has its own."""
+    if request.config.getoption("--bootstrap"):
+        pytest.skip(NOT_OURS)
+    return make_files(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")
@@ -363,7 +400,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Note what became of a scenario for the matrix."""
     report = yield
     assert isinstance(report, pytest.TestReport)
-    subject = subject_of(item)
+    subject = subject_of(item) or program_of(item)
     if subject is not None and isinstance(item, pytest.Function):
         reason = str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
         result: matrix.Result | None = None
@@ -394,7 +431,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     launched = {"ottla": "Ottla", "kafka": "Apache Kafka"}[config.getoption("--launch")]
     name = config.getoption("--called") or config.getoption("--bootstrap") or launched
     seen = {outcome.client for outcome in outcomes}
-    present = [each for each in map(client, (*CLIENTS, TOOLS)) if each.name in seen]
+    present: list[Client | Program] = [each for each in map(client, (*CLIENTS, TOOLS)) if each.name in seen]
+    present += config.stash[PROGRAMS].values()
     run = matrix.Run(name, outcomes, {each.name: each.version() for each in present})
     terminalreporter.section(f"scenarios on {name}")
     for line in matrix.terminal(run):

@@ -16,7 +16,6 @@ from pathlib import Path
 from compat_tests.clients.java.adapter import fetch_jars
 from compat_tests.clients.worker import BUILT, built, built_from
 
-NAME = "Connect and MirrorMaker"
 HERE = Path(__file__).parent
 POM = HERE / "pom.xml"
 FOLDER = BUILT / "programs"
@@ -45,6 +44,11 @@ def missing() -> str:
     return ""
 
 
+def class_path() -> str:
+    """Their jars."""
+    return os.environ.get("OTTLA_KAFKA_CONNECT_JARS") or str(JARS / "*")
+
+
 class Program:
     """A program that runs; `main` is its class, `settings` what its one file of properties says."""
 
@@ -53,11 +57,10 @@ class Program:
         self._log = folder / "log"
         properties = folder / "program.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
-        class_path = os.environ.get("OTTLA_KAFKA_CONNECT_JARS") or str(JARS / "*")
         logging = [f"{LOG}defaultLogLevel=info", f"{LOG}showDateTime=true"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*JAVA, *logging, "-cp", class_path, main, str(properties)],
+                [*JAVA, *logging, "-cp", class_path(), main, str(properties)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -11,6 +11,7 @@ from typing import Any
 
 from compat_tests.brokers import free_port
 from compat_tests.clients.contract import Failed
+from compat_tests.programs import kits
 from compat_tests.programs.acls import (
     CONNECT,
     CONNECT_SINK_GROUP,
@@ -27,6 +28,7 @@ from compat_tests.programs.guarded import Guarded
 from compat_tests.programs.running import Program
 from compat_tests.session import eventually
 
+KIT = kits.CONNECT
 PATIENCE = 90.0
 FILE_SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 FILE_SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"

@@ -9,6 +9,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic
 
+from compat_tests.programs import kits
 from compat_tests.programs.acls import (
     AT_SOURCE,
     AT_TARGET,
@@ -27,6 +28,7 @@ from compat_tests.programs.guarded import PATIENCE_SECONDS, SILENT, Guarded
 from compat_tests.programs.running import Program
 from compat_tests.session import eventually
 
+KIT = kits.MIRROR_MAKER
 PATIENCE = 90.0
 RECORDS, READ = 100, 60
 SOON_MS = "1000"

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from compat_tests.brokers import free_port
 from compat_tests.clients.contract import Failed, Record, Refused
 from compat_tests.scenarios import needs
-from compat_tests.secured import Address, Files, make_files, sasl_settings
+from compat_tests.secured import Address, Files, sasl_settings
 from compat_tests.session import Session, read, values
 
 USER, PASSWORD = "alice", "alice-secret, with=signs"
@@ -49,12 +50,6 @@ class Guarded:
         servers = f"localhost:{self._ports[protocol]}"
         address = Address(servers, protocol, ca=ca, mechanism=mechanism, user=user, password=password)
         self.session.connect_to(str(address))
-
-
-@pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Certificates for this run."""
-    return make_files(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +104,39 @@ def test_a_client_is_not_let_in(guarded: Guarded, mechanism: str, user: str, pas
     with pytest.raises((Failed, Refused)):  # some count it as their own error, some as the broker's 58
         guarded.session.producer(timeout=3.0).produce(topic, [Record(b"x")])
     assert time.monotonic() - began < SOON
+
+
+SAYS = {
+    "kafka_python": "KafkaTimeoutError",
+    "confluent_kafka": "_AUTHENTICATION",
+    "aiokafka": "SaslAuthenticationFailed",
+    "java": "error 58",
+    "kafkajs": "KafkaJSSASLAuthenticationError",
+    "franz_go": "SASL_AUTHENTICATION_FAILED",
+}
+"""What each client says when its password is wrong: in the error that it raises, in its log, or to its error callback.
+kafka-python tries until its time is up, and then says that it could not begin."""
+
+
+@needs("tls")
+def test_a_client_says_why_it_is_not_let_in(guarded: Guarded, caplog: pytest.LogCaptureFixture) -> None:
+    """With a wrong password a client says that it is this, in the words of its library"""
+    client = guarded.session.client
+    topic = guarded.session.topic()
+    guarded.connect_as(USER, "wrong", "SASL_PLAINTEXT", "PLAIN")
+    if client == "confluent_kafka":
+        said: list[str] = []
+        settings = Address.parse(guarded.session.bootstrap).for_librdkafka()
+        asking = Producer({**settings, "error_cb": lambda error: said.append(error.name()), "log_level": 0})
+        deadline = time.monotonic() + SOON
+        while SAYS[client] not in said and time.monotonic() < deadline:
+            asking.poll(0.05)
+        assert SAYS[client] in said
+        return
+    with pytest.raises((Failed, Refused)) as failure:
+        guarded.session.producer(timeout=1.0).produce(topic, [Record(b"x")])
+    said = [str(failure.value), *(record.getMessage() for record in caplog.records)]
+    assert any(SAYS[client] in words for words in said), said
 
 
 @needs("tls")

@@ -11,7 +11,7 @@ import pytest
 from compat_tests.brokers import free_port
 from compat_tests.clients.contract import Failed, Record, Refused
 from compat_tests.scenarios import needs
-from compat_tests.secured import Address, Files, make_files, tls_settings
+from compat_tests.secured import Address, Files, tls_settings
 from compat_tests.session import Session, read, values
 
 SOON = 15.0
@@ -31,12 +31,6 @@ class Secured:
         shown = {} if client is None else self.files.client(client)
         address = Address(f"localhost:{self._ports[listener]}", "SSL", ca=self.files.of(ca), **shown)
         self.session.connect_to(str(address))
-
-
-@pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Certificates for this run."""
-    return make_files(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")

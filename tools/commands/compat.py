@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from importlib.util import find_spec
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
         raise Misunderstood(f"there is no API, and no scenario, like {', '.join(options.only)}")
     target = look_at(properties)
     _make(options.to)
+    if scenarios and (delay := target.settings.get("group.initial.rebalance.delay.ms")) not in (None, "0"):
+        print(f"the broker's group.initial.rebalance.delay.ms is {delay}: groups take their time", file=sys.stderr)
     if options.prepare:
         from tools.compat.playing import prepare
 

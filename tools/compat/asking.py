@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 import string
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,16 +20,19 @@ from typing import Final
 
 from tools.answers import scenarios
 from tools.answers.recording import RECORDED, read_answers
-from tools.answers.scenario import Scenario, perform
+from tools.answers.scenario import STOPPED, Scenario, perform
 from tools.answers.site import Answers, Exchange, Key, Site, plain_prefix, with_token
-from tools.answers.stage import wait_for_coordinators
+from tools.answers.stage import pause, wait_for_coordinators
 from tools.compat.circumstances import left_out_because
 from tools.compat.target import Target
+from tools.failures import Failed
 
 LAG_SECONDS: Final = 0.25
 """How long a change may take until it holds everywhere at a broker, and all its answers know of it. It is that of the
 recording: some scenarios have a request wait for twice as long while something changes."""
 TOKEN_LENGTH: Final = 4
+BACK_SECONDS: Final = 10.0
+"""How long a broker that has ended may take until it is there again."""
 LANES: Final = (
     ("Group", "Offset"),
     ("Txn", "Transaction", "ProducerId", "DescribeProducers"),
@@ -96,14 +100,42 @@ def ask(target: Target, chosen: Sequence[Scenario], advance: Callable[[int], Non
         wait_for_coordinators(site)
     lanes, last = in_lanes(playable)
 
+    ended: list[str] = []
+
     def play(lane: Sequence[Scenario]) -> Answers:
-        return perform(lane, site, lambda name, seconds: advance(1))
+        answers: Answers = {}
+        for each in lane:
+            if ended:
+                site.left_out.update({Key(each.name, version, ""): ended[0] for version in each.versions})
+            else:
+                answers.update(_play(each, site, target, ended))
+            advance(1)
+        return answers
 
     with ThreadPoolExecutor(len(lanes)) as threads:
         for answers in threads.map(play, lanes):
             asked.here.update(answers)
     asked.here.update(play(last))
     return asked
+
+
+def _play(scenario: Scenario, site: Site, target: Target, ended: list[str]) -> Answers:
+    """One scenario. If the broker does not come back after it, `ended` gets a sentence about it."""
+    try:
+        return perform([scenario], site)
+    except (OSError, Failed) as error:
+        oldest = scenario.versions[0]
+        found: Answers = {Key(scenario.name, oldest, STOPPED): f"the broker did not answer any more: {error}"}
+        site.left_out.update({Key(scenario.name, each, ""): "the broker ended" for each in scenario.versions[1:]})
+        deadline = time.monotonic() + BACK_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                target.connect().close()
+                return found
+            except (OSError, Failed):
+                pause(0.2)
+        ended.append(f"the broker did not answer any more after {scenario.name}")
+        return found
 
 
 def prefixes(scenario: Scenario) -> Iterator[str]:

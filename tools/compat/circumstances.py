@@ -24,6 +24,11 @@ LEFT_OUT: Final[Sequence[tuple[str, Callable[[Target], bool], str]]] = (
         lambda target: target.settings.get("auto.create.topics.enable") == "false",
         "recorded with auto.create.topics.enable=true",
     ),
+    (
+        "Metadata/topics-made-on-demand",
+        lambda target: target.settings.get("num.partitions", "4") != "4",
+        "recorded with num.partitions=4",
+    ),
 )
 SETTINGS_RECORDED: Final = Key("DescribeConfigs/brokers", 4, "all")
 """The answer that says how the broker of the recording was set up."""
@@ -73,8 +78,7 @@ def circumstances(target: Target, recorded: Answers) -> list[Explanation]:
                     for api in ("DescribeConfigs", "CreateTopics", "AlterConfigs", "IncrementalAlterConfigs")
                 ]
             if key == "num.partitions":
-                found.append(Explanation("CreateTopics/counts: both by default", "*", why))
-                found.append(Explanation("Metadata/topics-made-on-demand: *", "*partitions*", why))
+                found.append(Explanation("CreateTopics/counts: *", "*num_partitions", why))
     return found
 
 

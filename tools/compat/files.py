@@ -81,6 +81,7 @@ def _client(result: ClientResult) -> dict[str, Any]:
         "name": result.name,
         "version": result.version,
         "missing": result.missing or None,
+        "unsteady": list(result.unsteady),
         "scenarios": [{**each._asdict(), "explained": result.explained.get(each.scenario)} for each in result.runs],
     }
 

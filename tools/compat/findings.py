@@ -112,6 +112,8 @@ class ClientResult:
     missing: str = ""
     explained: Mapping[str, str] = field(default_factory=dict)
     """Scenario -> why its failure is no surprise."""
+    unsteady: Sequence[str] = ()
+    """Scenarios that failed, and did not when they were played again."""
 
     def count(self, result: str) -> int:
         """How many runs came to that."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from tools.answers.comparison import Explanation
@@ -27,7 +27,9 @@ PACKAGES: Final = Path(__file__).parents[2]
 CLIENTS: Final = ("kafka_python", "confluent_kafka", "aiokafka", "kcat", "java", "kafkajs", "franz_go", "kafka_tools")
 MARK: Final = "compat: "
 """What a line of a client's process begins with that is for us."""
-AT_THE_SAME_TIME: Final = 4
+AT_THE_SAME_TIME: Final = 3
+MOST_PLAYED_AGAIN: Final = 20
+"""Scenarios of a client."""
 
 
 def address_for_clients(properties: ClientProperties, folder: Path) -> str:
@@ -112,6 +114,58 @@ def _play(
     advance: Callable[[str, int, int], None],
 ) -> ClientResult:
     outcomes = scratch / f"{client}.json"
+    status = _run(client, address, words, outcomes, log, advance)
+    if not outcomes.exists():
+        said = log.read_text(encoding="utf-8").strip().splitlines()
+        return ClientResult(client, "", missing=said[-1] if said else f"it ended with status {status}")
+    found = json.loads(outcomes.read_text(encoding="utf-8"))
+    runs = _runs(found)
+    failed = {each.scenario for each in runs if each.result == "FAIL"}
+    unsteady: list[str] = []
+    if 0 < len(failed) <= MOST_PLAYED_AGAIN:
+        # How fast a broker was is no difference: what differs has to do so twice.
+        once_more = scratch / f"{client}-again.json"
+        again = [f"test {name}" for name in sorted(failed)]
+        _run(client, address, again, once_more, log.with_suffix(".again.log"), advance)
+        if once_more.exists():
+            played = _runs(json.loads(once_more.read_text(encoding="utf-8")))
+            second = [each for each in played if each.scenario in failed]
+            names = {each.scenario for each in second}
+            runs = [each for each in runs if each.scenario not in names] + second
+            unsteady = sorted(names - {each.scenario for each in second if each.result == "FAIL"})
+    if not runs:
+        return ClientResult(client, "", missing="none of its scenarios were asked for")
+    name = found["outcomes"][0]["client"]
+    if all(each.result in ("skip", "gap") for each in runs):
+        reasons = dict.fromkeys(each.reason for each in runs if each.result == "skip")
+        if len(reasons) == 1:
+            return ClientResult(name, "", missing=next(iter(reasons)))
+    return ClientResult(
+        name,
+        found["versions"].get(name, ""),
+        runs,
+        explained=explained_failures(name, runs, explanations),
+        unsteady=unsteady,
+    )
+
+
+def _runs(found: dict[str, Any]) -> list[ScenarioRun]:
+    """The scenarios in what a client's process has written."""
+    return [
+        ScenarioRun(each["theme"], each["scenario"], each["promise"], each["result"], each["reason"])
+        for each in found["outcomes"]
+    ]
+
+
+def _run(
+    client: str,
+    address: str,
+    words: Sequence[str],
+    outcomes: Path,
+    log: Path,
+    advance: Callable[[str, int, int], None],
+) -> int:
+    """Run a client's process; its exit status. What became of the scenarios is in `outcomes`, if it got so far."""
     # The address may hold a password, so that it is not among the words, which everyone on the machine can read.
     environment = {
         **os.environ,
@@ -127,7 +181,7 @@ def _play(
         subprocess.Popen(
             command,
             env=environment,
-            cwd=scratch,
+            cwd=outcomes.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -142,21 +196,4 @@ def _play(
                 advance(client, over, total)
             else:
                 kept.write(line)
-    if not outcomes.exists():
-        said = log.read_text(encoding="utf-8").strip().splitlines()
-        return ClientResult(client, "", missing=said[-1] if said else f"it ended with status {process.returncode}")
-    found = json.loads(outcomes.read_text(encoding="utf-8"))
-    runs = [
-        ScenarioRun(each["theme"], each["scenario"], each["promise"], each["result"], each["reason"])
-        for each in found["outcomes"]
-    ]
-    if not runs:
-        return ClientResult(client, "", missing="none of its scenarios were asked for")
-    name = found["outcomes"][0]["client"]
-    if all(each.result in ("skip", "gap") for each in runs):
-        reasons = dict.fromkeys(each.reason for each in runs if each.result == "skip")
-        if len(reasons) == 1:
-            return ClientResult(name, "", missing=next(iter(reasons)))
-    return ClientResult(
-        name, found["versions"].get(name, ""), runs, explained=explained_failures(name, runs, explanations)
-    )
+    return process.returncode

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ottla import Broker
 from tools.__main__ import VERBS
 
 ROOT = Path(__file__).parents[2]
@@ -121,3 +122,15 @@ def test_every_shipped_verb_has_its_help(site_packages: Path, tmp_path: Path, ve
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: ottla {verb}")
+
+
+def test_the_installed_judge_compares_a_broker(site_packages: Path, tmp_path: Path) -> None:
+    """`ottla compat` of an installed wheel has Kafka's answers, the scenarios of clients, and its page."""
+    ottla = with_dependencies(site_packages, "pytest", "kafka", "jinja2") / "ottla"
+    only = ["--only", "DescribeCluster/brokers", "--only", "a_left_group_is_deleted"]
+    with Broker() as broker:
+        words = ["compat", "-b", broker.bootstrap_servers, "--to", "found", "--clients", "kafka_python", *only]
+        done = subprocess.run([ottla, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done
+    assert "1 scenarios of 1 clients played, 0 come out differently" in done.stdout
+    assert (tmp_path / "found" / "index.html").exists()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from socket import socket
 from xml.etree import ElementTree
 
 import pytest
@@ -28,7 +29,7 @@ from tools.answers.site import Answers, Exchange, Key, Site, plain_prefix, with_
 from tools.answers.stage import Stage
 from tools.client.properties import ClientProperties
 from tools.compat import files, showing
-from tools.compat.asking import TOKEN_LENGTH, Asked, either, in_lanes, prefixes, wanted
+from tools.compat.asking import TOKEN_LENGTH, Asked, ask, either, in_lanes, prefixes, wanted
 from tools.compat.circumstances import circumstances, left_out_because
 from tools.compat.findings import (
     AnswersResult,
@@ -43,7 +44,7 @@ from tools.compat.findings import (
 from tools.compat.page import render, sentence
 from tools.compat.playing import address_for_clients
 from tools.compat.target import Target
-from tools.failures import Misunderstood
+from tools.failures import Failed, Misunderstood
 
 HEARTBEAT = HeartbeatRequest.api_key
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -189,13 +190,33 @@ def test_what_is_kafkas_answer_once_is_no_difference() -> None:
     assert "What differed once" in render(findings(steady), NOON)
 
 
+def test_a_broker_that_ends_is_no_end_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scenario that it ended in is a difference, and what comes behind is left out with the reason."""
+    monkeypatch.setattr("tools.compat.asking.BACK_SECONDS", 0.0)
+    monkeypatch.setattr("tools.compat.asking.wait_for_coordinators", lambda site: None)
+
+    def refused(self: Target) -> socket:
+        raise Failed("no broker answers")
+
+    monkeypatch.setattr(Target, "connect", refused)
+    run = ask(
+        target(), [each for each in wanted(["Heartbeat"]) if each.name.startswith("Heartbeat/")], lambda done: None
+    )
+    [stopped] = [key for key in run.here if key.step == STOPPED]
+    reasons = set(run.left_out.values())
+    assert f"the broker did not answer any more after {stopped.scenario}" in reasons
+    [difference] = compared(run, target(), []).unexplained
+    assert difference.scenario == stopped.scenario
+
+
 def test_settings_of_the_broker_explain_what_follows_from_them() -> None:
     """A value of a setting that is another one here; and no scenario is asked of a cluster of several."""
     recorded = recording()
     here = target(settings={"num.partitions": "7"}, given=frozenset(("num.partitions",)))
     patterns = {each.scenario for each in circumstances(here, recorded)}
-    assert "CreateTopics/counts: both by default" in patterns
-    assert "CreateTopics/counts: both by default" not in {each.scenario for each in circumstances(target(), recorded)}
+    assert "CreateTopics/counts: *" in patterns
+    assert left_out_because("Metadata/topics-made-on-demand", here)
+    assert "CreateTopics/counts: *" not in {each.scenario for each in circumstances(target(), recorded)}
     assert left_out_because("Fetch/limits", target(nodes=3))
     assert left_out_because("Fetch/limits", target()) is None
     secured = target(properties=ClientProperties({"security.protocol": "SASL_SSL"}))
