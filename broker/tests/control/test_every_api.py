@@ -25,7 +25,7 @@ EVERY_VERSION = [
 
 
 async def test_an_error_is_the_refusal_of_its_api() -> None:
-    """Of the whole request, in each version: byte by byte what the handler refuses with, and the work is not done."""
+    """W12: Of the whole request, in each version: just what the handler refuses with; the work is not done."""
     async with broker() as b:
         b.fault(ERROR)
         for key, version in EVERY_VERSION:

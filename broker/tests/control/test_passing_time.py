@@ -170,7 +170,7 @@ async def test_records_that_are_too_old_go() -> None:
 
 
 async def test_no_client_waits_less(autojump_clock: MockClock) -> None:
-    """A Fetch that waits for records waits as long as it would have."""
+    """W13: A Fetch that waits for records waits as long as it would have."""
     async with timed() as t:
         await with_topic(t.world)
         part = FetchPartition(partition=0, fetch_offset=0, partition_max_bytes=100)
