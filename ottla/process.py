@@ -66,7 +66,8 @@ class Broker:
     keeps its logs in memory and forgets them when it stops. `config` holds broker settings under Kafka's names, for
     example `{"num.partitions": 3}`; a key that no broker knows fails the start unless `strict` is false. `emulate` is
     an older release of Kafka, such as "3.7", as which the broker answers (docs/emulation.md). With `control` it takes
-    commands (`control`). The two timeouts are in seconds.
+    commands (`control`). A broker without data begins with what `snapshot` has kept, the file or folder of a backup.
+    The two timeouts are in seconds.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Broker:
         strict: bool = True,
         control: bool = False,
         emulate: str | None = None,
+        snapshot: str | os.PathLike[str] | None = None,
         start_timeout: float = 30.0,
         stop_timeout: float = 30.0,
     ) -> None:
@@ -90,6 +92,7 @@ class Broker:
         self._is_controlled = control
         self._control: Control | None = None
         self._emulate = emulate
+        self._snapshot = None if snapshot is None else os.path.abspath(os.fspath(snapshot))
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._process: _Process | None = None
@@ -271,6 +274,8 @@ class Broker:
         arguments += ["--control", "0"] if self._is_controlled else []
         arguments += ["--emulate", self._emulate] if self._emulate is not None else []
         arguments += ["--memory"] if self._data is None else ["--data", self._data]
+        if self._snapshot is not None and not (self._data is not None and os.path.exists(self._data)):
+            arguments += ["--from", self._snapshot]
         for key, value in self._config.items():
             arguments += ["--set", f"{key}={value}"]
         return arguments

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +96,48 @@ def test_a_producer_goes_on_over_a_restored_snapshot(broker: ottla.Broker) -> No
     assert consume(broker, 2) == [b"1", b"2"]
 
 
+def test_a_consumer_that_waits_goes_on_over_a_restored_snapshot(broker: ottla.Broker) -> None:
+    """Its Fetch ends with its connection; it joins its group again, and is given what comes."""
+    broker.reset()
+    produce(broker, b"1")
+    consumer = KafkaConsumer(
+        "orders", bootstrap_servers=broker.bootstrap_servers, group_id="billing", auto_offset_reset="earliest",
+        consumer_timeout_ms=30_000, session_timeout_ms=6_000, heartbeat_interval_ms=200,
+    )  # fmt: skip
+    assert next(consumer).value == b"1"
+    consumer.commit()
+    snapshot = broker.snapshot()
+    consumer.poll(timeout_ms=50)
+    broker.restore(snapshot)
+    produce(broker, b"2")
+    assert next(consumer).value == b"2"
+    consumer.close()
+
+
+def test_a_broker_with_data_does_not_begin_with_a_backup(broker: ottla.Broker, tmp_path: Path) -> None:
+    """What it has would be lost."""
+    broker.reset()
+    backup = broker.snapshot()
+    (tmp_path / "data").mkdir()
+    with ottla.Broker(data=tmp_path / "data") as other:
+        other.create_topic("orders")
+    command = [
+        sys.executable,
+        "-m",
+        "ottla",
+        "serve",
+        "--port",
+        "0",
+        "--data",
+        str(tmp_path / "data"),
+        "--from",
+        backup,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "is for a broker without data" in done.stderr
+
+
 def test_a_snapshot_is_a_backup_that_other_brokers_begin_with(broker: ottla.Broker, tmp_path: Path) -> None:
     """In memory or in a directory, whichever it was made by."""
     broker.reset()
@@ -102,9 +146,12 @@ def test_a_snapshot_is_a_backup_that_other_brokers_begin_with(broker: ottla.Brok
     backup = broker.snapshot(tmp_path / "backup.tar")
     assert backup == str(tmp_path / "backup.tar")
     for data in (None, tmp_path / "data"):
-        with ottla.Broker(data=data, config={"offsets.topic.num.partitions": 1}) as other:
-            other.restore(backup)
+        with ottla.Broker(data=data, config={"offsets.topic.num.partitions": 1}, snapshot=backup) as other:
             assert consume(other, 1) == [b"2"]
+            if data is not None:
+                produce(other, b"3")
+                other.restart()
+                assert consume(other, 1) == [b"3"], "it has data now, and goes on with that"
 
 
 def test_what_cannot_be_restored_is_refused_in_a_sentence(broker: ottla.Broker, tmp_path: Path) -> None:

@@ -5,13 +5,17 @@ What a copy becomes in another engine belongs to it, so the suite opens a store 
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
+import trio
+
+from kproto.batches.header import read_header
 from kproto.errors import ErrorCode
-from storage.copies import Copyable, SegmentCopy, StoreCopy
+from storage.copies import Copyable, SegmentCopy, StoreCopy, whole_batches
 from storage.engine import EpochEnd, LogStore, OpenProducer, PartitionLog, StoreError
 from storage.testing.lab import Bench, Lab, refused
 from storage.testing.log_builder import ScriptedProducer, batch, batches, spec
@@ -124,6 +128,35 @@ class CopyConformance(Bench):
                 assert (after.store.cluster_id, after.store.directory_id) == identity
                 assert sorted(after.store.existing()) == sorted((each.topic, 0) for each in SPECS)
             await copyable(lab.store).let_go(copy)
+
+    async def test_a_copy_is_of_one_moment(self) -> None:
+        """While it is taken logs are written, one behind the other, made and deleted: none has what is later than what
+        another lacks."""
+        specs = [spec("first"), spec("second")]
+        async with self.lab() as lab:
+            first, second = lab.log("first", segment_bytes=2000), lab.log("second")
+
+            async def write() -> None:
+                for number in itertools.count():
+                    await lab.append(first, batch(b"%d" % number))
+                    await lab.append(second, batch(b"%d" % number))
+                    await lab.store.create_logs([spec("passing", number)])
+                    await lab.append(lab.log("passing", number), batch(b"x"))
+                    await lab.store.delete_logs([spec("passing", number)])
+                    await trio.lowlevel.checkpoint()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write)
+                for _ in range(10):
+                    copy = await copyable(lab.store).copy(lambda: specs)
+                    ends = {log.topic: log.end for log in copy.logs}
+                    assert ends.get("second", 0) <= ends.get("first", 0) <= ends.get("second", 0) + 1
+                    for log in copy.logs:
+                        found = [read_header(data) for each in log.segments for data in whole_batches(each.pieces())]
+                        assert (found[-1].last_offset + 1 if found else 0) == log.end
+                    await copyable(lab.store).let_go(copy)
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
 
     async def test_logs_go_on_where_the_copy_ends(self) -> None:
         """A batch that was sent before is recognised, the next one fits, the open transaction is ended."""
