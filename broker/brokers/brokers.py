@@ -43,7 +43,7 @@ class Brokers:
         living = {
             each.node_id: each._replace(draining=True) if each.node_id in draining else each for each in view.brokers
         }
-        if living != self._living:
+        if living and living != self._living:  # with none, this broker's own lease has run out: it still serves
             self._living = living
             steady = tuple(broker for broker in living.values() if not broker.draining)
             self._shown = steady or tuple(living.values())

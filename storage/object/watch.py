@@ -20,6 +20,10 @@ from storage.seams.logging import get_logger
 SLOWEST = 4
 """Times `poll_ms`."""
 
+LONGEST_SECONDS = 1.0
+"""Between two questions, however long the last one took: a database that stood still answers at once when it goes on,
+and brokers must not be behind for ten times as long."""
+
 
 class Watch:
     """The watched logs. `refresh` learns where logs end; it raises KafkaError."""
@@ -61,4 +65,4 @@ class Watch:
             for log in gone:
                 self._watched.pop(log, None)
             pause = self._poll if gone else min(2 * pause, SLOWEST * self._poll)
-            await trio.sleep(max(pause, 10 * (trio.current_time() - began)))
+            await trio.sleep(max(pause, min(10 * (trio.current_time() - began), LONGEST_SECONDS)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import random
 import sys
 import tempfile
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"python -m tools.trials cluster-test: needs {', '.join(missing)}: pip install '.[dev]'", file=sys.stderr)
         return 2
     from storage.servers.postgres import PostgresServer, binaries
-    from storage.servers.seaweedfs import SeaweedFS
+    from storage.servers.seaweedfs import KEYS, SeaweedFS
     from tools.trials.brokers import BrokerFailed
     from tools.trials.cluster_test.several import Brokers
     from tools.trials.transaction_test.command import judge
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         objects = f"file://{directory / 'objects'}"
         if options.bucket == "seaweedfs":
             bucket = SeaweedFS(directory / "bucket")
+            os.environ.update(KEYS)  # which the brokers inherit
             bucket.start()
             stack.callback(bucket.stop)
             objects = bucket.url()
