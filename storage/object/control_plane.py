@@ -58,6 +58,7 @@ from storage.membership import Fenced as Fenced
 from storage.membership import OutcomeUnknown as OutcomeUnknown
 from storage.membership import Unavailable as Unavailable
 from storage.producers import ProducerState
+from storage.statistics import RequestStatistics
 from storage.store_settings import ProducerRules
 
 INLINE_BYTES: Final = 4 << 10
@@ -349,6 +350,15 @@ class ControlPlane(Protocol):
     @property
     def cluster_id(self) -> str:
         """Made when the first broker opened this database, and kept forever; known from `open` on."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """Where the database is, without credentials."""
+        ...
+
+    def questions(self) -> RequestStatistics:
+        """What it was asked for, commits not counted."""
         ...
 
     def wall_millis(self) -> int:

@@ -70,7 +70,7 @@ from storage.seams.logging import get_logger
 from storage.seams.offload import Offload
 from storage.seams.slices import Slices
 from storage.several_logs import append_each
-from storage.statistics import DatabaseStatistics, RequestStatistics, SharedStatistics, StoreStatistics
+from storage.statistics import DatabaseStatistics, SharedStatistics, StoreStatistics
 from storage.store_settings import ProducerRules, StoreSettings
 
 T = TypeVar("T")
@@ -84,8 +84,6 @@ LEADER_EPOCH: Final = "leader_epoch"
 
 ATTEMPTS: Final = 8
 """Times that the control plane is asked for a change before its caller learns of the failure: some ten seconds."""
-
-UNCOUNTED: Final = RequestStatistics(0, 0, 0, 0.0, 0.0, 0.0)
 
 Key = tuple[bytes, int]
 """Topic id and partition."""
@@ -483,12 +481,13 @@ class ObjectStore:
 
     def _shared_statistics(self) -> SharedStatistics:
         commits = self.writer.counts
-        place = f"node {self._control.node_id} of {self.cluster_id}"
         objects = self._upkeep.objects
         live, live_bytes, deleting = (-1, -1, -1) if objects is None else objects[:3]
         return SharedStatistics(
             self._bucket.statistics(),
-            DatabaseStatistics(place, commits.of("commit"), UNCOUNTED, commits.last_error),
+            DatabaseStatistics(
+                self._control.location, commits.of("commit"), self._control.questions(), commits.last_error
+            ),
             self.writer.buffered,
             self.cache.size,
             live,

@@ -44,8 +44,10 @@ from storage.object.control_plane import (
     Swap,
     Unavailable,
 )
+from storage.object.request_counts import RequestCounts
 from storage.producers import ProducerState
 from storage.seams.entropy import Entropy
+from storage.statistics import RequestStatistics
 from storage.store_settings import ProducerRules
 from storage.testing.database import MemoryDatabase
 
@@ -141,6 +143,7 @@ class MemoryControlPlane:
         self._incarnation = incarnation
         self.line = line or Line()
         self._late: list[_Late] = []
+        self._counts = RequestCounts("question", failures=ControlPlaneError)
 
     @property
     def node_id(self) -> int:
@@ -153,6 +156,13 @@ class MemoryControlPlane:
     @property
     def cluster_id(self) -> str:
         return self._database.cluster_id
+
+    @property
+    def location(self) -> str:
+        return "memory"
+
+    def questions(self) -> RequestStatistics:
+        return self._counts.of("question")
 
     def wall_millis(self) -> int:
         return self._database.clock.wall_millis()
@@ -171,14 +181,15 @@ class MemoryControlPlane:
 
     async def _look(self, operation: str, act: Callable[[], T]) -> T:
         """Ask something that changes nothing."""
-        fault = self.line.fault(operation)
-        await self._under_way(operation)
-        if fault is not None:
-            raise Unavailable(f"{operation}: the database was not reached ({fault.value})")
-        self._let_happen(frozenset())
-        answer = act()
-        await self._under_way(operation)
-        return answer
+        with self._counts.counted("question"):
+            fault = self.line.fault(operation)
+            await self._under_way(operation)
+            if fault is not None:
+                raise Unavailable(f"{operation}: the database was not reached ({fault.value})")
+            self._let_happen(frozenset())
+            answer = act()
+            await self._under_way(operation)
+            return answer
 
     async def _change(self, operation: str, act: Callable[[], T], keys: Sequence[str] = ()) -> T:
         """Ask for a change, under the fence; `keys` are those that make it happen once."""

@@ -74,9 +74,12 @@ from storage.object.postgres.values import (
     uuid,
     uuids,
 )
+from storage.object.request_counts import RequestCounts
 from storage.producers import MAX_PRODUCERS, ProducerState
 from storage.seams.clock import Clock
 from storage.seams.entropy import Entropy
+from storage.seams.logging import get_logger
+from storage.statistics import RequestStatistics
 from storage.store_settings import DEFAULT_RULES, ProducerRules
 
 T = TypeVar("T")
@@ -126,6 +129,8 @@ class PostgresControlPlane:
         self._entropy = entropy
         self._rules = rules
         self._expiration = number(rules.expiration)
+        self._counts = RequestCounts("question", failures=ControlPlaneError)
+        self._log = get_logger("storage")
         self._cluster_id = ""
         self._wanted_id = cluster_id
         self._ahead = 0
@@ -142,6 +147,13 @@ class PostgresControlPlane:
     @property
     def cluster_id(self) -> str:
         return self._cluster_id
+
+    @property
+    def location(self) -> str:
+        return self.pool.place
+
+    def questions(self) -> RequestStatistics:
+        return self._counts.of("question")
 
     def wall_millis(self) -> int:
         return self._clock.monotonic_millis() + self._ahead
@@ -161,8 +173,17 @@ class PostgresControlPlane:
                 finally:
                     self.pool.give_back(connection)
             await self._take_node()
+            await self._warn()
         except ControlPlaneError as error:
             raise StoreError(str(error)) from None
+
+    async def _warn(self) -> None:
+        """Say once, where people look first, that what is acknowledged could be lost; `ottla doctor` says more."""
+        ((durable, standbys),) = await self.ask(sql.DURABILITY)
+        if not durable:
+            self._log.warning("the database may lose what it has committed", database=self.pool.place)
+        elif not standbys:
+            self._log.warning("the database has no synchronous standby", database=self.pool.place)
 
     async def _take_node(self) -> None:
         deadline = trio.current_time() + TAKING_OVER_LEASES * self.lease_ms / 1000
@@ -198,13 +219,15 @@ class PostgresControlPlane:
 
     async def ask(self, statement: Statement, *parameters: Parameter) -> list[Row]:
         """One question; its rows."""
-        (rows,) = await self.run([(statement, parameters)], changes=False)
+        with self._counts.counted("question"):
+            (rows,) = await self.run([(statement, parameters)], changes=False)
         return rows
 
     async def change(self, statement: Statement, *parameters: Parameter) -> list[Row]:
         """One change, under the fence; its rows."""
         fence = sql.FENCE, (self._node, self._life)
-        _, rows = await self.run([fence, (statement, parameters)], changes=True)
+        with self._counts.counted("question"):
+            _, rows = await self.run([fence, (statement, parameters)], changes=True)
         return rows
 
     def note_time(self, now: int) -> None:

@@ -11,6 +11,12 @@ NOW: Final = Statement("now", "SELECT ottla.now_ms()")
 FENCE: Final = Statement("fence", "SELECT ottla.check_fence($1::int, $2::uuid)")
 TAKE_NODE: Final = Statement("take_node", "SELECT ottla.take_node($1::int, $2::uuid, $3::bigint)")
 
+DURABILITY: Final = Statement(
+    "durability",
+    "SELECT current_setting('fsync')::boolean AND current_setting('synchronous_commit') NOT IN ('off', 'local'), "
+    "current_setting('synchronous_standby_names') <> ''",
+)
+
 # -- logs --------------------------------------------------------------------------------------------------------------
 
 CREATE_LOGS: Final = Statement(
