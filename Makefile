@@ -24,11 +24,11 @@ run: setup
 	$(VENV)/bin/ottla serve --port 9092 --data ottla-data
 
 test: setup $(CLIENTS)
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The same with every fast path of Linux off, as on a platform that has none of them.
 portable: setup $(CLIENTS)
-	OTTLA_PORTABLE=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
+	OTTLA_PORTABLE=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What clients in other languages need, as far as this machine has Java, Node.js and Go: tried once for each change of
 # what it is made from. Scenarios skip a client that is not there, and say why.
@@ -55,7 +55,7 @@ examples: setup $(CLIENTS)
 
 # All scenarios, those of the tools too, and the matrix.
 compat: setup $(CLIENTS)
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -q compat_tests/scenarios --all-clients
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q compat_tests/scenarios --all-clients
 
 # Style, types, and the tests that keep the layering, the seams and the names.
 lint: setup

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
@@ -22,6 +23,27 @@ import trio.testing
 # A slow machine is no failed promise, so no example has a deadline.
 hypothesis.settings.register_profile("ottla", deadline=None)
 hypothesis.settings.load_profile("ottla")
+
+
+LONG = (
+    "tools/tests/trials/test_differential.py",
+    "tools/tests/trials/kill_test/test_run.py",
+    "tools/tests/test_wheel.py",
+    "tools/tests/test_examples.py",
+    "compat_tests/scenarios/test_consumer_groups.py",
+    "compat_tests/scenarios/test_restarts.py",
+    "compat_tests/scenarios/test_transactions.py",
+)
+"""Files of few and long tests: with several workers they are begun first, so that none runs alone in the end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long files first, then those with many tests; the order within a file stays. On a worker only."""
+    if hasattr(config, "workerinput"):
+        paths = [item.nodeid.partition("::")[0] for item in items]
+        sizes = Counter(paths)
+        order = {path: (path not in LONG, -sizes[path]) for path in sizes}
+        items[:] = [item for _, item in sorted(zip(paths, items, strict=True), key=lambda each: order[each[0]])]
 
 
 @pytest.fixture
