@@ -8,7 +8,7 @@
 
 FROM python:3.13-slim AS build
 COPY . /src
-RUN python3 -m venv /opt/ottla && /opt/ottla/bin/pip install --no-cache-dir --disable-pip-version-check '/src[security,page]'
+RUN python3 -m venv /opt/ottla && /opt/ottla/bin/pip install --no-cache-dir --disable-pip-version-check '/src[security,page,cluster]'
 
 FROM python:3.13-slim
 COPY --from=build /opt/ottla /opt/ottla

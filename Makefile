@@ -7,7 +7,7 @@ CLIENTS := .compat/.prepared
 # Processes that run tests: two for each core, since those with real clients mostly wait.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: setup run test portable kafka-tools programs engine-postgres examples compat lint wheel
+.PHONY: setup run cluster test portable kafka-tools programs engine-postgres examples compat lint wheel
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -22,6 +22,10 @@ $(STAMP): pyproject.toml
 
 run: setup
 	$(VENV)/bin/ottla serve --port 9092 --data ottla-data
+
+# Three brokers with a database and a bucket, in ottla-cluster.
+cluster: setup
+	$(VENV)/bin/ottla cluster local
 
 test: setup $(CLIENTS)
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -13,6 +13,7 @@ import yaml
 
 from broker.config.loading import Flags, parse_config
 from broker.config.settings import BrokerConfig
+from storage.object.bucket_url import endpoint, parse_bucket_url
 from tools.commands import serve
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -53,6 +54,51 @@ def test_the_kubernetes_manifest_is_understood() -> None:
     assert "/tmp/ottla.ready" in container["readinessProbe"]["exec"]["command"]
     assert pod["terminationGracePeriodSeconds"] > serve.LAST_RESORT_SECONDS
     assert pod["enableServiceLinks"] is False
+
+
+def test_the_compose_file_of_a_cluster_is_understood() -> None:
+    """Three brokers of different numbers over one database and one bucket, which are services there; clients come back
+    by the port that is published."""
+    services = yaml.safe_load((DEPLOY / "cluster-compose.yaml").read_text())["services"]
+    brokers = {name: service for name, service in services.items() if name.startswith("broker")}
+    numbers = set()
+    for name, broker in brokers.items():
+        config = config_of({key: str(value) for key, value in broker["environment"].items()})
+        numbers.add(config.node_id)
+        host, inside = config.advertised_listeners["HOST"], config.advertised_listeners["INSIDE"]
+        assert broker["ports"] == [f"{host[1]}:{host[1]}"] and inside == (name, 19092)
+        assert config.shares and config.ottla_cluster is not None and config.ottla_objects is not None
+        assert "@database/" in config.ottla_cluster
+        url = parse_bucket_url(config.ottla_objects)
+        assert f"-bucket={url.bucket}" in services["bucket"]["command"].split()
+        port = endpoint(url, {}).rpartition(":")[2]  # type: ignore[union-attr]  # it is named
+        assert f"-s3.port={port}" in services["bucket"]["command"].split()
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            assert broker["environment"][key] == services["bucket"]["environment"][key]
+    assert len(numbers) == 3
+    assert "cluster" in (DEPLOY.parent / "Dockerfile").read_text(), "the image has what a cluster needs"
+
+
+def test_the_kubernetes_manifest_of_a_cluster_is_understood() -> None:
+    """Variables are settings, secrets are where they are looked for, and no broker has a disk."""
+    secret, service, budget, stateful = yaml.safe_load_all((DEPLOY / "cluster-kubernetes.yaml").read_text())
+    pod = stateful["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    given = {"KAFKA_NODE_ID": "2", "POD_NAME": "ottla-cluster-2"}
+    for variable in container["env"]:
+        reference = variable.get("valueFrom", {}).get("secretKeyRef")
+        if reference is not None:
+            assert reference["name"] == secret["metadata"]["name"]
+            given[variable["name"]] = secret["stringData"][reference["key"]]
+        elif "value" in variable:
+            given[variable["name"]] = variable["value"].replace("$(POD_NAME)", given["POD_NAME"])
+    config = config_of({name: value for name, value in given.items() if name.startswith("KAFKA_")})
+    assert config.shares and config.ottla_objects is not None
+    assert parse_bucket_url(config.ottla_objects).scheme == "s3"
+    name = service["metadata"]["name"]
+    assert config.advertised_listeners["PLAINTEXT"] == (f"ottla-cluster-2.{name}", service["spec"]["ports"][0]["port"])
+    assert stateful["spec"]["serviceName"] == name and budget["spec"]["maxUnavailable"] == 1
+    assert (stateful["spec"]["replicas"], "volumeClaimTemplates" in stateful["spec"]) == (3, False)
 
 
 def test_the_systemd_unit_is_understood(tmp_path: Path) -> None:

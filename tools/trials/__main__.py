@@ -40,6 +40,9 @@ VERBS: dict[str, Verb] = {
     "cluster-test": Verb(
         "tools.trials.cluster_test.command:main", "kill and pause the brokers of a cluster in turn, check the history"
     ),
+    "cluster-failures": Verb(
+        "tools.trials.cluster_failures.command:main", "make each part of a cluster fail while clients write, and count"
+    ),
     "exactly-once-test": Verb(
         "tools.trials.exactly_once.command:main", "copy records exactly once while broker and applications are killed"
     ),
