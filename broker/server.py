@@ -502,7 +502,7 @@ async def start_services(
         clock=clock,
         end_in_group_shard=None if seat is None else seat.end_in_group_shard,
     )
-    entry = None if seat is None else await _share(seat, groups, transactions, entropy, background)
+    entry = None if seat is None else await _share(seat, groups, transactions, entropy, tls, background)
     await groups.start(background)
     await transactions.start(background)
     tokens = DelegationTokens(cluster, clock, entropy, offload)
@@ -574,12 +574,13 @@ async def _share(
     groups: GroupCoordinator,
     transactions: TransactionCoordinator,
     entropy: Entropy,
+    tls: Contexts | None,
     background: trio.Nursery,
 ) -> Transactions:
     """Let the coordinators be one broker's of several, who can ask each other."""
     from broker.network.peers import Peers
 
-    peers = Peers(seat.brokers, seat.listener, entropy, seat.secret)
+    peers = Peers(seat.brokers, seat.listener, entropy, seat.secret, None if tls is None else tls.asking)
     background.start_soon(peers.run)
     return seat.share(groups, transactions, peers.ask)
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 import trio
 
 from broker.brokers import Brokers
+from broker.config.tls_settings import BadTls
 from broker.security.sasl.brokers import MECHANISM, NONCE, AskingSide
 from broker.security.sasl.exchange import Refusal
 from kproto.connection import ClientConnection
@@ -51,10 +52,10 @@ class Peers:
         listener: str,
         entropy: Entropy,
         secret: Callable[[], Awaitable[bytes]],
-        tls: Callable[[], ssl.SSLContext] | None = None,
+        tls: Callable[[str], Awaitable[ssl.SSLContext | None]] | None = None,
     ) -> None:
         """`listener` is the name of the listener for brokers, `secret` gives what the cluster's brokers know, `tls` the
-        context to connect with, if that listener has TLS."""
+        context to connect to a listener with, None for one without TLS."""
         self._brokers = brokers
         self._listener = listener
         self._entropy = entropy
@@ -63,12 +64,14 @@ class Peers:
         self._links: dict[bytes, _Link] = {}  # by the incarnation of the broker
         self._connecting: dict[bytes, trio.Lock] = {}
         self._nursery: trio.Nursery | None = None
+        self._begun = trio.Event()
         self._logger = get_logger(__name__)
 
     async def run(self) -> None:
         """Read what comes back, until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            self._begun.set()
             await trio.sleep_forever()
 
     async def ask(self, node_id: int, request: Request, version: int) -> Any:
@@ -79,9 +82,10 @@ class Peers:
             raise KafkaError(ErrorCode.NETWORK_EXCEPTION, f"there is no broker {node_id}")
         try:
             with trio.fail_after(ASK_SECONDS):
+                await self._begun.wait()
                 link = await self._link(broker, place)
                 return await link.ask(request, version)
-        except (OSError, trio.TooSlowError, trio.BrokenResourceError, ProtocolError, Refusal) as error:
+        except (OSError, trio.TooSlowError, trio.BrokenResourceError, ProtocolError, Refusal, BadTls) as error:
             reason = str(error) or "no answer in time"
             self._logger.warning("a broker could not be asked", node_id=node_id, reason=reason)
             raise KafkaError(ErrorCode.NETWORK_EXCEPTION, f"broker {node_id} could not be asked: {reason}") from error
@@ -95,7 +99,7 @@ class Peers:
             if link is not None and not link.broken:
                 return link
             self._forget_the_dead()
-            assert self._nursery is not None, "run() goes on"
+            assert self._nursery is not None, "run() has begun"
             link = _Link(await self._connect(place))
             self._nursery.start_soon(link.read)
             try:
@@ -117,9 +121,10 @@ class Peers:
 
     async def _connect(self, place: Endpoint) -> trio.abc.Stream:
         stream = await trio.open_tcp_stream(place.host, place.port)
-        if self._tls is None:
+        context = None if self._tls is None else await self._tls(self._listener)
+        if context is None:
             return stream
-        secured = trio.SSLStream(stream, self._tls(), server_hostname=place.host)
+        secured = trio.SSLStream(stream, context, server_hostname=place.host)
         await secured.do_handshake()
         return secured
 
@@ -174,14 +179,17 @@ class _Link:
 
     async def read(self) -> None:
         """Give the replies to those who asked, until the connection ends."""
-        with self._scope:
-            try:
+        try:
+            with self._scope:
                 while data := await self._stream.receive_some(PIECE):
                     self._received(memoryview(data))
                 self.end("the broker has closed it")
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, ProtocolError) as error:
-                self.end(str(error) or type(error).__name__)
-        await trio.aclose_forcefully(self._stream)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, ProtocolError) as error:
+            self.end(str(error) or type(error).__name__)
+        finally:
+            self.end("this broker stops")
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(self._stream)
 
     def _received(self, data: memoryview) -> None:
         while len(data):

@@ -135,6 +135,30 @@ def make_tls(settings: TlsSettings, disk: Disk) -> ServerTls:
     return ServerTls(settings, context, suites, mapping, certificate)
 
 
+def make_asking_context(settings: TlsSettings, disk: Disk) -> ssl.SSLContext:
+    """What this broker connects with to the same listener of another broker of its cluster. Blocking. Raises BadTls.
+
+    It believes in the authorities of the trust store, or without one in those of its own chain, and shows its own
+    certificate where it is asked for one. The name in the other's certificate is not compared: brokers reach each
+    other by addresses that are in the cluster's database, and prove who they are by what only that knows
+    (`broker/security/sasl/brokers.py`).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.minimum_version = _VERSIONS[settings.protocols[0]]
+    context.maximum_version = _VERSIONS[settings.protocols[-1]]
+    identity = _identity(settings.key_store, disk)
+    try:
+        load_identity(context, identity)
+        believed = identity.chain if settings.trust_store is None else _believed(settings.trust_store, disk)
+        context.load_verify_locations(cadata=believed.decode("ascii"))
+    except (BadStore, ssl.SSLError) as error:
+        store = settings.trust_store or settings.key_store
+        raise _of_store("ssl.truststore" if settings.trust_store else "ssl.keystore", store, error) from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
 def _choose_suites(context: ssl.SSLContext, settings: TlsSettings) -> Suites:
     if not settings.suites:
         return Suites()
@@ -228,6 +252,13 @@ class Contexts:
     def of(self, listener: str) -> ServerTls | None:
         """What new connections of the listener are secured with; None for one without TLS."""
         return self._tls.get(listener)
+
+    async def asking(self, listener: str) -> ssl.SSLContext | None:
+        """What to connect with to this listener of another broker; None for one without TLS. Raises BadTls."""
+        tls = self._tls.get(listener)
+        if tls is None:
+            return None
+        return await self._offload.run(make_asking_context, tls.settings, self._disk, lane=Lane.DISK)
 
     def reconfigure(self, settings: Mapping[str, TlsSettings]) -> None:
         """Take other settings for the listeners that there are; soon, in a thread."""
