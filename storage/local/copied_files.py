@@ -14,6 +14,25 @@ from storage.aborted_transactions import AbortedTransactions
 from storage.copies import BlobCopy, LogCopy, Pieces, SegmentCopy
 from storage.local import leader_epochs, partition_metadata, producer_snapshot, transaction_index
 from storage.local.leader_epochs import EpochStart, LeaderEpochs
+from storage.seams.disk import Disk
+
+BACKUP_MANIFEST: Final = "ottla-backup.json"
+"""What a backup says of itself (`storage/portable`), in a directory that was one. The engine reads nothing of it."""
+
+PIECE: Final = 1 << 20
+"""Bytes of a file that are read at a time."""
+
+
+def read_file(disk: Disk, path: str, size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file, a piece at a time. Raises OSError."""
+    file = disk.open_read(path)
+    try:
+        position = 0
+        while position < size and (data := file.read(position, min(PIECE, size - position))):
+            yield data
+            position += len(data)
+    finally:
+        file.close()
 
 
 def file_name(offset: int, suffix: str) -> str:

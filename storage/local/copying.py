@@ -31,14 +31,13 @@ from storage.copies import BlobCopy, LogCopy, SegmentCopy, StoreCopy
 from storage.engine import LogSpec, PartitionLog
 from storage.local.blobs import BlobFile, LocalBlobs
 from storage.local.catalog import Catalog, EveryLog
+from storage.local.copied_files import PIECE, read_file
 from storage.local.partition_log import LocalLog
 from storage.local.volume import Volume
 from storage.seams.disk import Disk
 from storage.seams.slices import Slices
 
 ATTEMPTS: Final = 10
-PIECE: Final = 1 << 20
-"""Bytes that are read at a time."""
 
 
 class _Cut(NamedTuple):
@@ -202,15 +201,3 @@ def _link(disk: Disk, path: str, link: str, size: int | None) -> None:
             position += len(data)
         source.close()
         target.close()
-
-
-def read_file(disk: Disk, path: str, size: int) -> Iterator[bytes]:
-    """The first `size` bytes of a file, a piece at a time. Raises OSError."""
-    file = disk.open_read(path)
-    try:
-        position = 0
-        while position < size and (data := file.read(position, min(PIECE, size - position))):
-            yield data
-            position += len(data)
-    finally:
-        file.close()

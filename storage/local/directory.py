@@ -29,6 +29,7 @@ from kproto.batches.crc32c import crc32c
 from kproto.ids import ZERO_UUID, format_uuid
 from storage.engine import StoreError
 from storage.local import checkpoints, dirty_logs, partition_metadata, reserve, succession
+from storage.local.copied_files import BACKUP_MANIFEST
 from storage.local.dirty_logs import DirtyLogs
 from storage.local.reserve import Reserve
 from storage.local.succession import LOG_NAME, Place
@@ -41,9 +42,6 @@ MAX_NAME: Final = 255
 
 COPY: Final = "ottla-copy"
 """How directories begin in which a copy of all logs has its links (`copying.py`)."""
-
-BACKUP_MANIFEST: Final = "ottla-backup.json"
-"""What a backup says of itself (`storage/portable`), in a directory that was one. Nothing of it is read here."""
 
 SECURED: Final = "secure"
 """The folder of keys and certificates that `ottla serve --secure` makes here. Nothing of it is read by the store."""

@@ -37,8 +37,7 @@ from typing import Final, NamedTuple
 from kproto.batches.buffers import ReadableBuffer
 from storage.copies import LogCopy, Pieces, StoreCopy
 from storage.local import checkpoints
-from storage.local.copied_files import CopiedFile, NotALog, files_of, log_of
-from storage.local.directory import BACKUP_MANIFEST
+from storage.local.copied_files import BACKUP_MANIFEST, CopiedFile, NotALog, files_of, log_of
 from storage.local.succession import LOG_NAME
 
 MANIFEST: Final = BACKUP_MANIFEST

@@ -7,8 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from storage.copies import StoreCopy
-from storage.local.copied_files import CopiedFile
-from storage.local.copying import read_file
+from storage.local.copied_files import CopiedFile, read_file
 from storage.portable.backup import MANIFEST, BadBackup, Manifest, archive, check, copy_in, files_in_archive
 from storage.seams.disk import Disk
 

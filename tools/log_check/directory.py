@@ -13,7 +13,8 @@ from typing import Final
 from kproto.ids import format_uuid
 from storage.local import checkpoints, reserve
 from storage.local.checkpoints import TopicPartitionKey
-from storage.local.directory import BACKUP_MANIFEST, SECURED
+from storage.local.copied_files import BACKUP_MANIFEST
+from storage.local.directory import SECURED
 from tools.log_check.cluster import Topics, read_topics
 from tools.log_check.findings import Finding, Known
 from tools.log_check.partition import Counted, PartitionCheck
