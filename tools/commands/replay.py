@@ -33,14 +33,17 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     properties = properties_of(options)
     recording = Recording(options.recording)
-    replay = Replay(recording, Upstream(Security.of(properties)), properties.bootstrap[0], patience=properties.timeout)
+
+    def told(found: Found) -> None:
+        print(json.dumps(_plain(found)) if options.json else _said(found), flush=True)
+
+    upstream = Upstream(Security.of(properties))
+    replay = Replay(recording, upstream, properties.bootstrap[0], patience=properties.timeout, told=told)
 
     async def run() -> Outcome:
         return await replay.run(make_topics=options.make_topics)
 
     outcome = trio.run(run)
-    for found in outcome.found:
-        print(json.dumps(_plain(found)) if options.json else _said(found))
     counts = _counts(outcome)
     print(json.dumps(counts) if options.json else _summary(outcome))
     return 1 if outcome.differences else 0

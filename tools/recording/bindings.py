@@ -31,6 +31,7 @@ KINDS: Final[Mapping[str, str]] = {
     "member_id": "member",
     "leader": "member",
     "producer_id": "producer",
+    "v3_and_below_producer_id": "producer",
     "session_id": "session",
     "generation_id": "generation",
     "generation_id_or_member_epoch": "generation",
@@ -87,7 +88,11 @@ class Bindings:
         for left, right in pairs(then, now):
             for declared in fields_of(type(left)):
                 kind = kind_of(declared)
-                if kind is None or declared.type.element is not None:
+                if declared.name == "members":
+                    self._learn_members(left.members, right.members)
+                if kind is None or declared.type.element is not None or declared.name == "leader":
+                    continue
+                if kind == "member" and left is not then:
                     continue
                 old, new = getattr(left, declared.name), getattr(right, declared.name)
                 if new in STANDS_FOR_ITSELF and kind != "producer":
@@ -97,6 +102,20 @@ class Bindings:
                 self.bind(kind, _hashable(old), _hashable(new), group)
                 if kind == "producer" and hasattr(left, "producer_epoch") and left.producer_epoch >= 0:
                     self._epochs[new] = right.producer_epoch - left.producer_epoch
+
+    def _learn_members(self, then: Sequence[Any], now: Sequence[Any]) -> None:
+        """Bind the members of a group that have not been heard of by a reply of their own. Brokers list them in no
+        particular order, so they belong together by what they have said of themselves, and only then by their place."""
+        if not then or not hasattr(then[0], "member_id"):
+            return
+        claimed = {self.now("member", each.member_id) for each in then if self.is_bound("member", each.member_id)}
+        free = [each for each in now if each.member_id not in claimed]
+        for each in then:
+            if free and not self.is_bound("member", each.member_id):
+                said = _said_of(each)
+                match = next((other for other in free if _said_of(other) == said), free[0])
+                free.remove(match)
+                self.bind("member", each.member_id, match.member_id)
 
     def substitute(self, message: Any, group: str = "") -> None:
         """Put the ids of now into a recorded request, in place."""
@@ -114,8 +133,10 @@ class Bindings:
                     setattr(struct, declared.name, [self.now(kind, _hashable(each), group) for each in value or ()])
                 else:
                     setattr(struct, declared.name, self.now(kind, _hashable(value), group))
-        if hasattr(struct, "producer_id") and hasattr(struct, "producer_epoch"):
-            struct.producer_epoch = self.epoch_now(struct.producer_id, struct.producer_epoch)
+        for prefix in ("", "v3_and_below_"):
+            if hasattr(struct, epoch := f"{prefix}producer_epoch"):
+                producer = getattr(struct, f"{prefix}producer_id")
+                setattr(struct, epoch, self.epoch_now(producer, getattr(struct, epoch)))
 
     def in_records(self, records: Any) -> Any:
         """Records with the producers of now."""
@@ -189,6 +210,12 @@ def _structs(struct: Any) -> Iterator[Any]:
     from tools.recording.secrets import structs_of
 
     return structs_of(struct)
+
+
+def _said_of(member: Any) -> tuple[Any, ...]:
+    """What a member has said of itself."""
+    names = ("group_instance_id", "metadata", "member_metadata", "client_id", "subscribed_topic_names")
+    return tuple(getattr(member, name, None) for name in names)
 
 
 def _at(elements: Sequence[Any], number: int) -> Any:

@@ -122,9 +122,17 @@ def error_codes(message: Any) -> Iterator[int]:
     from tools.recording.secrets import structs_of
 
     for struct in structs_of(message):
-        code = getattr(struct, "error_code", 0)
-        if code:
+        if code := code_of(struct):
             yield code
+
+
+def code_of(struct: Any) -> int | None:
+    """The error code of a struct by itself, whatever the field is called; None if it has none."""
+    for name in ("error_code", "partition_error_code"):
+        code = getattr(struct, name, None)
+        if code is not None:
+            return int(code)
+    return None
 
 
 class Comparison:
@@ -184,11 +192,11 @@ class Comparison:
 
     def _struct(self, path: str, then: Any, now: Any, version: int, group: str, api_key: int, found: Compared) -> None:
         group = getattr(then, "group_id", None) or group
-        code = getattr(then, "error_code", None)
-        if api_key == HEARTBEAT and {code, now.error_code} == {ErrorCode.NONE, ErrorCode.REBALANCE_IN_PROGRESS}:
+        code = code_of(then)
+        if api_key == HEARTBEAT and {code, code_of(now)} == {ErrorCode.NONE, ErrorCode.REBALANCE_IN_PROGRESS}:
             found.explain("a heartbeat")
             return
-        if code in UNREADY and getattr(now, "error_code", code) != code:
+        if code in UNREADY and code_of(now) != code:
             found.explain("not ready then")
             return
         for declared in fields_of(type(then)):
@@ -249,7 +257,12 @@ class Comparison:
     def _paired(self, then: Any, now: Any, group: str) -> list[tuple[Any, Any]]:
         """Members and topics by their ids, as these are bound; the others by what identifies them."""
         for kind, name in (("uuid", "topic_id"), ("member", "member_id")):
-            if then and now and hasattr(then[0], name) and hasattr(now[0], name):
+            if (
+                then
+                and now
+                and hasattr(then[0], name)
+                and not (getattr(then[0], "name", "") or getattr(now[0], "name", ""))
+            ):
                 left = {self._bindings.now(kind, _plain(getattr(each, name)), group): each for each in then}
                 right = {_plain(getattr(each, name)): each for each in now}
                 if len(left) == len(then) and len(right) == len(now) and left.keys() != {bytes(16)}:

@@ -51,8 +51,6 @@ from tools.recording.upstream import Upstream
 LOGINS: Final = frozenset({17, 36})
 MOST_PAUSE_SECONDS: Final = 0.005
 AGAIN_SECONDS: Final = 0.05
-MOST_SHOWN: Final = 1000
-"""Differences that are kept; the others are counted."""
 
 
 @dataclass
@@ -76,7 +74,6 @@ class Outcome:
     not_compared: int = 0
     """Replies that the codec does not know."""
     differences: int = 0
-    found: list[Found] = field(default_factory=list)
     explained: dict[str, int] = field(default_factory=dict)
     whole: bool = True
     """False for a recording that was cut short."""
@@ -105,14 +102,15 @@ class Replay:
 
     def __init__(
         self, recording: Recording, upstream: Upstream, address: Address, *, patience: float = 30.0,
-        tell: Callable[[int], None] = lambda events: None,
+        told: Callable[[Found], None] = lambda found: None,
     ) -> None:  # fmt: skip
-        """`patience` in seconds is for each reply. `tell` is called with the number of events so far."""
+        """`patience` in seconds is for each reply. `told` is called with each difference when it is
+        found."""
         self._recording = recording
         self._upstream = upstream
         self._address = address
         self._patience = patience
-        self._tell = tell
+        self._told = told
         self._bindings = Bindings()
         self._used = Used()
         self._comparison = Comparison(self._bindings, self._used)
@@ -129,8 +127,7 @@ class Replay:
             await self._make(there_before)
         before, connection = 0.0, -1
         try:
-            for events, event in enumerate(self._recording.events()):
-                self._tell(events)
+            for event in self._recording.events():
                 at = float(event.get("at", before))
                 if event["event"] == "request" and event["connection"] != connection:
                     await trio.sleep(min(max(at - before, 0.0), MOST_PAUSE_SECONDS))
@@ -339,11 +336,8 @@ class Replay:
 
     def _difference(self, event: dict[str, Any], asked: Asked, difference: Difference) -> None:
         self.outcome.differences += 1
-        if len(self.outcome.found) < MOST_SHOWN:
-            request = None if asked.message is None else plain(asked.message, asked.version)
-            self.outcome.found.append(
-                Found(event["connection"], event["number"], asked.api, asked.version, request, difference)
-            )
+        request = None if asked.message is None else plain(asked.message, asked.version)
+        self._told(Found(event["connection"], event["number"], asked.api, asked.version, request, difference))
 
     # --- records that a Fetch of now has not returned yet
 

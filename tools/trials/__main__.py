@@ -15,6 +15,7 @@ VERBS: dict[str, Verb] = {
     "compare-history": Verb(
         "tools.trials.history_comparison:main", "compare what releases of Kafka served with their definitions"
     ),
+    "emulated-clients": Verb("tools.trials.emulation.command:main", "old clients against releases that Ottla plays"),
     "record-clients": Verb("tools.trials.client_recordings:main", "record clients, and replay what they said"),
     "compare-lives": Verb(
         "tools.trials.differential.lives:main", "compare brokers that were reset or restored with what they should be"

@@ -80,7 +80,8 @@ def main(arguments: Sequence[str]) -> int:
         ]
     )
     if options.page is not None:
-        write_into(options.page, called, table)
+        page = replaced(options.page.read_text(encoding="utf-8"), MARK.format(broker=called), table)
+        options.page.write_text(page, encoding="utf-8")
     return 1 if any(row.counts["differences"] for row in rows) else 0
 
 
@@ -127,11 +128,12 @@ def replay(path: Path) -> dict[str, Any]:
     return result
 
 
-def write_into(page: Path, called: str, table: str) -> None:
-    """Replace the table behind the mark of a broker. Raises ValueError where the page has no such mark."""
-    mark = MARK.format(broker=called)
-    before, found, behind = page.read_text(encoding="utf-8").partition(f"{mark}\n")
+def replaced(page: str, mark: str, table: str) -> str:
+    """A page with this table behind a mark. Raises ValueError where it has no such mark."""
+    before, found, behind = page.partition(f"{mark}\n")
     if not found:
-        raise ValueError(f"{page} has no line {mark}")
-    rest = behind[re.match(r"\s*(\|.*\n)*", behind).end() :]  # type: ignore[union-attr]  # it matches nothing as well
-    page.write_text(f"{before}{found}\n{table}\n{rest}", encoding="utf-8")
+        raise ValueError(f"the page has no line {mark}")
+    lines = behind.splitlines(keepends=True)
+    while lines and (lines[0].startswith("|") or not lines[0].strip()):
+        lines.pop(0)
+    return f"{before}{found}\n{table}\n" + ("\n" if lines else "") + "".join(lines)

@@ -6,6 +6,7 @@ import pytest
 
 from kproto.batches.header import compute_crc, read_header
 from kproto.batches.records import RecordData, build_batch
+from kproto.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
 from kproto.messages.fetch import FetchRequest, FetchResponse, FetchTopic
 from kproto.messages.heartbeat import HeartbeatRequest
 from kproto.messages.init_producer_id import InitProducerIdResponse
@@ -34,6 +35,22 @@ def test_members_and_generations_are_those_of_their_group() -> None:
     other = HeartbeatRequest(group_id="h", generation_id=7, member_id="a")
     bindings.substitute(other)
     assert (other.generation_id, other.member_id) == (7, "b")
+
+
+def test_members_are_listed_in_any_order() -> None:
+    """One that is known stays who it is; others belong together by what they have said, and then by their place."""
+    bindings = Bindings()
+
+    def joined(own: str, *members: tuple[str, bytes]) -> JoinGroupResponse:
+        listed = [JoinGroupResponseMember(member_id=member, metadata=said) for member, said in members]
+        return JoinGroupResponse(generation_id=1, leader=own, member_id=own, members=listed)
+
+    then = joined("a", ("a", b"1"), ("b", b"2"), ("c", b"1"), ("d", b"1"))
+    now = joined("x", ("z", b"1"), ("y", b"2"), ("x", b"1"), ("w", b"1"))
+    bindings.learn(then, now, "g")
+    assert [bindings.now("member", each) for each in "abcd"] == ["x", "y", "z", "w"]
+    bindings.learn(joined("c", ("b", b"2"), ("c", b"1")), joined("z", ("z", b"1"), ("y", b"2")), "g")
+    assert [bindings.now("member", each) for each in "abcd"] == ["x", "y", "z", "w"]
 
 
 def test_ids_of_topics_and_sessions_are_replaced() -> None:
@@ -85,6 +102,18 @@ def test_a_batch_gets_the_producer_of_now(then_id: int) -> None:
     assert (header.producer_id, header.producer_epoch, header.base_sequence) == (77, 6, 9)
     assert header.crc == compute_crc(changed, len(plain), header.size)
     assert changed[len(plain) + 61 :] == idempotent[61:]
+
+
+def test_old_versions_of_a_request_have_other_fields_for_it() -> None:
+    """AddPartitionsToTxn up to v3."""
+    bindings = Bindings()
+    bindings.learn(
+        InitProducerIdResponse(producer_id=43, producer_epoch=0),
+        InitProducerIdResponse(producer_id=1, producer_epoch=4),
+    )
+    request = AddPartitionsToTxnRequest(v3_and_below_producer_id=43, v3_and_below_producer_epoch=1)
+    bindings.substitute(request)
+    assert (request.v3_and_below_producer_id, request.v3_and_below_producer_epoch) == (1, 5)
 
 
 def test_elements_are_paired_by_what_tells_them_apart() -> None:

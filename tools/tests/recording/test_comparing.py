@@ -105,6 +105,14 @@ def test_a_broker_that_was_not_ready_then() -> None:
     assert not is_not_ready(HeartbeatResponse(), HeartbeatResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
 
 
+def test_a_topic_that_was_being_made_has_no_id_yet() -> None:
+    """It is the same topic by its name."""
+    then = MetadataResponse(topics=[MetadataResponseTopic(name="t", error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)])
+    now = MetadataResponse(topics=[MetadataResponseTopic(name="t", topic_id=bytes([1]) * 16)])
+    compared = compare(then, now, 12)
+    assert (compared.unexplained, compared.explained) == ([], {"not ready then": 1})
+
+
 def test_versions_count_where_the_conversation_uses_them() -> None:
     """A broker that lacks one of them is another; whatever else it has or lacks is not."""
     then = ApiVersionsResponse(api_keys=[ApiVersion(api_key=key, max_version=9) for key in (1, 2, 3)])
