@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from compat_tests.programs.kits import Kit, Started
 
-PATIENCE = 90.0
+PATIENCE = 240.0
 SECONDS = 20
 SILENT = {"log_level": 0}
 

@@ -29,7 +29,7 @@ from compat_tests.programs.running import Program
 from compat_tests.session import eventually
 
 KIT = kits.CONNECT
-PATIENCE = 90.0
+PATIENCE = 240.0
 FILE_SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 FILE_SINK = "org.apache.kafka.connect.file.FileStreamSinkConnector"
 STRINGS = "org.apache.kafka.connect.storage.StringConverter"

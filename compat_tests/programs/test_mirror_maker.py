@@ -29,7 +29,7 @@ from compat_tests.programs.running import Program
 from compat_tests.session import eventually
 
 KIT = kits.MIRROR_MAKER
-PATIENCE = 90.0
+PATIENCE = 240.0
 RECORDS, READ = 100, 60
 SOON_MS = "1000"
 RETENTION = "123456789"

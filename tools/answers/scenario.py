@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from broker.handlers import SERVED_VERSIONS
+from kproto.errors import ProtocolError
 from kproto.schema.declare import Request
 from tools.answers.site import Answers, Key, NotServed, Site
 from tools.answers.stage import Stage
@@ -77,7 +78,7 @@ def perform(
                 each.play(stage)
             except NotServed as lacking:
                 site.left_out[Key(each.name, version, "")] = str(lacking)
-            except (AssertionError, AttributeError, IndexError) as error:
+            except (AssertionError, AttributeError, LookupError, TypeError, ValueError, ProtocolError) as error:
                 # Most likely a reply was missing what the next step needs, and that is an answer as well.
                 stage.write_down(STOPPED, f"{type(error).__name__}: {error}")
             finally:

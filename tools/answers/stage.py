@@ -301,7 +301,7 @@ def decoded_reply(found: memoryview | NoReply, request: Request, version: int) -
         version = 0
     try:
         return decode(response, version, found), version
-    except ProtocolError:
+    except (ProtocolError, ValueError):  # ValueError: a version that there is not, and that should not be answered
         return None, version
 
 

@@ -26,7 +26,7 @@ from tools.answers.nodes import with_nodes
 from tools.answers.recording import RECORDED, read_answers
 from tools.answers.scenario import STOPPED, registered
 from tools.answers.site import Answers, Exchange, Key, Site, plain_prefix, with_token
-from tools.answers.stage import Stage
+from tools.answers.stage import Stage, decoded_reply
 from tools.client.properties import ClientProperties
 from tools.compat import files, showing
 from tools.compat.asking import TOKEN_LENGTH, Asked, ask, either, in_lanes, prefixes, wanted
@@ -258,6 +258,11 @@ def test_a_stage_leaves_out_answers_that_were_recorded_in_a_version_that_is_not_
     stage = Stage(site, "Metadata/x", DescribeConfigsRequest, 4, {})
     stage._leave_out_if_older("a step", HeartbeatRequest(), stage.version_of(HeartbeatRequest()))
     assert list(site.left_out) == [Key("Metadata/x", 4, "a step")]
+
+
+def test_a_reply_in_a_version_that_there_is_not_cannot_be_decoded() -> None:
+    """A broker that answers version -1 differs, and ends no run."""
+    assert decoded_reply(memoryview(bytes(8)), HeartbeatRequest(), -1) == (None, -1)
 
 
 def test_scenarios_that_change_the_broker_come_last() -> None:
