@@ -1,8 +1,8 @@
 """`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if a command for it is given.
 
-Seven more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
+Eight more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
 and `trials bench recovery`, which take minutes and gigabytes, `trials bench transactions`, `trials bench groups`,
-`trials bench crowds`, `trials bench tls` and `trials bench daily`.
+`trials bench crowds`, `trials bench tls`, `trials bench daily` and `trials bench objects`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ LONG = {
     "daily": "tools.trials.benchmark.daily",
     "crowds": "tools.trials.benchmark.crowds",
     "groups": "tools.trials.benchmark.groups",
+    "objects": "tools.trials.benchmark.objects",
     "partitions": "tools.trials.benchmark.partitions",
     "recovery": "tools.trials.benchmark.recovery",
     "tls": "tools.trials.benchmark.tls",
