@@ -345,7 +345,8 @@ class PostgresControlPlane:
         self.note_time(now)
         outcomes = []
         for run, base, start, unstable, size in zip(commit.runs, bases, starts, unstables, sizes, strict=True):
-            end = base + sum(append.offsets for append in run.appends)
+            appends = run.appends
+            end = base + (appends[0].offsets if len(appends) == 1 else sum(append.offsets for append in appends))
             outcomes.append(RunOutcome(base, None, _positions(start, end, unstable, size)))
         return outcomes
 
