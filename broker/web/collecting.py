@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from broker.network.connections import Connections
     from broker.partitions import Partition
     from broker.telemetry.instances import Telemetry
+    from storage.statistics import StoreStatistics
 
 T = TypeVar("T")
 
@@ -170,12 +171,42 @@ def _store(running: Running) -> Iterator[tuple[str, float]]:
     if store.upkeep is not None:
         yield "ottla_store_dirty_logs", store.upkeep.dirty
         yield "ottla_store_files_to_remove", store.upkeep.to_remove
+    if (shared := store.shared) is not None:
+        yield "ottla_shared_waiting_bytes", shared.waiting_bytes
+        yield "ottla_shared_cached_bytes", shared.cached_bytes
+        if shared.objects >= 0:  # the upkeep has looked
+            yield "ottla_shared_objects", shared.objects
+            yield "ottla_shared_object_bytes", shared.object_bytes
+            yield "ottla_shared_objects_deleting", shared.deleting_objects
+            yield "ottla_shared_runs_unmerged", shared.unmerged_runs
+
+
+def _shared(store: StoreStatistics) -> Iterator[tuple[str, Sequence[Sample]]]:
+    """How the servers that a cluster stands on answer this broker, by kind of request."""
+    if store.shared is None:
+        return
+    bucket, database = store.shared.bucket, store.shared.database
+    kinds = {
+        "put": bucket.puts,
+        "get": bucket.gets,
+        "list": bucket.lists,
+        "delete": bucket.deletes,
+        "commit": database.commits,
+        "question": database.questions,
+    }
+    yield "ottla_shared_requests_total", [((kind,), each.done) for kind, each in kinds.items()]
+    yield "ottla_shared_failures_total", [((kind,), each.failed) for kind, each in kinds.items()]
+    yield "ottla_shared_bytes_total", [((kind,), each.bytes) for kind, each in kinds.items()]
+    yield "ottla_shared_seconds_total", [((kind,), each.seconds) for kind, each in kinds.items()]
+    yield "ottla_shared_median_seconds", [((kind,), each.median_ms / 1000) for kind, each in kinds.items()]
+    yield "ottla_shared_slowest_seconds", [((kind,), each.slowest_ms / 1000) for kind, each in kinds.items()]
 
 
 def _short_lists(running: Running) -> Iterator[tuple[str, Sequence[Sample]]]:
     """The families whose samples are as many as the broker has parts, whatever clients do."""
     services = running.services
     connections = running.connections.statistics()
+    yield from _shared(services.store.statistics())
     yield "ottla_kafka_release_info", [((services.config.ottla_emulate or RELEASE,), 1)]
     yield (
         "kafka_network_requestmetrics_requests_total",

@@ -141,6 +141,18 @@ OWN: Final = (
     _counter("ottla_store_cleaned_bytes_total", "Bytes read for that."),
     _gauge("ottla_store_dirty_logs", "Logs with bytes that are not synced."),
     _gauge("ottla_store_files_to_remove", "Files that are deleted and not removed yet."),
+    _counter("ottla_shared_requests_total", "Of a cluster: requests to bucket and database that were done.", "request"),
+    _counter("ottla_shared_failures_total", "Of a cluster: requests to bucket and database that failed.", "request"),
+    _counter("ottla_shared_bytes_total", "Of a cluster: bytes of objects and runs in the requests done.", "request"),
+    _counter("ottla_shared_seconds_total", "Of a cluster: seconds that the requests done have taken.", "request"),
+    _gauge("ottla_shared_median_seconds", "Of a cluster: the median of the latest requests.", "request"),
+    _gauge("ottla_shared_slowest_seconds", "Of a cluster: the slowest of the latest requests.", "request"),
+    _gauge("ottla_shared_waiting_bytes", "Of a cluster: batches that wait for window, upload or commit."),
+    _gauge("ottla_shared_cached_bytes", "Of a cluster: records in this broker's memory."),
+    _gauge("ottla_shared_objects", "Of a cluster: objects that hold records, as of the latest upkeep."),
+    _gauge("ottla_shared_object_bytes", "Of a cluster: their bytes."),
+    _gauge("ottla_shared_objects_deleting", "Of a cluster: objects that wait for their deletion."),
+    _gauge("ottla_shared_runs_unmerged", "Of a cluster: runs that wait to be merged."),
 )
 
 PROCESS: Final = (

@@ -25,7 +25,13 @@ from broker.web.families import FAMILIES, KAFKA, KAFKA_EXPORTER, OWN, PROCESS
 from broker.web.serving import HttpServer
 from kproto.ids import format_uuid
 from storage.engine import LogStore
-from storage.statistics import StoreStatistics
+from storage.statistics import (
+    BucketStatistics,
+    DatabaseStatistics,
+    RequestStatistics,
+    SharedStatistics,
+    StoreStatistics,
+)
 
 
 @asynccontextmanager
@@ -93,6 +99,38 @@ async def test_a_broker_whose_disk_has_failed_is_not_healthy() -> None:
             answer = await ask(port, "GET /healthz")
             assert " 503 " in answer.splitlines()[0]
             assert "a disk error has stopped all appends" in answer
+
+
+class Shared:
+    """The store of a broker in a cluster, whose upkeep has `looked` at all objects or not."""
+
+    def __init__(self, looked: bool) -> None:
+        self._objects = 12 if looked else -1
+
+    def statistics(self) -> StoreStatistics:
+        puts = RequestStatistics(3, 1, 4096, 0.5, 40.0, 90.0)
+        none = RequestStatistics(0, 0, 0, 0.0, 0.0, 0.0)
+        bucket = BucketStatistics("s3://logs", puts, none, none, none, "")
+        database = DatabaseStatistics("me@db/logs", puts._replace(done=7), none, "")
+        shared = SharedStatistics(bucket, database, 10, 20, self._objects, 99, 1, 2, 5)
+        return StoreStatistics(1, 1, 0, False, None, None, None, shared)
+
+
+async def test_what_a_cluster_stands_on_is_measured() -> None:
+    """Requests to bucket and database by kind; what only the upkeep knows as soon as it has looked. A broker that is
+    alone has none of it."""
+    async with broker() as (w, running):
+        assert not [block for block in collect(running, None) if block and block.family.name.startswith("ottla_shared")]
+        w.services.store = cast(LogStore, Shared(looked=True))
+        found = {block.family.name: dict(block.samples) for block in collect(running, None) if block is not None}
+        assert found["ottla_shared_requests_total"][("put",)] == 3
+        assert found["ottla_shared_requests_total"][("commit",)] == 7
+        assert found["ottla_shared_slowest_seconds"][("put",)] == 0.09
+        assert (found["ottla_shared_objects"][()], found["ottla_shared_waiting_bytes"][()]) == (12, 10)
+        w.services.store = cast(LogStore, Shared(looked=False))
+        assert "ottla_shared_objects" not in {
+            block.family.name for block in collect(running, None) if block is not None
+        }
 
 
 async def test_who_is_connected_is_said_on_loopback_only() -> None:
