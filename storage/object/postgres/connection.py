@@ -15,6 +15,7 @@ no connection, or lost before anything went   Unavailable: nothing has happened
 an error of the statement                     rolled back: nothing has happened. `Refused`, with its SQLSTATE
 lost, or cancelled, or too slow, afterwards   OutcomeUnknown, if `changes`; else Unavailable
 the server ends (57P01, 57P02, 57P03)         as lost: the end may have come while the commit waited
+prepared statements are not what they were    Unavailable, and the connection is closed
 COMMIT with the warning 01000                 OutcomeUnknown: the wait for the synchronous standby was cut short
 ============================================  ==================================================================
 
@@ -45,6 +46,9 @@ ANSWER_SECONDS: Final = 15.0
 
 _ENDING: Final = frozenset({"57P01", "57P02", "57P03"})
 _WARNING: Final = "01000"
+_STALE: Final = frozenset({"26000", "42P05", "0A000"})
+"""A prepared statement is gone, is there already, or no longer fits: a pooler has changed sessions, or the schema was
+migrated. Another connection has none of it."""
 
 
 class Refused(ControlPlaneError):
@@ -222,6 +226,9 @@ class Connection:
         if sqlstate in _ENDING or not sqlstate:
             self.close()
             raise unknown(f"the database {self._place} ends the connection: {message}")
+        if sqlstate in _STALE:
+            self.close()
+            raise Unavailable(f"the session at the database {self._place} is another one: {message}")
         raise Refused(sqlstate, message, (result.error_field(pq.DiagnosticField.MESSAGE_DETAIL) or b"").decode())
 
     def _notice(self, result: PGresult) -> None:

@@ -548,6 +548,6 @@ def meaning(error: Refused) -> ControlPlaneError:
         return Fenced("another process has taken this node id")
     if error.sqlstate in (NOT_PLAIN, KNOWN):
         return error
-    if error.sqlstate in _AGAIN or error.sqlstate in _LATER or error.sqlstate[:2] in ("08", "53", "58"):
+    if error.sqlstate in _AGAIN or error.sqlstate in _LATER or error.sqlstate[:2] in ("08", "53", "58", "XX"):
         return Unavailable(str(error))
     raise AssertionError(f"a statement is wrong, or the schema is: {error} {error.detail}")

@@ -108,6 +108,17 @@ async def test_a_warning_at_the_commit_is_no_confirmation() -> None:
         assert await opened.run([(ONE, ())], changes=True) == [[(1,)]]
 
 
+async def test_prepared_statements_may_be_gone() -> None:
+    """As when a pooler has given the session to another client: nothing has happened, and the next one works."""
+    pool = Pool(parse(empty_database()), "test", connections=1)
+    await pool.run([(ONE, ())], changes=False)
+    await pool.run([(Statement("forget", "DEALLOCATE ALL"), ())], changes=False)
+    with pytest.raises(Unavailable, match="is another one"):
+        await pool.run([(ONE, ())], changes=True)
+    assert await pool.run([(ONE, ())], changes=True) == [[(1,)]]
+    pool.close()
+
+
 async def test_cancelling_a_task_closes_its_connection() -> None:
     """What the server goes on with is not waited for."""
     pool = Pool(parse(empty_database()), "test", connections=1)
