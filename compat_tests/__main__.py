@@ -165,7 +165,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     if chosen.command == "programs-page":
         programs_page = importlib.import_module("compat_tests.programs.page").page
-        chosen.file.write_text(programs_page(list(map(matrix.Run.load, chosen.saved))), encoding="utf-8")
+        chosen.file.write_text(programs_page(matrix.merged(map(matrix.Run.load, chosen.saved))), encoding="utf-8")
         return 0
     return page_from(chosen.file, chosen.saved) if chosen.saved else page(chosen.file, rest)
 

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from compat_tests.programs.kits import Kit, Started
+from compat_tests.session import eventually
 
 PATIENCE = 240.0
 SECONDS = 20
@@ -37,10 +38,18 @@ class Plain:
             started.kill()
 
     def create(self, topic: str, partitions: int = 1) -> None:
-        """A topic, unless it is there."""
+        """A topic, unless it is there, that answers."""
         if topic not in self.topics():
             for done in self._admin.create_topics([NewTopic(topic, partitions, 1)]).values():
                 done.result(SECONDS)
+
+        def answers() -> bool:
+            try:
+                return len(self.starts(topic)) > 0
+            except KafkaException:
+                return False
+
+        eventually(answers, f"leaders of {topic}", PATIENCE)
 
     def topics(self) -> list[str]:
         """Their names."""

@@ -86,7 +86,7 @@ class Worker:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._rest + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=90) as answer:
                 return json.loads(answer.read() or b"null")
         except (OSError, urllib.error.URLError) as error:
             raise Failed(str(error)) from error

@@ -26,7 +26,7 @@ from kproto.schema.declare import FieldType, Struct, fields_of
 from tools.answers.site import Plain
 from tools.answers.variations import Masked, Ordered, Symbol, variation
 
-_UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
 
 
 class Symbols:

@@ -55,8 +55,9 @@ def sentence(found: Findings) -> str:
     parts = []
     if found.answers.apis:
         unserved = sum(each.served is None for each in found.answers.apis)
+        differing = len(found.answers.unexplained)
         parts.append(
-            f"{found.answers.compared:,} answers compared, {len(found.answers.unexplained)} of them differ"
+            f"{found.answers.compared:,} answers compared, {differing:,} requests answered differently"
             + (f"; {unserved} APIs are not served" if unserved else "")
         )
     played = [each for each in found.clients if not each.missing]

@@ -27,7 +27,10 @@ def test_answers_and_a_client(address: str, tmp_path: Path, capsys: pytest.Captu
     assert main([*words, "--clients", "none"]) == 0
     words += ["--only", "a_left_group_is_deleted"]
     assert main([*words, "--clients", "kafka-python", "--name", "this one"]) == 0
-    assert "0 of them differ; 1 scenarios of 1 clients played, 0 come out differently" in capsys.readouterr().out
+    assert (
+        "0 requests answered differently; 1 scenarios of 1 clients played, 0 come out differently"
+        in capsys.readouterr().out
+    )
     page = (tmp_path / "index.html").read_text()
     assert "<h1>this one beside Apache Kafka" in page and "kafka-python" in page
     found = json.loads((tmp_path / "compat.json").read_text())
