@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
 def _record(client: str, path: Path, bootstrap: str | None, chosen: str) -> int:
     """Run the scenarios of a client through a recorder; how many passed. Raises AssertionError where none did."""
     if bootstrap is None:
-        with ottla.Broker(config={"group.initial.rebalance.delay.ms": 0}) as broker:
+        with ottla.Broker(config={"group.initial.rebalance.delay.ms": 0}, start_timeout=120.0) as broker:
             return _record(client, path, broker.bootstrap_servers, chosen)
     recorder = subprocess.Popen(
         [*COMMAND, "record", "--to", str(path), "--listen", "127.0.0.1:0", "-b", bootstrap],
@@ -114,7 +114,7 @@ def _record(client: str, path: Path, bootstrap: str | None, chosen: str) -> int:
 
 def replay(path: Path) -> dict[str, Any]:
     """The counts of a replay with a new broker; differences are printed."""
-    with ottla.Broker(config={"group.initial.rebalance.delay.ms": 0}) as broker:
+    with ottla.Broker(config={"group.initial.rebalance.delay.ms": 0}, start_timeout=120.0) as broker:
         done = subprocess.run(
             [*COMMAND, "replay", str(path), "-b", broker.bootstrap_servers, "--timeout-ms", str(PATIENCE_MS), "--json"],
             capture_output=True, text=True,

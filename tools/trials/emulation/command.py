@@ -24,6 +24,7 @@ MARK: Final = "<!-- clients of the time -->"
 RELEASES_MET: Final = ("2.8", "3.3", "3.7", "3.9", "4.0", "4.4")
 SHADED: Final = "org.apache.flink.kafka.shaded.org.apache.kafka"
 SECONDS: Final = 240
+WITHOUT_ZOOKEEPER: Final = "4.0"
 
 
 class Client(NamedTuple):
@@ -44,7 +45,9 @@ CLIENTS: Final = (
     Client("kafka-clients 2.8.1", "shaded", "org.apache.flink:flink-sql-connector-kafka:1.15.2", "2.8"),
     Client("kafka-clients 3.2.3", "shaded", "org.apache.flink:flink-sql-connector-kafka:1.17.1", "3.2"),
     Client("kafka-clients 3.4.0", "shaded", "org.apache.flink:flink-sql-connector-kafka:3.2.0-1.19", "3.4"),
-    Client("kafka-clients 4.0.0", "java", "org.apache.kafka:kafka-clients:4.0.0", "4.0"),
+    Client(
+        f"kafka-clients {WITHOUT_ZOOKEEPER}.0", "java", f"org.apache.kafka:kafka-clients:{WITHOUT_ZOOKEEPER}.0", "4.0"
+    ),
 )
 """Oldest first of each kind."""
 
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         waiting = [each for each in clients if f"{each.name} {release}" not in found]
         if not waiting:
             continue
-        with ottla.Broker(emulate=release) as broker:
+        with ottla.Broker(emulate=release, start_timeout=120.0) as broker:
             for client in waiting:
                 said = found[f"{client.name} {release}"] = meet(client, broker.bootstrap_servers, options.keep)
                 print(f"{client.name} and {release}: {said or 'ok'}", flush=True)
