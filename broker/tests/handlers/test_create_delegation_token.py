@@ -60,7 +60,7 @@ async def test_what_a_token_brings_with_it_is_bounded() -> None:
 
 
 async def test_one_user_does_not_take_all_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has made as many as one may is refused, whoever they are for; others are not."""
+    """Who has made as many as one may is refused, whatever users they are for; others are not."""
     monkeypatch.setattr(decisions, "MAX_OF_ONE", 3)
     async with tokens() as t:
         for owner in (("User", ""), ("User", "zed"), ("User", "")):

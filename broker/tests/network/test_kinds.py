@@ -1,4 +1,4 @@
-"""The first request of a kind: loaded once, however many come, and whoever leaves."""
+"""The first request of a kind: loaded once, however many come, and whichever client leaves."""
 
 from __future__ import annotations
 
