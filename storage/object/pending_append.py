@@ -60,6 +60,11 @@ class PendingAppend:
         return not self.durable
 
     @property
+    def error(self) -> KafkaError | WrongEnd | None:
+        """Why it has failed, if it has."""
+        return self._error
+
+    @property
     def answered(self) -> bool:
         """Whether it is committed, or has failed."""
         return self.durable or self._error is not None
@@ -72,9 +77,13 @@ class PendingAppend:
         if self._error is not None:
             raise self._error.with_traceback(None)
 
-    def abandon(self, error: KafkaError) -> None:
-        """It must not be committed any more: the producer's batch before it is lost. The answer comes with the commit
-        that leaves it out."""
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it is made only where the log ends as its caller expects."""
+        return self.request.expected_end is not None
+
+    def abandon(self, error: KafkaError | WrongEnd) -> None:
+        """It must not be committed any more: what it follows is lost. The commit that has its bytes leaves it out."""
         self.request = self.request._replace(expected_end=NEVER_AN_END)
         self._error = error
         self._wake()

@@ -52,13 +52,28 @@ class WrittenLog(Holder, Protocol):
 class Share:
     """One log's appends in a window, side by side."""
 
-    __slots__ = ("appends", "data", "log", "position")
+    __slots__ = ("_begin", "appends", "data", "live", "log", "position")
 
     def __init__(self, log: WrittenLog) -> None:
         self.log = log
         self.appends: list[PendingAppend] = []
         self.data = bytearray()
         self.position = 0  # in the object
+        self.live: list[PendingAppend] = []
+        """Those that a commit is asked for."""
+        self._begin = 0  # bytes before these
+
+    def leave_out_failed(self) -> bool:
+        """Leave out what has failed by now, in front and behind: its bytes are in the object and belong to no run.
+        Whether anything is left to be committed. (Between others it stays, to be refused.)"""
+        first, last = 0, len(self.appends)
+        while first < last and self.appends[first].answered:
+            first += 1
+        while first < last and self.appends[last - 1].answered:
+            last -= 1
+        self.live = self.appends[first:last]
+        self._begin = sum(append.size for append in self.appends[:first])
+        return first < last
 
     def stored(self) -> StoredRun:
         """Its line in the footer."""
@@ -72,11 +87,13 @@ class Share:
     def run(self) -> CommitRun:
         """What is asked of the control plane."""
         assert self.log.log_id is not None, "the log has been made"
-        return CommitRun(self.log.log_id, self.position, [append.request for append in self.appends])
+        return CommitRun(self.log.log_id, self.position + self._begin, [append.request for append in self.live])
 
     def cached(self, outcome: RunOutcome, key: str) -> list[CachedRun]:
         """The runs that are there now, ready to be served; to be called before `answer`."""
-        return cached_runs(self.appends, self.data, outcome, self.log.leader_epoch, key, self.position)
+        end = self._begin + sum(append.size for append in self.live)
+        data = memoryview(self.data)[self._begin : end]
+        return cached_runs(self.live, data, outcome, self.log.leader_epoch, key, self.position + self._begin)
 
 
 class State(Enum):
@@ -123,6 +140,10 @@ class Window:
         self.object_size = position + len(pieces[-1])
         return pieces
 
+    def live(self) -> list[Share]:
+        """The shares that have something to be committed."""
+        return [share for share in self.shares.values() if share.live]
+
     def appends(self) -> Iterator[PendingAppend]:
         """All of them."""
         for share in self.shares.values():
@@ -158,7 +179,12 @@ def answer(appends: Sequence[PendingAppend], outcome: RunOutcome) -> None:
 
 
 def cached_runs(
-    appends: Sequence[PendingAppend], data: bytearray, outcome: RunOutcome, leader_epoch: int, key: str, position: int
+    appends: Sequence[PendingAppend],
+    data: bytearray | memoryview,
+    outcome: RunOutcome,
+    leader_epoch: int,
+    key: str,
+    position: int,
 ) -> list[CachedRun]:
     """The runs that a commit has made of these appends, whose bytes are `data`: at `position` of the object `key`.
     Patches their offsets in. To be called before the appends are answered."""

@@ -21,6 +21,10 @@ object may be there all the same: an orphan, which the upkeep collects.
 committed, the log would know the producer with a gap at its beginning, or call the rest out of order. So they fail with
 it, before their commit: each is asked for with an end that no log has.
 
+**Chains.** A conditional append that follows another before that has its answer expects the end of it. When one is
+refused or lost, those of its log that were begun behind it fail likewise. The number alone would not do: another broker
+may have appended just as much.
+
 **A commit is repeated until there is an answer.** It happens once by its key, so asking again is safe, and nothing
 less than an answer is one: no append is acknowledged or refused because the database was not there. Its clients give
 up by their own time-outs.
@@ -40,6 +44,7 @@ from typing import Final, NamedTuple, TypeVar
 import trio
 
 from kproto.errors import ErrorCode, KafkaError
+from storage.engine import WrongEnd
 from storage.object.bucket import Ambiguous, Bucket, BucketError, Unavailable
 from storage.object.cache import RunCache
 from storage.object.control_plane import (
@@ -279,7 +284,11 @@ class Writer:
         self._failures += 1
         error = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason)
         self._fail(window, error)
-        if not (lanes := window.lanes()):
+        lanes = window.lanes()
+        chained = {share.log for share in window.shares.values() if any(each.is_conditional for each in share.appends)}
+        for log in chained:
+            self._break_chain(log, error)
+        if not lanes:
             return
         later = [*self._order, *([self._window] if self._window is not None else [])]
         if window in later:
@@ -289,6 +298,23 @@ class Writer:
                 for append in share.appends:
                     if any((share.log, header.producer_id) in lanes for header, _ in append.request.batches):
                         append.abandon(error)
+
+    def _break_chain(self, log: WrittenLog, error: KafkaError | WrongEnd) -> None:
+        """A conditional append of this log is refused or lost: those that wait behind it expect what is not there."""
+        waiting = [item.append for item in self._inline.values() if item.log is log]
+        for window in [*self._order, *([self._window] if self._window is not None else [])]:
+            if log in window.shares and window.state is not State.FAILED:
+                waiting += window.shares[log].appends
+        for append in waiting:
+            if append.is_conditional and not append.answered:
+                append.abandon(error)
+
+    def _answer(self, log: WrittenLog, appends: Sequence[PendingAppend], outcome: RunOutcome) -> None:
+        waited = [append for append in appends if append.is_conditional and not append.answered]
+        answer(appends, outcome)
+        for append in waited:  # and not those that had failed before: their chain is broken already
+            if append.error is not None:
+                self._break_chain(log, append.error)
 
     def _fail(self, window: Window, error: KafkaError) -> None:
         window.state = State.FAILED
@@ -315,6 +341,8 @@ class Writer:
             while self.stopped is None:
                 inline, windows = self._take_inline(), self._take_windows()
                 if not inline and not windows:
+                    if self._inline:
+                        continue  # what was taken had failed before
                     break
                 await self._commit(inline, windows)
                 self._room.set()
@@ -327,7 +355,10 @@ class Writer:
                 self._let_go(self._order.popleft())
                 self._room.set()
             elif self._order[0].state is State.UPLOADED:
-                windows.append(self._order.popleft())
+                if sum(share.leave_out_failed() for share in self._order[0].shares.values()):
+                    windows.append(self._order.popleft())
+                else:
+                    self._order[0].state = State.FAILED
             else:
                 break
         return windows
@@ -341,13 +372,18 @@ class Writer:
             taken.append(item)
         for item in taken:
             del self._inline[item.append]
-        return taken
+        for item in taken:
+            if item.after is not None and item.after.error is not None:
+                item.append.refused(item.after.error)
+            if item.append.answered:
+                self._release(item.log, item.append)
+        return [item for item in taken if not item.append.answered]
 
     async def _commit(self, inline: list[_Inline], windows: list[Window]) -> None:
         self._committing = True
         try:
             logs = [item.log for item in inline]
-            logs += [log for window in windows for log in window.shares]
+            logs += [share.log for window in windows for share in window.live()]
             await self._until_answered(lambda: self._make_logs([log for log in logs if log.log_id is None]))
             commits = [_of_window(window) for window in windows]
             if inline:
@@ -416,13 +452,13 @@ class Writer:
         self._cache.add(runs)
         async for item, result in Slices().over(zip(inline, outcome, strict=True)):
             item.log.committed(result)
-            answer([item.append], result)
+            self._answer(item.log, [item.append], result)
 
     async def _settle(self, window: Window, outcome: list[RunOutcome] | Buried) -> None:
         if isinstance(outcome, Buried):
             self._give_up(window, str(outcome))
             return
-        shares = list(zip(window.shares.values(), outcome, strict=True))
+        shares = list(zip(window.live(), outcome, strict=True))
         slices = Slices()
         self._cache.add(
             [
@@ -433,7 +469,7 @@ class Writer:
         )
         async for share, result in slices.over(shares):
             share.log.committed(result)
-            answer(share.appends, result)
+            self._answer(share.log, share.live, result)
 
 
 def _bytes(window: Window) -> int:
@@ -441,7 +477,7 @@ def _bytes(window: Window) -> int:
 
 
 def _of_window(window: Window) -> Commit:
-    runs = [share.run() for share in window.shares.values()]
+    runs = [share.run() for share in window.live()]
     return Commit(window.key, window.object_size, runs)
 
 

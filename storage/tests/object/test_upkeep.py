@@ -29,7 +29,7 @@ def cluster() -> Cluster:
     return Cluster(TrioTime())
 
 
-async def run_upkeep(store: ObjectStore, *specs: LogSpec, seconds: float = 700) -> None:
+async def run_upkeep(store: ObjectStore, *specs: LogSpec, seconds: float = 800) -> None:
     """Let the store keep these logs for so long."""
     with trio.move_on_after(seconds):
         await store.maintain(lambda: specs)
@@ -61,7 +61,7 @@ async def test_retention_deletes_objects_after_a_grace() -> None:
             [found] = await store.read_many([Read(log, 5, 1000, 10)], 1000)
             content(found)
         assert len(place.bucket.objects) == 10
-        await run_upkeep(store, kept, seconds=DELETION_GRACE_MS / 1000)
+        await run_upkeep(store, kept, seconds=DELETION_GRACE_MS / 1000 + 100)
         assert len(place.bucket.objects) < 10
         assert len(await read_all(store, log, 6)) == 4
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.lowlevel
 
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import LogAppend, WrongEnd
@@ -150,11 +151,32 @@ async def test_conditional_appends_fail_with_the_one_before() -> None:
         place.bucket.plan("put", BucketFault.REFUSED)
         first = log.begin_append([batch(b"x" * 1000)], expected_end=0)
         second = log.begin_append([batch(b"y" * 1000)], expected_end=1)
-        with refused(ErrorCode.KAFKA_STORAGE_ERROR):
-            await first.wait_durable()
-        with pytest.raises(WrongEnd):
-            await second.wait_durable()
+        for failed in (first, second):
+            with refused(ErrorCode.KAFKA_STORAGE_ERROR):
+                await failed.wait_durable()
         assert log.log_end_offset == 0
+
+
+@pytest.mark.parametrize("size", [10, 1500])
+async def test_a_chain_breaks_wherever_the_log_ends(size: int) -> None:
+    """E4: Another broker has appended just as much as the first of two conditional appends would have: the second does
+    not get in where that ends. In two objects, and inline."""
+    place, line = cluster(), Line()
+    place.bucket._delay = lambda kind, size: 0.5
+    line.delay_ms = lambda operation: 100.0
+    limits = WINDOWS._replace(window_bytes=1000, uploads=1)
+    async with place.broker(limits=limits, line=line) as store, place.broker(2) as other:
+        log = store.log(spec("__state"))
+        await append(other.log(spec("__state")), batch(b"of another"))
+        first = log.begin_append([batch(b"x" * size)], expected_end=0)
+        await trio.sleep(0.02)
+        second = log.begin_append([batch(b"y" * size)], expected_end=1)
+        for failed in (first, second):
+            with pytest.raises(WrongEnd):
+                await failed.wait_durable()
+        again = log.begin_append([batch(b"again")], expected_end=1)
+        await again.wait_durable()
+        assert await read_all(store, log) == [b"of another", b"again"]
 
 
 @pytest.mark.parametrize("fault", list(Fault))
