@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from broker.config.settings import ConfigError
 from broker.control.passing_time import LONGEST_AHEAD, MOST_STEPS, PassingTime, passing_time
 from broker.coordinators.cluster.topics import NewTopic
+from broker.security.principals import Principal
 from broker.testing.contexts import World, world
 from broker.tests.coordinators.transactions.test_coordinator import Client
 from broker.tests.handlers.group_requests import (
@@ -25,6 +26,7 @@ from broker.tests.handlers.group_requests import (
     with_topic,
 )
 from kproto.errors import ErrorCode
+from kproto.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from kproto.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from kproto.messages.find_coordinator import FindCoordinatorRequest
 from kproto.messages.heartbeat import HeartbeatRequest
@@ -253,3 +255,36 @@ def test_a_restart_goes_on_where_the_clock_was(tmp_path: pytest.TempPathFactory)
         SystemDisk().write_file(f"{directory}/{AHEAD_FILE}", text.encode())
         with pytest.raises(ConfigError, match=AHEAD_FILE):
             passing_time(SystemClock(), SystemDisk(), directory)
+
+
+async def test_members_of_the_new_protocol_are_given_up_too() -> None:
+    """After group.consumer.session.timeout.ms, of the state's time."""
+    async with timed() as t:
+        await with_topic(t.world)
+        member = "a" * 22
+        joining = ConsumerGroupHeartbeatRequest(
+            group_id="g",
+            member_id=member,
+            rebalance_timeout_ms=10_000,
+            subscribed_topic_names=["t"],
+            topic_partitions=[],
+        )
+        joined = await t.world.ask(joining, 1)
+        assert joined.error_code == ErrorCode.NONE
+        beat = ConsumerGroupHeartbeatRequest(group_id="g", member_id=member, member_epoch=joined.member_epoch)
+        await t.advance(40 * SECOND)
+        assert (await t.world.ask(beat, 1)).error_code == ErrorCode.NONE
+        await t.advance(46 * SECOND)
+        assert (await t.world.ask(beat, 1)).error_code == ErrorCode.UNKNOWN_MEMBER_ID
+
+
+async def test_delegation_tokens_are_over() -> None:
+    """And forgotten, though the task that looks for them sleeps for an hour of the world's."""
+    async with timed({"delegation.token.secret.key": "secret"}) as t:
+        tokens = t.world.services.tokens
+        alice = Principal("User", "alice")
+        await tokens.create(alice, alice, (), HOUR)
+        await t.advance(HOUR // 2)
+        assert len(t.world.cluster.image.tokens) == 1
+        await t.advance(HOUR)
+        assert len(t.world.cluster.image.tokens) == 0
