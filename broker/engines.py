@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from broker.config.settings import BrokerConfig, ConfigError
 from broker.coordinators.cluster.image import CLUSTER_METADATA
@@ -24,6 +24,9 @@ from storage.seams.disk import Disk
 from storage.seams.entropy import Entropy
 from storage.seams.offload import Offload
 from storage.store_settings import CleanerSettings, ProducerRules, StoreSettings
+
+if TYPE_CHECKING:
+    from storage.memory.engine import LogsOnCommand
 
 LEAST_CLEANER_MEMORY: Final = 1 << 20
 """Bytes; with less, Kafka does not start."""
@@ -44,15 +47,12 @@ def make_store(
     if config.memory:
         from storage.memory.engine import MemoryStore
 
-        misbehaving = None
-        if config.ottla_control_listener:
-            from storage.memory.misbehaving import misbehaving
         return MemoryStore(
             clock,
             entropy,
             cluster_id=config.ottla_cluster_id,
             settings=store_settings(config),
-            misbehaving=misbehaving,
+            misbehaving=_logs_on_command() if config.ottla_control_listener else None,
         )
     from storage.local.engine import LocalStore
     from storage.seams.apart import ProcessApart, ThreadApart
@@ -87,6 +87,12 @@ def membership_of(store: LogStore) -> Membership | None:
     """This broker's place among those that share the store; None where it is the only one."""
     found: Membership | None = getattr(store, "membership", None)
     return found
+
+
+def _logs_on_command() -> LogsOnCommand:
+    from storage.memory.misbehaving import misbehaving
+
+    return misbehaving
 
 
 def _disk(config: BrokerConfig) -> Disk:

@@ -136,7 +136,8 @@ class _Splitter:
 
     def _said_by(self, struct: Any, role: str) -> Iterable[tuple[str, object]]:
         """What the struct itself names: (kind, value)."""
-        names = _names(type(struct))
+        cls: type[Struct] = type(struct)
+        names = _names(cls)
         if "group_id" in names and (group := struct.group_id):
             yield "group", group
         if "transactional_id" in names and (transactional := struct.transactional_id):

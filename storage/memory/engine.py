@@ -430,6 +430,10 @@ class MemoryLog:
         )
 
 
+LogsOnCommand = Callable[[Misbehaviour, trio.Event], type[MemoryLog]]
+"""Makes logs that misbehave until the event."""
+
+
 class MemoryStore:
     """All logs of a broker that keeps nothing. `LogStore` says what its methods promise.
 
@@ -447,7 +451,7 @@ class MemoryStore:
         directory_id: str | None = None,
         max_bytes: int = DEFAULT_MAX_BYTES,
         settings: StoreSettings | None = None,
-        misbehaving: Callable[[Misbehaviour, trio.Event], type[MemoryLog]] | None = None,
+        misbehaving: LogsOnCommand | None = None,
     ) -> None:
         self.clock = clock
         self._misbehaving = misbehaving
