@@ -6,7 +6,8 @@ answers the present broker has to be asked in that order:
 
 - **Produce.** Offsets say who wrote first. A Produce waits for those that the recorded broker appended before it.
 - **JoinGroup.** A member that was part of a generation had not joined when the one before it was formed. A JoinGroup
-  waits for those of the generation before.
+  waits for those of the generation before. And the members of that one, whose coming back completes the new generation,
+  wait until those that are new in it have been sent.
 
 A request that was worked on earlier had reached the broker before the later one was answered, so in the recording it
 stands before that reply, and nothing waits forever.
@@ -31,6 +32,7 @@ class Races:
         self._appends: dict[tuple[Any, int], list[tuple[int, Place]]] = {}
         self._joins: dict[str, dict[int, list[Place]]] = {}
         self._before: dict[Place, set[Place]] = {}
+        self._beside: dict[Place, set[Place]] = {}
 
     def note(self, api_key: int, place: Place, request: Any, reply: Any) -> None:
         """One recorded request with its reply."""
@@ -53,6 +55,11 @@ class Races:
         for generations in self._joins.values():
             for older, newer in pairwise(sorted(generations)):
                 self._order(generations[older], generations[newer])
+                members = {connection for connection, _ in generations[older]}
+                new = {place for place in generations[newer] if place[0] not in members}
+                if new:
+                    back = [place for place in generations[newer] if place[0] in members]
+                    self._beside.update(dict.fromkeys(back, new))
         self._appends.clear()
         self._joins.clear()
 
@@ -61,6 +68,10 @@ class Races:
             others = {each for each in first if each[0] != place[0]}
             if others:
                 self._before.setdefault(place, set()).update(others)
+
+    def beside(self, place: Place) -> set[Place]:
+        """The requests, of other connections, that have to be sent before this one is."""
+        return self._beside.get(place, set())
 
     def before(self, place: Place) -> set[Place]:
         """The requests, of other connections, that have to be answered before this one is sent."""

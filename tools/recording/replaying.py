@@ -219,7 +219,12 @@ class Replay:
 
     async def _is_next(self, event: dict[str, Any]) -> bool:
         """Whether all that comes before a request has been answered; what has been sent is waited for."""
-        for connection, number in self._races.before((event["connection"], event["number"])):
+        place = event["connection"], event["number"]
+        for connection, number in self._races.beside(place):
+            other = self._lines.get(connection)
+            if other is None or (other.sent < number and not other.gone):
+                return False
+        for connection, number in self._races.before(place):
             other = self._lines.get(connection)
             if other is None or other.gone:
                 continue

@@ -52,6 +52,8 @@ def test_a_join_waits_for_the_generation_before() -> None:
     joined(races, (1, 2), "g", 2)
     joined(races, (4, 1), "h", 3)
     races.settle()
+    assert races.beside((1, 2)) == {(3, 1)}, "its coming back completes the generation"
+    assert races.beside((3, 1)) == races.beside((1, 1)) == set()
     assert races.before((3, 1)) == {(1, 1), (2, 1)}
     assert races.before((1, 2)) == {(2, 1)}
     assert races.before((1, 1)) == races.before((4, 1)) == set()
