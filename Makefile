@@ -27,8 +27,9 @@ run: setup
 cluster: setup
 	$(VENV)/bin/ottla cluster local
 
+# All but tools/tidy, which `lint` runs.
 test: setup $(CLIENTS)
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tools/tidy
 
 # The same with every fast path of Linux off, as on a platform that has none of them.
 portable: setup $(CLIENTS)

@@ -27,18 +27,26 @@ INSTEAD = {
     "for " + "ever": "forever",
 }
 # A word begins where no letter stands before it, or where a capital begins it in CamelCase; its end likewise.
-PATTERNS = {
-    re.compile(
-        rf"(?:(?<![a-zA-Z]){word}|(?<=[a-z]){word.capitalize()}|(?<![a-zA-Z]){word.capitalize()}|"
-        rf"(?<![A-Z]){word.upper()})(?![a-z]|(?<=[A-Z])[A-Z])".replace(" ", r"(?:[ _]|\n\s*(?:# )?)")
-    ): advice
-    for word, advice in INSTEAD.items()
-}
+PATTERNS = {}
+HINTS: dict[re.Pattern[str], re.Pattern[str]] = {}
+"""Of each pattern one that is found in lower case wherever it is."""
+for _word, _advice in INSTEAD.items():
+    _gap = r"(?:[ _]|\n\s*(?:# )?)"
+    # A word begins where no letter stands before it, or where a capital begins it in CamelCase; its end likewise.
+    _pattern = re.compile(
+        rf"(?:(?<![a-zA-Z]){_word}|(?<=[a-z]){_word.capitalize()}|(?<![a-zA-Z]){_word.capitalize()}|"
+        rf"(?<![A-Z]){_word.upper()})(?![a-z]|(?<=[A-Z])[A-Z])".replace(" ", _gap)
+    )
+    PATTERNS[_pattern] = _advice
+    HINTS[_pattern] = re.compile(_word.replace(" ", _gap))
 
 
 def words(source: Source) -> Iterator[str]:
     """Findings: words that have no place in the project's prose and names."""
+    lowered = source.text.lower()
     for pattern, advice in PATTERNS.items():
+        if not HINTS[pattern].search(lowered):
+            continue  # which is much faster to find out
         for match in pattern.finditer(source.text):
             line = source.text.count("\n", 0, match.start()) + 1
             found = " ".join(re.split(r"[\s#]+", match.group()))
