@@ -533,6 +533,8 @@ class Runtime(Generic[MachineT]):
                 self._overtaken(failure)
                 continue
             if failure is not None:
+                if failure.code in PRODUCER_ERRORS:  # the producer's fault, said late: its caller learns which
+                    self._answer([(promise, failure) for promise, _ in first.replies if not promise.resolved])
                 self._lose(str(failure))
                 continue
             self._pending.popleft()

@@ -329,12 +329,17 @@ class TransactionCoordinator:
         transaction = await self.shards.look(transactional_id, lambda machine: machine.get(transactional_id))
         if transaction is None or not transaction.is_prepared:
             return
-        await self._markers.write(transaction, self._coordinator_epoch(transactional_id))
+        epoch = self._coordinator_epoch(transactional_id)
+        await self._markers.write(transaction, epoch, lambda: self._coordinates_in(transactional_id, epoch))
         owner = Owner(transaction.producer_id, transaction.producer_epoch)
         await self.shards.decide(
             transactional_id,
             lambda machine, now, promise: machine.decide_complete(transactional_id, owner, now, promise),
         )
+
+    def _coordinates_in(self, transactional_id: str, epoch: int) -> bool:
+        """Whether this broker coordinates the id, and has not lost it since that epoch."""
+        return self.shards.owns(transactional_id) and self._coordinator_epoch(transactional_id) == epoch
 
     def _coordinator_epoch(self, transactional_id: str) -> int:
         """That of the shard's partition: markers of an owner before are refused by logs that have seen a later one."""

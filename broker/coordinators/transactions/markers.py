@@ -66,8 +66,14 @@ class MarkerWriter:
         self._end_in_shard = end_in_shard
         self._logger = get_logger(__name__)
 
-    async def write(self, transaction: Transaction, coordinator_epoch: int) -> None:
-        """Returns when all markers of the transaction, which is decided, are durable."""
+    async def write(
+        self, transaction: Transaction, coordinator_epoch: int, still: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Returns when all markers of the transaction, which is decided, are durable.
+
+        `still` says whether this broker coordinates the transaction in that epoch. Raises KafkaError(NOT_COORDINATOR)
+        once it does not and markers are left: they are another's to write, or this one's in another epoch.
+        """
         end = EndOfTransaction(
             transaction.producer_id,
             transaction.producer_epoch,
@@ -100,6 +106,8 @@ class MarkerWriter:
                 )
                 await trio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY)
+                if not still():
+                    raise KafkaError(ErrorCode.NOT_COORDINATOR)
 
     async def write_some(
         self, end: EndOfTransaction, places: list[tuple[str, int]]

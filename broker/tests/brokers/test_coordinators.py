@@ -8,11 +8,12 @@ import pytest
 import trio
 import trio.testing
 
+from broker.coordinators.machine import EndOfTransaction
 from broker.testing.contexts import World
 from broker.tests.brokers.several import Broker, Several, several
 from broker.tests.coordinators.transactions.test_coordinator import Client
 from broker.tests.handlers.group_requests import commit_codes, commit_request, with_member
-from kproto.errors import ErrorCode
+from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.end_txn import EndTxnRequest
 from kproto.messages.find_coordinator import FindCoordinatorRequest
@@ -288,3 +289,44 @@ async def test_a_transaction_survives_the_death_of_its_coordinator(
             heir = await cluster.coordinator_of(name, 1)
             await until_committed(cluster, [(7, 0)])
         assert heir is not transactions
+
+
+async def test_markers_are_given_up_with_the_shard_and_written_in_its_new_epoch(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The group's owner does not answer, and the coordinator loses its lease and gets it again meanwhile: what it still
+    had to write it writes as of now, and not forever in an epoch that logs have seen the end of."""
+    async with several(monkeypatch) as cluster:
+        await with_topics(cluster)
+        name, transactions, groups = await pair_of_different_coordinators(cluster)
+        client = Client(cast(World, Routed(transactions, groups, groups)), name)
+        await client.init()
+        await client.commit_offset(7)
+        del cluster.brokers[groups.node_id]  # it cannot be asked
+        before = transactions.services.transactions.shards.epoch_of(name)
+        assert await client.end(True) is ErrorCode.NONE
+        await trio.sleep(0.5)
+        transactions.freeze()
+        await trio.sleep(4)
+        transactions.thaw()
+        await trio.sleep(3)
+        cluster.brokers[groups.node_id] = groups
+        with trio.fail_after(15):
+            await until_committed(cluster, [(7, 0)])
+            owner = await cluster.coordinator_of(name, 1)
+            assert await Client(cast(World, Routed(owner, groups, groups)), name).settled() == "CompleteCommit"
+        assert owner.services.transactions.shards.epoch_of(name) > before
+
+
+async def test_a_marker_that_is_refused_late_is_refused_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """So that the coordinator that was late takes it for written, and asks no more."""
+    async with several(monkeypatch) as cluster:
+        await with_topics(cluster)
+        groups = await cluster.coordinator_of("g")
+        partition = groups.services.groups.place_of("g").partition
+        await groups.services.groups.end_transaction(partition, EndOfTransaction(9, 0, 5, True))
+        with pytest.raises(KafkaError) as refused:
+            await groups.services.groups.end_transaction(partition, EndOfTransaction(9, 0, 3, True))
+        assert refused.value.code is ErrorCode.TRANSACTION_COORDINATOR_FENCED

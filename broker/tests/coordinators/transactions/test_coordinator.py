@@ -283,10 +283,10 @@ class Withheld:
         self._released = trio.Event()
         plainly = MarkerWriter.write
 
-        async def write(writer: MarkerWriter, transaction: Transaction, epoch: int) -> None:
+        async def write(writer: MarkerWriter, transaction: Transaction, epoch: int, still: Any) -> None:
             self.transactions.append(transaction)
             await self._released.wait()
-            await plainly(writer, transaction, epoch)
+            await plainly(writer, transaction, epoch, still)
 
         monkeypatch.setattr(MarkerWriter, "write", write)
 
@@ -462,11 +462,11 @@ async def test_a_fault_of_ours_costs_a_transaction_time_and_no_more(
         await client.produce(b"v")
         plainly, faults = MarkerWriter.write, 3
 
-        async def write(writer: MarkerWriter, transaction: Transaction, epoch: int) -> None:
+        async def write(writer: MarkerWriter, transaction: Transaction, epoch: int, still: Any) -> None:
             nonlocal faults
             faults -= 1
             assert faults < 0, "a fault of ours"
-            await plainly(writer, transaction, epoch)
+            await plainly(writer, transaction, epoch, still)
 
         monkeypatch.setattr(MarkerWriter, "write", write)
         assert await client.end(True) is ErrorCode.NONE
