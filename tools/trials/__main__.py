@@ -44,6 +44,9 @@ VERBS: dict[str, Verb] = {
     "cluster-failures": Verb(
         "tools.trials.cluster_failures.command:main", "make each part of a cluster fail while clients write, and count"
     ),
+    "move-cluster": Verb(
+        "tools.trials.cluster_moves:main", "move a broker's directory into a cluster and out again, with its groups"
+    ),
     "exactly-once-test": Verb(
         "tools.trials.exactly_once.command:main", "copy records exactly once while broker and applications are killed"
     ),

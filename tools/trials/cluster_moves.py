@@ -1,0 +1,155 @@
+"""`trials move-cluster`: a broker's directory goes into a cluster, is used there, and comes out again.
+
+A broker of one machine, this one or (`--kafka`) Kafka, gets records, of which a group reads some, and stops. Its
+directory is imported; the group has to go on at the next record, over three brokers; more is written; an export makes a
+directory of all. There the group has to go on again, and (`--dump`) Kafka's DumpLogSegments has nothing to complain
+about.
+
+Exit status 0: all of that is so; 1: something is not, with a sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from storage.servers.postgres import PostgresServer
+from storage.servers.seaweedfs import SeaweedFS
+from tools.__main__ import main as ottla_command
+from tools.trials.brokers import Contender, Process, kafka, ottla
+from tools.trials.cluster_test.several import Brokers
+from tools.trials.places import folder
+
+TOPIC = "moved"
+GROUP = "movers"
+RECORDS = 300
+READ = 100
+TOOL_SECONDS = 300.0
+
+
+class Broken(Exception):
+    """A promise was not kept. One sentence."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `python -m tools.trials move-cluster`."""
+    options = parse(arguments)
+    directory = Path(tempfile.mkdtemp(prefix="cluster-moves-", dir=options.directory))
+    print(f"files are in {directory}", flush=True)
+    try:
+        for sentence in _move(directory, kafka(options.kafka) if options.kafka else ottla(), options.dump):
+            print(sentence, flush=True)
+    except Broken as error:
+        print(f"python -m tools.trials move-cluster: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _move(directory: Path, contender: Contender, dump: str | None) -> Iterator[str]:
+    """Do it all; a sentence for each step. Raises Broken."""
+    before = directory / "before"
+    with Process(contender, before, directory / "before.log") as broker:
+        broker.start()
+        broker.wait_until(seconds=60)
+        address = f"127.0.0.1:{broker.port}"
+        admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+        admin.create_topics([NewTopic(TOPIC, 1)])[TOPIC].result()
+        _write(address, 0)
+        _check("a group reads", _read(address, READ), range(READ))
+    data = next(path.parent for path in sorted(before.rglob("meta.properties")))
+    yield f"{contender.name} has stopped with {RECORDS} records, of which the group has read {READ}"
+    with ExitStack() as stack:
+        database = PostgresServer(directory / "database", settings={})
+        database.start()
+        stack.callback(database.stop)
+        bucket = stack.enter_context(SeaweedFS(directory / "bucket"))
+        keys = directory / "credentials"
+        keys.write_text("[default]\naws_access_key_id = ottla\naws_secret_access_key = ottla-on-one-machine\n")
+        places = database.create_database(), f"{bucket.url()}&credentials={keys}"
+        words = ("--cluster", places[0], "--objects", places[1])
+        _command("cluster", "import", "--from", str(data), *words)
+        with Brokers(3, *places, directory) as brokers:
+            _check("in the cluster the group goes on", _read(brokers.bootstrap, READ), range(READ, 2 * READ))
+            _write(brokers.bootstrap, RECORDS)
+        yield "the cluster has served the group where it was, and taken more records"
+        after = directory / "after"
+        _command("cluster", "export", "--to", str(after), *words)
+    if dump:
+        logs = ",".join(str(path) for path in sorted(after.glob(f"{TOPIC}-*/*.log")))
+        done = subprocess.run(
+            [*shlex.split(dump), "--deep-iteration", "--files", logs],
+            capture_output=True, text=True, timeout=TOOL_SECONDS, check=False,
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        if done.returncode or "isvalid: false" in said or "mismatch" in said or "Non-consecutive" in said:
+            raise Broken(f"DumpLogSegments complains: {said[-500:]}")
+        yield f"DumpLogSegments has found {said.count('isvalid: true')} sound batches, and nothing else"
+    with Process(ottla(), after, directory / "after.log") as broker:
+        broker.start()
+        broker.wait_until(seconds=60)
+        rest = range(2 * READ, 2 * RECORDS)
+        _check("in the export the group goes on", _read(f"127.0.0.1:{broker.port}", len(rest)), rest)
+    yield f"the export has served the group to the end of its {2 * RECORDS} records"
+
+
+def _write(address: str, first: int) -> None:
+    producer = Producer({"bootstrap.servers": address, "enable.idempotence": True, "log_level": 0})
+    for number in range(first, first + RECORDS):
+        producer.produce(TOPIC, str(number).encode(), partition=0)
+    if producer.flush(60):
+        raise Broken("records were not acknowledged")
+
+
+def _read(address: str, count: int) -> list[int]:
+    """What the group reads next, committed."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": GROUP,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
+    consumer.assign([TopicPartition(TOPIC, 0)])
+    found: list[int] = []
+    until = time.monotonic() + 60
+    while len(found) < count and time.monotonic() < until:
+        message = consumer.poll(1)
+        if message is not None and message.error() is None:
+            found.append(int(message.value() or b"-1"))
+    consumer.commit(offsets=[TopicPartition(TOPIC, 0, found[-1] + 1)] if found else None, asynchronous=False)
+    consumer.close()
+    return found
+
+
+def _check(what: str, found: list[int], wanted: range) -> None:
+    if found != list(wanted):
+        raise Broken(f"{what}: {found[:3]} ... {found[-3:]} ({len(found)}) in the place of {wanted}")
+
+
+def _command(*words: str) -> None:
+    if ottla_command(words):
+        raise Broken(f"ottla {' '.join(words[:2])} has failed")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options; prints usage and exits with 2 on words it does not know."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.trials move-cluster",
+        description="Import a broker's directory into a cluster, use it there, export it, use it again.",
+    )
+    parser.add_argument("--kafka", metavar="COMMAND", help="how Kafka is started, with {port} and {dir} in it")
+    parser.add_argument("--dump", metavar="COMMAND", help="how Kafka's DumpLogSegments is started")
+    parser.add_argument("--directory", type=folder, help="where to keep files")
+    return parser.parse_args(arguments)
