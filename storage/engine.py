@@ -215,7 +215,8 @@ class FetchedRecords(NamedTuple):
     `records` is empty at the end of the log. The numbers are those of the log at the moment of reading. `more` is True
     when neither the limit nor `Read.upto` ended the records, but a boundary of the engine's own, such as the end of a
     file: the next read goes on from there, and no reader need wait for it. `aborted` has the transactions that overlap
-    the records, and few others, in the order of their markers.
+    the records (where none of these is of a transaction, an engine may leave them out), and few others, in the order of
+    their markers.
     """
 
     records: bytes | memoryview | RecordSlice

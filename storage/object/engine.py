@@ -195,6 +195,10 @@ class ObjectStore:
             nursery.start_soon(self._watch.run)
             nursery.start_soon(self._upkeep.run)
 
+    async def merge(self) -> None:
+        """What `maintain` does with small runs, now."""
+        await self._upkeep.merge()
+
     def look_after(self, which: Callable[[LogSpec], bool]) -> None:
         """Keep these logs only, of which other brokers keep the others: a hint that saves work."""
         self._looks_after = which

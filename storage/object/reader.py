@@ -149,7 +149,9 @@ class Reader:
         spans: Sequence[AbortedSpan] = ()
         size, at, stop, complete = 0, start, start, False
         for run in _runs_from(log, start, pinned):
-            if read.committed and not run.knows_aborted(start, upto):
+            # Beyond what is stable nothing is final: there it is the plan of this very read that counts.
+            planned = upto > log.last_stable_offset and run in pinned
+            if read.committed and not planned and not run.knows_aborted(start, upto):
                 break
             if at == start and not parts:
                 part = run.slice(start, limit, upto, whole_batch)

@@ -31,6 +31,7 @@ from storage.testing.disks.simulated import SimulatedDisk
 from storage.testing.log_model import described, known_producers
 from storage.tests.local.local_lab import HurriedDisk
 from storage.tests.log_machine import COUNTED, LocalMachine, LogMachine
+from storage.tests.object.object_machine import ObjectMachine
 
 PHASES = (Phase.generate, Phase.shrink)
 SNAPSHOT_WORTH = 600
@@ -118,6 +119,7 @@ MACHINES: dict[str, type[LogMachine]] = {
     "local": LocalMachine,
     "power-cuts": PowerCutMachine,
     "directory": DirectoryMachine,
+    "object": ObjectMachine,
 }
 
 

@@ -115,6 +115,8 @@ class LogMachine(RuleBasedStateMachine):
     """What is done to a log of any engine."""
 
     engine = "memory"
+    lists_around = True
+    """Whether a read lists aborted transactions too that only surround what it gives."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,10 +183,11 @@ class LogMachine(RuleBasedStateMachine):
                 done = self.log.begin_append(
                     batches, expected_end=expected_end, transaction_version=transaction_version
                 )
+                if durable or done.durable_on_ack:
+                    await done.wait_durable()
             except KafkaError as error:
                 return Refused(error.code)
             if durable:
-                await done.wait_durable()
                 assert done.durable
             if done.duplicate:
                 return Repeated(done.base_offset, done.last_offset)
@@ -231,7 +234,8 @@ class LogMachine(RuleBasedStateMachine):
 
         async def append() -> None:
             try:
-                self.log.begin_append([self.build(records)], expected_end=self.model.end + off)
+                done = self.log.begin_append([self.build(records)], expected_end=self.model.end + off)
+                await done.wait_durable()
             except WrongEnd as error:
                 assert error.actual == self.model.end
             else:
@@ -401,7 +405,8 @@ class LogMachine(RuleBasedStateMachine):
         model, step = self.model, whole_batches(data)
         whole = step[-1][0].next_offset if step else start
         cut_off = model.batches_from(whole, model.end)[:1]
-        least = model.aborted_with_records(start, whole) if model.compacted else set(model.aborted(start, whole))
+        only_with_records = model.compacted or not self.lists_around
+        least = model.aborted_with_records(start, whole) if only_with_records else set(model.aborted(start, whole))
         behind = model.batches_from(cut_off[0].header.next_offset, model.end)[:1] if cut_off else []
         most = model.aborted(start, behind[0].base if behind else model.end)
         found = list(answer.aborted)

@@ -40,7 +40,9 @@ def quiet() -> Iterator[None]:
     lines.set_levels(levels)
 
 
-@pytest.mark.parametrize(("engine", "lives"), [("memory", 6), ("local", 15), ("power-cuts", 10), ("directory", 5)])
+@pytest.mark.parametrize(
+    ("engine", "lives"), [("memory", 6), ("local", 15), ("power-cuts", 10), ("directory", 5), ("object", 3)]
+)
 def test_an_engine_is_what_the_model_is(engine: str, lives: int) -> None:
     """Content, offsets, look-ups by offset and time, producers and transactions agree after every step."""
     live(MACHINES[engine], lives=lives, steps=STEPS, database=None, phases=(Phase.generate,))
