@@ -42,19 +42,24 @@ LIMITS = {
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; 1 if a figure is above its limit."""
     options = parse(arguments)
-    figures = starts(options.rounds)
-    figures["five tests, a broker each: s"] = [five_tests() / 1000 for _ in range(3)]
+    missed = report(starts(options.rounds))
+    missed += report({"five tests, a broker each: s": [five_tests() / 1000 for _ in range(3)]})
     with tempfile.TemporaryDirectory() as folder:
         for kind, data in (("memory", None), ("data", f"{folder}/data")):
-            figures |= states(kind, data, options.rounds)
+            missed += report(states(kind, data, options.rounds))
+    return 1 if missed else 0
+
+
+def report(figures: dict[str, list[float]]) -> int:
+    """Print figures, and return how many are above their limits."""
     missed = 0
     for name, values in figures.items():
         limit = LIMITS.get(name)
         found = median(values)
         missed += limit is not None and found > limit
         verdict = "" if limit is None else f"   at most {limit:g}: {'kept' if found <= limit else 'MISSED'}"
-        print(f"{name:<34}{found:9.1f}   ({min(values):.1f} to {max(values):.1f}){verdict}")
-    return 1 if missed else 0
+        print(f"{name:<34}{found:9.1f}   ({min(values):.1f} to {max(values):.1f}){verdict}", flush=True)
+    return missed
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
