@@ -25,6 +25,7 @@ RELEASES_MET: Final = ("2.8", "3.3", "3.7", "3.9", "4.0", "4.4")
 SHADED: Final = "org.apache.flink.kafka.shaded.org.apache.kafka"
 SECONDS: Final = 240
 WITHOUT_ZOOKEEPER: Final = "4.0"
+LOGGING: Final = ("org.slf4j:slf4j-api:1.7.36", "org.slf4j:slf4j-nop:1.7.36")
 
 
 class Client(NamedTuple):
@@ -103,18 +104,11 @@ def _program(client: Client) -> Path:
 def _java(client: Client, keep: Path) -> list[str]:
     folder = keep / client.package.replace(":", "-")
     if not folder.exists():
-        copy = "org.apache.maven.plugins:maven-dependency-plugin:3.6.0:copy-dependencies"
-        group, artifact, version = client.package.split(":")
         folder.mkdir()
-        (folder / "pom.xml").write_text(
-            "<project><modelVersion>4.0.0</modelVersion><groupId>ottla</groupId><artifactId>old</artifactId>"
-            f"<version>1</version><dependencies><dependency><groupId>{group}</groupId>"
-            f"<artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
-            "<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-nop</artifactId><version>1.7.36</version>"
-            "</dependency></dependencies></project>"
-        )
-        words = ["mvn", "-q", "-B", "-f", str(folder / "pom.xml"), copy, f"-DoutputDirectory={folder}"]
-        subprocess.run(words, check=True)
+        for artifact in (client.package, *LOGGING):
+            copy = "org.apache.maven.plugins:maven-dependency-plugin:3.6.0:copy"
+            words = ["mvn", "-q", "-B", copy, f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
+            subprocess.run(words, check=True)
         source = (HERE / "Speak.java").read_text()
         if client.kind == "shaded":
             source = source.replace("org.apache.kafka", SHADED)
