@@ -26,7 +26,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from storage.servers.postgres import PostgresServer
 from storage.servers.seaweedfs import SeaweedFS
 from tools.__main__ import main as ottla_command
-from tools.trials.brokers import Contender, Process, kafka, ottla
+from tools.trials.brokers import BrokerFailed, Contender, Process, kafka, ottla
 from tools.trials.cluster_test.several import Brokers
 from tools.trials.places import folder
 
@@ -35,6 +35,7 @@ GROUP = "movers"
 RECORDS = 300
 READ = 100
 TOOL_SECONDS = 300.0
+START_SECONDS = 240.0
 
 
 class Broken(Exception):
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for sentence in _move(directory, kafka(options.kafka) if options.kafka else ottla(), options.dump):
             print(sentence, flush=True)
-    except Broken as error:
+    except (Broken, BrokerFailed) as error:
         print(f"python -m tools.trials move-cluster: {error}", file=sys.stderr)
         return 1
     return 0
@@ -60,7 +61,7 @@ def _move(directory: Path, contender: Contender, dump: str | None) -> Iterator[s
     before = directory / "before"
     with Process(contender, before, directory / "before.log") as broker:
         broker.start()
-        broker.wait_until(seconds=60)
+        broker.wait_until(seconds=START_SECONDS)
         address = f"127.0.0.1:{broker.port}"
         admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
         admin.create_topics([NewTopic(TOPIC, 1)])[TOPIC].result()
