@@ -124,12 +124,13 @@ def _read(address: str, count: int) -> list[int]:
     )
     consumer.assign([TopicPartition(TOPIC, 0)])
     found: list[int] = []
-    until = time.monotonic() + 60
+    until = time.monotonic() + START_SECONDS
     while len(found) < count and time.monotonic() < until:
         message = consumer.poll(1)
         if message is not None and message.error() is None:
             found.append(int(message.value() or b"-1"))
-    consumer.commit(offsets=[TopicPartition(TOPIC, 0, found[-1] + 1)] if found else None, asynchronous=False)
+    if found:
+        consumer.commit(offsets=[TopicPartition(TOPIC, 0, found[-1] + 1)], asynchronous=False)
     consumer.close()
     return found
 
