@@ -213,20 +213,18 @@ class ObjectStore:
             if log_id is not None and self._looks_after(spec):
                 yield KeptLog(log_id, LogName(spec.topic, spec.topic_id, spec.partition, spec.internal), spec)
 
-    def _moved(self, log_id: int, positions: LogPositions) -> None:
-        for log in self._logs.values():
-            if log.log_id == log_id:
-                log.learn(positions)
-                return
-        for key, row in self._rows.items():
-            if row.log_id == log_id:
-                self._rows[key] = row._replace(positions=positions)
-                return
+    def _moved(self, spec: LogSpec, positions: LogPositions) -> None:
+        key = spec.topic_id, spec.partition
+        log, row = self._logs.get(key), self._rows.get(key)
+        if log is not None:
+            log.learn(positions)
+        elif row is not None:
+            self._rows[key] = row._replace(positions=positions)
 
-    def _rewritten(self, log_id: int, start: int, end: int) -> None:
-        for log in self._logs.values():
-            if log.log_id == log_id:
-                log.runs.drop(start, end)
+    def _rewritten(self, spec: LogSpec, start: int, end: int) -> None:
+        log = self._logs.get((spec.topic_id, spec.partition))
+        if log is not None:
+            log.runs.drop(start, end)
 
     @property
     def cluster_id(self) -> str:

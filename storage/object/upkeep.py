@@ -35,6 +35,7 @@ from storage.object.limits import Limits
 from storage.object.reader import asked
 from storage.object.rewriting import Rewriting
 from storage.seams.logging import get_logger
+from storage.seams.slices import Slices
 from storage.statistics import UpkeepStatistics
 from storage.store_settings import StoreSettings
 
@@ -62,9 +63,9 @@ class KeptLogs(NamedTuple):
     settings: Callable[[], StoreSettings]
     every: Callable[[], Iterable[KeptLog]]
     """Those that this broker looks after."""
-    moved: Callable[[int, LogPositions], None]
+    moved: Callable[[LogSpec, LogPositions], None]
     """The start of a log has moved."""
-    rewritten: Callable[[int, int, int], None]
+    rewritten: Callable[[LogSpec, int, int], None]
     """These offsets of a log have other runs."""
 
 
@@ -126,14 +127,16 @@ class Upkeep:
 
     async def expire(self) -> None:
         """Move the starts of logs to where their retention says."""
-        limits = [
-            Retention(log.log_id, log.spec.config.retention_ms, log.spec.config.retention_bytes)
-            for log in self._logs.every()
-            if log.spec.config.delete and (log.spec.config.retention_ms >= 0 or log.spec.config.retention_bytes >= 0)
-        ]
+        specs: dict[int, LogSpec] = {}
+        limits: list[Retention] = []
+        async for log_id, _, spec in Slices().over(list(self._logs.every())):
+            config = spec.config
+            if config.delete and (config.retention_ms >= 0 or config.retention_bytes >= 0):
+                specs[log_id] = spec
+                limits.append(Retention(log_id, config.retention_ms, config.retention_bytes))
         for part in _parts(limits, AT_A_TIME):
             for log_id, positions in await asked(self._control.expire(part)):
-                self._logs.moved(log_id, positions)
+                self._logs.moved(specs[log_id], positions)
 
     async def tidy(self) -> None:
         """Take away rows, producers, objects and orphans that nothing needs."""
@@ -196,7 +199,7 @@ class Upkeep:
                 now = self._control.wall_millis()
                 done = await self._rewriting.compact(log.log_id, log.name, log.spec.config, settings, now)
                 if done is not None:
-                    self._logs.rewritten(log.log_id, *done)
+                    self._logs.rewritten(log.spec, *done)
 
 
 def _hour(moment: datetime) -> str:
