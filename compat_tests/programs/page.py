@@ -9,7 +9,7 @@ from compat_tests.matrix import MARKS, Run, unique
 INTRODUCTION = """\
 # Programs beside a broker
 
-What people run beside a broker, unmodified, each as its manual says: on {brokers}. `make programs` fetches them, once,
+What people run beside a broker, unmodified, each as its manual says. `make programs` fetches them, once,
 and runs them on Ottla; it takes some minutes. `OTTLA_KAFKA_COMMAND` is a command that starts Apache Kafka, with which
 `pytest compat_tests/programs --programs --launch kafka` asks it the same.
 
@@ -22,7 +22,7 @@ This page is written by `python -m compat_tests programs-page docs/programs.md -
 def page(runs: Sequence[Run]) -> str:
     """In Markdown; a column for each broker."""
     brokers = [run.broker for run in runs]
-    lines = [INTRODUCTION.format(brokers=" and ".join(brokers))]
+    lines = [INTRODUCTION]
     lines += [
         f"| program | version | what it does | {' | '.join(brokers)} |",
         "| --- | --- | --- |" + " --- |" * len(runs),
