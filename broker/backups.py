@@ -9,7 +9,7 @@ kept here under a name (`KeptBackups`), as the bytes of its archive. Their numbe
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -34,7 +34,7 @@ MOST_KEPT: Final = 32
 MOST_KEPT_BYTES: Final = 256 << 20
 
 
-async def stream(lifetimes: Lifetimes) -> AsyncIterator[bytes]:
+async def stream(lifetimes: Lifetimes) -> AsyncGenerator[bytes, None]:
     """The archive of a backup, in large pieces, read while the broker goes on. Raises StoreError with a sentence; what
     was given before is then no whole backup.
 

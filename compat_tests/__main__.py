@@ -26,7 +26,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from compat_tests import copying, dying, matrix
 from compat_tests.clients import CLIENTS, TOOLS, Missing, client
@@ -63,9 +65,16 @@ def preparations(names: Sequence[str]) -> Iterator[tuple[str, Callable[[], bool]
             kits = importlib.import_module("compat_tests.programs.kits")
             for kit in kits.KITS:
                 # What is prepared stays, since some of it is hundreds of megabytes.
-                yield kit.name, lambda kit=kit: bool(kit.missing()) and (kit.prepare() or True)
+                yield kit.name, partial(_prepare_kit, kit)
         else:
-            yield client(name).name, lambda name=name: _prepare_client(name)
+            yield client(name).name, partial(_prepare_client, name)
+
+
+def _prepare_kit(kit: Any) -> bool:
+    missing = bool(kit.missing())
+    if missing:
+        kit.prepare()
+    return missing
 
 
 def _prepare_client(name: str) -> bool:

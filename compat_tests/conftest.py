@@ -137,7 +137,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if config.getoption("--progress"):
         chosen = config.getoption("--client") or CLIENTS
-        others = [item for item in items if subject_of(item) not in map(client, chosen)]
+        subjects = [client(name) for name in chosen]
+        others = [item for item in items if subject_of(item) not in subjects]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
     for item in items:

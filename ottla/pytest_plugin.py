@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -105,7 +105,7 @@ def _broker(config: pytest.Config) -> Iterator[Broker]:
     if shared is not None:
         from ottla.shared_broker import SharedBroker
 
-        yield SharedBroker(*shared)
+        yield cast("Broker", SharedBroker(*shared))  # all of a Broker that a worker may use
         return
     from ottla.process import Broker
 

@@ -77,9 +77,9 @@ async def test_features_are_those_of_the_release(
 async def test_an_existing_cluster_keeps_its_levels_and_does_not_show_them() -> None:
     """Its log stays as it is, so that it can be served as itself again."""
     store = MemoryStore(SystemClock(), SeededEntropy(1))
-    async with world(store=store) as w:  # type: ignore[arg-type]  # the engine is a LogStore by its shape
+    async with world(store=store) as w:
         levels = dict(w.cluster.image.finalized_features)
-    async with world(playing("3.7"), store=store) as w:  # type: ignore[arg-type]  # as above
+    async with world(playing("3.7"), store=store) as w:
         assert w.cluster.image.finalized_features == levels
         shown = {row.name: row.max_version_level for row in (await w.ask(ASK, 3)).finalized_features}
         assert shown == {"metadata.version": 19}

@@ -161,7 +161,9 @@ def finish(place: Place, name_aside: Callable[[str, int], str]) -> bool:
         return False
     try:
         found = json.loads(data)
-        prepared = Prepared(found["identity"], [(str(log[0]), *map(int, log[1:4])) for log in found["logs"]])
+        prepared = Prepared(
+            found["identity"], [(str(log[0]), int(log[1]), int(log[2]), int(log[3])) for log in found["logs"]]
+        )
         phase = found["phase"]
     except (ValueError, KeyError, TypeError, IndexError):
         raise StoreError(f"{path} cannot be read: it says what takes the place of the logs here") from None

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 import trio
@@ -258,7 +259,7 @@ class ObjectStore:
         for start in range(0, len(specs), TOGETHER):
             part = specs[start : start + TOGETHER]
             names = [LogName(spec.topic, spec.topic_id, spec.partition, spec.internal) for spec in part]
-            ids = await self._change(lambda names=names: self._control.create_logs(names))
+            ids = await self._change(partial(self._control.create_logs, names))
             positions = await asked(self._control.positions(ids))
             async for spec, name, log_id, where in slices.over(list(zip(part, names, ids, positions, strict=True))):
                 key = spec.topic_id, spec.partition
@@ -275,7 +276,7 @@ class ObjectStore:
             names = [LogName(spec.topic, spec.topic_id, spec.partition, spec.internal) for spec in part]
             ids = [log_id for log_id in await asked(self._control.find_logs(names)) if log_id is not None]
             if ids:
-                await self._change(lambda ids=ids: self._control.delete_logs(ids))
+                await self._change(partial(self._control.delete_logs, ids))
             for spec in part:
                 self._forget((spec.topic_id, spec.partition))
 

@@ -209,7 +209,10 @@ class ObstoreBucket:
         counts = self._counts
         return BucketStatistics(
             self.location,
-            *(counts.of(kind) for kind in ("put", "get", "list", "delete")),
+            puts=counts.of("put"),
+            gets=counts.of("get"),
+            lists=counts.of("list"),
+            deletes=counts.of("delete"),
             last_error=counts.last_error,
         )
 

@@ -167,7 +167,8 @@ class Export:
         """One log's folder, unless it is there; what it holds, without the bytes of segments."""
         whole = self._at(log.folder, partition_metadata.NAME)
         is_there = self._disk.read_file(whole) is not None
-        segments, epochs = [], []
+        segments: list[SegmentCopy] = []
+        epochs: list[tuple[int, int]] = []
         if is_there:
             self._advance(log.size)
         else:

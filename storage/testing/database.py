@@ -231,7 +231,7 @@ class MemoryDatabase:
         self, run: CommitRun, before: Sequence[Sequence[AppendOutcome]], stored: StoredObject, now: int
     ) -> list[AppendOutcome]:
         log = self._log(run.log_id)
-        refused = unknown_log(run.log_id) if log is None else None
+        refused: KafkaError | WrongEnd | None = unknown_log(run.log_id) if log is None else None
         if run.after is not None:
             refused = refusal(before[run.after]) or refused
         if log is None or refused is not None:

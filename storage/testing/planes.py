@@ -59,7 +59,7 @@ class PlaneBench(ABC):
 
     async def done(self, plane: ControlPlane, *commits: Commit) -> list[list[object]]:
         """Commit; per run the base offset, or the outcomes of its appends."""
-        outcomes = []
+        outcomes: list[list[object]] = []
         for answer in await plane.commit(commits):
             assert not isinstance(answer, Buried)
             outcomes.append([run.base_offset if run.appends is None else [*map(shown, run.appends)] for run in answer])

@@ -345,5 +345,7 @@ def _wait_for_coordinator(stage: Stage, site: Site, key_type: int) -> None:
         asked = FindCoordinatorRequest(key_type=key_type, coordinator_keys=["any"])
         stage.until(asked, lambda reply: reply.coordinators[0].error_code == 0, version=version)
     else:
-        kind = {"key_type": key_type} if version >= 1 else {}
-        stage.until(FindCoordinatorRequest(key="any", **kind), lambda reply: reply.error_code == 0, version=version)
+        asked = FindCoordinatorRequest(key="any")
+        if version >= 1:
+            asked.key_type = key_type
+        stage.until(asked, lambda reply: reply.error_code == 0, version=version)

@@ -86,7 +86,7 @@ class Bindings:
     def learn(self, then: Any, now: Any, group: str = "") -> None:
         """Bind the ids of two replies of one kind, `then` the recorded one."""
         for left, right in pairs(then, now):
-            for declared in fields_of(type(left)):
+            for declared in fields_in(left):
                 kind = kind_of(declared)
                 if declared.name == "members":
                     self._learn_members(left.members, right.members)
@@ -124,7 +124,7 @@ class Bindings:
 
     def _substitute_in(self, struct: Any, group: str) -> None:
         group = getattr(struct, "group_id", None) or group
-        for declared in fields_of(type(struct)):
+        for declared in fields_in(struct):
             value = getattr(struct, declared.name)
             if declared.type.name == "records" and value is not None:
                 setattr(struct, declared.name, self.in_records(value))
@@ -166,10 +166,16 @@ def kind_of(declared: Field) -> str | None:
     return KINDS.get(declared.name)
 
 
+def fields_in(struct: Any) -> tuple[Field, ...]:
+    """The fields of a struct."""
+    kind: type[Struct] = type(struct)
+    return fields_of(kind)
+
+
 def pairs(then: Any, now: Any) -> Iterator[tuple[Any, Any]]:
     """Two structs of one type, and those inside them that correspond to each other."""
     yield then, now
-    for declared in fields_of(type(then)):
+    for declared in fields_in(then):
         kind = declared.type.element or declared.type
         if kind.struct is None:
             continue

@@ -24,8 +24,7 @@ from typing import Any, Final
 
 from kproto.batches.header import HEADER_SIZE, read_header
 from kproto.errors import ErrorCode
-from kproto.schema.declare import fields_of
-from tools.recording.bindings import Bindings, kind_of, paired
+from tools.recording.bindings import Bindings, fields_in, kind_of, paired
 from tools.recording.plain import batches
 
 ELSEWHERE: Final = frozenset({
@@ -98,7 +97,7 @@ class Used:
             self._note(message)
 
     def _note(self, struct: Any) -> None:
-        for declared in fields_of(type(struct)):
+        for declared in fields_in(struct):
             kind, value = declared.type.element or declared.type, getattr(struct, declared.name)
             for each in (value or ()) if declared.type.element is not None else (value,):
                 if each is None:
@@ -199,7 +198,7 @@ class Comparison:
         if code in UNREADY and code_of(now) != code:
             found.explain("not ready then")
             return
-        for declared in fields_of(type(then)):
+        for declared in fields_in(then):
             if version not in declared.versions:
                 continue
             name, old, new = declared.name, getattr(then, declared.name), getattr(now, declared.name)

@@ -42,7 +42,8 @@ async def adopt(
 ) -> list[Answer]:
     """Carry it out. Raises Known, Fenced, and what `Connection.run` does."""
     log_ids = [adoption.log_id for adoption in adoptions]
-    async with rows.locked(connection, key, size, log_ids, node, incarnation, inline_key_ms) as (object_id, now, parts):
+    begun = rows.locked(connection, key, size, log_ids, node, incarnation, inline_key_ms)
+    async with begun as (object_id, now, [parts]):
         ends = {row[0]: row for row in parts}
         calls: list[Call] = []
         answers: list[Answer] = []

@@ -280,10 +280,7 @@ def _rows(result: PGresult) -> list[Row]:
     readers = [reader(result.ftype(column)) for column in columns]
     get = result.get_value
     return [
-        tuple(
-            None if (value := get(row, column)) is None else readers[column](value)  # type: ignore[arg-type]  # bytes
-            for column in columns
-        )
+        tuple(None if (value := get(row, column)) is None else readers[column](value) for column in columns)
         for row in range(result.ntuples)
     ]
 

@@ -17,7 +17,7 @@ Sources: PostgreSQL's documentation, Appendix A (Error Codes).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import trio
 
@@ -257,7 +257,7 @@ class PostgresControlPlane:
         rows = await self.ask(
             sql.FIND_LOGS, uuids([name.topic_id for name in names]), numbers(name.partition for name in names)
         )
-        found = dict(rows)
+        found: dict[int, int] = dict(cast(Any, rows))
         return [found.get(place) for place in range(1, len(names) + 1)]
 
     async def list_logs(self) -> list[LogRow]:

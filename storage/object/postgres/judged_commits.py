@@ -133,7 +133,7 @@ async def locked(
     incarnation: Parameter,
     inline_key_ms: Parameter,
     *further: Call,
-) -> AsyncIterator[tuple[int, int, list[Row], *tuple[list[Row], ...]]]:
+) -> AsyncIterator[tuple[int, int, list[list[Row]]]]:
     """A transaction that has made the object's row and locked its logs: the object's number, the time, the rows of the
     logs, and what `further` asks. It is open at the end; the last statement of the context is a commit.
 
@@ -158,7 +158,7 @@ async def locked(
             done = True
             raise Known() if broker else Fenced("another process has taken this node id")
         ((object_id,),), ((now,),) = made, broker
-        yield object_id, now, *answers  # type: ignore[misc]  # the first of the answers is that of the logs
+        yield object_id, now, answers
         done = True
     finally:
         if not done:
@@ -178,7 +178,7 @@ async def commit_judged(
     producer_ids = {header.producer_id for run in commit.runs for append in run.appends for header, _ in append.batches}
     producers = _PRODUCERS, (numbers(sorted(set(log_ids))), numbers(sorted(producer_ids)))
     begun = locked(connection, commit.key, commit.size, log_ids, node, incarnation, inline_key_ms, producers)
-    async with begun as (object_id, now, parts, known):
+    async with begun as (object_id, now, [parts, known]):
         judged = _Judgement(commit, object_id, _logs(parts, known, now, rules), now)
         await connection.run([*judged.calls(), COMMIT], changes=True)
         return judged.outcomes

@@ -51,7 +51,7 @@ async def shown(lab: Lab, log: PartitionLog) -> Shown:
         log.last_stable_offset,
         await lab.whole(log),
         set(await log.producers()),
-        [tuple(each) for each in await log.aborted_transactions(0, log.log_end_offset)],
+        [(each[0], each[1]) for each in await log.aborted_transactions(0, log.log_end_offset)],
         log.end_of_epoch(0),
         {blob.name: await blobs.read(blob.name) for blob in await blobs.stored()},
     )

@@ -96,6 +96,7 @@ def test_a_batch_gets_the_producer_of_now(then_id: int) -> None:
     idempotent = bytes(build_batch([record], producer_id=then_id, producer_epoch=3, base_sequence=9))
     data = PartitionProduceData(records=memoryview(plain + idempotent))
     bindings.substitute(ProduceRequest(topic_data=[TopicProduceData(name="t", partition_data=[data])]))
+    assert data.records is not None
     changed = bytes(data.records)
     assert changed[: len(plain)] == plain
     header = read_header(changed, len(plain))

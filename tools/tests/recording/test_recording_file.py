@@ -51,7 +51,9 @@ def test_a_recorder_that_was_killed_leaves_what_was_flushed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no gzip", gzip.compress(b'{"format": "other"}\n'), gzip.compress(b"no json\n")]
+    "content",
+    [b"", b"no gzip", gzip.compress(b'{"format": "other"}\n'), gzip.compress(b"no json\n")],
+    ids=["empty", "not packed", "another format", "no JSON"],
 )
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     """With a sentence that names it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tools.answers import scenarios
 from tools.answers.comparison import alike, described
-from tools.trials.differential import lives
 from tools.trials.differential.lives import compare_lives, main
 
 
@@ -22,7 +22,7 @@ def test_a_broker_that_is_not_brought_back_is_found(
 ) -> None:
     """The comparison can fail: without the reset, what was left shows."""
     monkeypatch.setattr("ottla.Control.reset", lambda self: None)
-    scenarios = [each for each in lives.scenarios.load() if each.name.startswith("CreateTopics/names")]
-    monkeypatch.setattr(lives.scenarios, "load", lambda: scenarios * 2)
+    chosen = [each for each in scenarios.load() if each.name.startswith("CreateTopics/names")]
+    monkeypatch.setattr(scenarios, "load", lambda: chosen * 2)
     assert main(["--seed", "1", "--rounds", "1", "--count", "1", "--memory"]) == 1
     assert "differ" in capsys.readouterr().out

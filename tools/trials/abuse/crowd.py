@@ -142,7 +142,7 @@ def measured(contender: Contender | None, options: argparse.Namespace) -> bool:
                     try:
                         kind(site, [site.socket() for _ in range(options.connections)])
                     except OSError as error:
-                        print(f"{name}: not all of them came: {error or type(error).__name__}")
+                        print(f"{name}: not all of them came: {str(error) or type(error).__name__}")
                         complete = False
                     show(f"while they come: {name}", honest.take())
                 pause(2.0)

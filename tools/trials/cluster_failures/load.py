@@ -133,10 +133,11 @@ def read_everything(
             if message is None:
                 continue
             assert message.error() is None, str(message.error())
-            partition = message.partition()
-            found[partition].append((message.offset(), message.value()))
-            if message.offset() + 1 >= ends[partition]:
-                missing.discard(partition)
+            place, offset, value = message.partition(), message.offset(), message.value()
+            assert place is not None and offset is not None and value is not None
+            found[place].append((offset, value))
+            if offset + 1 >= ends[place]:
+                missing.discard(place)
         return found
     finally:
         consumer.close()
@@ -165,8 +166,8 @@ def judge(written: Sequence[Written], found: dict[int, list[tuple[int, bytes]]])
     for partition, records in found.items():
         last: dict[str, int] = {}
         for offset, value in records:
-            name, number, _ = value.split(b":", 2)
-            producer, count = name.decode(), int(number)
+            written_by, position, _ = value.split(b":", 2)
+            producer, count = written_by.decode(), int(position)
             offsets[producer, partition, count].append(offset)
             reordered += count <= last.get(producer, -1) and len(offsets[producer, partition, count]) == 1
             last[producer] = max(count, last.get(producer, -1))

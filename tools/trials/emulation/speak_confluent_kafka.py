@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 BOOTSTRAP = {"bootstrap.servers": sys.argv[1]}
 NAME = f"emulated-{uuid.uuid4().hex}"
 
-admin = AdminClient(BOOTSTRAP)
+admin = AdminClient({**BOOTSTRAP})
 for made in admin.create_topics([NewTopic(NAME, 2, 1)]).values():
     made.result(30)
 producer = Producer({**BOOTSTRAP, "enable.idempotence": True, "compression.type": "zstd"})
@@ -31,9 +31,9 @@ consumer = Consumer({
     "isolation.level": "read_committed",
 })  # fmt: skip
 consumer.subscribe([NAME])
-received = []
+received: list[bytes] = []
 for _ in range(60):
-    received += [record.value() for record in consumer.consume(100, 1.0) if record.error() is None]
+    received += [record.value() or b"" for record in consumer.consume(100, 1.0) if record.error() is None]
     if len(received) >= 20:
         break
 assert sorted(received) == sorted(b"%d" % number for number in range(20)), f"{len(received)} records were read"

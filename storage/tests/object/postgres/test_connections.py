@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -27,7 +28,7 @@ SLEEP = Statement("sleep", "SELECT pg_sleep($1::int)")
 ONE = Statement("one", "SELECT 1")
 
 
-def plane(url: str, node_id: int = 1, **settings: int) -> PostgresControlPlane:
+def plane(url: str, node_id: int = 1, **settings: Any) -> PostgresControlPlane:
     return PostgresControlPlane(
         url, node_id, bytes([node_id] * 16), clock=SystemClock(), entropy=SystemEntropy(), **settings
     )

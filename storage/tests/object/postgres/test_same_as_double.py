@@ -123,7 +123,7 @@ async def committed(plane: ControlPlane, commits: Sequence[Commit]) -> list[obje
         else:
             answers.append(
                 [
-                    (run.base_offset, run.appends and [shown(outcome) for outcome in run.appends], run.positions)
+                    (run.base_offset, None if run.appends is None else [*map(shown, run.appends)], run.positions)
                     for run in answer
                 ]
             )
