@@ -64,7 +64,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         if "error" in calls:
             raise ConfigError(calls["error"])
         calls.update(path=path, overrides=overrides, options=options)
-        return types.SimpleNamespace(node_id=3, memory=True)
+        return types.SimpleNamespace(node_id=3, memory=True, ottla_objects=None)
 
     def run(config: object, *, ready: Callable[[str, int], None], **_: object) -> None:
         calls["config"] = config
