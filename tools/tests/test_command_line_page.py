@@ -86,6 +86,8 @@ def test_the_readme_s_commands_are_done(shell: dict[str, str], tmp_path: Path) -
     assert len(commands) >= 8
     (tmp_path / "server.properties").write_text("num.network.threads=3\n")
     for command in commands:
+        if "ottla-cluster/" in command:
+            continue  # asks the brokers of `make cluster`, whose verbs have tests of their own
         if {"page", "--page", "--metrics"} & set(command.split()):
             name, *words = command.split()[1:]
             import_module(VERBS[name].target.partition(":")[0]).parser().parse_args(words)

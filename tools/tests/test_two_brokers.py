@@ -16,6 +16,7 @@ import pytest
 
 from storage.servers.postgres import binaries
 from storage.testing.postgres import shared_server
+from tools.trials.brokers import pause
 from tools.trials.cluster_test.several import Brokers
 
 pytestmark = [
@@ -38,7 +39,23 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
         admin = kafka.KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{found.processes[1].port}")
         admin.create_topics([kafka.admin.NewTopic("t", 8, 2)])
         admin.close()
+        for process in found.processes:
+            _wait_for_topic(process.port)
         yield found
+
+
+def _wait_for_topic(port: int) -> None:
+    """Each broker learns within a moment what the others have decided. Raises AssertionError if it does not."""
+    admin = kafka.KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}")
+    try:
+        for _ in range(200):
+            [topic] = admin.describe_topics(["t"])
+            if len(topic["partitions"]) == 8 and all(each["leader_id"] > 0 for each in topic["partitions"]):
+                return
+            pause(0.05)
+        raise AssertionError(f"the broker at {port} does not know the topic")
+    finally:
+        admin.close()
 
 
 @pytest.fixture(autouse=True)
@@ -150,11 +167,11 @@ def commit(brokers: Brokers, group: str, offset: int | None) -> None:
     settings = {"bootstrap.servers": brokers.bootstrap, "group.id": group, "enable.auto.commit": False}
     consumer = confluent.Consumer(settings)
     place = confluent.TopicPartition("t", 0, -1001 if offset is None else offset)
-    if offset is not None:
-        consumer.commit(offsets=[place], asynchronous=False)
     deadline = time.monotonic() + COMMIT_SECONDS
     while True:
         try:
+            if offset is not None:
+                consumer.commit(offsets=[place], asynchronous=False)
             [found] = consumer.committed([place], COMMIT_SECONDS)
             break
         except confluent.KafkaException as error:  # one that clients may try again after is all that they may see

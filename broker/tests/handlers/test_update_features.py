@@ -133,6 +133,7 @@ async def test_all_levels_of_a_release_can_be_given_at_once(monkeypatch: pytest.
         topic = CreatableTopic(name="made-before", num_partitions=2, replication_factor=1)
         assert (await w.ask(CreateTopicsRequest(topics=[topic]), 7)).topics[0].error_code == 0
         monkeypatch.setattr(features, "SERVED", newest)
+        monkeypatch.setattr(w.cluster, "features", features.supported_features())
         reply = await update(w, *((name, level, UPGRADE) for name, level in newest.items()))
         assert reply.error_code == 0
         assert w.cluster.image.finalized_features == newest

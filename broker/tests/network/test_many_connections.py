@@ -58,6 +58,7 @@ async def broker_of(**settings: Any) -> AsyncIterator[tuple[Connections, Any]]:
         }
     )
     services: Any = SimpleNamespace(
+        emulation=None,
         config=config,
         request_memory=RequestMemory(-1),
         offload=InlineOffload(),
