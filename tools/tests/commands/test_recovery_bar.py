@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.progress import LoggedProgress, Recovered
+from storage.seams import logging
 from tools.commands.recovery_bar import RecoveryBar, line, recovery_progress
 
 
@@ -67,6 +68,7 @@ def test_a_terminal_that_goes_away_stops_nothing(tmp_path: Path) -> None:
 
 def test_lines_in_the_log_every_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     """Not more often, however often it is asked to show."""
+    logging.configure(level="info", form="json")
     progress = LoggedProgress()
     for millis in range(0, 21_000, 200):
         progress.show(Recovered(millis // 100, 1000, millis * 1_000_000, millis))
