@@ -540,22 +540,28 @@ async def start_services(
     if tls is not None:
         _reconfigure_tls(tls, config)
         background.start_soon(tls.run)
+    _follow_the_cluster(services)
+    cluster.subscribe(journal.topics)
+    if seat is not None:
+        await _join(seat, services, background)
+    return services
+
+
+def _follow_the_cluster(services: Services) -> None:
+    """What the cluster's log says of quotas and of this broker's configs counts now, and whenever it changes."""
+    cluster, tls = services.cluster, services.tls
 
     def follow(change: ClusterChange) -> None:
         services.quotas = quotas_after(services.quotas, cluster.config, cluster.image, change)
         if change.broker_configs_changed:
             services.config = cluster.config
-            partitions.reconfigure(services.config)
-            store.configure(store_settings(services.config))
+            services.partitions.reconfigure(services.config)
+            services.store.configure(store_settings(services.config))
             if tls is not None:
                 _reconfigure_tls(tls, services.config)
 
-    services.quotas = quotas_after(None, config, cluster.image, ClusterChange())
+    services.quotas = quotas_after(None, services.config, cluster.image, ClusterChange())
     cluster.subscribe(follow)
-    cluster.subscribe(journal.topics)
-    if seat is not None:
-        await _join(seat, services, background)
-    return services
 
 
 def _seat(config: BrokerConfig, store: LogStore, clock: Clock) -> Seat | None:
