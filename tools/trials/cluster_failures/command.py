@@ -14,6 +14,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tools.trials.brokers import pause
 from tools.trials.cluster_failures.audit import audit
 from tools.trials.cluster_failures.load import PARTITIONS, Load, judge, read_everything
 from tools.trials.cluster_failures.page import Result, page
@@ -68,9 +69,9 @@ def _play(stage: Stage, number: int, row: Row) -> Result:
         made.result()
     load = Load(stage.bootstrap, topic)
     load.start()
-    time.sleep(BEFORE)
+    pause(BEFORE)
     row.happen(stage)
-    time.sleep(AFTER)
+    pause(AFTER)
     load.stop()
     verdict = judge(load.written, read_everything(stage.bootstrap, topic))
     return Result(row, verdict, audit(stage), topic, load.written)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tools.trials.brokers import pause
 from tools.trials.cluster_failures.stage import Stage
 from tools.trials.http_proxy import Fault
 
@@ -24,14 +24,14 @@ class Row(NamedTuple):
 def _kill_broker(stage: Stage) -> None:
     broker = stage.brokers.processes[1]
     broker.kill()
-    time.sleep(4)
+    pause(4)
     broker.start()
     broker.wait_until()
 
 
 def _pause_broker(stage: Stage) -> None:
     stage.signal_broker(2, signal.SIGSTOP)
-    time.sleep(5)
+    pause(5)
     stage.signal_broker(2, signal.SIGCONT)
 
 
@@ -39,7 +39,7 @@ def _planned(method: str, *faults: Fault) -> Callable[[Stage], None]:
     def happen(stage: Stage) -> None:
         for _ in range(4):
             stage.in_proxies(lambda: stage.bucket_proxy.plan(method, *faults))
-            time.sleep(1)
+            pause(1)
         stage.in_proxies(stage.bucket_proxy.forget)
 
     return happen
@@ -50,7 +50,7 @@ def _busy_bucket(stage: Stage) -> None:
         return Fault.BUSY
 
     stage.in_proxies(lambda: setattr(stage.bucket_proxy, "chance", busy))
-    time.sleep(4)
+    pause(4)
     stage.in_proxies(lambda: setattr(stage.bucket_proxy, "chance", None))
 
 
@@ -65,68 +65,68 @@ def _chaotic_bucket(stage: Stage) -> None:
         return chance.choice(faults[method]) if method in faults and chance.random() < 0.25 else None
 
     stage.in_proxies(lambda: setattr(stage.bucket_proxy, "chance", draw))
-    time.sleep(8)
+    pause(8)
     stage.in_proxies(lambda: setattr(stage.bucket_proxy, "chance", None))
 
 
 def _slow_bucket(stage: Stage) -> None:
     stage.in_proxies(lambda: setattr(stage.bucket_proxy, "delay", 0.8))
-    time.sleep(5)
+    pause(5)
     stage.in_proxies(lambda: setattr(stage.bucket_proxy, "delay", 0.0))
 
 
 def _kill_bucket(stage: Stage) -> None:
     stage.bucket.kill()
-    time.sleep(2)
+    pause(2)
     stage.bucket.start()
 
 
 def _pause_bucket(stage: Stage) -> None:
     stage.bucket.process.pause()
-    time.sleep(4)
+    pause(4)
     stage.bucket.process.resume()
 
 
 def _lost_commits(stage: Stage) -> None:
     for _ in range(6):
         stage.in_proxies(lambda: stage.database_proxy.lose_reply(times=2))
-        time.sleep(0.7)
+        pause(0.7)
 
 
 def _lost_requests(stage: Stage) -> None:
     for _ in range(6):
         stage.in_proxies(lambda: stage.database_proxy.lose_request(times=2))
-        time.sleep(0.7)
+        pause(0.7)
 
 
 def _cut_database(stage: Stage) -> None:
     for _ in range(10):
         stage.in_proxies(stage.database_proxy.cut)
-        time.sleep(0.4)
+        pause(0.4)
 
 
 def _unreachable_database(stage: Stage) -> None:
     stage.in_proxies(lambda: setattr(stage.database_proxy, "refusing", True))
     stage.in_proxies(stage.database_proxy.cut)
-    time.sleep(4)
+    pause(4)
     stage.in_proxies(lambda: setattr(stage.database_proxy, "refusing", False))
 
 
 def _pause_database(stage: Stage) -> None:
     stage.database.pause(True)
-    time.sleep(4)
+    pause(4)
     stage.database.pause(False)
 
 
 def _kill_database(stage: Stage) -> None:
     stage.database.kill()
-    time.sleep(1)
+    pause(1)
     stage.primary.start()
 
 
 def _lose_standby(stage: Stage) -> None:
     stage.standby.stop()
-    time.sleep(4)
+    pause(4)
     stage.standby.start()
 
 
@@ -135,7 +135,7 @@ def _fail_over(stage: Stage) -> None:
 
 
 ROWS = (
-    Row("no failure", "nothing", "the measure of the others", lambda stage: time.sleep(3)),
+    Row("no failure", "nothing", "the measure of the others", lambda stage: pause(3)),
     Row(
         "broker killed", "SIGKILL of one of three, started again after 4 s",
         "clients go on with the others; nothing acknowledged is lost, idempotent producers write nothing twice",
