@@ -20,7 +20,7 @@ from broker.coordinators.cluster.image import CONSUMER_OFFSETS, TRANSACTION_STAT
 from broker.coordinators.cluster.shared import SharedClusterCoordinator
 from broker.coordinators.fencing import fencing_batch
 from storage.engine import Batch, StoreError
-from storage.membership import Endpoint, Membership, OutcomeUnknown, Unavailable
+from storage.membership import Endpoint, Membership, OutcomeUnknown, SharesUpkeep, Unavailable
 
 if TYPE_CHECKING:
     import trio
@@ -73,6 +73,11 @@ class Seat:
             each.share(self._fence, lifecycle.nudge)
         self._group_shards = GroupShardsAnywhere(groups, self.brokers, ask)
         return TransactionsAnywhere(transactions, self.brokers, ask)
+
+    def share_upkeep(self, store: LogStore) -> None:
+        """Let the store look after this broker's part of the logs; none before the broker has joined."""
+        if isinstance(store, SharesUpkeep):
+            store.share_upkeep(self.brokers.keeps, self.brokers.tidies)
 
     @property
     def listener(self) -> str:

@@ -469,6 +469,7 @@ async def start_services(
     cluster = ClusterCoordinator(store, config, clock, entropy) if seat is None else seat.coordinator(store, entropy)
     hosted: list[Partitions] = []
     if seat is not None:  # what others append is noticed by the upkeep, from the very beginning
+        seat.share_upkeep(store)
         background.start_soon(store.maintain, lambda: (spec for each in hosted for spec in each.specs()))
     try:
         await cluster.start(background)

@@ -24,8 +24,8 @@ Engines that know one broker have no membership.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 HEARTBEAT_INTERVAL_MS: Final = 500
 LEASE_MS: Final = 2_000
@@ -141,4 +141,15 @@ class Membership(Protocol):
     async def secret(self) -> bytes:
         """Thirty-two bytes of chance that the cluster's brokers share, made when they are first asked for: by them,
         brokers prove to each other that they are of one cluster."""
+        ...
+
+
+@runtime_checkable
+class SharesUpkeep(Protocol):
+    """A store whose upkeep brokers share."""
+
+    def share_upkeep(self, keeps: Callable[[bytes, int], bool], tidies: Callable[[], bool]) -> None:
+        """From now on look after those logs only that `keeps` names, by topic id and partition, and, while `tidies`
+        says so, after what is no single log's. Both are asked again and again, as brokers come and go; nothing but work
+        depends on their answers."""
         ...

@@ -98,6 +98,21 @@ class Brokers:
             found = self._replicas[lot, topic.replication_factor] = [broker.node_id for broker in chosen]
         return found
 
+    # --- upkeep
+
+    def keeps(self, topic_id: bytes, partition: int) -> bool:
+        """Whether this broker looks after the log: merges, compacts and shortens it. It is the one that clients are
+        told is the leader, so what is to be merged passed through its hands. False while no broker is known."""
+        return self._first(f"partitions {lot_of(topic_id, partition)}") == self.node_id
+
+    def tidies(self) -> bool:
+        """Whether this broker looks after what is no single log's: objects, orphans, expired producers."""
+        return self._first("upkeep") == self.node_id
+
+    def _first(self, thing: str) -> int:
+        rank = self._ranked(thing)
+        return rank[0].node_id if rank else NO_NODE
+
     # --- shards of coordinators
 
     def owner(self, shard: Shard) -> LiveBroker | None:
@@ -116,8 +131,7 @@ class Brokers:
 
     def preferred_owner(self, shard: Shard) -> int:
         """The broker that should have a shard. -1 while none is known."""
-        rank = self._ranked(f"shard {shard.topic} {shard.partition}")
-        return rank[0].node_id if rank else NO_NODE
+        return self._first(f"shard {shard.topic} {shard.partition}")
 
     def _ranked(self, thing: str) -> list[LiveBroker]:
         found = self._ranks.get(thing)

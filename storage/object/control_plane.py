@@ -269,11 +269,10 @@ class Retention(NamedTuple):
 
 
 class MergeCandidate(NamedTuple):
-    """A log with `runs` runs, of `length` bytes in all, that are still as they were committed (`RunKind.RELATIVE`)."""
+    """A log with `runs` runs that are still as they were committed (`RunKind.RELATIVE`)."""
 
     log_id: int
     runs: int
-    length: int
 
 
 class NewRun(NamedTuple):

@@ -19,7 +19,7 @@ have is not less than what this broker has told its clients; `refresh` learns wh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
@@ -60,8 +60,8 @@ from storage.object.look_ups import LookUps
 from storage.object.partition_log import NOTHING, ObjectLog
 from storage.object.pending_append import PendingAppend
 from storage.object.reader import Reader, asked, out_of_range, own
-from storage.object.rewriting import Rewriting
-from storage.object.upkeep import KeptLog, KeptLogs, Upkeep
+from storage.object.rewriting import KeptLog, Rewriting
+from storage.object.upkeep import KeptLogs, Upkeep
 from storage.object.watch import Watch
 from storage.object.window import WrittenLog
 from storage.object.writer import Writer
@@ -136,10 +136,11 @@ class ObjectStore:
             bucket,
             self._rewriting,
             self.limits,
-            KeptLogs(lambda: self.settings, self._kept, self._moved, self._rewritten),
+            KeptLogs(lambda: self.settings, self._kept, lambda: self._tidies(), self._moved, self._rewritten),
         )
         self._every_log: Callable[[], Iterable[LogSpec]] | None = None
-        self._looks_after: Callable[[LogSpec], bool] = lambda spec: True
+        self._keeps: Callable[[bytes, int], bool] = lambda topic_id, partition: True
+        self._tidies: Callable[[], bool] = lambda: True
         self._working: trio.CancelScope | None = None
         self._worked = trio.Event()
         self._logger = get_logger("storage")
@@ -200,19 +201,45 @@ class ObjectStore:
         """What `maintain` does with small runs, now."""
         await self._upkeep.merge()
 
-    def look_after(self, which: Callable[[LogSpec], bool]) -> None:
-        """Keep these logs only, of which other brokers keep the others: a hint that saves work."""
-        self._looks_after = which
+    def share_upkeep(self, keeps: Callable[[bytes, int], bool], tidies: Callable[[], bool]) -> None:
+        """As `storage.membership.SharesUpkeep`."""
+        self._keeps, self._tidies = keeps, tidies
 
-    def _kept(self) -> Iterable[KeptLog]:
+    async def _kept(self) -> AsyncIterator[KeptLog]:
         """The logs that this broker looks after, as far as they exist."""
-        specs = self._every_log() if self._every_log is not None else [log.spec for log in self._logs.values()]
-        for spec in specs:
-            key = spec.topic_id, spec.partition
-            log, row = self._logs.get(key), self._rows.get(key)
-            log_id = log.log_id if log is not None else row.log_id if row is not None else None
-            if log_id is not None and self._looks_after(spec):
-                yield KeptLog(log_id, LogName(spec.topic, spec.topic_id, spec.partition, spec.internal), spec)
+        every = self._every_log() if self._every_log is not None else [log.spec for log in self._logs.values()]
+        unknown: list[LogSpec] = []
+        async for spec in Slices().over(list(every)):
+            if self._keeps(spec.topic_id, spec.partition):
+                log_id = self._log_id(spec)
+                if log_id is None:
+                    unknown.append(spec)
+                else:
+                    yield KeptLog(log_id, _name(spec), spec)
+        for start in range(0, len(unknown), TOGETHER):  # made by other brokers, since this store was opened
+            part = unknown[start : start + TOGETHER]
+            found = await asked(self._control.find_logs(list(map(_name, part))))
+            known = [(spec, log_id) for spec, log_id in zip(part, found, strict=True) if log_id is not None]
+            positions = await asked(self._control.positions([log_id for _, log_id in known])) if known else []
+            for (spec, log_id), where in zip(known, positions, strict=True):
+                if where is not None:
+                    self._found(spec, log_id, where)
+                    yield KeptLog(log_id, _name(spec), spec)
+
+    def _log_id(self, spec: LogSpec) -> int | None:
+        key = spec.topic_id, spec.partition
+        log, row = self._logs.get(key), self._rows.get(key)
+        return log.log_id if log is not None else row.log_id if row is not None else None
+
+    def _found(self, spec: LogSpec, log_id: int, where: LogPositions) -> None:
+        """The log is there, and has this number."""
+        key = spec.topic_id, spec.partition
+        log = self._logs.get(key)
+        if log is not None:
+            log.log_id = log_id
+            log.learn(where)
+        elif key not in self._rows:
+            self._rows[key] = _Row(_name(spec), log_id, where)
 
     def _moved(self, spec: LogSpec, positions: LogPositions) -> None:
         key = spec.topic_id, spec.partition
@@ -258,22 +285,15 @@ class ObjectStore:
         slices = Slices()
         for start in range(0, len(specs), TOGETHER):
             part = specs[start : start + TOGETHER]
-            names = [LogName(spec.topic, spec.topic_id, spec.partition, spec.internal) for spec in part]
-            ids = await self._change(partial(self._control.create_logs, names))
+            ids = await self._change(partial(self._control.create_logs, list(map(_name, part))))
             positions = await asked(self._control.positions(ids))
-            async for spec, name, log_id, where in slices.over(list(zip(part, names, ids, positions, strict=True))):
-                key = spec.topic_id, spec.partition
-                log = self._logs.get(key)
-                if log is not None:
-                    log.log_id = log_id
-                    log.learn(where or NOTHING)
-                elif key not in self._rows:
-                    self._rows[key] = _Row(name, log_id, where or NOTHING)
+            async for spec, log_id, where in slices.over(list(zip(part, ids, positions, strict=True))):
+                self._found(spec, log_id, where or NOTHING)
 
     async def delete_logs(self, specs: Sequence[LogSpec]) -> None:
         for start in range(0, len(specs), TOGETHER):
             part = specs[start : start + TOGETHER]
-            names = [LogName(spec.topic, spec.topic_id, spec.partition, spec.internal) for spec in part]
+            names = list(map(_name, part))
             ids = [log_id for log_id in await asked(self._control.find_logs(names)) if log_id is not None]
             if ids:
                 await self._change(partial(self._control.delete_logs, ids))
@@ -496,7 +516,7 @@ class ObjectStore:
             live,
             live_bytes,
             deleting,
-            self._rewriting.unmerged,
+            self._upkeep.unmerged,
             self._upkeep.rounds,
         )
 
@@ -507,3 +527,7 @@ class ObjectStore:
         async for row in slices.over(list(self._rows.values())):
             sizes[row.name.topic, row.name.partition] = row.positions.size
         return [LogDirectory(self._bucket.location, -1, -1, self.writer.stopped, sizes)]
+
+
+def _name(spec: LogSpec) -> LogName:
+    return LogName(spec.topic, spec.topic_id, spec.partition, spec.internal)

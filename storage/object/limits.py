@@ -45,6 +45,8 @@ class Limits(NamedTuple):
     """How often the ends of watched logs are asked for, at most."""
     upkeep_ms: int = 30_000
     """Between two rounds of deletion, merging and compaction."""
+    upkeep_share: float = 0.5
+    """Of the time, at most, for merging and compaction together."""
     orphan_age_ms: int = 2 * 3600 * 1000
     """Objects that no commit has brought are looked for when they are as old as that."""
     merge_from: int = 32

@@ -9,6 +9,9 @@ nor what is not stable yet. It goes through the log twice, as everywhere: learn 
 all of it, group by group; each group becomes one segment and is swapped by itself. How far the log is clean is kept in
 a blob of the log's.
 
+**In steps**, each of some megabytes and followed by a rest (`upkeep_share.py`). A log that is being compacted is not
+merged, since the plan of the one would not survive the other.
+
 **Swaps** happen only where exactly the planned runs are still there. If two brokers rewrite the same log, one of them
 has worked in vain, and no more than that; so who rewrites which log is a hint. The new object is durable
 before the swap, and the old ones outlive it by a grace, for readers that have planned before.
@@ -18,15 +21,17 @@ What is damaged is left as it is: such a log is not rewritten before the next st
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from kproto.batches.header import read_header
 from kproto.batches.record_spans import place_holder
 from kproto.errors import ErrorCode, KafkaError
 from storage.aborted_transactions import CompletedTransaction
 from storage.compaction import Compaction, LastOfProducer, SegmentState, judge
+from storage.engine import LogSpec
 from storage.log_config import LogConfig
 from storage.object.blobs import CLEANER_OFFSET
 from storage.object.bucket import Bucket, BucketError
@@ -46,6 +51,7 @@ from storage.object.limits import Limits
 from storage.object.loading import Loading, Vanished
 from storage.object.reader import asked
 from storage.object.segment_objects import Segment, SegmentObject
+from storage.object.upkeep_share import UpkeepShare
 from storage.seams.entropy import Entropy
 from storage.seams.logging import get_logger
 from storage.seams.offload import Lane, Offload
@@ -54,11 +60,19 @@ from storage.store_settings import CleanerSettings
 
 T = TypeVar("T")
 
-CANDIDATES: Final = 50
-"""Logs merged in one round, of one object at the most."""
+TOGETHER: Final = 50
+"""Logs that are merged into one object and swapped in one transaction, at the most."""
 
 ROWS_BYTES: Final = 1 << 30
 """Rows of so many bytes of runs are asked for at a time."""
+
+
+class KeptLog(NamedTuple):
+    """A log that there is, and how it is to be kept."""
+
+    log_id: int
+    name: LogName
+    spec: LogSpec
 
 
 class Rewriting:
@@ -81,44 +95,43 @@ class Rewriting:
         self._entropy = entropy
         self._limits = limits
         self._change = change
-        self.unmerged = -1
-        """Runs that wait to be merged, as of the latest round."""
+        self._share = UpkeepShare(limits.upkeep_share)
         self._damaged: set[int] = set()
         self._cleanings = self._cleaned_bytes = 0
-        self._running = False
+        self._compacting: int | None = None
         self._logger = get_logger("storage")
 
     def statistics(self) -> CleanerStatistics:
         """Compactions so far."""
-        return CleanerStatistics(self._cleanings, self._cleaned_bytes, len(self._damaged), self._running)
+        return CleanerStatistics(self._cleanings, self._cleaned_bytes, len(self._damaged), self._compacting is not None)
 
     # -- merging -------------------------------------------------------------------------------------------------------
 
-    async def merge(self, logs: Mapping[int, tuple[LogName, LogConfig]]) -> list[int]:
-        """Merge those of these logs that have most to merge; the numbers of those that were merged.
+    async def merge(self, logs: deque[KeptLog]) -> list[int]:
+        """One step: take logs off the front, and merge what they have, until an object is full; the numbers of those
+        that were merged.
 
         Raises KafkaError when the control plane or the bucket does not answer.
         """
-        candidates = await asked(self._control.merge_candidates(self._limits.merge_from, CANDIDATES))
-        self.unmerged = sum(candidate.runs for candidate in candidates)
-        made = self._new_object()
-        for candidate in candidates:
-            if candidate.log_id not in logs or candidate.log_id in self._damaged:
-                continue
-            name, config = logs[candidate.log_id]
-            rows = await self._to_merge(candidate.log_id, config)
-            if len(rows) < 2:
-                continue
-            try:
-                runs = await self._load(rows)
-            except KafkaError as error:
-                self._give_up(candidate.log_id, name, error)
-                continue
-            segment = await self._offload.run(_side_by_side, rows, runs, lane=Lane.DISK)
-            made.add(candidate.log_id, name, rows, segment)
-            if made.length >= self._limits.merge_bytes:
-                break
-        return await self._swap(made)
+        async with self._share.step():
+            made = self._new_object()
+            looked_at = 0
+            while logs and looked_at < TOGETHER and made.length < self._limits.merge_bytes:
+                log_id, name, spec = logs.popleft()
+                looked_at += 1
+                if log_id in self._damaged or log_id == self._compacting:
+                    continue
+                rows = await self._to_merge(log_id, spec.config)
+                if len(rows) < 2:
+                    continue
+                try:
+                    runs = await self._load(rows)
+                except KafkaError as error:
+                    self._give_up(log_id, name, error)
+                    continue
+                segment = await self._offload.run(_side_by_side, rows, runs, lane=Lane.DISK)
+                made.add(log_id, name, rows, segment)
+            return await self._swap(made)
 
     async def _to_merge(self, log_id: int, config: LogConfig) -> list[StoredRun]:
         """Consecutive runs that are better one: from the first as it was committed on, and not more than a segment of
@@ -158,10 +171,9 @@ class Rewriting:
 
     # -- compaction ----------------------------------------------------------------------------------------------------
 
-    async def compact(
-        self, log_id: int, name: LogName, config: LogConfig, settings: CleanerSettings, now: int
-    ) -> tuple[int, int] | None:
+    async def compact(self, log: KeptLog, settings: CleanerSettings, now: int) -> tuple[int, int] | None:
         """Clean a log, if it is due; the offsets that were gone through. Raises KafkaError as `merge`."""
+        log_id, name, config = log.log_id, log.name, log.spec.config
         if log_id in self._damaged:
             return None
         positions, rows = await self._rows(log_id, whole=True)
@@ -190,17 +202,18 @@ class Rewriting:
             memory=settings.memory,
             load_factor=settings.load_factor,
         )
-        self._running = True
+        self._compacting = log_id
+        rate = settings.bytes_per_second
         try:
-            await self._learn(compaction, [row for row in rows if row.last_offset >= verdict.first_dirty])
-            await self._rewrite(compaction, log_id, name, rows, aborted, config)
+            await self._learn(compaction, [row for row in rows if row.last_offset >= verdict.first_dirty], rate)
+            await self._rewrite(compaction, log, rows, aborted, rate)
         except KafkaError as error:
             if error.code is not ErrorCode.CORRUPT_MESSAGE:
                 raise
             self._give_up(log_id, name, error)
             return None
         finally:
-            self._running = False
+            self._compacting = None
         await asked(self._control.write_blob(log_id, CLEANER_OFFSET, b"%d" % compaction.end))
         self._cleanings += 1
         return rows[0].base_offset, compaction.end
@@ -209,39 +222,45 @@ class Rewriting:
         states = await asked(self._control.producers(log_id))
         return {state.producer_id: LastOfProducer(state.last_offset, state.producer_epoch) for state in states}
 
-    async def _learn(self, compaction: Compaction, rows: Sequence[StoredRun]) -> None:
+    async def _learn(self, compaction: Compaction, rows: Sequence[StoredRun], rate: float) -> None:
         for part in _in_parts(rows, self._limits.window_bytes):
-            runs = await self._load(part)
-            if not await self._offload.run(_learned, compaction, runs, lane=Lane.DISK):
-                return
+            async with self._share.step(_size(part), rate):
+                runs = await self._load(part)
+                if not await self._offload.run(_learned, compaction, runs, lane=Lane.DISK):
+                    return
         compaction.learned_all()
 
     async def _rewrite(
         self,
         compaction: Compaction,
-        log_id: int,
-        name: LogName,
+        log: KeptLog,
         rows: Sequence[StoredRun],
         aborted: Sequence[AbortedSpan],
-        config: LogConfig,
+        rate: float,
     ) -> None:
-        limit = min(self._limits.merge_bytes, config.segment_bytes)
+        limit = min(self._limits.merge_bytes, log.spec.config.segment_bytes)
         for part in _in_parts([row for row in rows if row.base_offset < compaction.end], limit):
-            runs = await self._load(part)
-            self._cleaned_bytes += sum(row.length for row in part)
-            segment, changed = await self._offload.run(_survivors, compaction, part, runs, lane=Lane.DISK)
-            first, end = segment.base_offset, segment.last_offset + 1
-            kept = {span.last_offset for span in compaction.take_aborted(first, end)}
-            forgotten = [span.last_offset for span in aborted if first <= span.last_offset < end]
-            forgotten = [offset for offset in forgotten if offset not in kept]
-            if not changed and not forgotten and len(part) == 1:
-                continue
-            made = self._new_object()
-            made.add(log_id, name, part, segment, forgotten)
-            if not await self._swap(made):
-                raise KafkaError(
-                    ErrorCode.KAFKA_STORAGE_ERROR, f"another broker rewrites {name.topic}-{name.partition}"
-                )
+            async with self._share.step(2 * _size(part), rate):  # read, and written
+                await self._rewrite_part(compaction, log, part, aborted)
+
+    async def _rewrite_part(
+        self, compaction: Compaction, log: KeptLog, part: Sequence[StoredRun], aborted: Sequence[AbortedSpan]
+    ) -> None:
+        runs = await self._load(part)
+        self._cleaned_bytes += _size(part)
+        segment, changed = await self._offload.run(_survivors, compaction, part, runs, lane=Lane.DISK)
+        first, end = segment.base_offset, segment.last_offset + 1
+        kept = {span.last_offset for span in compaction.take_aborted(first, end)}
+        forgotten = [span.last_offset for span in aborted if first <= span.last_offset < end]
+        forgotten = [offset for offset in forgotten if offset not in kept]
+        if not changed and not forgotten and len(part) == 1:
+            return
+        made = self._new_object()
+        made.add(log.log_id, log.name, part, segment, forgotten)
+        if not await self._swap(made):
+            raise KafkaError(
+                ErrorCode.KAFKA_STORAGE_ERROR, f"another broker rewrites {log.name.topic}-{log.name.partition}"
+            )
 
     # -- what both do --------------------------------------------------------------------------------------------------
 
@@ -280,6 +299,10 @@ class Rewriting:
         if error.code is ErrorCode.CORRUPT_MESSAGE:
             self._damaged.add(log_id)
         self._logger.error("a log is not rewritten", topic=name.topic, partition=name.partition, reason=str(error))
+
+
+def _size(rows: Sequence[StoredRun]) -> int:
+    return sum(row.length for row in rows)
 
 
 def _in_parts(rows: Sequence[StoredRun], limit: int) -> list[list[StoredRun]]:

@@ -1,7 +1,12 @@
 """What is done by and by: records that have expired, objects that nothing needs, runs that are better one.
 
-Everything here may be done by several brokers at the same time and does no harm then; the control plane decides each
-step. Who does it for which log is a hint (`LogStore` of a cluster shares logs among brokers; one alone does it all).
+**Whose.** Each log is looked after by one broker, and one broker looks after what is no single log's (rows, objects,
+orphans): `ObjectStore.share_upkeep` says which, by who lives, and a store that was not told does it all. That is a hint
+which saves work. While brokers disagree about who lives, several do the same, or none for a moment, and neither does
+harm: the control plane decides each step.
+
+**How much.** Merging and compaction read and write once more what clients have written; `upkeep_share.py` lets them
+take a part of the time and no more.
 
 **Retention** moves the start of a log (`expire`); readers see that at once. What lies wholly before a start, or belongs
 to a deleted log, is then taken away row by row (`trim`), and an object whose last run has gone is deleted after a
@@ -21,7 +26,8 @@ A round that fails is tried again in the next.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
@@ -30,12 +36,11 @@ import trio
 from kproto.errors import KafkaError
 from storage.engine import LogSpec
 from storage.object.bucket import MOST_DELETED, Bucket, BucketError
-from storage.object.control_plane import ControlPlane, LogName, LogPositions, ObjectCounts, Retention
+from storage.object.control_plane import ControlPlane, LogPositions, ObjectCounts, Retention
 from storage.object.limits import Limits
 from storage.object.reader import asked
-from storage.object.rewriting import Rewriting
+from storage.object.rewriting import KeptLog, Rewriting
 from storage.seams.logging import get_logger
-from storage.seams.slices import Slices
 from storage.statistics import UpkeepStatistics
 from storage.store_settings import StoreSettings
 
@@ -44,25 +49,23 @@ T = TypeVar("T")
 AT_A_TIME: Final = 1000
 """Rows, producers or logs of one step."""
 
+LOOKED_AT: Final = 10_000
+"""Logs with runs to merge of which one question is, those with most first: their brokers merge them, so that the others
+get their turn."""
+
 ORPHAN_ROUND_MS: Final = 15 * 60 * 1000
 FOLDERS: Final = ("w/", "m/")
 """Windows, and what was merged or compacted."""
-
-
-class KeptLog(NamedTuple):
-    """A log that there is, and how it is to be kept."""
-
-    log_id: int
-    name: LogName
-    spec: LogSpec
 
 
 class KeptLogs(NamedTuple):
     """The store, as its upkeep knows it."""
 
     settings: Callable[[], StoreSettings]
-    every: Callable[[], Iterable[KeptLog]]
+    every: Callable[[], AsyncIterator[KeptLog]]
     """Those that this broker looks after."""
+    tidies: Callable[[], bool]
+    """Whether this broker looks after what is no single log's."""
     moved: Callable[[LogSpec, LogPositions], None]
     """The start of a log has moved."""
     rewritten: Callable[[LogSpec, int, int], None]
@@ -88,8 +91,10 @@ class Upkeep:
         self._listed: str | None = None  # the hour up to which orphans were looked for
         self._list_at = 0
         self.rounds = 0
+        self.unmerged = -1
+        """Runs that wait to be merged in the logs that this broker looks after, as of the latest round."""
         self.objects: ObjectCounts | None = None
-        """As of the latest round."""
+        """As of the latest round; None on a broker that leaves them to another."""
         self._logger = get_logger("storage")
 
     def statistics(self) -> UpkeepStatistics:
@@ -129,7 +134,7 @@ class Upkeep:
         """Move the starts of logs to where their retention says."""
         specs: dict[int, LogSpec] = {}
         limits: list[Retention] = []
-        async for log_id, _, spec in Slices().over(list(self._logs.every())):
+        async for log_id, _, spec in self._logs.every():
             config = spec.config
             if config.delete and (config.retention_ms >= 0 or config.retention_bytes >= 0):
                 specs[log_id] = spec
@@ -139,7 +144,10 @@ class Upkeep:
                 self._logs.moved(specs[log_id], positions)
 
     async def tidy(self) -> None:
-        """Take away rows, producers, objects and orphans that nothing needs."""
+        """Take away rows, producers, objects and orphans that nothing needs, if that is this broker's to do."""
+        if not self._logs.tidies():
+            self.objects = None
+            return
         while await asked(self._control.trim(AT_A_TIME)) == AT_A_TIME:
             pass
         while await asked(self._control.expire_producers(AT_A_TIME)) == AT_A_TIME:
@@ -182,11 +190,18 @@ class Upkeep:
                     await self._bucket.delete(orphans)
 
     async def merge(self) -> None:
-        """Merge the logs that have most to merge, until none has enough."""
-        logs = {log.log_id: (log.name, log.spec.config) for log in self._logs.every()}
-        while merged := await self._rewriting.merge(logs):
-            await trio.lowlevel.checkpoint()
-            if len(merged) < 2:
+        """Merge the logs that this broker looks after and that have enough runs for it, those with most first."""
+        while True:
+            candidates = await asked(self._control.merge_candidates(self._limits.merge_from, LOOKED_AT))
+            runs = {candidate.log_id: candidate.runs for candidate in candidates}
+            mine = [log async for log in self._logs.every() if log.log_id in runs] if runs else []
+            mine.sort(key=lambda log: runs[log.log_id], reverse=True)
+            self.unmerged = sum(runs[log.log_id] for log in mine)
+            waiting = deque(mine)
+            merged = 0
+            while waiting:
+                merged += len(await self._rewriting.merge(waiting))
+            if not merged:
                 break
 
     async def compact(self) -> None:
@@ -194,12 +209,10 @@ class Upkeep:
         settings = self._logs.settings().cleaner
         if not settings.enable:
             return
-        for log in list(self._logs.every()):
-            if log.spec.config.compact:
-                now = self._control.wall_millis()
-                done = await self._rewriting.compact(log.log_id, log.name, log.spec.config, settings, now)
-                if done is not None:
-                    self._logs.rewritten(log.spec, *done)
+        for log in [log async for log in self._logs.every() if log.spec.config.compact]:
+            done = await self._rewriting.compact(log, settings, self._control.wall_millis())
+            if done is not None:
+                self._logs.rewritten(log.spec, *done)
 
 
 def _hour(moment: datetime) -> str:

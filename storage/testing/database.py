@@ -392,9 +392,9 @@ class MemoryDatabase:
     def merge_candidates(self, least_runs: int, limit: int) -> list[MergeCandidate]:
         candidates = []
         for log in self._by_place.values():
-            loose = [run.length for run in log.runs if run.kind is RunKind.RELATIVE]
-            if len(loose) >= least_runs:
-                candidates.append(MergeCandidate(log.log_id, len(loose), sum(loose)))
+            loose = sum(run.kind is RunKind.RELATIVE for run in log.runs)
+            if loose >= least_runs:
+                candidates.append(MergeCandidate(log.log_id, loose))
         return sorted(candidates, key=lambda candidate: -candidate.runs)[:limit]
 
     def swap(self, swap: Swap) -> list[bool] | Buried:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 import trio.testing
@@ -15,6 +17,7 @@ from kproto.messages.describe_cluster import DescribeClusterRequest
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from storage.testing.shared_memory import SharedView
 
 
 async def create(cluster: Several, node_id: int, name: str, partitions: int = 12, factor: int = 2) -> int:
@@ -109,3 +112,49 @@ async def test_where_a_log_ends_is_asked_of_the_store_and_not_of_memory(
         asked = ListOffsetsTopic(name="t", partitions=[ListOffsetsPartition(partition_index=0, timestamp=-1)])
         reply = await two.ask(ListOffsetsRequest(replica_id=-1, topics=[asked]), 7)
         assert (reply.topics[0].partitions[0].error_code, reply.topics[0].partitions[0].offset) == (0, 1)
+
+
+async def test_each_log_is_looked_after_by_one_living_broker(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """By its leader; and when that broker is gone, by another."""
+    async with several(monkeypatch) as cluster:
+        assert await create(cluster, 2, "t", 60) == ErrorCode.NONE
+        await trio.sleep(1)
+        topic = cluster.brokers[1].services.cluster.image.topics["t"]
+
+        def keepers() -> list[list[int]]:
+            known = {id: broker.services.brokers for id, broker in cluster.brokers.items()}
+            return [
+                [id for id, each in known.items() if each is not None and each.keeps(topic.topic_id, partition)]
+                for partition in range(60)
+            ]
+
+        found = keepers()
+        assert all(len(each) == 1 for each in found) and {each[0] for each in found} == {1, 2, 3}
+        brokers = cluster.brokers[1].services.brokers
+        assert brokers is not None
+        assert found == [[brokers.replicas(topic, partition)[0]] for partition in range(60)]
+        tidies = [broker.services.brokers.tidies() for broker in cluster.brokers.values() if broker.services.brokers]
+        assert sum(tidies) == 1
+        await cluster.brokers.pop(3).kill()
+        await trio.sleep(5)
+        assert all(len(each) == 1 for each in keepers())
+        assert [new for new, old in zip(keepers(), found, strict=True) if old != [3]] == [x for x in found if x != [3]]
+
+
+async def test_a_store_is_told_what_it_looks_after(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Nothing before the broker has joined, and its part from then on."""
+    told: dict[int, tuple[Callable[[bytes, int], bool], Callable[[], bool]]] = {}
+
+    def share_upkeep(view: SharedView, keeps: Callable[[bytes, int], bool], tidies: Callable[[], bool]) -> None:
+        assert not tidies()
+        told[view.membership.node_id] = keeps, tidies
+
+    monkeypatch.setattr(SharedView, "share_upkeep", share_upkeep, raising=False)
+    async with several(monkeypatch):
+        await trio.sleep(1)
+        assert sum(tidies() for _, tidies in told.values()) == 1
+        assert all(sum(keeps(bytes(16), number) for keeps, _ in told.values()) == 1 for number in range(60))

@@ -100,9 +100,7 @@ EXPIRE_PRODUCERS: Final = Statement(
 )
 CANDIDATES: Final = Statement(
     "candidates",
-    "SELECT p.part_id, p.loose, (SELECT coalesce(sum(u.len), 0)::bigint FROM ottla.run u "
-    "WHERE u.part_id = p.part_id AND u.kind = 1) FROM ottla.part p WHERE p.loose >= $1::int AND NOT p.deleted "
-    "ORDER BY p.loose DESC LIMIT $2::int",
+    "SELECT part_id, loose FROM ottla.part WHERE loose >= $1::int AND NOT deleted ORDER BY loose DESC LIMIT $2::int",
 )
 SWAP: Final = Statement(
     "swap",

@@ -348,7 +348,7 @@ class ControlPlaneConformance(CommittedProducersConformance):
                 await self.one(plane, f"k{number}", a, records(2, timestamp=number))
             await self.one(plane, "b", b, records(1))
             [candidate] = await plane.merge_candidates(2, 10)
-            assert (candidate.log_id, candidate.runs, candidate.length) == (a, 4, 4 * records(2).length)
+            assert candidate == (a, 4)
             planned = (await self.rows(plane, a))[1:3]
             swap = Swap("seg", 50, [LogSwap(a, planned, [NewRun(2, 2, 0, 20, 1), NewRun(5, 5, 20, 30, 2)])])
             assert await plane.swap(swap) == [True]

@@ -13,7 +13,8 @@ from storage.engine import Batch, LogSpec, PartitionLog, Read
 from storage.object.control_plane import DELETION_GRACE_MS, RunsQuestion, StoredRun
 from storage.object.engine import ObjectStore
 from storage.object.limits import Limits
-from storage.testing.bucket import Fault
+from storage.store_settings import CleanerSettings, StoreSettings
+from storage.testing.bucket import Fault, MemoryBucket
 from storage.testing.lab import refused
 from storage.testing.log_builder import ScriptedProducer, as_batch, batch, content, spec, values
 from storage.tests.object.object_lab import AT_ONCE, Cluster, TrioTime, append, read_all
@@ -234,3 +235,69 @@ async def test_damage_is_an_error_and_nothing_is_skipped() -> None:
         with refused(ErrorCode.CORRUPT_MESSAGE):
             await read_all(store, left)
         assert await read_all(store, right) == [b"r" * 500]
+
+
+async def test_each_log_is_merged_by_the_broker_that_looks_after_it() -> None:
+    """And by no other; what is no single log's is tidied by one. When a broker is gone, the others have its part."""
+    place = cluster()
+    logs = [spec(f"t{number}") for number in range(4)]
+    async with place.broker(1, limits=SOON) as one, place.broker(2, limits=SOON) as two:
+        for each in logs:
+            for _ in range(6):
+                await append(one.log(each), batch(b"x" * 900))
+        kept_by_one = [each.topic_id for each in logs[:2]]
+        one.share_upkeep(lambda topic_id, partition: topic_id in kept_by_one, lambda: True)
+        two.share_upkeep(lambda topic_id, partition: topic_id == logs[2].topic_id, lambda: False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_upkeep, one, *logs)
+            nursery.start_soon(run_upkeep, two, *logs)
+        assert [len(rows(place, one.log(each))) for each in logs] == [1, 1, 1, 6]
+        made = [key.split("/")[2].split("-")[0] for key in place.bucket.objects if key.startswith("m/")]
+        assert sorted(made) == ["1", "2"]
+        shared = [store.statistics().shared for store in (one, two)]
+        assert [each.objects if each else None for each in shared] == [8, -1], "one broker counts objects"
+        two.share_upkeep(lambda topic_id, partition: True, lambda: True)
+        await run_upkeep(two, *logs, seconds=60)
+        assert len(rows(place, one.log(logs[3]))) == 1
+
+
+async def test_merging_goes_on_until_no_log_has_enough_runs() -> None:
+    """Also where one log has more than a step of merging takes."""
+    place = cluster()
+    async with place.broker(limits=SOON._replace(merge_bytes=10_000)) as store:
+        log = store.log(spec())
+        for _ in range(60):
+            await append(log, batch(b"x" * 900))
+        await run_upkeep(store, log.spec, seconds=30)
+        assert len(rows(place, log)) <= 60 // 9 + SOON.merge_from
+
+
+async def test_upkeep_takes_its_share_of_the_time_and_no_more() -> None:
+    """However long the bucket takes for each request: a step of merging is followed by a rest."""
+    place = cluster()
+    place.bucket = MemoryBucket(delay=lambda kind, size: 1.0)
+    limits = SOON._replace(merge_bytes=10_000, upkeep_share=0.2)
+    async with place.broker(limits=limits) as store:
+        log = store.log(spec())
+        for _ in range(60):
+            await append(log, batch(b"x" * 900))
+        begun = place.bucket.statistics().puts.done
+        await run_upkeep(store, log.spec, seconds=20 + 60)
+        steps = place.bucket.statistics().puts.done - begun
+        assert 60 * 0.2 / 3 <= steps <= 60 * 0.2 / 2 + 1, "each step waits for a get and a put, 2 s in all"
+
+
+async def test_compaction_keeps_to_the_rate_that_is_set() -> None:
+    """log.cleaner.io.max.bytes.per.second, of what is read and written."""
+    place = cluster()
+    kept = spec(compact=True, delete=False, min_cleanable_dirty_ratio=0.0)
+    settings = StoreSettings(cleaner=CleanerSettings(bytes_per_second=1000.0))
+    async with place.broker(limits=UNMERGED, settings=settings) as store:
+        log = store.log(kept)
+        for number in range(20):
+            await append(log, keyed((b"a", b"%d" % number * 500)))
+        size = log.size
+        await run_upkeep(store, kept, seconds=15 + size / 1000)
+        assert store.statistics().cleaner.cleanings == 0  # type: ignore[union-attr]
+        await run_upkeep(store, kept, seconds=15 + 4 * size / 1000)
+        assert store.statistics().cleaner.cleanings == 1  # type: ignore[union-attr]
