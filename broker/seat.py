@@ -77,7 +77,13 @@ class Seat:
     def share_upkeep(self, store: LogStore) -> None:
         """Let the store look after this broker's part of the logs; none before the broker has joined."""
         if isinstance(store, SharesUpkeep):
-            store.share_upkeep(self.brokers.keeps, self.brokers.tidies)
+            store.share_upkeep(self._keeps, self.brokers.tidies)
+
+    def _keeps(self, topic_id: bytes, partition: int) -> bool:
+        topic = None if self._cluster is None else self._cluster.image.topic_by_id(topic_id)
+        if topic is None:
+            return self.brokers.keeps(topic_id, partition)
+        return self.brokers.keeps(topic_id, partition, topic.partition_count)
 
     @property
     def listener(self) -> str:

@@ -5,13 +5,18 @@ runs the tests), and `--launch kafka` starts the command given by `--kafka-comma
 line in which `{port}`, `{dir}` and, standing alone, `{settings}` are filled in: the port to listen on (the next one is
 free too, for a controller), an empty folder for its data, and `key=value` words. The command must stay in the
 foreground and be able to start on the data it left behind.
+
+`--launch ottla-cluster` starts three brokers of Ottla over one database and one bucket, and kills and stops them
+together; clients are given the address of the first.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -26,6 +31,10 @@ from pathlib import Path
 
 START_TIMEOUT = 90.0
 STOP_TIMEOUT = 30.0
+MEMBERS = 3
+"""Brokers of a cluster."""
+LISTENERS = ("listeners", "advertised.listeners")
+"""Settings that name ports."""
 
 
 class Unable(Exception):
@@ -48,7 +57,27 @@ class RunningBroker(Broker):
         self.bootstrap = bootstrap
 
 
-class LaunchedBroker(Broker):
+class OwnedBroker(Broker):
+    """One that this suite may kill, and start again with the data that it left."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it and return when it accepts connections. Raises AssertionError with the end of its log."""
+
+    @abstractmethod
+    def accepts(self) -> bool:
+        """Whether it accepts connections."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """SIGKILL; what it had only in memory is gone."""
+
+    @abstractmethod
+    def shut_down(self) -> None:
+        """SIGTERM, and wait; `start` brings it back."""
+
+
+class LaunchedBroker(OwnedBroker):
     """A process of ours, with a folder of data that lives as long as this object is not stopped."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
@@ -72,7 +101,6 @@ class LaunchedBroker(Broker):
         return found
 
     def start(self) -> None:
-        """Start it and return when it accepts connections. Raises AssertionError with the end of its log."""
         log = self.folder / "log"
         with log.open("ab") as output:
             # Its standard input ends with this process, and a group of its own keeps Ctrl-C from it.
@@ -92,17 +120,19 @@ class LaunchedBroker(Broker):
             time.sleep(0.02)
 
     def accepts(self) -> bool:
-        """Whether a process listens on the port."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has been started, and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
-        """SIGKILL; what it had only in memory is gone."""
         self._end(signal.SIGKILL)
 
     def shut_down(self) -> None:
-        """SIGTERM, and wait; `start` brings it back."""
         self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> None:
@@ -143,6 +173,94 @@ class Ottla(LaunchedBroker):
         for key, value in self.filled().items():
             words += ["--set", f"{key}={value}"]
         return words
+
+
+class Ground(LaunchedBroker):
+    """The database and the bucket of a cluster."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    @property
+    def properties(self) -> Path:
+        """Where brokers find both."""
+        return self.folder / "cluster" / "cluster.properties"
+
+    def command(self) -> list[str]:
+        words = [sys.executable, "-m", "ottla", "cluster", "local", "--brokers", "0", "--exit-with-parent"]
+        return [*words, "--data", str(self.folder / "cluster")]
+
+    def accepts(self) -> bool:
+        return "\nready " in (self.folder / "log").read_text(errors="replace")
+
+
+class Member(Ottla):
+    """One broker of a cluster. A port that settings name for a listener is the first one's, and others have their own
+    instead of it."""
+
+    def __init__(self, settings: Mapping[str, str], node_id: int, ground: Ground) -> None:
+        super().__init__(settings)
+        self._node_id = node_id
+        self._ground = ground
+        self._own_ports: dict[str, str] = {}
+
+    def command(self) -> list[str]:
+        words = [sys.executable, "-m", "ottla", "serve", "--no-environment", "--exit-with-parent"]
+        words += ["--port", str(self.port), "--node-id", str(self._node_id)]
+        for key, value in self.filled().items():
+            words += ["--set", f"{key}={self._at_own_ports(value) if key in LISTENERS else value}"]
+        return [*words, str(self._ground.properties)]
+
+    def _at_own_ports(self, listeners: str) -> str:
+        if self._node_id == 1:
+            return listeners
+        known = {str(self.port), str(self.port + 1)}
+
+        def own(found: re.Match[str]) -> str:
+            port = found[0]
+            return port if port in known else self._own_ports.setdefault(port, str(free_port()))
+
+        return re.sub(r"(?<=:)\d+(?=,|$)", own, listeners)
+
+
+class OttlaCluster(OwnedBroker):
+    """Brokers of Ottla that share a database and a bucket. They start, stop and die together; the ground they stand on
+    stays."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._ground = Ground()
+        self._members = [Member(settings, number, self._ground) for number in range(1, MEMBERS + 1)]
+        self.bootstrap = self._members[0].bootstrap
+
+    def start(self) -> None:
+        if not self._ground.runs:
+            self._ground.start()
+        for member in self._members:
+            member.start()
+        words = [sys.executable, "-m", "ottla", "cluster", "describe", "--bootstrap-server", self.bootstrap, "--json"]
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            said = subprocess.run(words, capture_output=True, text=True, check=False)
+            if not said.returncode and len(json.loads(said.stdout)["brokers"]) == MEMBERS:
+                return
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"the brokers do not know of each other: {said.stdout}{said.stderr}")
+
+    def accepts(self) -> bool:
+        return all(member.accepts() for member in self._members)
+
+    def kill(self) -> None:
+        for member in self._members:
+            member.kill()
+
+    def shut_down(self) -> None:
+        for member in self._members:
+            member.shut_down()
+
+    def stop(self) -> None:
+        for process in (*self._members, self._ground):
+            process.stop()
 
 
 class Kafka(LaunchedBroker):

@@ -19,7 +19,7 @@ from typing import Protocol
 import pytest
 
 from compat_tests import matrix
-from compat_tests.brokers import Broker, Kafka, LaunchedBroker, Ottla, RunningBroker, Unable
+from compat_tests.brokers import Broker, Kafka, Ottla, OttlaCluster, OwnedBroker, RunningBroker, Unable
 from compat_tests.capabilities import CAPABILITIES
 from compat_tests.clients import AT_HAND, CLIENTS, TOOLS, Client, Missing, client
 from compat_tests.clients.contract import Driver
@@ -31,6 +31,8 @@ HERE = Path(__file__).parent
 Placed = tuple[tuple[str, int, int], matrix.Outcome]
 OUTCOMES = pytest.StashKey[list[Placed]]()
 SCENARIO = "scenario"
+CALLED = {"ottla": "Ottla", "ottla-cluster": "three Ottlas", "kafka": "Apache Kafka"}
+"""What `--launch` starts -> its name in the matrix."""
 # Apache Kafka does not let a killed broker in again before its last session is over, by default 9 seconds later.
 OWNED = {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "300"}
 # What a scenario's own broker says in addition to what every one of them does.
@@ -49,7 +51,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a broker that is running already; or as secured.py says how to connect",
     )
     group.addoption("--progress", action="store_true", help="print how many scenarios are over, for a program to read")
-    group.addoption("--launch", choices=("ottla", "kafka"), default="ottla", help="the broker to start")
+    group.addoption(
+        "--launch", choices=("ottla", "ottla-cluster", "kafka"), default="ottla", help="the broker to start"
+    )
     group.addoption(
         "--kafka-command",
         default=os.environ.get("OTTLA_KAFKA_COMMAND"),
@@ -201,9 +205,13 @@ class Brokers:
             if purpose != "shared":
                 raise Unable(NOT_OURS)
             return RunningBroker(bootstrap)
-        broker: LaunchedBroker
+        broker: OwnedBroker
         if self._config.getoption("--launch") == "ottla":
             broker = Ottla(settings, secure=purpose == SECURE)
+        elif self._config.getoption("--launch") == "ottla-cluster":
+            if purpose == SECURE:
+                raise Unable("--secure makes certificates for one broker")
+            broker = OttlaCluster(settings)
         elif purpose == SECURE:
             raise Unable("the certificates of a secure broker are made by Ottla")
         else:
@@ -429,7 +437,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     outcomes = [outcome for _, outcome in sorted(placed, key=lambda each: each[0])]
     if not outcomes:
         return
-    launched = {"ottla": "Ottla", "kafka": "Apache Kafka"}[config.getoption("--launch")]
+    launched = CALLED[config.getoption("--launch")]
     name = config.getoption("--called") or config.getoption("--bootstrap") or launched
     seen = {outcome.client for outcome in outcomes}
     present: list[Client | Program] = [each for each in map(client, (*CLIENTS, TOOLS)) if each.name in seen]

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from compat_tests.brokers import LaunchedBroker, Unable
+from compat_tests.brokers import OwnedBroker, Unable
 from compat_tests.clients.contract import (
     PATIENCE,
     Admin,
@@ -69,9 +69,9 @@ class Session:
         self._admin: Admin | None = None
 
     @property
-    def owned_broker(self) -> LaunchedBroker:
+    def owned_broker(self) -> OwnedBroker:
         """The broker as a process that may be killed. Raises Unable."""
-        if not isinstance(self.broker, LaunchedBroker):
+        if not isinstance(self.broker, OwnedBroker):
             raise Unable("the broker is not ours to stop")
         return self.broker
 

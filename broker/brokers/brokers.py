@@ -1,10 +1,11 @@
 """What a broker knows of the brokers of its cluster, as of the last heartbeat: the source of what clients are shown.
 
 **Any broker may serve any partition**, for all of them have the same store. So a leader is advice: the broker whose
-memory has what the partition's consumers want to read. It is the first in the order of `rendezvous.py`; replicas are
-the next ones, from as many racks as can be, and all of them are in sync. A request that goes elsewhere is served as
-well, and no client is ever told that it has asked the wrong broker. When brokers come or go, leaders change at once,
-without an election and in the same leader epoch: nothing about the partition's records has changed.
+memory has what the partition's consumers want to read. It is the first in the order of `rendezvous.py`, which deals a
+topic's partitions evenly; replicas are the next ones, from as many racks as can be, and all of them are in sync. A
+request that goes elsewhere is served as well, and no client is ever told that it has asked the wrong broker. When
+brokers come or go, leaders change at once, without an election and in the same leader epoch: nothing about the
+partition's records has changed.
 
 **Shards of coordinators have owners** (`lifecycle.py`), and only the owner answers. The partitions of the coordinators'
 topics are shown as led by their owners, which is what a tool that looks for one expects.
@@ -17,13 +18,14 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from broker.brokers.rendezvous import lot_of, ranked, spread
+from broker.brokers.rendezvous import LOTS, laid_out, layout_of, lots_of, ranked, spread
 from storage.membership import LiveBroker, Shard, ShardLease, View
 
 if TYPE_CHECKING:
     from broker.coordinators.cluster import Topic
 
 NO_NODE: Final = -1
+NO_REPLICAS: Final[list[int]] = []
 
 
 class Brokers:
@@ -35,7 +37,8 @@ class Brokers:
         self._living: dict[int, LiveBroker] = {}
         self._leases: dict[Shard, ShardLease] = {}
         self._ranks: dict[str, list[LiveBroker]] = {}
-        self._replicas: dict[tuple[int, int], list[int]] = {}
+        self._replicas: dict[tuple[int, int, int], list[list[int]]] = {}
+        self._lists: dict[tuple[int, ...], list[int]] = {}
 
     def update(self, view: View, draining: Container[int] = ()) -> None:
         """A heartbeat was answered. `draining` are node ids of brokers that are to be left, beside those that the view
@@ -49,6 +52,7 @@ class Brokers:
             self._shown = steady or tuple(living.values())
             self._ranks.clear()
             self._replicas.clear()
+            self._lists.clear()
         self._leases = {lease.shard: lease for lease in view.leases}
 
     def note(self, leases: Iterable[ShardLease]) -> None:
@@ -91,19 +95,29 @@ class Brokers:
         return self._preferred(topic, partition)
 
     def _preferred(self, topic: Topic, partition: int) -> list[int]:
-        lot = lot_of(topic.topic_id, partition)
-        found = self._replicas.get((lot, topic.replication_factor))
+        return self._replicas_of(topic.topic_id, partition, topic.partition_count, topic.replication_factor)
+
+    def _replicas_of(self, topic_id: bytes, partition: int, partition_count: int, factor: int) -> list[int]:
+        layout, lots = layout_of(topic_id), lots_of(partition_count)
+        found = self._replicas.get((layout, lots, factor))
         if found is None:
-            chosen = spread(self._ranked(f"partitions {lot}"), topic.replication_factor)
-            found = self._replicas[lot, topic.replication_factor] = [broker.node_id for broker in chosen]
-        return found
+            found = [self._spread(preferred, factor) for preferred in laid_out(layout, lots, self._shown)]
+            self._replicas[layout, lots, factor] = found
+        return found[partition % lots] if found else NO_REPLICAS
+
+    def _spread(self, preferred: Sequence[LiveBroker], count: int) -> list[int]:
+        """The node ids; partitions that have the same share one list."""
+        chosen = tuple(broker.node_id for broker in spread(preferred, count))
+        return self._lists.setdefault(chosen, list(chosen))
 
     # --- upkeep
 
-    def keeps(self, topic_id: bytes, partition: int) -> bool:
+    def keeps(self, topic_id: bytes, partition: int, partition_count: int = LOTS) -> bool:
         """Whether this broker looks after the log: merges, compacts and shortens it. It is the one that clients are
-        told is the leader, so what is to be merged passed through its hands. False while no broker is known."""
-        return self._first(f"partitions {lot_of(topic_id, partition)}") == self.node_id
+        told is the leader, so what is to be merged passed through its hands. False while no broker is known.
+
+        `partition_count`: of the topic, where it is known; brokers that know another one disagree for a moment."""
+        return self._replicas_of(topic_id, partition, partition_count, 1) == [self.node_id]
 
     def tidies(self) -> bool:
         """Whether this broker looks after what is no single log's: objects, orphans, expired producers."""

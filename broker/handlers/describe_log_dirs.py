@@ -6,6 +6,8 @@
 - v5: whether a directory is cordoned; none ever is.
 - Null asks for all partitions. A list asks for the named ones; those that are not here are left out.
 - Partitions of no topic (the cluster log, logs about to be deleted) are not shown.
+- Of brokers that share a store, each describes the partitions of which it is shown as a replica: what a client adds up
+  over all brokers is then what it expects, the bytes times the replication factor.
 - `offset_lag` is 0 and `is_future_key` false: no replica lags behind, and no partition moves between directories.
 """
 
@@ -51,11 +53,13 @@ async def _describe(
 ) -> DescribeLogDirsResult:
     if directory.error is not None:
         return DescribeLogDirsResult(error_code=directory.error.code, log_dir=directory.path)
-    known = ctx.cluster.image.topics
+    known, brokers = ctx.cluster.image.topics, ctx.brokers
     topics: dict[str, DescribeLogDirsTopic] = {}
     sizes = directory.sizes
     async for name, partition in slices.over(sorted(sizes)):
         if name in known and (asked is None or partition in asked.get(name, ())):
+            if brokers is not None and brokers.node_id not in brokers.replicas(known[name], partition):
+                continue
             topic = topics.get(name)
             if topic is None:
                 topic = topics[name] = DescribeLogDirsTopic(name=name)

@@ -1,10 +1,10 @@
 """DescribeQuorum (55): who keeps the cluster's log, and how far it has come (KIP-595).
 
-- v1: when each voter was last heard of (KIP-836): the one voter is heard of now.
+- v1: when each voter was last heard of (KIP-836): now.
 - v2: directory ids and addresses of voters (KIP-853), where the log knows them; error messages.
 - Partition 0 of `__cluster_metadata` is described if it alone is asked for. Whatever else a request asks for, each
   of its partitions is answered UNKNOWN_TOPIC_OR_PARTITION, as in Kafka.
-- There are no observers: the node that leads is the only broker as well.
+- There are no observers: voters are the brokers that live, all of which know the whole log.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from broker.coordinators.cluster.image import CLUSTER_METADATA
 from kproto.errors import ErrorCode
+from kproto.ids import ZERO_UUID
 from kproto.messages.describe_quorum import (
     DescribeQuorumRequest,
     DescribeQuorumResponse,
@@ -27,6 +28,7 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
+    from kproto.formats.control_records import QuorumVoter
 
 
 async def handle(request: DescribeQuorumRequest, ctx: RequestContext) -> DescribeQuorumResponse:
@@ -39,26 +41,33 @@ async def handle(request: DescribeQuorumRequest, ctx: RequestContext) -> Describ
             topics.append(ResponseTopicData(topic_name=topic.topic_name, partitions=unknown))
         return DescribeQuorumResponse(topics=topics)
     quorum = ctx.cluster.quorum
-    leader = quorum.leader
     now = ctx.clock.wall_millis()
-    state = ReplicaState(
-        replica_id=quorum.leader_id,
-        log_end_offset=quorum.log_end_offset,
-        last_fetch_timestamp=now,
-        last_caught_up_timestamp=now,
-    )
+    voters = quorum.described
+    states = [
+        ReplicaState(
+            replica_id=voter.voter_id,
+            replica_directory_id=voter.voter_directory_id if ctx.api_version >= 2 else ZERO_UUID,
+            log_end_offset=quorum.log_end_offset,
+            last_fetch_timestamp=now,
+            last_caught_up_timestamp=now,
+        )
+        for voter in voters
+    ]
     described = ResponsePartitionData(
         leader_id=quorum.leader_id,
         leader_epoch=quorum.leader_epoch,
         high_watermark=quorum.high_watermark,
-        current_voters=[state],
+        current_voters=states,
     )
     response = DescribeQuorumResponse(topics=[ResponseTopicData(topic_name=CLUSTER_METADATA, partitions=[described])])
     if ctx.api_version >= 2:
-        state.replica_directory_id = leader.voter_directory_id
-        listeners = [Listener(name=each.name, host=each.host, port=each.port) for each in leader.endpoints]
-        response.nodes = [Node(node_id=quorum.leader_id, listeners=listeners)]
+        response.nodes = [_node(voter) for voter in voters]
     return response
+
+
+def _node(voter: QuorumVoter) -> Node:
+    listeners = [Listener(name=each.name, host=each.host, port=each.port) for each in voter.endpoints]
+    return Node(node_id=voter.voter_id, listeners=listeners)
 
 
 def refuse(request: DescribeQuorumRequest, error: ErrorCode, version: int) -> DescribeQuorumResponse:

@@ -2,8 +2,8 @@
 
 - Only a log that Kafka wrote for several brokers names another one; a broker that is not named is
   BROKER_ID_NOT_REGISTERED.
-- This broker itself is refused, with INVALID_REQUEST. Kafka forgets it, and every partition is without a leader until
-  it is restarted.
+- A broker that lives, this one as others that share its store, is refused with INVALID_REQUEST. Kafka forgets it, and
+  its partitions are without a leader until it is restarted.
 """
 
 from __future__ import annotations

@@ -14,12 +14,16 @@ It is for looking at a cluster, and for killing parts of it: each is a process o
 Everything is in one folder: the servers' data and logs, and a properties file for each broker, which is how one would
 be written for a cluster on several machines, with other addresses. Database and bucket are as safe as this machine, and
 listen on the loopback address only, with credentials that keep nothing secret.
+
+Without brokers (`--brokers 0`) it is what brokers stand on, for those that are started by other means: they find both
+in `cluster.properties`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -33,6 +37,7 @@ from tools.failures import Failed
 
 BROKER_SECONDS: Final = 60.0
 MOST_BROKERS: Final = 20
+LOOK_SECONDS: Final = 0.2
 DATABASE: Final = "ottla"
 PROPERTIES: Final = "cluster.properties"
 _DURABLE: Final = {"shared_buffers": "128MB", "max_connections": "200"}
@@ -44,6 +49,7 @@ class Settings(NamedTuple):
     folder: Path
     brokers: int
     port: int  # of the first broker; the others have those behind it
+    exit_with_parent: bool = False  # stop when standard input ends
 
 
 def run(settings: Settings) -> int:
@@ -53,8 +59,11 @@ def run(settings: Settings) -> int:
         signal.signal(number, _interrupt)
     try:
         cluster.start()
-        while cluster.look():
-            time.sleep(0.2)
+        while cluster.look() or not settings.brokers:
+            if not settings.exit_with_parent:
+                time.sleep(LOOK_SECONDS)
+            elif select.select([sys.stdin], [], [], LOOK_SECONDS)[0] and not os.read(sys.stdin.fileno(), 4096):
+                return 0
         raise Failed("all brokers have ended; their logs are in " + str(settings.folder))
     except ServerError as error:
         raise Failed(str(error)) from None
@@ -109,7 +118,8 @@ class LocalCluster:
             broker.wait_until(lambda number=number: self._is_ready(number), BROKER_SECONDS)  # type: ignore[misc]  # mypy sees no default
             _say(f"broker {number}", f"127.0.0.1:{self._port(number)}")
         self._write_pids()
-        _say("ready", ",".join(f"127.0.0.1:{self._port(number)}" for number in self._numbers()))
+        places = [f"127.0.0.1:{self._port(number)}" for number in self._numbers()]
+        _say("ready", ",".join(places) or f"for brokers, which find the others in {self._shown(PROPERTIES)}")
 
     def look(self) -> int:
         """Say which brokers have ended since the last look; how many are left."""

@@ -187,9 +187,9 @@ def local(options: Options) -> int:
 
     from tools.cluster.local import MOST_BROKERS, Settings, run
 
-    if not 1 <= options.brokers <= MOST_BROKERS or not 0 < options.port <= 65_535 - MOST_BROKERS:
-        raise Misunderstood(f"--brokers is from 1 to {MOST_BROKERS}, and --port a port with as many behind it")
-    return run(Settings(Path(options.data), options.brokers, options.port))
+    if not 0 <= options.brokers <= MOST_BROKERS or not 0 < options.port <= 65_535 - MOST_BROKERS:
+        raise Misunderstood(f"--brokers is from 0 to {MOST_BROKERS}, and --port a port with as many behind it")
+    return run(Settings(Path(options.data), options.brokers, options.port, options.exit_with_parent))
 
 
 def status(options: Options) -> int:
@@ -232,11 +232,14 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _local_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--brokers", type=int, default=3, metavar="N", help="how many (default 3)")
+    parser.add_argument(
+        "--brokers", type=int, default=3, metavar="N", help="how many (default 3); 0: only what brokers need"
+    )
     parser.add_argument(
         "--port", type=int, default=9092, help="of the first broker (default 9092), the others behind it"
     )
     parser.add_argument("--data", default="ottla-cluster", metavar="DIR", help="folder that keeps everything")
+    parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
 
 
 def drain(options: Options) -> None:

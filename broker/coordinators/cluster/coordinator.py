@@ -186,6 +186,7 @@ class ClusterCoordinator:
             log_end_offset=log.log_end_offset,
             kraft_version=0 if machine is None else machine.kraft_version,
             voters=() if machine is None else machine.voters,
+            members=(self.node_id,),
         )
 
     def kept_records(self, *kinds: type[Record]) -> list[Record]:
@@ -331,7 +332,7 @@ class ClusterCoordinator:
 
     async def unregister_broker(self, broker_id: int) -> None:
         """Forget a broker that was registered by Kafka. Raises KafkaError."""
-        decide = partial(decide_unregistration_of_broker, broker_id=broker_id, node_id=self.node_id)
+        decide = partial(decide_unregistration_of_broker, broker_id=broker_id, at_work=self._brokers())
         await self._to_the_end(partial(self._decide_one, decide))
 
     async def unregister_controller(self, controller_id: int) -> None:

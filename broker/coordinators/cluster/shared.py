@@ -14,6 +14,7 @@ clients are shown is worked out again whenever brokers come and go, for any brok
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from broker.coordinators.cluster.coordinator import ClusterCoordinator
@@ -24,6 +25,7 @@ from kproto.errors import ErrorCode
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster.image import ClusterChange, ClusterImage
+    from broker.coordinators.cluster.quorum import QuorumImage
     from broker.coordinators.cluster.snapshot_keeper import Captured
     from storage.engine import LogStore
     from storage.seams.clock import Clock
@@ -45,6 +47,12 @@ class SharedClusterCoordinator(ClusterCoordinator):
         self._living = brokers
         self._by_others = False
         super().__init__(store, config, clock, entropy)
+
+    @property
+    def quorum(self) -> QuorumImage:
+        """As all brokers answer it: those that live, led by the one that clients are told to be the controller."""
+        members = self._brokers()
+        return replace(super().quorum, leader_id=members[0], members=members)
 
     def _new_runtime(self, clock: Clock) -> FollowingRuntime[ClusterMachine]:
         self._following = FollowingRuntime(

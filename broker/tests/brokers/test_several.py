@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -14,9 +15,12 @@ from kproto.errors import ErrorCode
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.delete_topics import DeleteTopicsRequest
 from kproto.messages.describe_cluster import DescribeClusterRequest
+from kproto.messages.describe_log_dirs import DescribeLogDirsRequest
+from kproto.messages.describe_quorum import DescribeQuorumRequest, RequestPartitionData, RequestTopicData
 from kproto.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from kproto.messages.metadata import MetadataRequest, MetadataRequestTopic
 from kproto.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from kproto.messages.unregister_broker import UnregisterBrokerRequest
 from storage.testing.shared_memory import SharedView
 
 
@@ -44,7 +48,51 @@ async def test_every_broker_shows_all_that_live_and_the_same_leaders(
             described = await broker.ask(DescribeClusterRequest(), 1)
             assert [each.broker_id for each in described.brokers] == [1, 2, 3]
         assert seen[0] == seen[1] == seen[2]
-        assert {leader for leader, _ in seen[0][1]} == {1, 2, 3}, "12 partitions are led by all three"
+        assert Counter(leader for leader, _ in seen[0][1]) == {1: 4, 2: 4, 3: 4}, "each leads as many as any other"
+
+
+async def test_every_broker_describes_the_same_quorum(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """All that live vote, and the one that Metadata calls the controller leads, whichever is asked."""
+    asked = RequestTopicData(topic_name="__cluster_metadata", partitions=[RequestPartitionData(partition_index=0)])
+    async with several(monkeypatch) as cluster:
+        await trio.sleep(1)
+        for broker in cluster.brokers.values():
+            reply = await broker.ask(DescribeQuorumRequest(topics=[asked]), 2)
+            [part] = reply.topics[0].partitions
+            assert (part.leader_id, [each.replica_id for each in part.current_voters]) == (1, [1, 2, 3])
+            assert {each.log_end_offset for each in part.current_voters} == {part.high_watermark}
+            assert [each.node_id for each in reply.nodes] == [1, 2, 3]
+
+
+async def test_a_broker_that_lives_is_not_forgotten_whichever_is_asked(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """One that does not is not registered."""
+    async with several(monkeypatch) as cluster:
+        await trio.sleep(1)
+        for node_id, code in ((1, ErrorCode.INVALID_REQUEST), (9, ErrorCode.BROKER_ID_NOT_REGISTERED)):
+            for broker in cluster.brokers.values():
+                reply = await broker.ask(UnregisterBrokerRequest(broker_id=node_id), 0)
+                assert reply.error_code == code
+
+
+async def test_a_partitions_bytes_are_described_once_for_each_replica(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """By the brokers that it is shown on, as in Kafka, and not by all that could read it."""
+    async with several(monkeypatch) as cluster:
+        assert await create(cluster, 2, "t", partitions=6, factor=2) == ErrorCode.NONE
+        await trio.sleep(1)
+        found: dict[int, list[int]] = {}
+        for broker in cluster.brokers.values():
+            reply = await broker.ask(DescribeLogDirsRequest(topics=None), 4)
+            for part in (part for topic in reply.results[0].topics for part in topic.partitions):
+                found.setdefault(part.partition_index, []).append(broker.node_id)
+        reply = await cluster.brokers[1].ask(MetadataRequest(topics=[MetadataRequestTopic(name="t")]), 12)
+        shown = {each.partition_index: sorted(each.replica_nodes) for each in reply.topics[0].partitions}
+        assert found == shown
 
 
 async def test_a_replication_factor_may_be_as_many_as_there_are_brokers(
@@ -126,7 +174,7 @@ async def test_each_log_is_looked_after_by_one_living_broker(
         def keepers() -> list[list[int]]:
             known = {id: broker.services.brokers for id, broker in cluster.brokers.items()}
             return [
-                [id for id, each in known.items() if each is not None and each.keeps(topic.topic_id, partition)]
+                [id for id, each in known.items() if each is not None and each.keeps(topic.topic_id, partition, 60)]
                 for partition in range(60)
             ]
 
@@ -140,7 +188,8 @@ async def test_each_log_is_looked_after_by_one_living_broker(
         await cluster.brokers.pop(3).kill()
         await trio.sleep(5)
         assert all(len(each) == 1 for each in keepers())
-        assert [new for new, old in zip(keepers(), found, strict=True) if old != [3]] == [x for x in found if x != [3]]
+        kept = [new == old for new, old in zip(keepers(), found, strict=True) if old != [3]]
+        assert sum(kept) >= 0.9 * len(kept), "of what living brokers look after, little changes hands"
 
 
 async def test_a_store_is_told_what_it_looks_after(

@@ -123,7 +123,7 @@ def _take(cluster: Cluster, step: tuple[object, ...], validate_only: bool) -> No
         case ("unregister", bool(is_broker), int(number)):
             if is_broker:
                 registered: Record = RegisterBrokerRecord(broker_id=7)
-                decide = partial(decide_unregistration_of_broker, broker_id=number, node_id=NODE)
+                decide = partial(decide_unregistration_of_broker, broker_id=number, at_work={NODE})
             else:
                 registered = RegisterControllerRecord(controller_id=7)
                 decide = partial(decide_unregistration_of_controller, controller_id=number, node_id=NODE)

@@ -25,9 +25,15 @@ DIRECTORY: Final = b"\x01" * 16
 NO_DIRECTORY: Final = bytes(16)
 
 
-def quorum(kraft_version: int, *voters: QuorumVoter) -> QuorumImage:
+def quorum(kraft_version: int, *voters: QuorumVoter, members: tuple[int, ...] = (NODE,)) -> QuorumImage:
     return QuorumImage(
-        leader_id=NODE, leader_epoch=3, high_watermark=9, log_end_offset=9, kraft_version=kraft_version, voters=voters
+        leader_id=NODE,
+        leader_epoch=3,
+        high_watermark=9,
+        log_end_offset=9,
+        kraft_version=kraft_version,
+        voters=voters,
+        members=members,
     )
 
 
@@ -46,6 +52,7 @@ OF_KAFKAS: Final = quorum(1, QuorumVoter(voter_id=NODE, voter_directory_id=DIREC
         (OF_KAFKAS, 1, DIRECTORY, False, ErrorCode.INVALID_REQUEST),
         (OF_KAFKAS, 1, DIRECTORY, True, ErrorCode.DUPLICATE_VOTER),
         (OF_KAFKAS, 2, DIRECTORY, True, ErrorCode.UNSUPPORTED_VERSION),
+        (quorum(1, members=(1, 2)), 2, DIRECTORY, True, ErrorCode.DUPLICATE_VOTER),
     ],
 )
 def test_a_voter_is_not_added(
@@ -64,6 +71,7 @@ def test_a_voter_is_not_added(
         (OF_KAFKAS, -1, DIRECTORY, ErrorCode.INVALID_REQUEST),
         (OF_KAFKAS, 2, DIRECTORY, ErrorCode.VOTER_NOT_FOUND),
         (OF_KAFKAS, 1, DIRECTORY, ErrorCode.VOTER_NOT_FOUND),
+        (quorum(1, members=(1, 2)), 2, DIRECTORY, ErrorCode.VOTER_NOT_FOUND),
     ],
 )
 def test_a_voter_is_not_removed(which: QuorumImage, voter_id: int, directory_id: bytes, code: ErrorCode) -> None:
@@ -76,10 +84,10 @@ def test_a_log_of_kafkas_says_what_its_voter_is() -> None:
     machine = ClusterMachine()
     assert (machine.kraft_version, machine.voters) == (0, ())
     machine.adopt_quorum(kafka_snapshot.QUORUM)
-    leader = quorum(machine.kraft_version, *machine.voters).leader
+    [leader] = quorum(machine.kraft_version, *machine.voters).described
     assert leader.voter_directory_id == kafka_snapshot.DIRECTORY
     assert [(each.name, each.host, each.port) for each in leader.endpoints] == [("CONTROLLER", "127.0.0.1", 29493)]
-    assert quorum(0).leader.voter_directory_id == NO_DIRECTORY
+    assert [each.voter_directory_id for each in quorum(0, members=(1, 2)).described] == [NO_DIRECTORY] * 2
 
 
 def of_three(metadata_version: int = 33) -> Cluster:
@@ -104,7 +112,7 @@ def registered(cluster: Cluster) -> tuple[list[int], list[int]]:
 
 def broker(cluster: Cluster, broker_id: int) -> None:
     cluster.take(
-        lambda promise: decide_unregistration_of_broker(cluster.machine, promise, broker_id=broker_id, node_id=NODE)
+        lambda promise: decide_unregistration_of_broker(cluster.machine, promise, broker_id=broker_id, at_work={NODE})
     )
 
 
