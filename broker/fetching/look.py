@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from broker.fetching.sessions import GONE, NO_SESSION, FetchSession, TopicKey, Wanted
 from broker.partitions import Partition, Partitions
+from broker.security.operations import Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_EPOCH
 from storage.engine import FetchedRecords, Read
@@ -51,6 +52,8 @@ from storage.seams.slices import Slices
 if TYPE_CHECKING:
     from storage.engine import LogStore, PartitionLog
 
+READ: Final = Operation.READ
+TOPIC: Final = Resource.TOPIC
 LARGE: Final = 1_000
 SLICE: Final = 250
 
@@ -98,10 +101,10 @@ class Asked(NamedTuple):
     min_bytes: int
     max_bytes: int
     max_wait_ms: int
-    may_read: Callable[[str], bool] | None = None
-    """Whether the client may read the topic of a name; None where it may read all."""
+    may: Callable[[Operation, Resource, str], bool] | None = None
+    """Whether the client may do something to the resource of a name; None where it may read all topics."""
     permissions: int = 0
-    """The version of the ACLs that `may_read` goes by."""
+    """The version of the ACLs that `may` goes by."""
 
 
 class Look:
@@ -114,6 +117,7 @@ class Look:
         "_given",
         "_left",
         "_partitions",
+        "_permitted",
         "_reason",
         "_refused",
         "_size",
@@ -146,7 +150,8 @@ class Look:
         self._size = 0  # bytes found, and bytes that are there
         self._given = False  # whether records were found
         self._reason = False  # to answer, whatever the size
-        self._refused: dict[TopicKey, bool] = {}  # of the topics that the client's permission was asked for
+        self._permitted: dict[TopicKey, bool] = {}  # of the topics that the client's permission was asked for
+        self._refused = False  # some of them
 
     def now(self) -> bool:
         """Look for the first time, at once. Returns `ready`; if False, that takes waiting, and is left to `later`."""
@@ -170,10 +175,12 @@ class Look:
                     break  # what is left is restless still
                 await slices.give_way()
             first = len(self.found)
-            if closed := self._closed(due[begin : begin + SLICE] if len(due) > LARGE else due):
+            some = due[begin : begin + SLICE] if len(due) > LARGE else due
+            if closed := self._closed(some):
                 await self._store.open_logs(closed)
                 slices.begin()
-            reads = self._ask(due[begin : begin + SLICE] if len(due) > LARGE else due)
+                self._learn_permissions(some)  # of ids that meant nothing before
+            reads = self._ask(some)
             results = self._store.read_now(reads, self._left, not self._given)
             if results is None:
                 results = await self._store.read_many(reads, self._left, not self._given)
@@ -255,8 +262,9 @@ class Look:
     def _closed(self, due: Sequence[Wanted]) -> list[PartitionLog]:
         """The logs of these partitions that are not open."""
         closed = []
+        self._learn_permissions(due)
         for wanted in due:
-            if self.asked.may_read is not None and self._is_refused(wanted):
+            if self._refused and self._is_refused(wanted):
                 continue
             partition = wanted.hosted
             if partition is None or not partition.alive:
@@ -276,7 +284,7 @@ class Look:
         for wanted in due:
             if missing and wanted in missing:
                 continue
-            if self.asked.may_read is not None and self._is_refused(wanted):
+            if self._refused and self._is_refused(wanted):
                 self._not_found(wanted, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
                 continue
             partition = wanted.hosted
@@ -312,17 +320,22 @@ class Look:
             reads.append(read)
         return reads
 
-    def _is_refused(self, wanted: Wanted) -> bool:
-        """Whether the client may not read this topic, existing or not. An id that means nothing is no secret."""
-        topic = wanted.topic
-        refused = self._refused.get(topic)
-        if refused is None:
+    def _learn_permissions(self, due: Sequence[Wanted]) -> None:
+        """Ask whether the client may read these topics, existing or not. An id that means nothing is no secret."""
+        may, permitted = self.asked.may, self._permitted
+        if may is None:
+            return
+        for wanted in due:
+            topic = wanted.topic
+            if topic in permitted:
+                continue
             name = topic if isinstance(topic, str) else self._partitions.name_of(topic)
-            if name is None:
-                return False
-            may_read = self.asked.may_read
-            refused = self._refused[topic] = may_read is not None and not may_read(name)
-        return refused
+            if name is not None:
+                permitted[topic] = may(READ, TOPIC, name)
+                self._refused |= not permitted[topic]
+
+    def _is_refused(self, wanted: Wanted) -> bool:
+        return not self._permitted.get(wanted.topic, True)
 
     def _find(self, wanted: Wanted) -> Partition | ErrorCode:
         """The partition in the cluster as it is now, or why there is none."""

@@ -28,14 +28,12 @@ Promises kept here: P5-P10 in docs/invariants.md.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from broker.context import FirstPhase
 from broker.fetching.look import LARGE, SLICE, Asked, Diverging, Found, Look, Missing
 from broker.fetching.sessions import TopicKey, Wanted
-from broker.security.operations import Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.fetch import (
     AbortedTransaction,
@@ -169,9 +167,7 @@ def _asked(request: FetchRequest, ctx: RequestContext) -> Asked:
         request.min_bytes,
         most,
         request.max_wait_ms,
-        None
-        if authorizer is None
-        else partial(authorizer.authorized, ctx.peer.principal, ctx.peer.host, Operation.READ, Resource.TOPIC),
+        None if authorizer is None else ctx.may,
         0 if authorizer is None else authorizer.version,
     )
 

@@ -101,6 +101,8 @@ READY_TOGETHER = 32
 ENTERED_TOGETHER = 1000
 """Partitions of a long request of which the coordinator of transactions is asked in one question."""
 
+WRITE = Operation.WRITE
+TOPIC = Resource.TOPIC
 REFUSED = KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
 UNKNOWN_PARTITION = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
 UNKNOWN_ID = KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
@@ -140,8 +142,10 @@ def handle(request: ProduceRequest, ctx: RequestContext) -> Any:
     plan = []
     for topic in topics:  # no comprehensions here and in `answer`: for one partition each costs as much as its work
         entries = []
+        refused = REFUSED if ctx.services.authorizer is not None and is_refused(topic, ctx) else None
         for part in topic.partition_data:
-            entries.append(judge(part, find(topic, part, ctx), ctx, now, walked, to_open, transactional))
+            found = refused or find(topic, part, ctx)
+            entries.append(judge(part, found, ctx, now, walked, to_open, transactional))
         plan.append((topic, entries))
     if to_open:
         at_once = Bounds(AT_ONCE_BYTES, AT_ONCE_ITEMS)
@@ -206,9 +210,7 @@ def refuse(request: ProduceRequest, error: ErrorCode, version: int) -> ProduceRe
 
 
 def find(topic: TopicProduceData, part: PartitionProduceData, ctx: RequestContext) -> Partition | KafkaError:
-    """The partition meant, or why it cannot be written."""
-    if ctx.services.authorizer is not None and is_refused(topic, ctx):
-        return REFUSED
+    """The partition meant, or why it cannot be written. That the client may write the topic has been asked."""
     if ctx.api_version >= TOPIC_IDS_FROM:
         found = ctx.partitions.by_id(topic.topic_id, part.index)
         if found is None:
@@ -226,7 +228,7 @@ def find(topic: TopicProduceData, part: PartitionProduceData, ctx: RequestContex
 def is_refused(topic: TopicProduceData, ctx: RequestContext) -> bool:
     """Whether the client may not write the topic, existing or not. An id that means nothing is no secret."""
     name = ctx.partitions.name_of(topic.topic_id) if ctx.api_version >= TOPIC_IDS_FROM else topic.name
-    return name is not None and not ctx.may(Operation.WRITE, Resource.TOPIC, name)
+    return name is not None and not ctx.may(WRITE, TOPIC, name)
 
 
 def may_write_transaction(transactional_id: str, ctx: RequestContext) -> bool:
@@ -446,8 +448,9 @@ async def append_in_slices(request: ProduceRequest, ctx: RequestContext, now: in
     slices, entries, to_open = Slices(), list[Entry](), list[Entry]()
     transactional = request.transactional_id is not None and may_write_transaction(request.transactional_id, ctx)
     async for topic in slices.over(request.topic_data):
+        refused = REFUSED if is_refused(topic, ctx) else None
         async for part in slices.over(topic.partition_data):
-            entry = judge(part, find(topic, part, ctx), ctx, now, walked, to_open, transactional)
+            entry = judge(part, refused or find(topic, part, ctx), ctx, now, walked, to_open, transactional)
             entries.append(_without_frames(entry))
     heavy = [
         entry

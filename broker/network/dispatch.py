@@ -66,7 +66,7 @@ class Dispatcher:
         found = loaded.get(request.api_key) or handler(request.api_key)
         ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
         try:
-            if self._services.authorizer is not None:
+            if self._services.authorizer is not None and HANDLERS[request.api_key].needs:
                 require_needs(request.api_key, request.message, ctx)
             if (quotas := self._services.quotas) is not None and peer.authenticated:
                 return found, throttling.begin(quotas, request, found, ctx)

@@ -9,12 +9,13 @@ denies the operation wins over all that allow it, and without one that allows it
 operation. To allow READ, WRITE, DELETE or ALTER allows DESCRIBE too, and ALTER_CONFIGS allows DESCRIBE_CONFIGS; to deny
 one denies nothing else.
 
-**The index** finds these ACLs without looking at others. It has two levels: (kind, principal) -> patterns -> grants. A
-client is asked for under two principals, its own and `User:*`. The literal patterns that match a name are found under
-the name and under `*`; its prefixes are looked up one by one, but only those of a length that some pattern of this
-principal has, and a principal rarely has patterns of more than a few lengths. So the costs do not grow with the number
-of ACLs, and adding or removing one is a few steps. What is found is the union of two bit fields, the operations allowed
-and those denied, of which one decision needs two bits and a describe answer all (KIP-430).
+**The index** finds these ACLs without looking at others. Its first level is (kind, principal); a client is asked for
+under two principals, its own and `User:*`. The literal patterns that match a name are found under the name and under
+`*`. Of prefixes it is enough to know whether there is one that matches, for each operation, host and permission: those
+that are alike in these are one set (`prefixes.py`), which answers with one look-up, however many it has and whatever
+their lengths. So the costs grow neither with the number of ACLs nor with how many of them match, and adding or removing
+one is a few steps. What is found is two bit fields, the operations allowed and those denied; one decision asks for a
+few bits, a describe answer for all (KIP-430).
 
 Source: KIP-11, KIP-140, KIP-290, `StandardAuthorizerData.findResult`, `ResourcePatternFilter`,
 `AccessControlEntryFilter`.
@@ -23,11 +24,13 @@ Source: KIP-11, KIP-140, KIP-290, `StandardAuthorizerData.findResult`, `Resource
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from broker.security.operations import Operation
+from broker.security.prefixes import Prefixes
 
 WILDCARD: Final = "*"
 """As the name of a literal pattern, and as a host: all of them."""
@@ -99,8 +102,8 @@ class Said(NamedTuple):
 
 
 NOTHING_SAID: Final = Said(0, 0)
-
-V = TypeVar("V")
+EVERYTHING: Final = Said(-1, -1)
+"""As what is asked for: all operations."""
 
 
 @lru_cache(1024)
@@ -117,62 +120,8 @@ def spelled(host: str) -> str:
     return str(address.ipv4_mapped or address)
 
 
-class Patterns(Generic[V]):
-    """Values under patterns of one kind of resource, found by the names that match."""
-
-    __slots__ = ("_lengths", "literal", "prefixed", "sorted_lengths")
-
-    def __init__(self) -> None:
-        self.literal: dict[str, V] = {}
-        self.prefixed: dict[str, V] = {}
-        self.sorted_lengths: tuple[int, ...] = ()
-        """Of the prefixes, shortest first."""
-        self._lengths: Counter[int] = Counter()
-
-    def __bool__(self) -> bool:
-        return bool(self.literal or self.prefixed)
-
-    def of_type(self, pattern_type: int) -> dict[str, V]:
-        """Name -> value of the patterns of one type; to be changed by `put` and `drop` only."""
-        return self.prefixed if pattern_type == PatternType.PREFIXED else self.literal
-
-    def put(self, pattern_type: int, name: str, value: V) -> None:
-        """Add a value under a pattern that has none."""
-        self.of_type(pattern_type)[name] = value
-        if pattern_type == PatternType.PREFIXED:
-            self._lengths[len(name)] += 1
-            if self._lengths[len(name)] == 1:
-                self.sorted_lengths = tuple(sorted(self._lengths))
-
-    def drop(self, pattern_type: int, name: str) -> None:
-        """Remove the value under a pattern that has one."""
-        del self.of_type(pattern_type)[name]
-        if pattern_type == PatternType.PREFIXED:
-            self._lengths[len(name)] -= 1
-            if not self._lengths[len(name)]:
-                del self._lengths[len(name)]
-                self.sorted_lengths = tuple(sorted(self._lengths))
-
-    def matching(self, name: str) -> list[V]:
-        """The values under all patterns that a resource of this name matches."""
-        found = []
-        literal, prefixed = self.literal, self.prefixed
-        if literal:
-            if (value := literal.get(name)) is not None:
-                found.append(value)
-            if name != WILDCARD and (value := literal.get(WILDCARD)) is not None:
-                found.append(value)
-        size = len(name)
-        for length in self.sorted_lengths:
-            if length > size:
-                break
-            if (value := prefixed.get(name[:length])) is not None:
-                found.append(value)
-        return found
-
-
 class Grants:
-    """What the ACLs of one principal and one pattern say: by host, two bit fields."""
+    """What the ACLs of one principal and one name say: by host, two bit fields."""
 
     __slots__ = ("allowed", "by_host", "denied")
 
@@ -204,79 +153,189 @@ class Grants:
             by_host.pop(host, None)
         self.by_host = by_host or None
 
+    def here(self, host: str) -> Said:
+        """What is said of clients from there."""
+        here = NOTHING_SAID if self.by_host is None else self.by_host.get(host, NOTHING_SAID)
+        return Said(self.allowed | here.allowed, self.denied | here.denied)
+
     def __bool__(self) -> bool:
         return bool(self.allowed or self.denied or self.by_host)
+
+
+class Rules:
+    """What the ACLs of one principal say of resources of one kind."""
+
+    __slots__ = ("literal", "prefixed")
+
+    def __init__(self) -> None:
+        self.literal: dict[str, Grants] = {}
+        self.prefixed: dict[str, tuple[dict[int, Prefixes], dict[int, Prefixes]]] = {}
+        """Host -> the prefixes under which an operation, given as its bit, is allowed, and those under which it is
+        denied."""
+
+    def __bool__(self) -> bool:
+        return bool(self.literal or self.prefixed)
+
+    def change_literal(self, acl: Acl, present: bool) -> None:
+        """Take an ACL with a literal name up, or back."""
+        grants = self.literal.setdefault(acl.resource_name, Grants())
+        grants.set(acl, present)
+        if not grants:
+            del self.literal[acl.resource_name]
+
+    def change_prefixes(self, host: str, permission: int, bit: int, removed: list[str], added: list[str]) -> None:
+        """Take ACLs with prefixes back and up, which are alike in all else."""
+        both = self.prefixed.setdefault(host, ({}, {}))
+        by_operation = both[permission != Permission.ALLOW]
+        prefixes = by_operation.setdefault(bit, Prefixes())
+        prefixes.change(removed, added)
+        if not prefixes:
+            del by_operation[bit]
+            if not any(both):
+                del self.prefixed[host]
+
+    def said_of(self, name: str, host: str, asked: Said) -> Said:
+        """What is said of a resource and a client from there, of the operations asked for."""
+        allowed = denied = 0
+        for literal in (name, WILDCARD) if name != WILDCARD else (WILDCARD,):
+            if (grants := self.literal.get(literal)) is not None:
+                here = grants.here(host)
+                allowed |= here.allowed
+                denied |= here.denied
+        for where in (WILDCARD, host) if self.prefixed else ():
+            if (both := self.prefixed.get(where)) is not None:
+                for bit, prefixes in both[0].items():
+                    if bit & asked.allowed and prefixes.begin(name):
+                        allowed |= bit
+                for bit, prefixes in both[1].items():
+                    if bit & asked.denied and prefixes.begin(name):
+                        denied |= bit
+        return Said(allowed & asked.allowed, denied & asked.denied)
+
+    def names_allowed(self, bits: int, host: str) -> Iterator[tuple[str, bool]]:
+        """The names that one of these operations is allowed for, and whether each is a prefix; of prefixes the shortest
+        do."""
+        for name, grants in self.literal.items():
+            if grants.here(host).allowed & bits:
+                yield name, False
+        for where in (WILDCARD, host):
+            for bit, prefixes in self.prefixed.get(where, _NO_PREFIXES)[0].items():
+                if bit & bits:
+                    for prefix in prefixes.shortest:
+                        yield prefix, True
+
+    def denies_all(self, name: str, is_prefix: bool, bits: int, host: str) -> bool:
+        """Whether one of these operations is denied for all that is called so: by a prefix, or by the very name."""
+        if not is_prefix and (same := self.literal.get(name)) is not None and same.here(host).denied & bits:
+            return True
+        return any(
+            bit & bits and prefixes.begin(name)
+            for where in (WILDCARD, host)
+            for bit, prefixes in self.prefixed.get(where, _NO_PREFIXES)[1].items()
+        )
+
+
+_NO_PREFIXES: Final[tuple[dict[int, Prefixes], dict[int, Prefixes]]] = ({}, {})
+
+
+class Named:
+    """The names and prefixes of one kind of resource that any ACL is about, and how many are."""
+
+    __slots__ = ("_literal", "_prefixed", "_prefixes")
+
+    def __init__(self) -> None:
+        self._literal: Counter[str] = Counter()
+        self._prefixed: Counter[str] = Counter()
+        self._prefixes = Prefixes()
+
+    def __bool__(self) -> bool:
+        return bool(self._literal or self._prefixed)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._literal or WILDCARD in self._literal or self._prefixes.begin(name)
+
+    def change(self, removed: list[Acl], added: list[Acl]) -> None:
+        """ACLs of this kind of resource have gone and come."""
+        literal = self._literal
+        changed: Counter[str] = Counter()
+        for acls, difference in ((removed, -1), (added, 1)):
+            for acl in acls:
+                if acl.pattern_type == PatternType.PREFIXED:
+                    changed[acl.resource_name] += difference
+                    continue
+                literal[acl.resource_name] += difference
+                if not literal[acl.resource_name]:
+                    del literal[acl.resource_name]
+        fewer, more = [], []
+        for name, difference in changed.items():
+            before = self._prefixed[name]
+            after = self._prefixed[name] = before + difference
+            if not after:
+                del self._prefixed[name]
+            if before and not after:
+                fewer.append(name)
+            elif after and not before:
+                more.append(name)
+        self._prefixes.change(fewer, more)
 
 
 class AclIndex:
     """Which ACLs are about a client and a resource."""
 
     def __init__(self) -> None:
-        self._by_principal: dict[tuple[int, str], Patterns[Grants]] = {}
-        self._of_anyone: dict[int, Patterns[list[int]]] = {}  # kind -> patterns that have ACLs, and [how many]
+        self._rules: dict[tuple[int, str], Rules] = {}
+        self._named: dict[int, Named] = {}
         self._acls = 0
 
     def __len__(self) -> int:
         return self._acls
 
-    def add(self, acl: Acl) -> None:
-        """Take up an ACL that is not there yet."""
-        self._acls += 1
-        kind, pattern, name = acl.resource_type, acl.pattern_type, acl.resource_name
-        key = kind, acl.principal
-        patterns = self._by_principal.get(key)
-        if patterns is None:
-            patterns = self._by_principal[key] = Patterns()
-        grants = patterns.of_type(pattern).get(name)
-        if grants is None:
-            grants = Grants()
-            patterns.put(pattern, name, grants)
-        grants.set(acl, True)
-        named = self._of_anyone.setdefault(kind, Patterns())
-        count = named.of_type(pattern).get(name)
-        if count is None:
-            named.put(pattern, name, [1])
-        else:
-            count[0] += 1
+    def change(self, removed: Iterable[Acl], added: Iterable[Acl]) -> None:
+        """Take back ACLs that are there, then take up some that are not."""
+        prefixed: dict[tuple[int, str, str, int, int], tuple[list[str], list[str]]] = {}
+        kinds: dict[int, tuple[list[Acl], list[Acl]]] = {}
+        for acls, present in ((removed, False), (added, True)):
+            for acl in acls:
+                self._acls += 1 if present else -1
+                kind, principal = acl.resource_type, acl.principal
+                kinds.setdefault(kind, ([], []))[present].append(acl)
+                if acl.pattern_type == PatternType.PREFIXED:
+                    alike = kind, principal, spelled(acl.host), acl.permission, 1 << acl.operation
+                    prefixed.setdefault(alike, ([], []))[present].append(acl.resource_name)
+                else:
+                    self._rules_of(kind, principal).change_literal(acl, present)
+                    self._drop_if_empty(kind, principal)
+        for (kind, principal, host, permission, bit), (gone, come) in prefixed.items():
+            self._rules_of(kind, principal).change_prefixes(host, permission, bit, gone, come)
+            self._drop_if_empty(kind, principal)
+        for kind, (lost, won) in kinds.items():
+            named = self._named.setdefault(kind, Named())
+            named.change(lost, won)
+            if not named:
+                del self._named[kind]
 
-    def remove(self, acl: Acl) -> None:
-        """Take back an ACL that is there."""
-        self._acls -= 1
-        kind, pattern, name = acl.resource_type, acl.pattern_type, acl.resource_name
-        key = kind, acl.principal
-        patterns = self._by_principal[key]
-        grants = patterns.of_type(pattern)[name]
-        grants.set(acl, False)
-        if not grants:
-            patterns.drop(pattern, name)
-            if not patterns:
-                del self._by_principal[key]
-        named = self._of_anyone[kind]
-        count = named.of_type(pattern)[name]
-        count[0] -= 1
-        if not count[0]:
-            named.drop(pattern, name)
+    def _rules_of(self, kind: int, principal: str) -> Rules:
+        rules = self._rules.get((kind, principal))
+        if rules is None:
+            rules = self._rules[kind, principal] = Rules()
+        return rules
 
-    def said_of(self, kind: int, name: str, principal: str, host: str) -> Said:
-        """All that the ACLs say of what this client may do to this resource."""
-        allowed = denied = 0
-        by_principal = self._by_principal
+    def _drop_if_empty(self, kind: int, principal: str) -> None:
+        if not self._rules[kind, principal]:
+            del self._rules[kind, principal]
+
+    def said_of(self, kind: int, name: str, principal: str, host: str, asked: Said = EVERYTHING) -> Said:
+        """What the ACLs say of what this client may do to this resource, of the operations asked for."""
+        found = NOTHING_SAID
         for whose in (principal, EVERYONE) if principal != EVERYONE else (EVERYONE,):
-            patterns = by_principal.get((kind, whose))
-            if patterns is None:
-                continue
-            for grants in patterns.matching(name):
-                allowed |= grants.allowed
-                denied |= grants.denied
-                if grants.by_host is not None and (here := grants.by_host.get(host)) is not None:
-                    allowed |= here.allowed
-                    denied |= here.denied
-        return Said(allowed, denied) if allowed or denied else NOTHING_SAID
+            if (rules := self._rules.get((kind, whose))) is not None:
+                said = rules.said_of(name, host, asked)
+                found = Said(found.allowed | said.allowed, found.denied | said.denied)
+        return found
 
     def is_named(self, kind: int, name: str) -> bool:
         """Whether there is any ACL, of whatever principal, about this resource."""
-        patterns = self._of_anyone.get(kind)
-        return patterns is not None and bool(patterns.matching(name))
+        return name in self._named.get(kind, ())
 
     def allows_some(self, kind: int, operation: Operation, principal: str, host: str) -> bool:
         """Whether there is a name such that the client may do this to a resource called so.
@@ -285,46 +344,17 @@ class AclIndex:
         allowed counts unless it, or a prefix of it, is denied as a whole (Authorizer.authorizeByResourceType).
         """
         bits = DENIED_BY[operation]  # which imply nothing: Kafka compares the operation itself
-        mine = [
-            patterns
-            for whose in {principal, EVERYONE}
-            if (patterns := self._by_principal.get((kind, whose))) is not None
-        ]
-        if any(
-            (grants := patterns.literal.get(WILDCARD)) is not None and _here(grants, host).denied & bits
-            for patterns in mine
-        ):
+        mine = [rules for whose in {principal, EVERYONE} if (rules := self._rules.get((kind, whose))) is not None]
+        all_names = [grants.here(host) for rules in mine if (grants := rules.literal.get(WILDCARD)) is not None]
+        if any(said.denied & bits for said in all_names):
             return False
-        if any(
-            (grants := patterns.literal.get(WILDCARD)) is not None and _here(grants, host).allowed & bits
-            for patterns in mine
-        ):
+        if any(said.allowed & bits for said in all_names):
             return True
         return any(
-            _here(grants, host).allowed & bits
-            and not any(_is_denied(others, name, pattern_type, bits, host) for others in mine)
-            for patterns in mine
-            for pattern_type in (PatternType.LITERAL, PatternType.PREFIXED)
-            for name, grants in patterns.of_type(pattern_type).items()
+            not any(others.denies_all(name, is_prefix, bits, host) for others in mine)
+            for rules in mine
+            for name, is_prefix in rules.names_allowed(bits, host)
         )
-
-
-def _here(grants: Grants, host: str) -> Said:
-    here = NOTHING_SAID if grants.by_host is None else grants.by_host.get(host, NOTHING_SAID)
-    return Said(grants.allowed | here.allowed, grants.denied | here.denied)
-
-
-def _is_denied(patterns: Patterns[Grants], name: str, pattern_type: int, bits: int, host: str) -> bool:
-    """Whether a pattern is denied as a whole: by itself if it is literal, or by a prefix of it."""
-    if pattern_type == PatternType.LITERAL:
-        same = patterns.literal.get(name)
-        if same is not None and _here(same, host).denied & bits:
-            return True
-    return any(
-        (grants := patterns.prefixed.get(name[:length])) is not None and _here(grants, host).denied & bits
-        for length in patterns.sorted_lengths
-        if length <= len(name)
-    )
 
 
 class AclFilter(NamedTuple):

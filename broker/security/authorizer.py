@@ -9,9 +9,9 @@ answer depends on three things, in this order:
 3. Where a resource has no ACL at all, `allow.everyone.if.no.acl.found`, which is false unless set.
 
 ACLs count from the moment when the image that has them is published, which is when they are durable and before the
-client that made them is answered. Each request asks, so ACLs take effect on open connections as on new ones. What was
-found of a client and a resource is remembered until the next change of any ACL, for the few that the same clients ask
-about all the time: `REMEMBERED` at most, then the memory begins again.
+client that made them is answered. Each request asks, so ACLs take effect on open connections as on new ones. What a
+client was found to be allowed is remembered until the next change of any ACL, for the little that the same clients ask
+about all the time: `REMEMBERED` permissions at most, then the memory begins again. Refusals are looked up each time.
 
 **The audit log** is this module's logger. A refusal is a line of the level info, a permission one of the level debug,
 with the principal, the host, the operation, the resource and the rule that decided. What a peer has chosen is a field,
@@ -32,7 +32,7 @@ from broker.security.operations import CLUSTER_NAME, SUPPORTED, SUPPORTED_BITS, 
 from storage.seams.logging import RateLimitedLogger, get_logger, process_lines
 
 REMEMBERED: Final = 4096
-"""Clients and resources whose ACLs are known, about 300 bytes each."""
+"""Permissions that are known, about 250 bytes each."""
 
 OF_BROKERS: Final = "Broker:"
 """Principals that only brokers of the same cluster can have (`broker/security/sasl/brokers.py`)."""
@@ -56,7 +56,7 @@ class Authorizer:
         self._all_powerful = all_powerful
         self._allow_everyone = allow_everyone
         self._acls = AclIndex()
-        self._known: dict[tuple[str, str, int, str], Said] = {}
+        self._known: set[tuple[str, str, Operation, Resource, str]] = set()
         self._somewhere: dict[tuple[str, str, int, Operation], bool] = {}
         self._lines = process_lines()
         self.version = 0
@@ -69,10 +69,7 @@ class Authorizer:
         self.version += 1
         self._known.clear()
         self._somewhere.clear()
-        for acl in removed:
-            self._acls.remove(acl)
-        for acl in added:
-            self._acls.add(acl)
+        self._acls.change(removed, added)
 
     def is_super_user(self, principal: object) -> bool:
         """Whether `super.users` names this principal."""
@@ -89,35 +86,37 @@ class Authorizer:
         quiet: bool = False,
     ) -> bool:
         """Whether a client may do this. `quiet`: a no is no refusal, and is not written down."""
-        who = str(principal)
-        if who in self._all_powerful:
-            allowed, rule = True, "super user"
-        elif operation is Operation.CLUSTER_ACTION and who.startswith(OF_BROKERS):
-            allowed, rule = True, "a broker of the cluster"
-        else:
-            said = self._known.get((who, host, kind, name)) or self._look_up(who, host, kind, name)
-            if said.denied & DENIED_BY[operation]:
-                allowed, rule = False, "an ACL denies it"
-            elif said.allowed & ALLOWED_BY[operation]:
-                allowed, rule = True, "an ACL allows it"
-            elif self._allow_everyone and not self._acls.is_named(kind, name):
-                allowed, rule = True, "the resource has no ACL"
-            else:
-                allowed, rule = False, "no ACL allows it"
+        asked = str(principal), host, operation, kind, name
+        if asked in self._known and not self._lines.wants(__name__, _DEBUG):
+            return True
+        allowed, rule = self._decide(*asked)
         if not allowed:
             if not quiet:
-                self._write_down("denied", self.log.info, who, host, operation, kind, name, rule)
-        elif self._lines.wants(__name__, _DEBUG):
-            self._write_down("allowed", self.log.debug, who, host, operation, kind, name, rule)
-        return allowed
-
-    def _look_up(self, who: str, host: str, kind: Resource, name: str) -> Said:
-        said = self._acls.said_of(kind, name, who, spelled(host))
+                self._write_down("denied", self.log.info, *asked, rule)
+            return False
         if len(name) <= LONGEST_REMEMBERED:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            self._known[who, host, kind, name] = said
-        return said
+            self._known.add(asked)
+        if self._lines.wants(__name__, _DEBUG):
+            self._write_down("allowed", self.log.debug, *asked, rule)
+        return True
+
+    def _decide(self, who: str, host: str, operation: Operation, kind: Resource, name: str) -> tuple[bool, str]:
+        """Whether a client may do this, and by which rule."""
+        if who in self._all_powerful:
+            return True, "super user"
+        if operation is Operation.CLUSTER_ACTION and who.startswith(OF_BROKERS):
+            return True, "a broker of the cluster"
+        asked = Said(ALLOWED_BY[operation], DENIED_BY[operation])
+        allowed, denied = self._acls.said_of(kind, name, who, spelled(host), asked)
+        if denied:
+            return False, "an ACL denies it"
+        if allowed:
+            return True, "an ACL allows it"
+        if self._allow_everyone and not self._acls.is_named(kind, name):
+            return True, "the resource has no ACL"
+        return False, "no ACL allows it"
 
     def authorized_somewhere(self, principal: object, host: str, operation: Operation, kind: Resource) -> bool:
         """Whether there is a resource of this kind, existing or not, that the client may do this to."""

@@ -17,6 +17,8 @@ from kproto.errors import ErrorCode
 class Operation(IntEnum):
     """Operations of Kafka's access control, with their codes on the wire (Kafka: AclOperation)."""
 
+    __hash__ = int.__hash__  # of an enumeration it is a function in Python, and each decision would call that
+
     UNKNOWN = 0
     ANY = 1
     """In filters only."""
@@ -39,6 +41,8 @@ class Operation(IntEnum):
 
 class Resource(IntEnum):
     """Kinds of resources that operations are on, with their codes on the wire (Kafka: ResourceType)."""
+
+    __hash__ = int.__hash__
 
     UNKNOWN = 0
     ANY = 1

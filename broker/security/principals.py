@@ -24,9 +24,13 @@ class Principal:
     kind: str
     name: str
     token: bool = field(default=False, compare=False)
+    _text: str = field(init=False, repr=False, compare=False)  # made once, for it is asked for with every request
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_text", f"{self.kind}:{self.name}")
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.name}"
+        return self._text
 
     @classmethod
     def parse(cls, text: str) -> Principal:
