@@ -245,14 +245,18 @@ class Runtime(Generic[MachineT]):
     def _take_decision(
         self, decide: Callable[[MachineT, Instant, Promise[ReplyT]], Decision[Any]], promise: Promise[ReplyT]
     ) -> None:
-        machine = self._machine
-        if machine is None:
-            raise KafkaError(self._lost_error if self._stopped else self._loading_error)
+        machine = self.check_loaded()
         now = self._clock.now()
         self._carry_out(machine, decide(machine, now, promise), now)
         if not promise.resolved:
             self._outstanding[promise] = None
         self._watch_deadline(machine)
+
+    def check_loaded(self) -> MachineT:
+        """The machine. Raises KafkaError, `loading_error` or `lost_error`, while there is none."""
+        if self._machine is None:
+            raise KafkaError(self._lost_error if self._stopped else self._loading_error)
+        return self._machine
 
     async def wait(self, promise: Promise[ReplyT]) -> ReplyT:
         """The reply to a decision begun. Raises the KafkaError that was decided on, or `lost_error`.

@@ -236,9 +236,14 @@ class Shards(Generic[MachineT]):
             await shard.ready.wait()
         return await shard.runtime.decide(decide)
 
-    def log_of(self, key: str) -> PartitionLog:
-        """The log of the shard of `key`."""
-        return self._shard(key).log
+    async def loaded_log_of(self, key: str) -> PartitionLog:
+        """The log of the shard of `key`, of which all is known that other owners have appended, once it is loaded.
+        Raises KafkaError as a decision does, while it is not."""
+        shard = self._shard(key)
+        if not shard.ready.is_set():
+            await shard.ready.wait()
+        shard.runtime.check_loaded()
+        return shard.log
 
     def machine_of(self, key: str) -> MachineT | None:
         """The state of the shard of `key`, durable or not, to look at and never to change; None while it is loaded."""

@@ -12,7 +12,8 @@
 - An empty group id: INVALID_GROUP_ID.
 - The coordinator of the transaction is asked as for a batch of Produce: see `transaction_entry.py`.
 - An old epoch of the producer is INVALID_PRODUCER_EPOCH. What else the coordinator of the transaction says no with is
-  answered as it is, but for "try again", which is COORDINATOR_NOT_AVAILABLE here: clients then look it up again.
+  answered as it is, but for "try again", which is COORDINATOR_NOT_AVAILABLE here: clients then look it up again; and
+  where it could not be asked, COORDINATOR_LOAD_IN_PROGRESS: older clients know no NETWORK_EXCEPTION, and would abort.
 - What is pending shows nowhere, but makes the offset unstable (OffsetFetch).
 """
 
@@ -104,6 +105,8 @@ def _as_group(error: ErrorCode, version: int) -> NotEntered:
         return NotEntered(ErrorCode.INVALID_PRODUCER_EPOCH)
     if error is ErrorCode.TRANSACTION_ABORTABLE and version < SAYS_ABORTABLE:
         return NotEntered(ErrorCode.INVALID_TXN_STATE)
+    if error is ErrorCode.NETWORK_EXCEPTION:
+        return NotEntered(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
     return NotEntered(ErrorCode.COORDINATOR_NOT_AVAILABLE if error in AGAIN else error)
 
 

@@ -167,7 +167,7 @@ class _Link:
                 async with self._sending:
                     # A request that is cut off in the middle would be completed by the next one.
                     with trio.CancelScope(shield=True, deadline=trio.current_time() + ASK_SECONDS) as scope:
-                        await self._stream.send_all(b"".join(bytes(piece) for piece in pieces))
+                        await self._send(b"".join(bytes(piece) for piece in pieces))
                     if scope.cancelled_caught:
                         self.end("it takes no requests")
                 await event.wait()
@@ -176,6 +176,13 @@ class _Link:
             if not found:
                 raise trio.BrokenResourceError(self.broken)
             return found[0]
+
+    async def _send(self, data: bytes) -> None:
+        """Raises trio.BrokenResourceError: the other side has closed it, or this one, whose reader found it broken."""
+        try:
+            await self._stream.send_all(data)
+        except trio.ClosedResourceError:
+            raise trio.BrokenResourceError(self.broken) from None
 
     async def read(self) -> None:
         """Give the replies to those who asked, until the connection ends."""

@@ -34,6 +34,13 @@ _PORTS: Final = (
 )  # fmt: skip
 
 
+def write_credentials(path: str | os.PathLike[str]) -> None:
+    """Write the keys into a file as a bucket's URL may name it (`&credentials=FILE`), for its owner's eyes."""
+    lines = "".join(f"{name.lower()} = {value}\n" for name, value in KEYS.items())
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(f"[default]\n{lines}")
+
+
 def find_weed() -> str:
     """The program. Raises ServerError if it is not installed."""
     beside = os.path.join(sysconfig.get_path("scripts"), "weed")

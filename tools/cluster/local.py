@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from storage.servers.process import ServerError, ServerProcess, free_ports, is_listening
-from storage.servers.seaweedfs import KEYS, SeaweedFS
+from storage.servers.seaweedfs import SeaweedFS, write_credentials
 from tools.cluster.places import CLUSTER, OBJECTS
 from tools.failures import Failed
 
@@ -161,8 +161,7 @@ class LocalCluster:
     def _write_properties(self) -> None:
         """How the cluster is reached by its brokers, and by `ottla cluster status --config`; for the owner's eyes."""
         keys = self._folder / "bucket.credentials"
-        lines = [f"{name.lower()} = {value}" for name, value in KEYS.items()]
-        _write(keys, "[default]\n" + "\n".join(lines) + "\n")
+        write_credentials(keys)
         shared = {
             CLUSTER: self._database.url(DATABASE),
             OBJECTS: f"{self._bucket.url()}&credentials={keys}",

@@ -24,7 +24,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from storage.servers.postgres import PostgresServer
-from storage.servers.seaweedfs import SeaweedFS
+from storage.servers.seaweedfs import SeaweedFS, write_credentials
 from tools.__main__ import main as ottla_command
 from tools.trials.brokers import BrokerFailed, Contender, Process, kafka, ottla
 from tools.trials.cluster_test.several import Brokers
@@ -75,7 +75,7 @@ def _move(directory: Path, contender: Contender, dump: str | None) -> Iterator[s
         stack.callback(database.stop)
         bucket = stack.enter_context(SeaweedFS(directory / "bucket"))
         keys = directory / "credentials"
-        keys.write_text("[default]\naws_access_key_id = ottla\naws_secret_access_key = ottla-on-one-machine\n")
+        write_credentials(keys)
         places = database.create_database(), f"{bucket.url()}&credentials={keys}"
         words = ("--cluster", places[0], "--objects", places[1])
         _command("cluster", "import", "--from", str(data), *words)

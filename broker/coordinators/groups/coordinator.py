@@ -382,12 +382,15 @@ class GroupCoordinator:
 
         `enter` lets a batch for this partition of `__consumer_offsets`, which has this log, into the transaction, or
         raises a KafkaError. It is called for each part, and has nothing to ask if the transaction is open in the log.
+        It is called when the shard is loaded: of a log that is known in part, markers that another owner has appended
+        would seem to have come after the question, and the append would be refused, which costs the shard its state.
         """
         codes: list[ErrorCode] = []
         longest = max((len(commit.metadata) for commit in commits), default=0)
         for part in _parts(commits, _at_once(group_id, longest)):
             try:
-                transaction = await enter(self.place_of(group_id), self.shards.log_of(group_id))
+                log = await self.shards.loaded_log_of(group_id)
+                transaction = await enter(self.place_of(group_id), log)
                 codes += await self.shards.decide(
                     group_id,
                     partial(_commit_in_transaction, group_id, member, part, transaction),

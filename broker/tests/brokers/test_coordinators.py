@@ -8,7 +8,9 @@ import pytest
 import trio
 import trio.testing
 
+from broker.brokers.entry import TransactionsAnywhere
 from broker.coordinators.machine import EndOfTransaction
+from broker.coordinators.runtime import Runtime
 from broker.testing.contexts import World
 from broker.tests.brokers.several import Broker, Several, several
 from broker.tests.coordinators.transactions.test_coordinator import Client
@@ -289,6 +291,42 @@ async def test_a_transaction_survives_the_death_of_its_coordinator(
             heir = await cluster.coordinator_of(name, 1)
             await until_committed(cluster, [(7, 0)])
         assert heir is not transactions
+
+
+async def test_offsets_of_a_transaction_wait_until_a_new_owner_has_loaded_the_shard(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The coordinator is asked then, and not before. A new owner knows of no marker that the former one has written, so
+    it would take that for the end of what it asks about; the append would be refused, and the shard lost with it."""
+    async with several(monkeypatch) as cluster:
+        await with_topics(cluster)
+        name, transactions, groups = await pair_of_different_coordinators(cluster)
+        client = Client(cast(World, Routed(transactions, groups, transactions)), name)
+        await client.init()
+        await client.commit_offset(7)
+        assert await client.end(True) is ErrorCode.NONE
+        await until_committed(cluster, [(7, 0)])
+        load, add = Runtime.load, TransactionsAnywhere.add_partitions
+        states: list[str] = []
+
+        async def slowly(runtime: Runtime[Any]) -> None:
+            await trio.sleep(1)
+            await load(runtime)
+
+        async def noted(anywhere: TransactionsAnywhere, *question: Any) -> Any:
+            states.extend(each.state for each in heir.services.groups.statistics().shards.runtimes)
+            return await add(anywhere, *question)
+
+        monkeypatch.setattr(Runtime, "load", slowly)
+        monkeypatch.setattr(TransactionsAnywhere, "add_partitions", noted)
+        await groups.kill()
+        del cluster.brokers[groups.node_id]
+        with trio.fail_after(4):
+            heir = await cluster.coordinator_of("g")
+        client.w = cast(World, Routed(transactions, heir, transactions))
+        assert await client.commit_offset(8) is ErrorCode.NONE
+        assert states
+        assert set(states) == {"active"}
 
 
 async def test_markers_are_given_up_with_the_shard_and_written_in_its_new_epoch(

@@ -53,7 +53,7 @@ async def test_a_group_with_many_offsets_is_deleted_with_one_batch() -> None:
         await with_coordinator(w)
         await with_topic(w, partitions=1_500)
         await w.ask(commit_request(*((number, number) for number in range(1_500))), 9)
-        log = cast(MemoryLog, w.services.groups.shards.log_of("g"))
+        log = cast(MemoryLog, await w.services.groups.shards.loaded_log_of("g"))
         before = log.log_end_offset
         response = await w.ask(DeleteGroupsRequest(groups_names=["g", "unknown"]), 2)
         assert [each.error_code for each in response.results] == [ErrorCode.NONE, ErrorCode.GROUP_ID_NOT_FOUND]

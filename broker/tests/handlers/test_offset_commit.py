@@ -130,7 +130,7 @@ async def test_a_commit_of_many_partitions_is_one_batch() -> None:
         await with_coordinator(w)
         await with_topic(w, partitions=1_500)
         await w.ask(commit_request((0, 5)), 9)
-        log = cast(MemoryLog, w.services.groups.shards.log_of("g"))
+        log = cast(MemoryLog, await w.services.groups.shards.loaded_log_of("g"))
         before = log.log_end_offset
         request = commit_request(*((number, number) for number in range(1_500)), (3, 99), (4, 99))
         request.topics[0].partitions[7].committed_metadata = "m" * 5_000

@@ -126,3 +126,31 @@ async def test_a_broker_that_is_not_there_is_a_network_exception_at_once() -> No
         with pytest.raises(KafkaError) as refused:
             await peers.ask(7, DescribeClusterRequest(), 1)
         assert refused.value.code is ErrorCode.NETWORK_EXCEPTION
+
+
+class ClosedMeanwhile(trio.abc.Stream):
+    """A stream that this side has closed, as a reader does that has found its end, before a question is sent."""
+
+    async def send_all(self, data: Any) -> None:
+        raise trio.ClosedResourceError
+
+    async def wait_send_all_might_not_block(self) -> None: ...
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def aclose(self) -> None: ...
+
+
+async def test_a_connection_that_ends_before_the_question_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one more that broke: the caller is told so, and no client gets an unknown error."""
+    async with answering({}, "PLAINTEXT") as (_, peers):
+
+        async def connect(place: object) -> ClosedMeanwhile:
+            return ClosedMeanwhile()
+
+        monkeypatch.setattr(peers, "_connect", connect)
+        with pytest.raises(KafkaError) as refused:
+            await is_answered(peers)
+        assert refused.value.code is ErrorCode.NETWORK_EXCEPTION

@@ -11,7 +11,7 @@ from storage.object.stores import ObstoreBucket, open_bucket
 from storage.seams.clock import SystemClock
 from storage.seams.disk import SystemDisk
 from storage.seams.offload import ThreadOffload
-from storage.servers.seaweedfs import KEYS
+from storage.servers.seaweedfs import write_credentials
 from tools.trials.cluster_failures.stage import DATABASE, Stage
 
 LIVE, DYING, TOMBSTONE = "1", "2", "9"
@@ -50,9 +50,7 @@ def _known(stage: Stage) -> dict[str, str]:
 
 def _bucket_of(stage: Stage) -> ObstoreBucket:
     keys = stage.bucket.directory + "/audit.credentials"
-    SystemDisk().write_file(
-        keys, ("[default]\n" + "".join(f"{name.lower()} = {value}\n" for name, value in KEYS.items())).encode()
-    )
+    write_credentials(keys)
     return open_bucket(
         f"{stage.bucket.url()}&credentials={keys}", offload=ThreadOffload(), disk=SystemDisk(), clock=SystemClock()
     )

@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 import trio
 
 from storage.servers.postgres import PostgresServer
-from storage.servers.seaweedfs import KEYS, SeaweedFS
+from storage.servers.seaweedfs import SeaweedFS, write_credentials
 from storage.testing.tcp_proxy import TcpProxy, tcp_proxy
 from tools.trials.cluster_test.several import Brokers
 from tools.trials.http_proxy import HttpProxy, http_proxy
@@ -87,7 +87,7 @@ class Stage:
         self._stack.callback(thread.join, 20)
         self._stack.callback(lambda: self.in_proxies(self._closing.set))
         keys = self._directory / "credentials"
-        keys.write_text("[default]\n" + "".join(f"{name.lower()} = {value}\n" for name, value in KEYS.items()))
+        write_credentials(keys)
         database = self.primary.url(DATABASE).replace(f":{self.primary.port}/", f":{self.database_proxy.port}/")
         objects = f"{self.bucket.url(self.bucket_proxy.address)}&credentials={keys}&timeout=5"
         self.brokers = self._stack.enter_context(Brokers(BROKERS, database, objects, self._directory))

@@ -1,4 +1,4 @@
-"""A Kafka Streams application with `exactly_once_v2`, whose broker is killed under it.
+"""A Kafka Streams application with `exactly_once_v2`, under which its broker is killed, or those of a cluster in turn.
 
 `python -m tools.trials streams-test` runs a word count (`WordCount.java`): lines come in, their words go through a
 repartition topic, and are counted in a state store whose changelog is a topic. Nothing is cached, so every word that

@@ -1,4 +1,4 @@
-"""`trials streams-test`: count words exactly once with Kafka Streams while the broker is killed.
+"""`trials streams-test`: count words exactly once with Kafka Streams while brokers are killed.
 
 Exit status 0: every word was counted exactly; 1: not so; 2: Java, Maven or a package is not here.
 """
@@ -15,10 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.trials.places import folder
+
+if TYPE_CHECKING:
+    from tools.trials.brokers import Process
 
 JARS = Path(__file__).parents[3] / ".compat" / "streams" / "jars"
 FETCHING_SECONDS = 300.0
@@ -38,13 +43,11 @@ def main(arguments: Sequence[str]) -> int:
     if missing:
         print(f"python -m tools.trials streams-test: needs {' and '.join(missing)}", file=sys.stderr)
         return 2
-    from tools.trials.brokers import BrokerFailed, Contender, ottla
-    from tools.trials.streams_test.run import SETTINGS, Plan, run
+    from storage.servers.process import ServerError
+    from tools.trials.brokers import BrokerFailed
+    from tools.trials.streams_test.run import Plan, run
 
     directory = Path(tempfile.mkdtemp(prefix="streams-test-", dir=options.directory))
-    contender = ottla(*SETTINGS)
-    if options.launch != "ottla":
-        contender = Contender("launched", tuple(shlex.split(options.launch)), SETTINGS)
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     began = time.monotonic()
 
@@ -53,10 +56,11 @@ def main(arguments: Sequence[str]) -> int:
 
     say(f"seed {seed}; files are in {directory}")
     command = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", jars]
-    plan = Plan((*command, str(HERE / "WordCount.java")), contender, options.lines, options.kills, options.every, seed)
+    plan = Plan((*command, str(HERE / "WordCount.java")), options.lines, options.kills, options.every, seed)
     try:
-        outcome = run(plan, directory, say)
-    except (BrokerFailed, TimeoutError) as error:
+        with started(options, directory) as brokers:
+            outcome = run(plan, brokers, directory, say)
+    except (BrokerFailed, ServerError, TimeoutError) as error:
         print(f"python -m tools.trials streams-test: {error}\nfiles are in {directory}", file=sys.stderr)
         return 1
     print(f"{outcome.kills} kills; {outcome.words:,} words in {outcome.lines:,} lines, {outcome.counted:,} counts")
@@ -64,6 +68,27 @@ def main(arguments: Sequence[str]) -> int:
         print(f"WRONG: {sentence}")
     print(f"{len(outcome.wrong)} words counted wrongly" if outcome.wrong else "every word was counted exactly")
     return 1 if outcome.wrong else 0
+
+
+@contextmanager
+def started(options: argparse.Namespace, directory: Path) -> Iterator[Sequence[Process]]:
+    """The brokers, of which all serve. Raises BrokerFailed, ServerError."""
+    from tools.trials.brokers import Contender, Process, ottla
+    from tools.trials.streams_test.run import SETTINGS
+
+    if options.brokers > 1:
+        from tools.trials.cluster_test.whole import Cluster
+
+        with Cluster(directory, options.brokers, SETTINGS) as cluster:
+            yield cluster.brokers.processes
+        return
+    contender = ottla(*SETTINGS)
+    if options.launch != "ottla":
+        contender = Contender("launched", tuple(shlex.split(options.launch)), SETTINGS)
+    with Process(contender, directory / "data", directory / "broker.log") as broker:
+        broker.start()
+        broker.wait_until()
+        yield [broker]
 
 
 def class_path() -> str:
@@ -88,7 +113,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description="Count words exactly once with Kafka Streams while the broker is killed.",
     )
     parser.add_argument("--lines", type=int, default=20_000, help="that are sent (default 20,000)")
-    parser.add_argument("--kills", type=int, default=10, help="of the broker (default 10)")
+    parser.add_argument(
+        "--brokers", type=int, default=1, metavar="N",
+        help="a cluster of so many, killed in turn, over PostgreSQL and SeaweedFS (default 1: one broker on its disk)",
+    )  # fmt: skip
+    parser.add_argument("--kills", type=int, default=10, help="of brokers (default 10)")
     parser.add_argument("--every", type=float, default=4.0, metavar="SECONDS", help="between two kills (default 4)")
     parser.add_argument("--seed", type=int, help="of the words; a random one by default")
     parser.add_argument(

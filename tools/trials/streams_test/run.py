@@ -1,4 +1,4 @@
-"""One run: the broker that is killed, the application above it, the lines that go in and the counts that come out."""
+"""One run: brokers that are killed in turn, the application above, the lines that go in, the counts that come out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tools.trials.brokers import Contender, Process, pause
+from tools.trials.brokers import Process, pause
 from tools.trials.streams_test.judge import differences
 
 LINES: Final = "lines"
@@ -41,7 +41,6 @@ class Plan:
     """What a run is asked to do. `application` is the command, to which the arguments of WordCount.java are added."""
 
     application: tuple[str, ...]
-    contender: Contender
     lines: int
     kills: int
     every: float
@@ -59,14 +58,11 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
 
 
-def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Outcome:
-    """Do what is asked for. Raises BrokerFailed, KafkaException, TimeoutError."""
+def run(plan: Plan, brokers: Sequence[Process], directory: Path, say: Callable[[str], None]) -> Outcome:
+    """Do what is asked for, to brokers that serve. Raises BrokerFailed, KafkaException, TimeoutError."""
     outcome = Outcome()
+    bootstrap = ",".join(f"127.0.0.1:{broker.port}" for broker in brokers)
     with ExitStack() as stack:
-        broker = stack.enter_context(Process(plan.contender, directory / "data", directory / "broker.log"))
-        broker.start()
-        broker.wait_until()
-        bootstrap = f"127.0.0.1:{broker.port}"
         create_topics(bootstrap)
         output = stack.enter_context((directory / "application.log").open("wb"))
         words = [*plan.application, bootstrap, LINES, COUNTS, str(directory / "state")]
@@ -85,6 +81,8 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Outcome:
         feeding.start()
         for _ in range(plan.kills):
             pause(plan.every)
+            application_runs(application)
+            broker = brokers[outcome.kills % len(brokers)]
             broker.check_alive()
             broker.kill()
             broker.start()
@@ -99,6 +97,12 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Outcome:
         outcome.lines, outcome.words, outcome.counted = plan.lines + 50, sent.total(), counts.total().total()
         outcome.wrong += differences(sent, counts.by_word)
     return outcome
+
+
+def application_runs(application: subprocess.Popen[bytes]) -> None:
+    """Raises TimeoutError if it has ended by itself."""
+    if application.poll() is not None:
+        raise TimeoutError(f"the application ended by itself with status {application.returncode}")
 
 
 def end(application: subprocess.Popen[bytes]) -> None:

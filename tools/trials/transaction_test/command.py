@@ -28,13 +28,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run `python -m tools.trials transaction-test`."""
     options = parse(arguments)
     if options.check is not None:
-        return judge(options.check)
+        return 1 if judge(options.check) else 0
     if importlib.util.find_spec("confluent_kafka") is None:
         print(
             "python -m tools.trials transaction-test: needs confluent-kafka: pip install 'ottla[dev]'", file=sys.stderr
         )
         return 2
     from tools.trials.brokers import BrokerFailed, Contender, Process, ottla
+    from tools.trials.transaction_test.faults import BrokerTarget
     from tools.trials.transaction_test.run import Unfinished, record
 
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
@@ -60,25 +61,24 @@ def main(arguments: Sequence[str]) -> int:
                 bootstrap = f"127.0.0.1:{broker.port}"
             faults = record(
                 bootstrap, history, operations=options.operations, seconds=options.seconds, lanes=options.lanes,
-                seed=seed, brokers=[] if options.no_faults or broker is None else [broker], say=say,
+                seed=seed, targets=[] if options.no_faults or broker is None else [BrokerTarget(broker)], say=say,
             )  # fmt: skip
         except (BrokerFailed, Unfinished) as error:
             print(f"python -m tools.trials transaction-test: {error}\nfiles are in {directory}", file=sys.stderr)
             return 1
-    if faults is not None:
-        say(f"{faults.kills} kills, {faults.pauses} pauses")
-    return judge(history)
+    say(str(faults))
+    return 1 if judge(history) else 0
 
 
 def judge(path: Path) -> int:
-    """Check a history and print what is found."""
+    """Check a history and print what is found; how many anomalies there are that Kafka does not allow."""
     history = read_history(path)
     began = time.monotonic()
     found = check(history)
     wrong = forbidden(found)
     print("\n".join([*figures(history), *summary(found)]))
     print(f"anomalies: {len(wrong)}, found in {time.monotonic() - began:.1f} s")
-    return 1 if wrong else 0
+    return len(wrong)
 
 
 def figures(history: Sequence[Operation]) -> list[str]:

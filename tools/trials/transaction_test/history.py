@@ -54,25 +54,28 @@ class Operation:
 
 
 class HistoryWriter:
-    """Appends operations to a file; any thread may."""
+    """Appends operations to a file, a new one unless it is to go on; any thread may."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8", buffering=1)  # whatever becomes of the run, each line counts
+    def __init__(self, path: Path, *, go_on: bool = False) -> None:
+        # Whatever becomes of the run, each line counts.
+        self._file = path.open("a" if go_on else "w", encoding="utf-8", buffering=1)
         self._lock = threading.Lock()
         self.count = 0
 
     def write(self, operation: Operation) -> None:
-        """Add one that has ended."""
+        """Add one that has ended. Nothing once the file has: a lane may have been left behind."""
         fields = asdict(operation)
         del fields["number"]
         line = json.dumps(fields, separators=(",", ":"))
         with self._lock:
-            self._file.write(f"{line}\n")
-            self.count += 1
+            if not self._file.closed:
+                self._file.write(f"{line}\n")
+                self.count += 1
 
     def close(self) -> None:
         """End the file."""
-        self._file.close()
+        with self._lock:
+            self._file.close()
 
 
 def read_history(path: Path) -> list[Operation]:

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
 
-from tools.trials.brokers import Process, pause
-from tools.trials.transaction_test.faults import Faults
-from tools.trials.transaction_test.history import HistoryWriter, Operation
+from tools.trials.brokers import pause
+from tools.trials.transaction_test.faults import Faults, Target
+from tools.trials.transaction_test.history import HistoryWriter, Operation, read_history
 from tools.trials.transaction_test.lanes import PARTITIONS, Keys, Lane, key_of, place_of, value_in
 
 STABLE_SECONDS: Final = 60.0
@@ -32,11 +32,11 @@ class Unfinished(Exception):
 
 def record(
     bootstrap: str, path: Path, *, operations: int, seconds: float, lanes: int, seed: int,
-    brokers: Sequence[Process], say: Callable[[str], None],
-) -> Faults | None:  # fmt: skip
+    targets: Sequence[Target], say: Callable[[str], None],
+) -> Faults:  # fmt: skip
     """Write a history of so many operations, or fewer when the seconds are over; the faults that there were.
 
-    `brokers` are the processes behind the address, if faults are wanted. Raises Unfinished, BrokerFailed.
+    `targets` are what has faults, if any are wanted. Raises Unfinished, BrokerFailed.
     """
     prefix = f"transaction-test-{seed}-{int(time.time())}"
     keys, history, until = Keys(prefix), HistoryWriter(path), threading.Event()
@@ -50,18 +50,17 @@ def record(
         )
         for number in range(lanes)
     ]  # fmt: skip
-    faults = Faults(brokers, random.Random(chance.randrange(1 << 32)), until, say) if brokers else None
-    for thread in (*threads, *([faults] if faults else [])):
+    faults = Faults(targets, random.Random(chance.randrange(1 << 32)), until, say)
+    watch = threading.Thread(target=_watch, args=(history, operations, seconds, until, say), daemon=True)
+    for thread in (*threads, watch):
         thread.start()
-    began = last = time.monotonic()
-    while history.count < operations and (faults is None or faults.failed is None):
-        pause(0.1)
-        if time.monotonic() - began > seconds:
-            break
-        if time.monotonic() - last > SAY_SECONDS:
-            last = time.monotonic()
-            say(f"{history.count:,} operations in {last - began:.0f} s")
-    until.set()
+    try:
+        if targets:
+            faults.play()
+        else:
+            until.wait()
+    finally:
+        until.set()
     deadline = time.monotonic() + LANE_ENDS_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
@@ -69,16 +68,34 @@ def record(
     # asked for its commit: its transaction ends by time-out, so what it has sent is read by no lane.
     if stuck := sum(thread.is_alive() for thread in threads):
         say(f"{stuck} lanes are left behind: their clients do not return")
-    if faults is not None:
-        faults.join()
-    if faults is not None and faults.failed is not None:
-        raise faults.failed
     say(f"{history.count:,} operations; now everything is read once more")
     used = keys.used()
     wait_until_stable(bootstrap, used)
     read_all(bootstrap, prefix, used, history, next(processes))
     history.close()
     return faults
+
+
+def read_again(bootstrap: str, path: Path) -> None:
+    """Read all keys of a history that was recorded before, and write it there too. Raises Unfinished."""
+    known = read_history(path)
+    keys = sorted({key for operation in known for key, _, _ in operation.sends})
+    history = HistoryWriter(path, go_on=True)
+    wait_until_stable(bootstrap, keys)
+    read_all(bootstrap, path.name, keys, history, 1 + max(operation.process for operation in known))
+    history.close()
+
+
+def _watch(
+    history: HistoryWriter, operations: int, seconds: float, until: threading.Event, say: Callable[[str], None]
+) -> None:
+    """Ask for the end when there is enough."""
+    began = last = time.monotonic()
+    while history.count < operations and time.monotonic() - began < seconds and not until.wait(0.1):
+        if time.monotonic() - last > SAY_SECONDS:
+            last = time.monotonic()
+            say(f"{history.count:,} operations in {last - began:.0f} s")
+    until.set()
 
 
 def create_topics(bootstrap: str, names: Sequence[str]) -> None:

@@ -452,6 +452,31 @@ async def test_markers_that_overtake_each_question(
         assert bool(asked) is (markers == 3), "what is open in the log is not asked about"
 
 
+@pytest.mark.parametrize(
+    ("version", "outcome"),
+    [
+        (1, ErrorCode.COORDINATOR_NOT_AVAILABLE),
+        (4, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS),
+        (5, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS),
+    ],
+)
+async def test_offsets_whose_transaction_cannot_be_asked_about(
+    version: int, outcome: ErrorCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator is another broker that does not answer: the client tries again, in the words of a group's
+    coordinator. NETWORK_EXCEPTION makes librdkafka abort (Kafka: CoordinatorOperationExceptionHelper)."""
+    async with coordinated() as w:
+        client = Client(w)
+        await client.init()
+
+        async def answer(name: str, owner: int, epoch: int, places: Sequence[tuple[str, int]]) -> dict[Any, ErrorCode]:
+            return dict.fromkeys(places, ErrorCode.NETWORK_EXCEPTION)
+
+        for question in ("add_partitions", "verify_partitions"):
+            monkeypatch.setattr(w.services.transactions, question, answer)
+        assert await client.commit_offset(5, version=version) is outcome
+
+
 async def test_a_fault_of_ours_costs_a_transaction_time_and_no_more(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
