@@ -9,11 +9,13 @@ others take its shards over while its clients are still being answered.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from broker.brokers.brokers import Brokers
 from broker.brokers.entry import Ask, GroupShardsAnywhere, TransactionsAnywhere
 from broker.brokers.lifecycle import Lifecycle
+from broker.brokers.telling import make_catch_up
 from broker.config.settings import ConfigError
 from broker.coordinators.cluster import Alteration
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS, TRANSACTION_STATE, ResourceType
@@ -72,6 +74,8 @@ class Seat:
         for each in shards.values():
             each.share(self._fence, lifecycle.nudge)
         self._group_shards = GroupShardsAnywhere(groups, self.brokers, ask)
+        assert self._cluster is not None, "the coordinator stands before others share"
+        self._cluster.tell_by(partial(make_catch_up, ask))
         return TransactionsAnywhere(transactions, self.brokers, ask)
 
     def share_upkeep(self, store: LogStore) -> None:

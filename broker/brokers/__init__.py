@@ -7,6 +7,7 @@ Only a broker that shares its store with others has this room. Alone, `Services.
 | `brokers` | what this broker knows of all: what Metadata and FindCoordinator show |
 | `rendezvous` | which of them are preferred for what |
 | `lifecycle` | living among them: heartbeats, shards taken up and given up, draining |
+| `telling` | making others know what was decided here |
 | `entry` | the transaction coordinator, wherever it is; markers for groups' shards, wherever they are |
 """
 

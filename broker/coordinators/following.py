@@ -92,6 +92,7 @@ class FollowingRuntime(Runtime[MachineT]):
         )
         self._on_moved = on_moved
         self._moved = trio.Event()
+        self._followed = trio.Event()
         self._catching_up = False
         self._conflict = False
         self._blocked = False
@@ -167,6 +168,18 @@ class FollowingRuntime(Runtime[MachineT]):
 
     # --- following
 
+    async def catch_up(self) -> None:
+        """Return when everything that any broker had appended at the time of the call is replayed here.
+
+        Raises KafkaError when the store cannot be asked, or the runtime has been stopped."""
+        await self._store.refresh([self._log])
+        end = self._log.log_end_offset
+        while self._machine is None or self._end < end:
+            if self._stopped:
+                raise KafkaError(self._lost_error)
+            self._moved.set()
+            await self._followed.wait()
+
     def _wake(self) -> None:
         self._moved.set()
 
@@ -185,6 +198,8 @@ class FollowingRuntime(Runtime[MachineT]):
                 if self._machine is not None:
                     self._lose(str(error))
             self._take_queued()
+            self._followed.set()
+            self._followed = trio.Event()
 
     async def _catch_up(self) -> None:
         machine = self._machine

@@ -4,6 +4,8 @@
 - v2: directory ids and addresses of voters (KIP-853), where the log knows them; error messages.
 - Partition 0 of `__cluster_metadata` is described if it alone is asked for. Whatever else a request asks for, each
   of its partitions is answered UNKNOWN_TOPIC_OR_PARTITION, as in Kafka.
+- How far the log has come is asked of the store, so that brokers which share it give the same answer. By this request
+  one of them makes another one catch up (`broker/brokers/telling.py`).
 - There are no observers: voters are the brokers that live, all of which know the whole log.
 """
 
@@ -40,6 +42,7 @@ async def handle(request: DescribeQuorumRequest, ctx: RequestContext) -> Describ
             unknown = [_unknown(part.partition_index) async for part in slices.over(topic.partitions)]
             topics.append(ResponseTopicData(topic_name=topic.topic_name, partitions=unknown))
         return DescribeQuorumResponse(topics=topics)
+    await ctx.cluster.catch_up()
     quorum = ctx.cluster.quorum
     now = ctx.clock.wall_millis()
     voters = quorum.described

@@ -189,6 +189,9 @@ class ClusterCoordinator:
             members=(self.node_id,),
         )
 
+    async def catch_up(self) -> None:
+        """Return when all that any broker had decided at the time of the call is known here. Raises KafkaError."""
+
     def kept_records(self, *kinds: type[Record]) -> list[Record]:
         """What the log says of these kinds of things that have no use here (`kept_records.py`); nothing while it is
         being loaded."""

@@ -13,7 +13,7 @@ from broker.tests.brokers.several import Several, several
 from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
-from kproto.messages.delete_topics import DeleteTopicsRequest
+from kproto.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from kproto.messages.describe_cluster import DescribeClusterRequest
 from kproto.messages.describe_log_dirs import DescribeLogDirsRequest
 from kproto.messages.describe_quorum import DescribeQuorumRequest, RequestPartitionData, RequestTopicData
@@ -118,6 +118,38 @@ async def test_of_brokers_that_create_the_same_topic_one_is_told_that_it_exists(
             for node_id in cluster.brokers:
                 nursery.start_soon(try_it, node_id)
         assert sorted(codes) == [ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS, ErrorCode.TOPIC_ALREADY_EXISTS]
+
+
+async def test_a_change_is_known_everywhere_when_it_is_answered(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A topic that was made through one broker is there at all others, without waiting; so is its deletion."""
+    async with several(monkeypatch) as cluster:
+        await trio.sleep(1)
+        asked = MetadataRequest(topics=[MetadataRequestTopic(name="t")], allow_auto_topic_creation=False)
+
+        async def codes() -> list[int]:
+            return [(await broker.ask(asked, 12)).topics[0].error_code for broker in cluster.brokers.values()]
+
+        assert await create(cluster, 2, "t") == ErrorCode.NONE
+        assert await codes() == [ErrorCode.NONE] * 3
+        await cluster.brokers[3].ask(DeleteTopicsRequest(topics=[DeleteTopicState(name="t")], timeout_ms=5000), 6)
+        assert await codes() == [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION] * 3
+
+
+async def test_a_change_waits_a_second_for_a_broker_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It hears of it when it is back."""
+    async with several(monkeypatch) as cluster:
+        await trio.sleep(1)
+        cluster.brokers[3].freeze()
+        began = trio.current_time()
+        assert await create(cluster, 1, "t") == ErrorCode.NONE
+        assert trio.current_time() - began < 1.5
+        cluster.brokers[3].thaw()
+        await trio.sleep(3)
+        assert "t" in cluster.brokers[3].services.cluster.image.topics
 
 
 async def test_a_topic_that_was_deleted_is_gone_everywhere(
