@@ -488,6 +488,12 @@ class LogStore(Protocol):
         ...
 
     @property
+    def overlaps_appends(self) -> bool:
+        """Whether an append of a log that another is on its way for can be durable as soon as if it had come alone. If
+        not, a caller that has more to append loses no time by gathering it until the one before is durable."""
+        ...
+
+    @property
     def commits_together(self) -> bool:
         """Whether appends to several logs can be one commit: then `append_all` does not wait for `after`."""
         ...

@@ -12,13 +12,14 @@ their calls, and each costs no waiting.
 
 **Append.** The records of a decision stand in *one* batch (so that a crash keeps a decision whole or not at all), given
 to the log with `expected_end`. A decision that comes alone, while nothing is on its way to the disk, is appended at
-once. One that comes while an append is on its way is *gathered*: all that are decided until the event loop turns are
-appended as one batch, and so are thousands of them within one turn, cut at `GATHERED_BYTES`. What is gathered could
-not have been durable before the append that is on its way, so a reply waits no longer for that, and the price of an
-append (a header, a checksum, a write, a flush to wait for) is shared. (Kafka: group.coordinator.append.linger.ms of -1,
-which gathers as long as further events are queued, KIP-1196.) A decision that is part of a producer's transaction, or
-ends one, is a batch of its own, for the batch names the producer. The log may refuse it, as it does a client's
-(PRODUCER_ERRORS); the caller gets that code.
+once. One that comes while an append is on its way is *gathered*: all that are decided until that is durable are
+appended as one batch, cut at `GATHERED_BYTES`. The disk is synced in rounds, and what comes while one runs is for the
+next, so a reply waits no longer for that, and the price of an append (a header, a checksum, a write, a flush to wait
+for) is shared. Where appends of one log become durable beside each other (`LogStore.overlaps_appends`), what has been
+gathered is appended when the event loop has turned. (Kafka: group.coordinator.append.linger.ms of -1, which gathers as
+long as further events are queued, KIP-1196.) A decision that is part of a producer's transaction, or ends one, is a
+batch of its own, for the batch names the producer. The log may refuse it, as it does a client's (PRODUCER_ERRORS); the
+caller gets that code.
 
 **Release.** Replies leave when the append they belong to, *and everything before it*, is durable. Many appends wait
 for one flush of the disk: group commit comes from the engine. A decision without records may have looked at state that
@@ -378,9 +379,9 @@ class Runtime(Generic[MachineT]):
 
         Raises KafkaError if what was gathered before cannot be appended, and the machine is lost with it.
         """
-        size = sum(RECORD_OVERHEAD + len(key or b"") + len(value or b"") for _, _, key, value, _ in records)
-        if decision.encoded is not None:
-            size = self._max_decision_bytes  # encoded for a batch of its own
+        size = 0 if decision.encoded is None else self._max_decision_bytes  # encoded for a batch of its own
+        for _, _, key, value, _ in records:
+            size += RECORD_OVERHEAD + len(key or b"") + len(value or b"")
         room = min(GATHERED_BYTES, self._max_decision_bytes) - HEADER_SIZE
         batch = self._gathered
         if batch is not None and batch.size + size > room:
@@ -486,7 +487,8 @@ class Runtime(Generic[MachineT]):
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 try:
-                    nursery.start_soon(self._close_turns)
+                    if self._store.overlaps_appends:
+                        nursery.start_soon(self._close_turns)
                     nursery.start_soon(self._release)
                     self._start_more(nursery)
                     if self._machine is None:
@@ -516,15 +518,15 @@ class Runtime(Generic[MachineT]):
     async def _release(self) -> None:
         """Wait for appends in their order and let their replies go."""
         while True:
+            # What was decided while the last append was on its way; and what was decided in the turn of the first,
+            # which so shares its flush, and not only the next one.
+            self._append_gathered()
             if not self._pending:
                 self._appended = trio.Event()
                 await self._appended.wait()
-            # What was decided in the turn of the first append shares its flush, and not only the next one.
-            self._append_gathered()
-            # A lost machine empties the queue and a new one may fill it again while this task waits.
-            first = self._pending[0] if self._pending else None
-            if first is None:
                 continue
+            # A lost machine empties the queue and a new one may fill it again while this task waits.
+            first = self._pending[0]
             assert first.append is not None
             failure: KafkaError | WrongEnd | None = None
             try:

@@ -149,6 +149,7 @@ class FaultyStore:
         return cast(PartitionLog, self.faulty(spec))
 
     commits_together = False
+    overlaps_appends = False
 
     async def append_all(
         self, appends: Iterable[LogAppend], *, after: Append | None = None

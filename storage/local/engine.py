@@ -383,6 +383,10 @@ class LocalStore:
     # -- several logs at once ------------------------------------------------------------------------------------------
 
     @property
+    def overlaps_appends(self) -> bool:
+        return False  # of what is written while a sync runs, none is covered
+
+    @property
     def commits_together(self) -> bool:
         return False
 

@@ -4,7 +4,8 @@ An append that must be durable asks for it here. If no sync is running, the aski
 next round: it takes what is unsynced in the logs that tasks wait for, hands it to worker threads in one hop, and when
 they are done, each task whose bytes were covered goes on. Appends made meanwhile are not covered (they may lie behind
 what the kernel wrote out) and wait for the next round, which then covers all of them. So the busier it gets, the more
-appends share a sync, and a lone append waits for exactly one.
+appends share a sync, and a lone append waits for exactly one. Tasks that a round has woken together may have more to
+append before they wait again: the one that runs the next round lets them all do so first.
 
 **A round has a size.** It takes up to `ROUND` logs, in the order in which they were asked for, and its threads begin
 with no other log when `ROUND_SECONDS` are over; the rest is for the next round. So a task that waits for one log does
@@ -102,6 +103,7 @@ class Flusher:
         self._running = False
         self._round_over = trio.Event()
         self._short = False  # of descriptors or threads
+        self._crowded = False  # whether the last round has woken tasks of several logs
         self._rounds = self._syncs = self._waiting = self._failures = 0
 
     # -- waiting -------------------------------------------------------------------------------------------------------
@@ -188,36 +190,51 @@ class Flusher:
     # -- one round -----------------------------------------------------------------------------------------------------
 
     async def _run_round(self) -> None:
-        woken: list[trio.Event] = []
+        woken: dict[Durable, trio.Event] = {}
         jobs: list[_Job] = []
         outcomes: list[Outcome] = []
         try:
             self._running = True
             self._rounds += 1
+            if self._crowded:  # in a turn of the loop tasks run in any order: behind the second, all have
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                await trio.lowlevel.cancel_shielded_checkpoint()
             missing = self._take(woken, jobs)
+            self._crowded = len(woken) > 1
             outcomes += [Postponed(None)] * len(jobs)
             with trio.CancelScope(shield=True):
                 try:
                     missing = await self._sync(jobs, outcomes) or missing
                 finally:
                     self._settle(jobs, outcomes)
+            self._keep_waiting(woken, jobs, outcomes)
             await self._pause(missing)  # where the task that runs the round may be cancelled: it may go on for long
         finally:
             self._running = False
             over, self._round_over = self._round_over, trio.Event()
             over.set()
-            for event in woken:
+            for event in woken.values():
                 event.set()
             self._hand_on()
 
-    def _take(self, woken: list[trio.Event], jobs: list[_Job]) -> Exception | None:
+    def _keep_waiting(self, woken: dict[Durable, trio.Event], jobs: list[_Job], outcomes: list[Outcome]) -> None:
+        """Tasks for whose log the round had no time left are the first of the next one, and are not woken for that."""
+        late = {
+            job.target: woken.pop(job.target)
+            for job, outcome in zip(jobs, outcomes, strict=True)
+            if isinstance(outcome, Postponed) and job.target in woken and job.target not in self._wanted
+        }
+        if late:
+            self._wanted = {**late, **self._wanted}
+
+    def _take(self, woken: dict[Durable, trio.Event], jobs: list[_Job]) -> Exception | None:
         """Take the logs of the next round off the lists.
 
-        Adds them to `jobs`, and to `woken` the events of those that tasks wait for. Returns what there was too little
-        of, if there was.
+        Adds them to `jobs`, and to `woken` those that tasks wait for, with their events. Returns what there was too
+        little of, if there was.
         """
         wanted = list(islice(self._wanted, max(ROUND - len(self._expected), ROUND * 3 // 4)))
-        woken += [self._wanted.pop(target) for target in wanted]
+        woken.update((target, self._wanted.pop(target)) for target in wanted)
         for target in wanted:
             self._expected.pop(target, None)
         expected = list(islice(self._expected, ROUND - len(wanted)))

@@ -571,6 +571,10 @@ class MemoryStore:
         return self.read_now(reads, max_bytes, whole_batch)
 
     @property
+    def overlaps_appends(self) -> bool:
+        return False  # nothing is ever on its way
+
+    @property
     def commits_together(self) -> bool:
         return True  # what is appended is as durable as it will ever be
 

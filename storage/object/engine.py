@@ -396,6 +396,10 @@ class ObjectStore:
         return log.spec.internal or (len(batches) > 0 and all(marker is not None for _, marker in batches))
 
     @property
+    def overlaps_appends(self) -> bool:
+        return True
+
+    @property
     def commits_together(self) -> bool:
         return True
 

@@ -359,6 +359,10 @@ class SharedView:
         return self.read_now(reads, max_bytes, whole_batch)
 
     @property
+    def overlaps_appends(self) -> bool:
+        return True
+
+    @property
     def commits_together(self) -> bool:
         return False
 

@@ -371,7 +371,7 @@ async def test_a_decision_that_comes_alone_is_appended_at_once() -> None:
 
 
 async def test_decisions_that_come_during_an_append_share_the_next_one() -> None:
-    """Each is seen by those after it at once; together they are one batch when the event loop has turned."""
+    """Each is seen by those after it at once; together they are one batch, with what else is decided in their turn."""
     async with hosted() as host:
         host.log.hold()
         first = host.runtime.begin(add(1))
@@ -387,6 +387,24 @@ async def test_decisions_that_come_during_an_append_share_the_next_one() -> None
         assert [await host.runtime.wait(promise) for promise in (first, *others)] == list(range(1, 11))
         assert await host.runtime.wait(looking) == 10
         assert (host.runtime.statistics().decisions, host.runtime.statistics().appends) == (10, 2)
+
+
+@pytest.mark.parametrize("overlaps", [False, True])
+async def test_how_long_decisions_are_gathered(overlaps: bool) -> None:
+    """Until what is on its way is durable, for the disk has no use for them before; where appends of one log become
+    durable beside each other, until the event loop has turned."""
+    store = FaultyStore(MemoryStore(SystemClock(), SeededEntropy(1)))
+    store.overlaps_appends = overlaps
+    async with hosted(store) as host:
+        host.log.hold()
+        begun = [host.runtime.begin(add(1))]
+        for _ in range(3):
+            await trio.testing.wait_all_tasks_blocked()
+            begun.append(host.runtime.begin(add(1)))
+        assert len(host.log.appended) == (3 if overlaps else 1)
+        host.log.release()
+        assert [await host.runtime.wait(promise) for promise in begun] == [1, 2, 3, 4]
+        assert len(host.log.appended) == (4 if overlaps else 2)
 
 
 async def test_gathered_decisions_are_cut_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

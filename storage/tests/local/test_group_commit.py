@@ -10,6 +10,7 @@ import trio
 
 from kproto.errors import ErrorCode, KafkaError
 from storage.engine import Append
+from storage.local import flusher
 from storage.local.partition_log import LocalAppend, LocalLog
 from storage.seams.offload import InlineOffload
 from storage.testing.disks.faulty import FaultyDisk
@@ -78,6 +79,50 @@ async def test_several_logs_share_a_round(place: Place, autojump_clock: trio.tes
                 nursery.start_soon(append, log, batch(b"first"))
         assert store.volume.flusher.statistics().rounds - begun <= 2
         assert disk.calls["datasync"] == 10
+
+
+async def test_tasks_that_a_round_has_woken_share_the_next_one_too(
+    place: Place, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Ten logs are appended to again and again, each as soon as it is durable: the first task that goes on does not
+    begin a round of its own."""
+    async with place.open(FaultyDisk(HurriedDisk()), offload=slow()) as store:
+        logs = [log_of(store, partition=partition) for partition in range(10)]
+        begun = store.volume.flusher.statistics().rounds
+
+        async def append_again_and_again(log: LocalLog) -> None:
+            for _ in range(5):
+                await append(log, batch(b"x"))
+
+        async with trio.open_nursery() as nursery:
+            for log in logs:
+                nursery.start_soon(append_again_and_again, log)
+        assert store.volume.flusher.statistics().rounds - begun <= 5 + 2
+
+
+async def test_a_task_is_not_woken_for_a_round_that_had_no_time_for_its_log(
+    place: Place, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits on, among the first of the next round; one of those that wait is woken to run it."""
+    monkeypatch.setattr(flusher, "ROUND_SECONDS", 0)
+    looks = 0
+    real = flusher.Flusher._is_durable
+
+    def counted(self: flusher.Flusher, target: flusher.Durable, end: int) -> bool:
+        nonlocal looks
+        looks += 1
+        return real(self, target, end)
+
+    monkeypatch.setattr(flusher.Flusher, "_is_durable", counted)
+    async with place.open(FaultyDisk(HurriedDisk()), offload=slow()) as store:
+        logs = [log_of(store, partition=partition) for partition in range(12)]
+        begun, looks = store.volume.flusher.statistics().rounds, 0
+        async with trio.open_nursery() as nursery:
+            for log in logs:
+                nursery.start_soon(append, log, batch(b"first"))
+        rounds = store.volume.flusher.statistics().rounds - begun
+        assert rounds >= 3, "four threads, each with one log a round"
+        assert looks <= 2 * len(logs) + 2 * rounds
 
 
 async def test_names_are_synced_too(place: Place) -> None:
