@@ -66,8 +66,13 @@ class Deadlines(Generic[NameT]):
 
     def nearest(self) -> int | None:
         """The earliest time at which something is due."""
-        self._settle()
-        return self._heap[0][0] if self._heap else None
+        if not self._heap:
+            return None
+        at, number, name = self._heap[0]
+        if self._due.get(name) != at or self._queued.get(name) != (at, number):
+            self._settle()
+            return self._heap[0][0] if self._heap else None
+        return at
 
     def pop_due(self, now: int, latest: int | None = None) -> NameT | None:
         """Take out the first name whose time has come; None when there is none.

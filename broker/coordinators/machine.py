@@ -65,7 +65,6 @@ True
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import trio
@@ -111,6 +110,11 @@ class Promise(Generic[ReplyT]):
             raise KafkaError(value.code, value.message)  # a new one each time: a traceback belongs to one task
         return value
 
+    def given(self) -> ReplyT | KafkaError:
+        """The reply of a promise that is resolved; a KafkaError is returned."""
+        assert self.resolved
+        return cast("ReplyT | KafkaError", self._value)
+
     async def outcome(self) -> ReplyT | KafkaError:
         """The same, but a KafkaError is returned: for tasks that wait for thousands."""
         if not self.resolved:
@@ -144,8 +148,7 @@ class EndOfTransaction(NamedTuple):
     transaction_version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[RecordT_co]):
+class Decision(NamedTuple, Generic[RecordT_co]):
     """What is to be appended, and who is answered once it is durable. A KafkaError is raised in the waiting task."""
 
     records: Sequence[RecordT_co] = ()

@@ -59,7 +59,7 @@ BEGUN_AT_ONCE: Final = 1000
 
 
 class Begun(Generic[ReplyT]):
-    """A decision that has been taken, and whose reply may have to wait for the disk. To be asked once."""
+    """A decision that has been taken, and whose reply may have to wait for the disk."""
 
     __slots__ = ("_promise", "_runtime")
 
@@ -68,11 +68,15 @@ class Begun(Generic[ReplyT]):
         self._promise = promise
 
     def is_answered(self) -> bool:
-        """Whether `outcome` returns at once."""
+        """Whether there is an `answer`."""
         return self._promise.resolved
 
+    def answer(self) -> ReplyT | KafkaError:
+        """The reply, when it is there; a KafkaError is returned."""
+        return self._promise.given()
+
     async def outcome(self) -> ReplyT | KafkaError:
-        """The reply; a KafkaError is returned."""
+        """The reply, once it is there; a KafkaError is returned."""
         found: ReplyT | KafkaError = await self._runtime.outcome(self._promise)
         return found
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from broker.coordinators.budget import Budget
-from broker.coordinators.groups.offsets import GroupOffsets, OffsetToCommit, growth
+from broker.coordinators.groups.offsets import OffsetToCommit
 from broker.coordinators.groups.pending_offsets import PendingOffsets, pending_growth
 from kproto.errors import ErrorCode
 from kproto.ids import TopicPartition
@@ -29,13 +29,13 @@ def judge_commits(
 ) -> tuple[list[ErrorCode], list[OffsetToCommit]]:
     """A code for each commit, and those to write down.
 
-    `grows` gives the bytes of memory that one takes more than before, None if it may not be at all; `taken` are bytes
-    that the group itself takes. `metadata_max` counts characters as Java does.
+    `grows` gives the bytes of memory that one takes more than before (`GroupOffsets.growth`), None if it may not be at
+    all; `taken` are bytes that the group itself takes. `metadata_max` counts characters as Java does.
     """
     codes = []
     last: dict[tuple[str, int], OffsetToCommit] = {}
     for commit in commits:
-        if is_too_long(commit.metadata, metadata_max):
+        if commit.metadata and is_too_long(commit.metadata, metadata_max):
             codes.append(ErrorCode.OFFSET_METADATA_TOO_LARGE)
             continue
         more = grows(commit)
@@ -46,11 +46,6 @@ def judge_commits(
             codes.append(ErrorCode.NONE)
             last[commit.topic, commit.partition] = commit
     return codes, list(last.values())
-
-
-def growth_of(known: GroupOffsets) -> Callable[[OffsetToCommit], int]:
-    """How much more memory a commit takes than what the group has committed before."""
-    return lambda commit: growth(known.metadata_size(commit.topic, commit.partition), commit.metadata)
 
 
 def growth_of_pending(

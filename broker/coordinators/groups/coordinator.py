@@ -546,7 +546,7 @@ def _fits_one_decision(group_id: str, commits: Sequence[OffsetToCommit], setting
     """Whether these are so few, and so small, that one decision may encode them."""
     if len(commits) > AT_ONCE:
         return False
-    longest = max((len(commit.metadata) for commit in commits), default=0)
+    longest = max([len(commit.metadata) for commit in commits], default=0)
     return len(commits) * _largest(group_id, longest) <= settings.max_offsets_batch
 
 

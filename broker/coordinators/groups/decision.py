@@ -48,6 +48,8 @@ class CommittingMember(NamedTuple):
 class Timer(Enum):
     """What a deadline is for."""
 
+    __hash__ = object.__hash__  # of names that are looked up with each commit and each heartbeat: Enum's is Python
+
     SESSION = "session"
     """Of a member, or of an id that was given out and not used."""
     JOIN = "join"

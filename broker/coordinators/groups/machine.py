@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from broker.coordinators.groups.classic.group import ClassicGroup
-from broker.coordinators.groups.committing import growth_of, growth_of_pending, judge_commits
+from broker.coordinators.groups.committing import growth_of_pending, judge_commits
 from broker.coordinators.groups.consumer.configs import ConsumerTimes, TimesOf
 from broker.coordinators.groups.consumer.group import ConsumerGroup, Described
 from broker.coordinators.groups.consumer.topics import Topics
@@ -130,13 +130,12 @@ class GroupsMachine(Membership):
         group = self._groups.get(group_id)
         if group is not None:
             self._kinds[group.kind].heard_of(group, member.member_id, now)
-        draft = Draft(now, promise)
-        codes, accepted = self._judge_commits(group_id, commits, growth_of(self._offsets.of(group_id)))
-        draft.records += [commit_record(group_id, commit, now.wall, retention) for commit in accepted]
-        if draft.records:
-            self._schedule_expiry(now)
-        draft.reply(codes)
-        return draft.decision()
+        codes, accepted = self._judge_commits(group_id, commits, self._offsets.of(group_id).growth)
+        if not accepted:
+            return answered(promise, codes)
+        self._schedule_expiry(now)
+        records = [commit_record(group_id, commit, now.wall, retention) for commit in accepted]
+        return Decision(records, ((promise, codes),))
 
     def decide_commit_prepared(
         self,

@@ -41,6 +41,8 @@ _PARTITION_BITS: Final = 0xFFFF_FFFF
 _SIGN_BIT: Final = 0x8000_0000
 _PLAIN: Final = Struct(">qqi")
 _EXPIRY: Final = Struct(">q")
+_FRONT: Final = _PLAIN.size + _EXPIRY.size
+"""Bytes of an entry before its metadata."""
 _NOTHING: Final[Mapping[int, bytes]] = {}
 
 _COPIED_FOR_ONE_FOUND: Final = 50
@@ -133,13 +135,15 @@ class GroupOffsets(Mapping[TopicPartition, CommittedOffset]):
                 return _unpacked(entry, topic.topic_id)
         raise KeyError(place)
 
-    def metadata_size(self, name: str, partition: int) -> int | None:
-        """Bytes of the metadata that was committed for a partition; None if nothing was."""
-        for topic in self._by_name.get(name, ()):
-            entry = self._entries.get(topic.key(partition))
+    def growth(self, commit: OffsetToCommit) -> int:
+        """Bytes of memory that a commit takes more than what the group has committed before."""
+        metadata, partition = commit.metadata, commit.partition & _PARTITION_BITS
+        for topic in self._by_name.get(commit.topic, ()):
+            entry = self._entries.get(topic.number << 32 | partition)
             if entry is not None:
-                return max(0, len(entry) - _PLAIN.size - _EXPIRY.size)
-        return None
+                known = len(entry) - _FRONT
+                return (text_size(metadata) if metadata else 0) - (known if known > 0 else 0)
+        return OFFSET_BYTES + text_size(metadata)
 
     def __iter__(self) -> Iterator[TopicPartition]:
         return map(self.place, self._entries)
@@ -199,22 +203,26 @@ class CommittedOffsets:
 
     def replay(self, record: OffsetCommitRecord) -> None:
         """Take over a commit, or its removal."""
-        value = record.value
+        group_id, name, partition, value = record
         mine: CommittedTopic | None = None
         if value is not None:
-            mine = self._topic(record.topic, value.topic_id)
-            entries = self._groups.setdefault(record.group_id, {})
-            key = mine.key(record.partition)
-            if key not in entries:
-                self._unused -= not mine.groups
-                mine.groups[record.group_id] = mine.groups.get(record.group_id, 0) + 1
-                mine.partitions = max(mine.partitions, (record.partition & _PARTITION_BITS) + 1)
+            mine = self._topic(name, value.topic_id)
+            entries = self._groups.get(group_id)
+            if entries is None:
+                entries = self._groups[group_id] = {}
+            key = mine.key(partition)
             known = entries.get(key)
             entry = entries[key] = packed(value)
-            self._account.bytes += held_by_entry(entry) - (0 if known is None else held_by_entry(known))
-        for topic in self._by_name.get(record.topic, ()):
+            if known is None:
+                self._unused -= not mine.groups
+                mine.groups[group_id] = mine.groups.get(group_id, 0) + 1
+                mine.partitions = max(mine.partitions, (partition & _PARTITION_BITS) + 1)
+                self._account.bytes += held_by_entry(entry)
+            elif len(known) != len(entry):
+                self._account.bytes += held_by_entry(entry) - held_by_entry(known)
+        for topic in self._by_name.get(name, ()):
             if topic is not mine:
-                self._forget(record.group_id, topic, record.partition)
+                self._forget(group_id, topic, partition)
 
     def _topic(self, name: str, topic_id: Uuid) -> CommittedTopic:
         known = self._by_name.get(name, ())
@@ -331,21 +339,16 @@ class CommittedOffsets:
         assert sorted(self._topics) == sorted(topic.number for each in self._by_name.values() for topic in each)
 
 
-def growth(known: int | None, metadata: str) -> int:
-    """Bytes of memory that a commit takes more than what was committed before, whose metadata had `known` bytes."""
-    return OFFSET_BYTES + text_size(metadata) if known is None else text_size(metadata) - known
-
-
 def held_by_entry(entry: bytes) -> int:
     """Bytes of memory that an offset takes."""
-    return OFFSET_BYTES + max(0, len(entry) - _PLAIN.size - _EXPIRY.size)
+    size = len(entry) - _FRONT
+    return OFFSET_BYTES + size if size > 0 else OFFSET_BYTES
 
 
 def _held_by(entries: Collection[bytes]) -> int:
     """The same of many, without a step for each."""
     sizes = list(map(len, entries))
-    front = _PLAIN.size + _EXPIRY.size
-    return (OFFSET_BYTES - front) * len(sizes) + sum(sizes) + _EXPIRY.size * sizes.count(_PLAIN.size)
+    return (OFFSET_BYTES - _FRONT) * len(sizes) + sum(sizes) + _EXPIRY.size * sizes.count(_PLAIN.size)
 
 
 def _keyed(topic: CommittedTopic, packed_by_partition: Mapping[int, bytes]) -> dict[int, bytes]:

@@ -76,6 +76,8 @@ class PendingOffsets:
 
     def overtake(self, record: OffsetCommitRecord) -> None:
         """An offset has been committed outside of any transaction, or forgotten."""
+        if record.group_id not in self._groups:
+            return
         place = TopicPartition(record.topic, record.partition)
         by_producer = self._groups.get(record.group_id, _NOTHING).get(place, {})
         if record.value is not None:

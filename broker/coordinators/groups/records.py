@@ -43,11 +43,11 @@ from kproto.formats.consumer_offsets import (
     decode_record,
     encode_record,
 )
+from kproto.formats.offset_commits import encode_offset_commit_key, encode_offset_commit_value
 from kproto.ids import NO_TIMESTAMP
 from kproto.schema.declare import Record
 
 GROUP_METADATA_VERSION: Final = 3
-OFFSET_COMMIT_VERSION: Final = 4
 EXPIRING_OFFSET_COMMIT_VERSION: Final = 1
 
 GROUP_METADATA_FIXED: Final = 4 + 2 + 3 * 2 + 4 + 8 + 4
@@ -161,21 +161,31 @@ def member_size(member_id: str, instance_id: str | None, client_id: str, client_
 def encode_group_record(record: GroupRecord, timestamp: int) -> RecordData:
     """Key and value bytes; `timestamp` in wall milliseconds."""
     key: Record
-    assert not isinstance(record, TransactionEndRecord), "a control record is written by the runtime"
-    assert not isinstance(record, UpgradedGroup), "its records are encoded already"
     if isinstance(record, PendingOffsetRecord):
         record = record.commit
+    if isinstance(record, OffsetCommitRecord):
+        return _encode_offset_commit(record, timestamp)
+    assert not isinstance(record, TransactionEndRecord), "a control record is written by the runtime"
+    assert not isinstance(record, UpgradedGroup), "its records are encoded already"
     if isinstance(record, ConsumerRecord):
         key, version = record.key, CONSUMER_GROUP_VERSION
-    elif isinstance(record, GroupMetadataRecord):
-        key = GroupMetadataKey(group=record.group_id)
-        version = GROUP_METADATA_VERSION
     else:
-        key = OffsetCommitKey(group=record.group_id, topic=record.topic, partition=record.partition)
-        expires = record.value is not None and record.value.expire_timestamp != NO_TIMESTAMP
-        version = EXPIRING_OFFSET_COMMIT_VERSION if expires else OFFSET_COMMIT_VERSION
+        key, version = GroupMetadataKey(group=record.group_id), GROUP_METADATA_VERSION
     encoded_key, encoded_value = encode_record(key, record.value, version)
     return RecordData(timestamp=timestamp, key=encoded_key, value=encoded_value)
+
+
+def _encode_offset_commit(record: OffsetCommitRecord, timestamp: int) -> RecordData:
+    group_id, topic, partition, value = record
+    encoded: bytes | None = None
+    if value is not None and value.expire_timestamp != NO_TIMESTAMP:
+        key = OffsetCommitKey(group=group_id, topic=topic, partition=partition)
+        return RecordData(0, timestamp, *encode_record(key, value, EXPIRING_OFFSET_COMMIT_VERSION))
+    if value is not None:
+        encoded = encode_offset_commit_value(
+            value.offset, value.leader_epoch, value.metadata, value.commit_timestamp, value.topic_id
+        )
+    return RecordData(0, timestamp, encode_offset_commit_key(group_id, topic, partition), encoded)
 
 
 def decode_group_record(data: RecordData) -> GroupRecord | None:
