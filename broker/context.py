@@ -20,7 +20,7 @@ from kproto.errors import ErrorCode, KafkaError
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Coroutine, Generator
 
     from broker.authentication import Authentication
     from broker.brokers.brokers import Brokers
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from broker.telemetry.instances import Telemetry
     from broker.transaction_entry import Transactions
     from kproto.ids import Uuid
+    from kproto.schema.declare import Response
     from storage.engine import LogStore
     from storage.seams.clock import Clock
     from storage.seams.entropy import Entropy
@@ -69,18 +70,26 @@ class FirstPhase:
 class Later:
     """What an eager handler returns for a reply that waits for something which can be asked whether it has come.
 
-    As long as `is_at_hand` says that the coroutine would not wait, the connection sends the reply with those before it:
-    a producer's five batches are durable together, and so their acknowledgements are one system call.
+    As long as what is waited for `is_at_hand`, the connection sends the reply with those before it: a producer's five
+    batches are durable together, and so their acknowledgements are one system call.
     """
 
-    __slots__ = ("coroutine", "is_at_hand")
+    __slots__ = ()
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], is_at_hand: Callable[[], bool]) -> None:
-        self.coroutine = coroutine
-        self.is_at_hand = is_at_hand
+    def is_at_hand(self) -> bool:
+        """Whether `reply` may be called: `wait` would not wait."""
+        raise NotImplementedError
+
+    def reply(self) -> Response:
+        """The reply, when it is at hand."""
+        raise NotImplementedError
+
+    async def wait(self) -> Response:
+        """The reply, once it is there."""
+        raise NotImplementedError
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self.coroutine.__await__()
+        return self.wait().__await__()
 
 
 @dataclass(slots=True)

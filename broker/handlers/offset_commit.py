@@ -65,16 +65,31 @@ def handle(request: OffsetCommitRequest, ctx: RequestContext) -> Any:
     begun = ctx.groups.begin_commit(request.group_id, _member(request, ctx), found.commits, request.retention_time_ms)
     if begun is None:
         return FirstPhase(_commit_many(request, topics, ctx))
-    return Later(_committed(found, begun), begun.is_answered)
+    return _Committed(found, begun)
 
 
-async def _committed(
-    found: RequestedCommits[OffsetCommitResponseTopic], begun: Begun[list[ErrorCode]]
-) -> OffsetCommitResponse:
+class _Committed(Later):
     """The answer, once the commits are durable."""
-    outcome = await begun.outcome()
-    found.answer_few([outcome.code] * len(found.commits) if isinstance(outcome, KafkaError) else outcome)
-    return OffsetCommitResponse(topics=found.topics)
+
+    __slots__ = ("_begun", "_found")
+
+    def __init__(self, found: RequestedCommits[OffsetCommitResponseTopic], begun: Begun[list[ErrorCode]]) -> None:
+        self._found = found
+        self._begun = begun
+
+    def is_at_hand(self) -> bool:
+        return self._begun.is_answered()
+
+    def reply(self) -> OffsetCommitResponse:
+        return self._answered(self._begun.answer())
+
+    async def wait(self) -> OffsetCommitResponse:
+        return self._answered(await self._begun.outcome())
+
+    def _answered(self, outcome: list[ErrorCode] | KafkaError) -> OffsetCommitResponse:
+        found = self._found
+        found.answer_few([outcome.code] * len(found.commits) if isinstance(outcome, KafkaError) else outcome)
+        return OffsetCommitResponse(topics=found.topics)
 
 
 async def _commit_many(

@@ -396,20 +396,37 @@ def append(request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entr
                 if entry.problem is not None:
                     raise CloseConnection(f"a batch with acks=0 was refused with {entry.problem.code.name}")
         return None
-    return answer_when_durable(request, plan, ctx) if waits else answer(plan)
+    return Acknowledgement(request, plan, ctx) if waits else answer(plan)
 
 
-def answer_when_durable(
-    request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext
-) -> Later:
-    """Wait for the disk, at most as long as the producer said."""
+class Acknowledgement(Later):
+    """The answer once the batches are durable; or when the time is over that the producer has given."""
 
-    async def wait() -> ProduceResponse:
-        entries = [entry for _, some in plan for entry in some if entry.append is not None]
-        with trio.move_on_after(max(request.timeout_ms, 0) / 1000) as scope:
+    __slots__ = ("_plan", "_store", "_timeout_ms")
+
+    def __init__(
+        self, request: ProduceRequest, plan: list[tuple[TopicProduceData, list[Entry]]], ctx: RequestContext
+    ) -> None:
+        self._plan = plan
+        self._store = ctx.store
+        self._timeout_ms = request.timeout_ms
+
+    def is_at_hand(self) -> bool:
+        for _, some in self._plan:
+            for entry in some:
+                if entry.append is not None and not entry.append.durable:
+                    return False
+        return True
+
+    def reply(self) -> ProduceResponse:
+        return answer(self._plan)
+
+    async def wait(self) -> ProduceResponse:
+        entries = [entry for _, some in self._plan for entry in some if entry.append is not None]
+        with trio.move_on_after(max(self._timeout_ms, 0) / 1000) as scope:
             if len(entries) > 1:
                 with suppress(KafkaError):  # of one of them: each is asked below
-                    await ctx.store.wait_durable([entry.append for entry in entries if entry.append is not None])
+                    await self._store.wait_durable([entry.append for entry in entries if entry.append is not None])
             for entry in entries:
                 if entry.append is not None and not entry.append.durable:
                     try:
@@ -417,19 +434,10 @@ def answer_when_durable(
                     except KafkaError as error:
                         entry.problem = error
         if scope.cancelled_caught:
-            for entry in (entry for _, entries in plan for entry in entries):
+            for entry in (entry for _, entries in self._plan for entry in entries):
                 if entry.problem is None and entry.append is not None and not entry.append.durable:
                     entry.problem = TIMED_OUT
-        return answer(plan)
-
-    def is_durable() -> bool:
-        for _, some in plan:
-            for entry in some:
-                if entry.append is not None and not entry.append.durable:
-                    return False
-        return True
-
-    return Later(wait(), is_durable)
+        return answer(self._plan)
 
 
 def answer(plan: list[tuple[TopicProduceData, list[Entry]]]) -> ProduceResponse:

@@ -168,8 +168,6 @@ class Connection:
             for _, _, waiting in self._queue:
                 if isinstance(waiting, CoroutineType):
                     waiting.close()
-                elif isinstance(waiting, Later):
-                    waiting.coroutine.close()
             self._queue.clear()
             self._sending = False
             self._shorter.set()  # a task in `quiet` has waited enough
@@ -532,8 +530,7 @@ class Connection:
                     continue
                 if isinstance(reply, CoroutineType | Later):
                     assert found is not None
-                    waiting = reply.coroutine if isinstance(reply, Later) else reply
-                    reply = await self._dispatcher.finish(request, found, waiting, self.peer)
+                    reply = await self._dispatcher.finish(request, found, reply, self.peer)
                 ready += 1
                 if reply is None:
                     continue

@@ -25,7 +25,7 @@ from typing import Any
 
 import trio
 
-from broker.context import CloseConnection, FirstPhase, Peer, RequestContext, Services
+from broker.context import CloseConnection, FirstPhase, Later, Peer, RequestContext, Services
 from broker.handlers import HANDLERS, Handler, api_versions, handler, loaded
 from broker.network import throttling
 from broker.security.operations import CLUSTER_NAME
@@ -59,7 +59,7 @@ class Dispatcher:
         """Requests since the start, by API key; those of versions that are not served left out."""
 
     def begin(self, request: ReceivedRequest, peer: Peer) -> tuple[Handler | None, Any]:
-        """(handler, what `handle` returned). A coroutine, or that of a FirstPhase, is to be given to `finish`."""
+        """(handler, what `handle` returned). A Later, a coroutine, or that of a FirstPhase is for `finish`."""
         if request.message is None:
             return None, api_versions.unsupported_version(self._services.emulation)
         self.requests[request.api_key] += 1
@@ -80,11 +80,14 @@ class Dispatcher:
             return found, FirstPhase(self._refuse(request, found, self._fault(request, found, error)))
 
     async def finish(self, request: ReceivedRequest, found: Handler, waiting: Any, peer: Peer) -> Any:
-        """Await a coroutine of `begin`; its result, errors made into replies."""
+        """Await what `begin` has given; its result, errors made into replies."""
         try:
+            is_later = isinstance(waiting, Later)
             if (quotas := self._services.quotas) is not None and peer.authenticated:
                 ctx = RequestContext(self._services, peer, request.api_version, request.client_id)
-                return await throttling.finish(quotas, waiting, ctx)
+                return await throttling.finish(quotas, waiting.wait() if is_later else waiting, ctx)
+            if is_later and waiting.is_at_hand():
+                return waiting.reply()
             return await waiting
         except KafkaError as error:
             ctx = RequestContext(self._services, peer, request.api_version, request.client_id)

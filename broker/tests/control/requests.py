@@ -117,7 +117,7 @@ class Broker(NamedTuple):
         found, reply = self.dispatcher.begin(request, self.world.peer)
         while isinstance(reply, FirstPhase | Later) or hasattr(reply, "__await__"):
             assert found is not None
-            waiting = reply.coroutine if isinstance(reply, FirstPhase | Later) else reply
+            waiting = reply.coroutine if isinstance(reply, FirstPhase) else reply
             reply = await self.dispatcher.finish(request, found, waiting, self.world.peer)
         return None if reply is None else as_read(reply, version)
 

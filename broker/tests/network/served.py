@@ -10,7 +10,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from broker.context import Peer
+from broker.context import Later, Peer
 from broker.emulation import Emulation
 from broker.handlers import Handler
 from broker.network.connection import Connection, Surroundings
@@ -125,6 +125,23 @@ def after(event: trio.Event) -> Callable[[], Any]:
         return ApiVersionsResponse()
 
     return wait
+
+
+class Awaited(Later):
+    """An answer that is at hand once the event is set."""
+
+    def __init__(self, event: trio.Event) -> None:
+        self._event = event
+
+    def is_at_hand(self) -> bool:
+        return self._event.is_set()
+
+    def reply(self) -> ApiVersionsResponse:
+        return ApiVersionsResponse()
+
+    async def wait(self) -> ApiVersionsResponse:
+        await self._event.wait()
+        return self.reply()
 
 
 LARGE = 200_000

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from broker.context import CloseConnection, FirstPhase, Later
+from broker.context import CloseConnection, FirstPhase
 from broker.network.connection import (
     ENDED_SECONDS,
     FETCH,
@@ -22,6 +23,7 @@ from broker.network.watch import LOOK_SECONDS, SLOT_SECONDS, Ending
 from broker.testing.transports import MemoryTransport
 from broker.tests.network.served import (
     IDLE_SECONDS,
+    Awaited,
     Script,
     after,
     connected,
@@ -62,9 +64,7 @@ async def test_replies_that_are_at_hand_leave_with_the_one_that_was_waited_for()
     """Five batches of a producer are durable together: their acknowledgements are one system call."""
     durable = trio.Event()
 
-    def waiting() -> Later:
-        return Later(after(durable)(), durable.is_set)
-
+    waiting = partial(Awaited, durable)
     script = Script(_1=waiting, _2=waiting, _3=waiting)
     async with connected(script) as (transport, _):
         transport.deliver(request(1) + request(2) + request(3) + request(4))
@@ -79,7 +79,7 @@ async def test_replies_that_are_at_hand_leave_with_the_one_that_was_waited_for()
 async def test_a_reply_is_not_held_back_for_one_that_must_be_waited_for() -> None:
     """What is at hand leaves before the connection waits for the next."""
     first, second = trio.Event(), trio.Event()
-    script = Script(_1=lambda: Later(after(first)(), first.is_set), _2=lambda: Later(after(second)(), second.is_set))
+    script = Script(_1=partial(Awaited, first), _2=partial(Awaited, second))
     async with connected(script) as (transport, _):
         transport.deliver(request(1) + request(2) + request(3))
         await settle()
