@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from broker.emulation import Emulation
     from broker.fetching.fetches import Fetches
     from broker.observe.turns import Turns
+    from broker.on_demand import OnDemand
     from broker.partitions import Partitions
     from broker.quotas.quotas import MutationQuota, Quotas
     from broker.request_memory import RequestMemory
@@ -102,14 +103,11 @@ class Services:
     offload: Offload
     store: LogStore
     cluster: ClusterCoordinator
-    groups: GroupCoordinator
-    transactions: TransactionCoordinator
     partitions: Partitions
-    fetches: Fetches
+    on_demand: OnDemand
+    """What is made when it is first asked for; the properties below ask for it."""
     request_memory: RequestMemory
     turns: Turns
-    authentication: Authentication
-    tokens: DelegationTokens
     telemetry: Telemetry | None = None
     """Made when the first client asks for it."""
     quotas: Quotas | None = None
@@ -127,6 +125,26 @@ class Services:
     """The coordinator of transactions on whichever broker; None: all of them are this one's."""
     emulation: Emulation | None = None
     """The older release that is played; None for Ottla itself."""
+
+    @property
+    def groups(self) -> GroupCoordinator:
+        return self.on_demand.groups
+
+    @property
+    def transactions(self) -> TransactionCoordinator:
+        return self.on_demand.transactions
+
+    @property
+    def fetches(self) -> Fetches:
+        return self.on_demand.fetches
+
+    @property
+    def authentication(self) -> Authentication:
+        return self.on_demand.authentication
+
+    @property
+    def tokens(self) -> DelegationTokens:
+        return self.on_demand.tokens
 
 
 @dataclass(slots=True)

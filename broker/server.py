@@ -30,18 +30,13 @@ import trio
 
 from broker.admin.authorization import authorizer_of
 from broker.admin.stored_configs import without_effect
-from broker.authentication import Authentication
 from broker.config.listener_specs import parse_http_address
 from broker.config.settings import BrokerConfig, ConfigError, Contradiction
 from broker.context import Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
 from broker.coordinators.cluster.image import CLUSTER_METADATA
-from broker.coordinators.groups import GroupCoordinator
-from broker.coordinators.transactions import TransactionCoordinator
-from broker.delegation_tokens import DelegationTokens
 from broker.descriptors import LEAST, Shares, descriptor_limit, share_out
 from broker.engines import make_store, membership_of, store_settings
-from broker.fetching.fetches import Fetches
 from broker.handlers import ADVERTISED_VERSIONS, SERVED_VERSIONS
 from broker.lifetimes import Lifetimes, copyable
 from broker.network.connection import leaf
@@ -51,6 +46,7 @@ from broker.observe.free_memory import give_back_now_and_then
 from broker.observe.garbage import search_now_and_then
 from broker.observe.journal import Journal
 from broker.observe.turns import Turns
+from broker.on_demand import Foundations, OnDemand
 from broker.partitions import Partitions
 from broker.quotas import quotas_after
 from broker.request_memory import RequestMemory
@@ -485,29 +481,26 @@ async def start_services(
         background.start_soon(store.maintain, partitions.specs)
     background.start_soon(partitions.run)
     journal = Journal()
-    groups = GroupCoordinator(
-        store=store,
-        cluster=cluster,
-        config=config,
-        clock=clock,
-        entropy=entropy,
-        offload=offload,
-        told=journal.group,
+    on_demand = OnDemand(
+        Foundations(
+            store=store,
+            cluster=cluster,
+            partitions=partitions,
+            config=config,
+            clock=clock,
+            world=SystemClock(),
+            entropy=entropy,
+            offload=offload,
+            journal=journal,
+            secret=store.directory_id.encode(),
+            load_keys=_load_keys,
+        ),
+        background,
+        None if seat is None else seat.end_in_group_shard,
     )
-    transactions = TransactionCoordinator(
-        store=store,
-        cluster=cluster,
-        groups=groups,
-        log_of=partitions.log_of,
-        config=config,
-        clock=clock,
-        end_in_group_shard=None if seat is None else seat.end_in_group_shard,
-    )
-    entry = None if seat is None else await _share(seat, groups, transactions, entropy, tls, background)
-    await groups.start(background)
-    await transactions.start(background)
-    tokens = DelegationTokens(cluster, clock, entropy, offload)
-    background.start_soon(tokens.sweep)
+    entry = None if seat is None else await _share(seat, on_demand, entropy, tls, background)
+    is_asked_about_everything = config.ottla_metrics_listener or config.ottla_control_listener
+    await (on_demand.load_all() if seat is not None or is_asked_about_everything else on_demand.load())
     services = Services(
         config=config,
         clock=clock,
@@ -515,24 +508,11 @@ async def start_services(
         offload=offload,
         store=store,
         cluster=cluster,
-        groups=groups,
-        transactions=transactions,
         partitions=partitions,
-        fetches=Fetches(partitions, store, clock, entropy, config.max_incremental_fetch_session_cache_slots),
+        on_demand=on_demand,
         request_memory=RequestMemory(config.queued_max_request_bytes),
         turns=Turns(),
         journal=journal,
-        authentication=Authentication(
-            cluster,
-            tokens,
-            clock,
-            entropy,
-            offload,
-            secret=store.directory_id.encode(),
-            load_keys=_load_keys,
-            world=SystemClock(),
-        ),
-        tokens=tokens,
         authorizer=authorizer_of(cluster, config),
         tls=tls,
         emulation=_emulation_of(config),
@@ -578,8 +558,7 @@ def _seat(config: BrokerConfig, store: LogStore, clock: Clock) -> Seat | None:
 
 async def _share(
     seat: Seat,
-    groups: GroupCoordinator,
-    transactions: TransactionCoordinator,
+    on_demand: OnDemand,
     entropy: Entropy,
     tls: Contexts | None,
     background: trio.Nursery,
@@ -589,7 +568,7 @@ async def _share(
 
     peers = Peers(seat.brokers, seat.listener, entropy, seat.secret, None if tls is None else tls.asking)
     background.start_soon(peers.run)
-    return seat.share(groups, transactions, peers.ask)
+    return seat.share(on_demand.unstarted_groups, on_demand.unstarted_transactions, peers.ask)
 
 
 async def _join(seat: Seat, services: Services, background: trio.Nursery) -> None:

@@ -117,7 +117,7 @@ class _Shard(Generic[MachineT]):
 class Shards(Generic[MachineT]):
     """Hosts the shards of one internal topic.
 
-    `new_runtime` makes the runtime for a log. Shards are hosted in the nursery that `start` is given. Whatever names a
+    `new_runtime` makes the runtime for a log. Shards are hosted in the nursery that `host` is given. Whatever names a
     key raises KafkaError: NOT_COORDINATOR if this broker does not coordinate it, there being no topic included, or if
     the shard is lost while the caller waits; COORDINATOR_LOAD_IN_PROGRESS while the shard loads.
     """
@@ -135,15 +135,18 @@ class Shards(Generic[MachineT]):
     def share(self, fence: Callable[[], Batch], on_overtaken: Callable[[], None]) -> None:
         """Be one of several brokers that share the topic: coordinate what was taken up and nothing else. `fence` makes
         the batch that a shard's owner begins with; `on_overtaken` is called when another broker's has come behind this
-        one's. Before `start`."""
+        one's. Before `host`."""
         self._fence, self._on_overtaken = fence, on_overtaken
 
-    async def start(self, nursery: trio.Nursery, topic: ShardedTopic | None) -> None:
-        """Host shards in `nursery` from now on. Returns when those of `topic` that hold something have been loaded."""
+    def host(self, nursery: trio.Nursery, topic: ShardedTopic | None) -> None:
+        """Host shards in `nursery` from now on, and load those of `topic` that hold something."""
         self._nursery = nursery
         self.follow(topic)
         for index in self._owned:
             self._open_if_it_holds_something(index)
+
+    async def loaded(self) -> None:
+        """Return when the first load of each shard that is open has ended."""
         for shard in list(self._open.values()):
             await shard.ready.wait()
 
@@ -427,7 +430,7 @@ class Shards(Generic[MachineT]):
         shard = self._open[index] = _Shard(log, self._new_runtime(log))
         if self._fence is not None:
             shard.runtime.begin_behind(self._fence, partial(self._overtaken, index, shard))
-        assert self._nursery is not None, "start() comes first"
+        assert self._nursery is not None, "host() comes first"
         self._nursery.start_soon(_run, shard)
         return shard
 

@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.context import ALL
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS, TRANSACTION_STATE
-from broker.coordinators.groups import machine
-from broker.coordinators.groups.consumer import work
+from broker.on_demand import GROUPS, TRANSACTIONS
 from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
@@ -34,10 +33,6 @@ from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
     from broker.context import RequestContext
-
-COMES_ALONG: Final = (machine, work)
-"""What groups need, which a start does not import. This handler is loaded in a thread, and a client asks for the
-coordinator of its group before it asks that for anything."""
 
 GROUP: Final = 0
 TRANSACTION: Final = 1
@@ -96,6 +91,7 @@ def _where(key_type: int, key: str, ctx: RequestContext) -> dict[str, Any] | Non
 async def _find(key_type: int, ctx: RequestContext) -> None:
     if key_type not in (GROUP, TRANSACTION):
         raise KafkaError(ErrorCode.INVALID_REQUEST)
+    await ctx.services.on_demand.imported(GROUPS if key_type == GROUP else TRANSACTIONS)
     try:
         await (ctx.groups if key_type == GROUP else ctx.transactions).ensure()
     except KafkaError as error:

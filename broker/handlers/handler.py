@@ -13,6 +13,8 @@ class Api(NamedTuple):
 
     module: str
     needs: Needs
+    asks: tuple[str, ...] = ()
+    """The modules of what the handler asks for that is made on demand."""
     newest: int | None = None
     """The newest version served, where that is not yet the newest of the release."""
 

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from broker.coordinators.transactions import Initialization, Owner
+from broker.coordinators.cluster.producer_ids import fresh_producer_id
+from broker.on_demand import TRANSACTIONS
 from broker.security.operations import REFUSAL, Operation, Resource
 from kproto.errors import ErrorCode, KafkaError
 from kproto.ids import NO_PRODUCER_EPOCH, NO_PRODUCER_ID
@@ -41,17 +42,14 @@ async def handle(request: InitProducerIdRequest, ctx: RequestContext) -> InitPro
     if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH):
         raise KafkaError(ErrorCode.INVALID_REQUEST, "producer id and epoch must both be given, or neither")
     if request.transactional_id is None:
-        return InitProducerIdResponse(producer_id=await ctx.transactions.fresh_producer_id(), producer_epoch=0)
+        return InitProducerIdResponse(
+            producer_id=await fresh_producer_id(ctx.cluster.next_producer_id), producer_epoch=0
+        )
     if not request.transactional_id:
         raise KafkaError(ErrorCode.INVALID_REQUEST, "the transactional id is empty")
-    expected = Owner(request.producer_id, request.producer_epoch)
-    owner = await ctx.transactions.init_producer_id(
-        Initialization(
-            request.transactional_id,
-            request.transaction_timeout_ms,
-            None if request.producer_id == NO_PRODUCER_ID else expected,
-        )
-    )
+    await ctx.services.on_demand.imported(TRANSACTIONS)
+    believed = None if request.producer_id == NO_PRODUCER_ID else (request.producer_id, request.producer_epoch)
+    owner = await ctx.transactions.init_producer_id(request.transactional_id, request.transaction_timeout_ms, believed)
     return InitProducerIdResponse(producer_id=owner.producer_id, producer_epoch=owner.producer_epoch)
 
 

@@ -52,7 +52,6 @@ from broker.network.listener import THE_NETWORKS, PeerSide, Transport
 from broker.network.rounds import Rounds
 from broker.network.strangers import HTTP, TLS, Complaints, by_length
 from broker.network.watch import LOOK_SECONDS, Ending, Watch
-from broker.security.sasl.conversation import Step
 from kproto.connection import ReceivedRequest, ReplyTooLarge, ServerConnection
 from kproto.errors import FrameTooLarge, ProtocolError
 from kproto.framing import SMALL_WINDOW, BufferPool
@@ -397,7 +396,7 @@ class Connection:
                     protocol.rest()  # its handler may wait for long, and needs nothing of the buffer
                     reply = await dispatcher.finish(request, found, reply, peer)
                     self._moved = trio.current_time()
-                    if conversation is not None and conversation.step is Step.REFUSED:
+                    if conversation is not None and conversation.refused:
                         await self._send(protocol.encode_reply(request, reply) or [])
                         raise CloseConnection("the client has not proved again who it is")
                 if reply is None:

@@ -336,10 +336,11 @@ class Connections:
 
     async def _look(self) -> None:
         """Close what has been idle or stuck for too long, and what its peer has left behind."""
-        logs = [self._log, self._dispatcher.log, self._services.authentication.log, self._services.journal.log]
+        mine = [self._log, self._dispatcher.log, self._services.journal.log]
         if self._services.authorizer is not None:
-            logs.append(self._services.authorizer.log)
+            mine.append(self._services.authorizer.log)
         while True:
+            logs = mine + self._services.on_demand.logs()
             at = self._watch.next_turn(now := trio.current_time())
             held_back = any(log.holds for log in logs)
             await trio.sleep_until(min(at, now + 1.0) if held_back else at)

@@ -17,8 +17,7 @@ Events are constant words, so that a program can count them. **What is routine i
 join, to ask again, or to look for a coordinator does so by itself. And **a thousand of a kind are ten lines a second**
 (`RateLimitedLogger`): a peer may create a thousand topics, or be refused as many.
 
-Groups are told of record by record, as they are replayed, once a shard is loaded: what is in the log of a group has
-happened, and nothing else has.
+What is said of groups is in `group_journal.py`, which is loaded with them.
 """
 
 from __future__ import annotations
@@ -27,9 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from broker.coordinators.groups.records import ConsumerRecord, GroupMetadataRecord
 from kproto.errors import ErrorCode, KafkaError
-from kproto.formats.consumer_offsets import ConsumerGroupMetadataKey, ConsumerGroupMetadataValue, GroupMetadataValue
 from storage.seams.logging import RateLimitedLogger, get_logger
 
 if TYPE_CHECKING:
@@ -75,29 +72,6 @@ class Journal:
             log.info("topic altered", topic=topic.name, configs=dict(topic.configs))
         for resource, name in sorted(change.configs_changed):
             log.info("configs altered", resource=resource, name=name)
-
-    def group(self, record: GroupMetadataRecord | ConsumerRecord) -> None:
-        """A shard of groups has taken over this record."""
-        match record:
-            case GroupMetadataRecord(group_id, None):
-                self.log.info("group deleted", group=group_id)
-            case GroupMetadataRecord(group_id, GroupMetadataValue(members=[], generation=generation)):
-                self.log.info("group is empty", group=group_id, generation=generation)
-            case GroupMetadataRecord(group_id, GroupMetadataValue() as value):
-                self.log.info(
-                    "group rebalanced",
-                    group=group_id,
-                    generation=value.generation,
-                    members=len(value.members),
-                    protocol=value.protocol_type,
-                    assignor=value.protocol,
-                )
-            case ConsumerRecord(ConsumerGroupMetadataKey(group_id=group_id), None):
-                self.log.info("group deleted", group=group_id)
-            case ConsumerRecord(ConsumerGroupMetadataKey(group_id=group_id), ConsumerGroupMetadataValue(epoch=epoch)):
-                self.log.info("group changed", group=group_id, epoch=epoch)
-            case ConsumerRecord():
-                pass  # details of what another record says
 
     def refused(self, event: str, error: KafkaError, **fields: object) -> None:
         """A client was refused what it asked for, unless that is routine. `fields` say what, and who asked."""

@@ -19,19 +19,16 @@ from typing import Any, cast
 import trio
 
 from broker.admin.authorization import authorizer_of
-from broker.authentication import Authentication
 from broker.config.loading import parse_config
 from broker.config.settings import BrokerConfig
 from broker.context import FirstPhase, Peer, RequestContext, Services
 from broker.coordinators.cluster import ClusterChange, ClusterCoordinator
-from broker.coordinators.groups import GroupCoordinator
-from broker.coordinators.transactions import TransactionCoordinator
-from broker.delegation_tokens import DelegationTokens
 from broker.emulation import Emulation
-from broker.fetching.fetches import Fetches
 from broker.handlers import ADVERTISED_VERSIONS, SERVED_VERSIONS, handler
 from broker.network.dispatch import require_needs
+from broker.observe.journal import Journal
 from broker.observe.turns import Turns
+from broker.on_demand import Foundations, OnDemand
 from broker.partitions import Partitions
 from broker.quotas import quotas_after
 from broker.request_memory import RequestMemory
@@ -131,10 +128,20 @@ async def world(
         await cluster.start(nursery)
         partitions = Partitions(store, cluster, cluster.config)
         offload = offload or InlineOffload()
-        coordinator = GroupCoordinator(
-            store=store, cluster=cluster, config=cluster.config, clock=clock, entropy=entropy, offload=offload
+        journal = Journal()
+        foundations = Foundations(
+            store=store,
+            cluster=cluster,
+            partitions=partitions,
+            config=cluster.config,
+            clock=clock,
+            world=clock,
+            entropy=entropy,
+            offload=offload,
+            journal=journal,
+            secret=b"of tests",
+            load_keys=key_sets or _no_keys,
         )
-        tokens = DelegationTokens(cluster, clock, entropy, offload)
         services = Services(
             config=cluster.config,
             clock=clock,
@@ -142,23 +149,11 @@ async def world(
             offload=offload,
             store=store,
             cluster=cluster,
-            groups=coordinator,
-            transactions=TransactionCoordinator(
-                store=store,
-                cluster=cluster,
-                groups=coordinator,
-                log_of=partitions.log_of,
-                config=cluster.config,
-                clock=clock,
-            ),
             partitions=partitions,
-            fetches=Fetches(partitions, store, clock, entropy, 1000),
+            on_demand=OnDemand(foundations, nursery),
+            journal=journal,
             request_memory=RequestMemory(-1),
             turns=Turns(),
-            authentication=Authentication(
-                cluster, tokens, clock, entropy, offload, secret=b"of tests", load_keys=key_sets or _no_keys
-            ),
-            tokens=tokens,
             authorizer=authorizer_of(cluster, cluster.config),
             emulation=Emulation(release, SERVED_VERSIONS, ADVERTISED_VERSIONS) if release else None,
         )
@@ -174,8 +169,8 @@ async def world(
         services.quotas = quotas_after(None, cluster.config, cluster.image, ClusterChange())
         cluster.subscribe(follow)
         if groups or transactions:
-            await services.groups.start(nursery)
+            await services.groups.loaded()
         if transactions:
-            await services.transactions.start(nursery)
+            await services.transactions.loaded()
         yield World(services)
         nursery.cancel_scope.cancel()

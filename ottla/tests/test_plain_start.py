@@ -26,10 +26,11 @@ DISTRIBUTIONS = {
 """Top-level modules from site-packages: trio, what trio imports, and what every batch needs."""
 
 ASLEEP = (
-    "broker.backups", "broker.control", "broker.coordinators.cluster.tokens", "broker.coordinators.groups.classic",
-    "broker.coordinators.groups.assignors", "broker.coordinators.groups.machine", "broker.quotas.quotas",
-    "broker.security.sasl.plain", "broker.security.sasl.scram", "broker.security.tokens", "broker.web",
-    "storage.local", "storage.portable", "tools.client", "tools.output", "tools.page",
+    "broker.authentication", "broker.backups", "broker.control", "broker.coordinators.cluster.tokens",
+    "broker.coordinators.groups", "broker.coordinators.shards", "broker.coordinators.transactions",
+    "broker.delegation_tokens", "broker.fetching", "broker.quotas.quotas", "broker.security.sasl",
+    "broker.security.tokens", "broker.web", "storage.local", "storage.portable", "tools.client", "tools.output",
+    "tools.page",
 )  # fmt: skip
 """Rooms of Ottla's own that a plain start leaves alone."""
 

@@ -7,6 +7,7 @@ twice.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from broker.coordinators.cluster.machine import ClusterDecision, ClusterMachine
@@ -25,3 +26,14 @@ def decide_block(machine: ClusterMachine, node_id: int, promise: Promise[range])
         return Decision(replies=[(promise, KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, "all producer ids are used up"))])
     record = ProducerIdsRecord(broker_id=node_id, broker_epoch=0, next_producer_id=first + BLOCK_SIZE)
     return Decision([record], [(promise, range(first, first + BLOCK_SIZE))])
+
+
+async def fresh_producer_id(next_producer_id: Callable[[], Awaitable[int]]) -> int:
+    """What the cluster's coordinator gives. Raises KafkaError(COORDINATOR_LOAD_IN_PROGRESS), which producers know,
+    while that coordinator reloads."""
+    try:
+        return await next_producer_id()
+    except KafkaError as error:
+        if error.code is not ErrorCode.NOT_CONTROLLER:
+            raise
+        raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) from error

@@ -130,7 +130,7 @@ def _described_consumer_group(machine: GroupsMachine, group_id: str) -> Describe
 
 
 class GroupCoordinator:
-    """All groups of this broker. Call `start` once, in a nursery that lives as long as the broker.
+    """All groups of this broker. Call `host` once, with a nursery that lives as long as the broker.
 
     Every method that names a group raises KafkaError: NOT_COORDINATOR when its shard is another broker's, does not
     exist yet, or was lost meanwhile; COORDINATOR_LOAD_IN_PROGRESS while it loads.
@@ -164,12 +164,16 @@ class GroupCoordinator:
         self._nursery: trio.Nursery | None = None
         self.shards: Shards[GroupsMachine] = Shards(store, self._new_runtime)
 
-    async def start(self, nursery: trio.Nursery) -> None:
-        """Load what there is, and host it in `nursery` from now on."""
+    def host(self, nursery: trio.Nursery) -> None:
+        """Host what there is in `nursery` from now on; `loaded` waits for it."""
         self._nursery = nursery
         self._cluster.subscribe(self._follow)
         self._topics.follow(self._cluster.image, ClusterChange(), self._cluster.metadata_offset)
-        await self.shards.start(nursery, self._topic())
+        self.shards.host(nursery, self._topic())
+
+    async def loaded(self) -> None:
+        """Return when the groups that there are can be asked for."""
+        await self.shards.loaded()
 
     async def ensure(self) -> None:
         """Make `__consumer_offsets` if it does not exist (FindCoordinator)."""

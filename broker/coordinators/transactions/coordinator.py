@@ -38,6 +38,7 @@ import trio
 from broker.config.topics import log_config
 from broker.coordinators.budget import Budget
 from broker.coordinators.cluster.image import CONSUMER_OFFSETS, TRANSACTION_STATE
+from broker.coordinators.cluster.producer_ids import fresh_producer_id
 from broker.coordinators.machine import Decision, EndOfTransaction, Promise
 from broker.coordinators.runtime import Runtime
 from broker.coordinators.shards import ShardedTopic, Shards, ShardsStatistics
@@ -56,7 +57,6 @@ from storage.seams.slices import Slices
 if TYPE_CHECKING:
     from broker.config.settings import BrokerConfig
     from broker.coordinators.cluster import ClusterChange, ClusterCoordinator, Topic
-    from broker.coordinators.groups import GroupCoordinator
     from storage.seams.clock import Clock
 
 COMPLETED_AT_ONCE: Final = 200
@@ -83,7 +83,7 @@ class TransactionStatistics:
 
 
 class TransactionCoordinator:
-    """All transactional ids of this broker. Call `start` once, in a nursery that lives as long as the broker.
+    """All transactional ids of this broker. Call `host` once, with a nursery that lives as long as the broker.
 
     Every method that names a transactional id raises KafkaError: NOT_COORDINATOR when its shard is another broker's,
     does not exist yet, or was lost meanwhile; COORDINATOR_LOAD_IN_PROGRESS while it loads.
@@ -94,21 +94,22 @@ class TransactionCoordinator:
         *,
         store: LogStore,
         cluster: ClusterCoordinator,
-        groups: GroupCoordinator,
+        end_in_own_group_shard: Callable[[int, EndOfTransaction], Awaitable[None]],
         log_of: Callable[[str, int], PartitionLog | None],
         config: BrokerConfig,
         clock: Clock,
         end_in_group_shard: Callable[[int, EndOfTransaction], Awaitable[None]] | None = None,
     ) -> None:
-        """`log_of` finds the log of a partition, or None if the cluster has no such partition. `end_in_group_shard`
-        appends a marker to a partition of `__consumer_offsets` of whichever broker; without it all are this one's."""
+        """`log_of` finds the log of a partition, or None if the cluster has no such partition.
+        `end_in_own_group_shard` appends a marker to a partition of `__consumer_offsets` that is this broker's,
+        `end_in_group_shard` to one of whichever broker; without it all are this one's."""
         self._store = store
         self._cluster = cluster
         self._config = config
         self._clock = clock
         self._settings = TransactionSettings.of(config)
         self._budget = Budget(self._settings.max_state, self._held)
-        end_in_shard = {CONSUMER_OFFSETS: groups.end_transaction, TRANSACTION_STATE: self._end_in_own_log}
+        end_in_shard = {CONSUMER_OFFSETS: end_in_own_group_shard, TRANSACTION_STATE: self._end_in_own_log}
         self._asked_markers = self._markers = MarkerWriter(store, clock, log_of, end_in_shard)
         if end_in_group_shard is not None:
             end_anywhere = {**end_in_shard, CONSUMER_OFFSETS: end_in_group_shard}
@@ -120,12 +121,16 @@ class TransactionCoordinator:
         self._logger = get_logger(__name__)
         self.shards: Shards[TransactionsMachine] = Shards(store, self._new_runtime)
 
-    async def start(self, nursery: trio.Nursery) -> None:
-        """Load what there is, and host it in `nursery` from now on."""
+    def host(self, nursery: trio.Nursery) -> None:
+        """Host what there is in `nursery` from now on; `loaded` waits for it."""
         self._nursery = nursery
         self._cluster.subscribe(self._follow)
-        await self.shards.start(nursery, self._topic())
+        self.shards.host(nursery, self._topic())
         nursery.start_soon(self._complete_all)
+
+    async def loaded(self) -> None:
+        """Return when the transactional ids that there are can be asked for."""
+        await self.shards.loaded()
 
     async def ensure(self) -> None:
         """Make `__transaction_state` if it does not exist (FindCoordinator)."""
@@ -145,17 +150,22 @@ class TransactionCoordinator:
 
     # --- producers
 
-    async def init_producer_id(self, request: Initialization) -> Owner:
-        """InitProducerId with a transactional id: its owner from now on.
+    async def init_producer_id(
+        self, transactional_id: str, timeout_ms: int, believed: tuple[int, int] | None = None
+    ) -> Owner:
+        """InitProducerId with a transactional id: its owner from now on. `believed` is the producer id and epoch that
+        the client has, if it has any.
 
         Raises KafkaError: INVALID_REQUEST, INVALID_TRANSACTION_TIMEOUT, PRODUCER_FENCED, CONCURRENT_TRANSACTIONS while
         an open transaction is being aborted, POLICY_VIOLATION when there are as many ids as may be.
         """
 
+        request = Initialization(transactional_id, timeout_ms, None if believed is None else Owner(*believed))
+
         def ask(fresh_id: int | None) -> Callable[[TransactionsMachine, Instant, Promise[Owner | None]], _Decision]:
             return lambda machine, now, promise: machine.decide_init(request, fresh_id, now, promise)
 
-        return await self._decide_with_fresh_id(request.transactional_id, ask)
+        return await self._decide_with_fresh_id(transactional_id, ask)
 
     async def end(self, transactional_id: str, owner: Owner, commit: bool, client_version: int) -> Owner:
         """EndTxn: returns when the decision is durable, with the owner from now on.
@@ -177,18 +187,8 @@ class TransactionCoordinator:
     ) -> Owner:
         fresh_id: int | None = None
         while (reply := await self.shards.decide(transactional_id, ask(fresh_id))) is None:
-            fresh_id = await self.fresh_producer_id()
+            fresh_id = await fresh_producer_id(self._cluster.next_producer_id)
         return reply
-
-    async def fresh_producer_id(self) -> int:
-        """A producer id that no producer has had. Raises KafkaError(COORDINATOR_LOAD_IN_PROGRESS) while the cluster's
-        coordinator reloads."""
-        try:
-            return await self._cluster.next_producer_id()
-        except KafkaError as error:
-            if error.code is not ErrorCode.NOT_CONTROLLER:
-                raise
-            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS) from error
 
     # --- partitions
 

@@ -91,6 +91,11 @@ class Conversation:
         return self.step is Step.NOTHING
 
     @property
+    def refused(self) -> bool:
+        """Whether the client has not proved who it is."""
+        return self.step is Step.REFUSED
+
+    @property
     def again(self) -> bool:
         """Whether this is not the first proof on this connection."""
         return self.principal is not None

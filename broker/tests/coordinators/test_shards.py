@@ -42,7 +42,8 @@ class Hosted:
 async def hosted(topic: ShardedTopic | None = TOPIC, store: FaultyStore | None = None) -> AsyncIterator[Hosted]:
     host = Hosted(store)
     async with trio.open_nursery() as nursery:
-        await host.shards.start(nursery, topic)
+        host.shards.host(nursery, topic)
+        await host.shards.loaded()
         yield host
         nursery.cancel_scope.cancel()
 
@@ -128,7 +129,8 @@ async def test_a_shard_can_be_given_up_while_it_loads() -> None:
     again = Hosted(host.store)
     async with trio.open_nursery() as nursery:
         with trio.fail_after(5):
-            await again.shards.start(nursery, TOPIC)
+            again.shards.host(nursery, TOPIC)
+            await again.shards.loaded()
         assert again.shards.statistics().runtimes[0].state == "loading"
         await fails(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, lambda: again.shards.decide(KEYS[1], read))
         again.shards.give_up(1)

@@ -65,7 +65,7 @@ async def transacting(settings: dict[str, str] | None = None) -> AsyncIterator[t
     store = MemoryStore(clock, entropy, settings=StoreSettings(producers=ProducerRules(verify=not settings)))
     coordinator = ScriptedCoordinator()
     async with world(settings, store=store, clock=clock, entropy=entropy) as w:
-        w.services.transactions = cast(Any, coordinator)
+        w.services.transaction_entry = cast(Any, coordinator)
         await w.cluster.create_topics([NewTopic("t", 3)])
         yield w, coordinator
 

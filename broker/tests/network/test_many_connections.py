@@ -20,7 +20,7 @@ from broker.observe.turns import Turns
 from broker.request_memory import RequestMemory
 from broker.testing.transports import MemoryTransport
 from kproto.framing import SMALL_WINDOW, frame_prefix
-from storage.seams.logging import RateLimitedLogger, get_logger, process_lines
+from storage.seams.logging import process_lines
 from storage.seams.offload import InlineOffload
 
 IDLE_SECONDS = 3
@@ -64,7 +64,7 @@ async def broker_of(**settings: Any) -> AsyncIterator[tuple[Connections, Any]]:
         offload=InlineOffload(),
         turns=Turns(),
         authorizer=None,
-        authentication=SimpleNamespace(log=RateLimitedLogger(get_logger("audit"), trio.current_time)),
+        on_demand=SimpleNamespace(logs=list),
         tls=None,
         journal=Journal(),
     )

@@ -17,6 +17,7 @@ from broker.coordinators.groups.records import ConsumerRecord, GroupMetadataReco
 from broker.coordinators.groups.settings import GroupSettings
 from broker.handlers import create_topics, init_producer_id, join_group
 from broker.network.dispatch import Dispatcher
+from broker.observe.group_journal import GroupJournal
 from broker.observe.journal import BURST, Journal
 from broker.testing.contexts import world
 from kproto.connection import ReceivedRequest
@@ -140,8 +141,7 @@ def test_groups_come_change_and_go(lines: StringIO) -> None:
     )
     value = GroupMetadataValue(protocol_type="consumer", generation=4, protocol="range", leader="m", members=[member])
     nothing = GroupMetadataValue(protocol_type="consumer", generation=5, protocol=None, leader=None, members=[])
-    journal = Journal()
-    journal.log = RateLimitedLogger(get_logger("broker.journal"), iter(range(100)).__next__)
+    journal = GroupJournal(RateLimitedLogger(get_logger("broker.journal"), iter(range(100)).__next__))
     journal.group(GroupMetadataRecord("old", value))
     journal.group(GroupMetadataRecord("old", nothing))
     journal.group(GroupMetadataRecord("old", None))
