@@ -28,6 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from broker.control.faults import Faults
+from broker.control.fields import BadRequest, Fields, Refusal
 from broker.control.injecting import FaultyDispatcher
 from broker.web.guard import TooLarge, read_body
 from kproto.errors import KafkaError
@@ -40,21 +41,6 @@ if TYPE_CHECKING:
 
 MOST_BODY_BYTES: Final = 64 * 1024
 AT_ONCE: Final = 8
-
-
-class Refusal(Exception):
-    """What was asked for is not done: a status of HTTP, and a sentence for the client."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
-class BadRequest(Refusal):
-    """The request makes no sense; the sentence names the member or the word."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(400, sentence)
 
 
 class Running:
@@ -95,46 +81,6 @@ class Controlled:
         if self.running is not None:
             self.running.faults.clear()
         self.running = None
-
-
-class Fields:
-    """The members of a JSON object, taken out one by one; `done` complains of those that are left."""
-
-    def __init__(self, members: Mapping[str, Any]) -> None:
-        self._left = dict(members)
-
-    def text(self, name: str, longest: int = 32_767) -> str | None:
-        """A text; None where there is none. Raises BadRequest, as all of these do."""
-        found: str | None = self._take(name, (str,), lambda value: len(value) <= longest, "a text")
-        return found
-
-    def number(self, name: str, least: float, most: float) -> float | None:
-        """A number within bounds, whole or not."""
-        what = f"a number from {least:g} to {most:g}"
-        found: float | None = self._take(name, (int, float), lambda value: least <= value <= most, what)
-        return found
-
-    def integer(self, name: str, least: int, most: int) -> int | None:
-        """A whole number within bounds."""
-        what = f"a whole number from {least} to {most}"
-        found: int | None = self._take(name, (int,), lambda value: least <= value <= most, what)
-        return found
-
-    def truth(self, name: str) -> bool | None:
-        """True or false."""
-        found: bool | None = self._take(name, (bool,), lambda value: True, "true or false")
-        return found
-
-    def done(self) -> None:
-        """Raises BadRequest where a member is left that is not known."""
-        if self._left:
-            raise BadRequest(f"{min(self._left)!r} is not known here")
-
-    def _take(self, name: str, types: tuple[type, ...], sound: Callable[[Any], bool], what: str) -> Any:
-        value = self._left.pop(name, None)
-        if value is not None and (type(value) not in types or not sound(value)):
-            raise BadRequest(f"{name!r} must be {what}")
-        return value
 
 
 class Asked:

@@ -16,7 +16,8 @@ from starlette.responses import Response
 
 from broker import backups
 from broker.backups import KeptBackups
-from broker.control.app import Asked, BadRequest, Operation, Refusal, Running
+from broker.control.app import Asked, Operation, Running
+from broker.control.fields import BadRequest, Refusal
 from storage.engine import StoreError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from broker.control.app import Asked, BadRequest, Operation, Refusal, Running
+from broker.control.app import Asked, Operation, Running
+from broker.control.fields import BadRequest, Refusal
 from broker.control.passing_time import LONGEST_AHEAD, PassingTime
 
 

@@ -20,7 +20,7 @@ from tools.failures import Failed, Misunderstood
 
 if TYPE_CHECKING:
     from tools.client.properties import ClientProperties
-    from tools.recording.disturbances import Fault
+    from tools.recording.disturbances import Disturbance
     from tools.recording.recording_file import RecordingWriter
 
 LISTEN: Final = "127.0.0.1:9095"
@@ -70,7 +70,7 @@ def stand_between(options: argparse.Namespace, path: str | None) -> int:
     import trio
 
     from tools.client.properties import parse_addresses, properties_of
-    from tools.recording.disturbances import MOST, parse
+    from tools.recording.disturbances import parse
     from tools.recording.recording_file import RecordingWriter
 
     properties = properties_of(options, 30_000)
@@ -82,8 +82,6 @@ def stand_between(options: argparse.Namespace, path: str | None) -> int:
     if more:
         raise Misunderstood("--listen takes one address: each broker of the cluster gets its own after it")
     faults = [parse(words) for words in options.fault]
-    if len(faults) > MOST:
-        raise Misunderstood(f"more than {MOST} faults")
     writer = None
     if path is not None:
         header = {"began_ms": time.time_ns() // 1_000_000, "bootstrap": properties.addresses}
@@ -94,7 +92,7 @@ def stand_between(options: argparse.Namespace, path: str | None) -> int:
 async def _serve(
     properties: ClientProperties,
     listen: tuple[str, int],
-    faults: list[Fault],
+    faults: list[Disturbance],
     options: argparse.Namespace,
     writer: RecordingWriter | None,
 ) -> int:
@@ -124,8 +122,8 @@ async def _serve(
             writer.close()
     kept = f", {writer.events} events kept" if writer is not None else ""
     print(f"ottla: {proxy.connections} connections{kept}", file=sys.stderr)
-    for fault in faults:
-        print(f"ottla: {fault.words}: {fault.injected} times", file=sys.stderr)
+    for each in faults:
+        print(f"ottla: {each.words}: {each.fault.injected} times", file=sys.stderr)
     return 0
 
 

@@ -5,193 +5,126 @@
     drop after=true api=EndTxn skip=2 times=1
     lose_reply client_id=billing
 
-The words are those of a broker that is commanded ([docs/control.md](../../docs/control.md)), as far as a program
-between client and broker can do what they say:
+They are the faults of a broker that is commanded (`broker/control/faults.py`, docs/control.md), with the same targets
+and rhythms, as far as a program between client and broker can do what they say:
 
 | fault | what happens |
 | --- | --- |
 | `error=CODE` | the broker never sees the request, which is answered with the code; `after=true`: it does |
+| `coordinator_moved` | as an error NOT_COORDINATOR, of the APIs that ask a coordinator |
 | `delay seconds=N` | the request waits, and all behind it on its connection |
 | `drop` | the connection is closed; `after=true`: when the reply is there, which is lost |
 | `lose_reply` | the request is worked on; no reply leaves this connection any more |
 | `throttle seconds=N` | the reply says that the client is throttled for so long |
 
-Which requests: `api`, `client_id`, and `topic`, `group`, `transactional_id`, by the names that the request's fields
-have for them; a request must fit all. How often: `skip` requests that fit are let through, then each suffers, or a
-`share` of them, until `times` have.
+A request is refused as a whole here: a part of it cannot be worked on without its client. New clients name topics by
+ids, which are learnt from the replies about them. A Fetch that goes on with its session names no topic.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from kproto.errors import ErrorCode
+from broker.control.describing import described
+from broker.control.faults import MOST, Fault, Kind
+from broker.control.fields import BadRequest, Fields
+from broker.control.parts import split
+from broker.handlers import HANDLERS
+from kproto.ids import ZERO_UUID
 from kproto.messages import APIS
+from kproto.schema.declare import Response
 from tools.failures import Misunderstood
 from tools.recording.conversation import Asked
 from tools.recording.secrets import structs_of
 
-MOST: Final = 100
-LONGEST_SECONDS: Final = 3600.0
-OF_TARGETS: Final = {
-    "topic": ("topic", "name", "topic_name"),
-    "group": ("group_id", "key", "coordinator_keys", "groups", "group_ids"),
-    "transactional_id": ("transactional_id", "key", "coordinator_keys", "transactional_ids"),
-}
-"""Target -> the fields that may hold it."""
+KINDS: Final = (Kind.ERROR, Kind.COORDINATOR_MOVED, Kind.DELAY, Kind.DROP, Kind.LOSE_REPLY, Kind.THROTTLE)
+REFUSALS: Final = (Kind.ERROR, Kind.COORDINATOR_MOVED)
+NOT_TEXTS: Final = ("partition", "seconds", "after", "skip", "times", "share", "seed")
+"""Members that are a number, or true or false."""
+ABOUT_TOPICS: Final = frozenset(
+    key for key, api in APIS.items() if api.name in ("Metadata", "DescribeTopicPartitions", "CreateTopics")
+)
+MOST_NAMES: Final = 100_000
+"""Topics whose ids are remembered."""
 
 
-class Kind(StrEnum):
-    """What happens."""
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """A fault, and the words that it was made of."""
 
-    ERROR = "error"
-    DELAY = "delay"
-    DROP = "drop"
-    LOSE_REPLY = "lose_reply"
-    THROTTLE = "throttle"
+    words: str
+    fault: Fault
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the request gets an error in place of its answer."""
+        return self.fault.effect.kind in REFUSALS
 
 
-@dataclass
-class Fault:
-    """One of them, and how often it has come to pass."""
+class Disturbances:
+    """All of a proxy, in the order in which they were given. Raises Misunderstood where there are too many."""
 
-    kind: Kind
-    code: ErrorCode = ErrorCode.NONE
-    seconds: float = 0.0
-    after: bool = False
-    api: int | None = None
-    client_id: str | None = None
-    named: dict[str, str] = field(default_factory=dict)
-    """Target -> name."""
-    skip: int = 0
-    times: int | None = None
-    share: float = 1.0
-    chance: random.Random = field(default_factory=lambda: random.Random(0))
-    words: str = ""
-    seen: int = 0
-    injected: int = 0
+    def __init__(self, all_of_them: Sequence[Disturbance] = ()) -> None:
+        if len(all_of_them) > MOST:
+            raise Misunderstood(f"more than {MOST} faults")
+        self._all = all_of_them
+        self._names: dict[bytes, str] = {}
 
-    def suffers(self, asked: Asked) -> bool:
-        """Whether this request does; counts it."""
-        if asked.head is None or (self.times is not None and self.injected >= self.times) or not self._fits(asked):
+    def suffered(self, asked: Asked) -> Disturbance | None:
+        """The first that this request is for and whose turn it is, counted; None if there is none."""
+        for each in self._all:
+            if not each.fault.is_over and self._is_for(each, asked) and each.fault.is_due():
+                return each
+        return None
+
+    def learn(self, api_key: int, reply: Response) -> None:
+        """Remember the names of topics that a reply speaks of."""
+        if self._all and api_key in ABOUT_TOPICS:
+            for struct in structs_of(reply):
+                name, topic_id = getattr(struct, "name", None), getattr(struct, "topic_id", ZERO_UUID)
+                if name and topic_id != ZERO_UUID and len(self._names) < MOST_NAMES:
+                    self._names[topic_id] = name
+
+    def _is_for(self, each: Disturbance, asked: Asked) -> bool:
+        head, target, apis = asked.head, each.fault.target, each.fault.effect.apis
+        if head is None or target.api not in (None, head.api_key) or target.client_id not in (None, head.client_id):
             return False
-        self.seen += 1
-        if self.seen <= self.skip or (self.share < 1.0 and self.chance.random() >= self.share):
+        if apis is not None and head.api_key not in apis:
             return False
-        self.injected += 1
-        return True
-
-    def _fits(self, asked: Asked) -> bool:
-        head = asked.head
-        assert head is not None
-        if self.api not in (None, head.api_key) or self.client_id not in (None, head.client_id):
-            return False
-        if self.kind is Kind.ERROR and not _can_be_refused(asked):
-            return False
-        return all(asked.message is not None and _names(asked.message, *pair) for pair in self.named.items())
+        if each.refuses and (asked.message is None or head.api_key not in HANDLERS):
+            return False  # an answer to it cannot be made
+        named = target.named
+        if not named.words:
+            return True
+        return asked.message is not None and split(asked.message, named, self._names.get)[0] is not None
 
 
-def first_of(faults: Iterable[Fault], asked: Asked) -> Fault | None:
-    """The first fault that this request suffers."""
-    return next((fault for fault in faults if fault.suffers(asked)), None)
-
-
-def parse(text: str) -> Fault:
+def parse(text: str) -> Disturbance:
     """The fault that words describe. Raises Misunderstood with a sentence."""
     what, *rest = text.split() or [""]
     kind, _, code = what.partition("=")
-    if kind not in list(Kind):
-        raise Misunderstood(f"the fault {text!r} must begin with one of {', '.join(Kind)}")
-    fault = Fault(Kind(kind), words=text)
-    if fault.kind is Kind.ERROR:
-        if code not in ErrorCode.__members__ or code == "NONE":
-            raise Misunderstood(f"the fault {text!r} needs an error of Kafka's, such as error=NOT_LEADER_OR_FOLLOWER")
-        fault.code = ErrorCode[code]
+    if kind not in list(KINDS):
+        raise Misunderstood(f"the fault {text!r} must begin with one of {', '.join(KINDS)}")
+    members: dict[str, Any] = {"what": kind, **({"error": code} if code else {})}
     for word in rest:
         name, equals, value = word.partition("=")
-        if not equals or name not in _WORDS:
-            raise Misunderstood(f"{word!r} in the fault {text!r} is none of {', '.join(f'{each}=' for each in _WORDS)}")
-        try:
-            _WORDS[name](fault, value)
-        except ValueError as error:
-            raise Misunderstood(f"{word!r} in the fault {text!r}: {error}") from None
-    if fault.kind in (Kind.DELAY, Kind.THROTTLE) and not fault.seconds:
-        raise Misunderstood(f"the fault {text!r} needs seconds=N")
-    if fault.kind not in (Kind.DELAY, Kind.THROTTLE) and fault.seconds:
-        raise Misunderstood(f"the fault {text!r} has no seconds")
-    if fault.after and fault.kind not in (Kind.ERROR, Kind.DROP):
-        raise Misunderstood(f"the fault {text!r} is not one that comes before or after the work")
-    return fault
-
-
-def _can_be_refused(asked: Asked) -> bool:
-    """Whether an answer with an error can be made for a request."""
-    from broker.handlers import HANDLERS
-
-    return asked.head is not None and asked.message is not None and asked.head.api_key in HANDLERS
-
-
-def _names(message: Any, target: str, name: str) -> bool:
-    """Whether a request is about a topic, a group or a transactional id of this name."""
-    for struct in structs_of(message):
-        for attribute in OF_TARGETS[target]:
-            value = getattr(struct, attribute, None)
-            if value == name or (isinstance(value, list) and name in value):
-                return True
-    return False
-
-
-def _api(fault: Fault, value: str) -> None:
+        if not equals or name in members:
+            raise Misunderstood(f"{word!r} in the fault {text!r} is not one NAME=VALUE of each name")
+        members[name] = _value(value) if name in NOT_TEXTS else value
     known = {api.name.lower(): key for key, api in APIS.items()}
-    if value.lower() not in known:
-        raise ValueError("no API has this name of Kafka's")
-    fault.api = known[value.lower()]
+    try:
+        target, effect, rhythm, said = described(Fields(members), known)
+    except BadRequest as refused:
+        raise Misunderstood(f"the fault {text!r}: {refused}") from None
+    return Disturbance(text, Fault(0, target, effect, rhythm, said))
 
 
-def _number(attribute: str, low: float, high: float, kind: Callable[[str], float]) -> Callable[[Fault, str], None]:
-    def take(fault: Fault, value: str) -> None:
-        try:
-            number = kind(value)
-        except ValueError:
-            raise ValueError("this is no number") from None
-        if not low <= number <= high:
-            raise ValueError(f"it must be {low:g} to {high:g}")
-        setattr(fault, attribute, number)
-
-    return take
-
-
-def _after(fault: Fault, value: str) -> None:
-    if value not in ("true", "false"):
-        raise ValueError("it must be true or false")
-    fault.after = value == "true"
-
-
-def _seed(fault: Fault, value: str) -> None:
-    if not value.isdecimal():
-        raise ValueError("this is no number")
-    fault.chance = random.Random(int(value))
-
-
-def _target(name: str) -> Callable[[Fault, str], None]:
-    def take(fault: Fault, value: str) -> None:
-        fault.named[name] = value
-
-    return take
-
-
-_WORDS: Final[dict[str, Callable[[Fault, str], None]]] = {
-    "api": _api,
-    "client_id": lambda fault, value: setattr(fault, "client_id", value),
-    **{name: _target(name) for name in OF_TARGETS},
-    "seconds": _number("seconds", 0.001, LONGEST_SECONDS, float),
-    "after": _after,
-    "skip": _number("skip", 0, 1 << 31, int),
-    "times": _number("times", 1, 1 << 31, int),
-    "share": _number("share", 0.0, 1.0, float),
-    "seed": _seed,
-}
+def _value(text: str) -> Any:
+    """A number, true or false; any other text as it is, which its reader refuses."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

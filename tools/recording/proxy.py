@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import trio
 
+from broker.control.faults import Kind
 from kproto.errors import ProtocolError
 from tools.failures import Failed
 from tools.recording.addresses import Address, rewrite
@@ -35,7 +36,7 @@ from tools.recording.conversation import (
     reply_frame,
     request_frame,
 )
-from tools.recording.disturbances import Fault, Kind, first_of
+from tools.recording.disturbances import Disturbance, Disturbances
 from tools.recording.frames import Budget, FrameStream
 from tools.recording.plain import plain
 from tools.recording.recording_file import RecordingWriter, packed
@@ -62,7 +63,7 @@ class Proxy:
         upstream: Upstream,
         *,
         writer: RecordingWriter | None = None,
-        faults: Sequence[Fault] = (),
+        faults: Sequence[Disturbance] = (),
         with_secrets: bool = False,
         advertise: str | None = None,
     ) -> None:
@@ -71,7 +72,7 @@ class Proxy:
         self._listen = listen
         self._upstream = upstream
         self._writer = writer
-        self._faults = faults
+        self._faults = Disturbances(faults)
         self._with_secrets = with_secrets
         self._host = advertise or listen[0]
         self._nodes: dict[Address, int] = {}
@@ -215,7 +216,7 @@ class _Passage:
         self._client = client
         self._broker = broker
         self._said = Conversation()
-        self._suffering: dict[int, Fault] = {}
+        self._suffering: dict[int, Disturbance] = {}
         """Number of a request -> the fault that awaits its reply."""
         self._mute = False
         self._behind: dict[int, list[bytes]] = {}
@@ -249,19 +250,20 @@ class _Passage:
                     return None
                 asked = self._said.request(memoryview(frame))
                 await self._record(asked, frame)
-                fault = first_of(self._proxy._faults, asked)
-                if fault is not None:
-                    await self._note(asked, fault)
-                    if fault.kind is Kind.DROP and not fault.after:
+                disturbed = self._proxy._faults.suffered(asked)
+                if disturbed is not None:
+                    await self._note(asked, disturbed)
+                    effect = disturbed.fault.effect
+                    if effect.kind is Kind.DROP and not effect.after:
                         return "fault"
-                    if fault.kind is Kind.DELAY:
-                        await trio.sleep(fault.seconds)
-                    elif fault.kind is Kind.ERROR and not fault.after:
+                    if effect.kind is Kind.DELAY:
+                        await trio.sleep(effect.seconds)
+                    elif disturbed.refuses and not effect.after:
                         self._said.forget(asked)
-                        await self._refuse(asked, fault)
+                        await self._refuse(asked, disturbed)
                         continue
                     else:
-                        self._suffering[asked.number] = fault
+                        self._suffering[asked.number] = disturbed
                         if not asked.is_answered:
                             self._suffering.pop(asked.number)
                 await self._broker.send(frame)
@@ -277,15 +279,16 @@ class _Passage:
                 if answered is None:
                     raise ProtocolError("the broker answers what was not asked")
                 await self._record_reply(answered, frame)
-                fault = self._suffering.pop(answered.asked.number, None)
-                if fault is not None and fault.kind is Kind.DROP:
+                disturbed = self._suffering.pop(answered.asked.number, None)
+                kind = None if disturbed is None else disturbed.fault.effect.kind
+                if kind is Kind.DROP:
                     return "fault"
-                if fault is not None and fault.kind is Kind.LOSE_REPLY:
+                if kind is Kind.LOSE_REPLY:
                     self._mute = True
-                if fault is not None and fault.kind is Kind.ERROR:
-                    await self._send(_refusal(answered.asked, fault))
+                if disturbed is not None and disturbed.refuses:
+                    await self._send(_refusal(answered.asked, disturbed))
                 else:
-                    await self._send(await self._changed(answered, frame, fault))
+                    await self._send(await self._changed(answered, frame, disturbed))
                 for own in self._behind.pop(answered.asked.number, ()):
                     await self._send(own)
         return None
@@ -295,11 +298,12 @@ class _Passage:
             async with self._sending:
                 await self._client.send(frame)
 
-    async def _changed(self, answered: Answered, frame: bytes, fault: Fault | None) -> bytes:
+    async def _changed(self, answered: Answered, frame: bytes, disturbed: Disturbance | None) -> bytes:
         """The reply as the client gets it."""
         head, reply = answered.asked.head, answered.message
         if head is None or reply is None:
             return frame
+        self._proxy._faults.learn(head.api_key, reply)
         found: dict[Address, Address] = {}
         wanted: list[tuple[Address, int]] = []
 
@@ -312,19 +316,20 @@ class _Passage:
             for behind, node in wanted:
                 found[behind] = await self._proxy._ours_of(behind, node)
             rewrite(head.api_key, reply, lambda node, behind: found[behind])
-        if fault is not None and fault.kind is Kind.THROTTLE and hasattr(reply, "throttle_time_ms"):
-            reply.throttle_time_ms = int(fault.seconds * 1000)
+        effect = None if disturbed is None else disturbed.fault.effect
+        if effect is not None and effect.kind is Kind.THROTTLE and hasattr(reply, "throttle_time_ms"):
+            reply.throttle_time_ms = int(effect.seconds * 1000)
             changed = True
         return reply_frame(head, reply, answered.version) if changed else frame
 
-    async def _refuse(self, asked: Asked, fault: Fault) -> None:
+    async def _refuse(self, asked: Asked, disturbed: Disturbance) -> None:
         """Answer a request that does not reach the broker, when what was asked before it has been answered."""
         if not asked.is_answered:
             return
         if (before := self._said.newest_waiting) is not None:
-            self._behind.setdefault(before, []).append(_refusal(asked, fault))
+            self._behind.setdefault(before, []).append(_refusal(asked, disturbed))
         else:
-            await self._send(_refusal(asked, fault))
+            await self._send(_refusal(asked, disturbed))
 
     # --- events
 
@@ -375,18 +380,19 @@ class _Passage:
         event = {"event": "reply", **place, "api": answered.asked.api, "version": answered.version}
         await self._proxy._write({**event, **_content(message, answered.version, answered.why, shown)}, len(shown))
 
-    async def _note(self, asked: Asked, fault: Fault) -> None:
-        print(f"ottla: {asked.api} on connection {self._number}: {fault.words}", file=sys.stderr, flush=True)
-        event = {"event": "fault", "connection": self._number, "number": asked.number, "fault": fault.words}
+    async def _note(self, asked: Asked, disturbed: Disturbance) -> None:
+        print(f"ottla: {asked.api} on connection {self._number}: {disturbed.words}", file=sys.stderr, flush=True)
+        event = {"event": "fault", "connection": self._number, "number": asked.number, "fault": disturbed.words}
         await self._proxy._write(event)
 
 
-def _refusal(asked: Asked, fault: Fault) -> bytes:
+def _refusal(asked: Asked, disturbed: Disturbance) -> bytes:
     """The answer with an error, where Kafka would put it."""
     from broker.handlers import handler
 
     assert asked.head is not None and asked.message is not None
-    reply = handler(asked.head.api_key).refuse(asked.message, fault.code, asked.version)
+    code = disturbed.fault.effect.code_for(asked.head.api_key)
+    reply = handler(asked.head.api_key).refuse(asked.message, code, asked.version)
     return reply_frame(asked.head, reply, asked.version)
 
 
