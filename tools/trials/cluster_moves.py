@@ -1,9 +1,10 @@
 """`trials move-cluster`: a broker's directory goes into a cluster, is used there, and comes out again.
 
-A broker of one machine, this one or (`--kafka`) Kafka, gets records, of which a group reads some, and stops. Its
-directory is imported; the group has to go on at the next record, over three brokers; more is written; an export makes a
-directory of all. There the group has to go on again, and (`--dump`) Kafka's DumpLogSegments has nothing to complain
-about.
+A broker of one machine, this one or (`--kafka`) Kafka, gets records, of which a group reads some, is started again, so
+that its log has another leader epoch, gets more, and stops. Its directory is imported; the group, whose offsets carry
+their epoch, has to go on at the next record, over three brokers, and sees no epoch that is older; more is written; an
+export makes a directory of all. There the group has to go on again, and (`--dump`) Kafka's DumpLogSegments has nothing
+to complain about.
 
 Exit status 0: all of that is so; 1: something is not, with a sentence.
 """
@@ -19,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -59,16 +61,9 @@ def main(arguments: Sequence[str]) -> int:
 def _move(directory: Path, contender: Contender, dump: str | None) -> Iterator[str]:
     """Do it all; a sentence for each step. Raises Broken."""
     before = directory / "before"
-    with Process(contender, before, directory / "before.log") as broker:
-        broker.start()
-        broker.wait_until(seconds=START_SECONDS)
-        address = f"127.0.0.1:{broker.port}"
-        admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-        admin.create_topics([NewTopic(TOPIC, 1)])[TOPIC].result()
-        _write(address, 0)
-        _check("a group reads", _read(address, READ), range(READ))
+    epoch = _fill(contender, before, directory / "before.log")
     data = next(path.parent for path in sorted(before.rglob("meta.properties")))
-    yield f"{contender.name} has stopped with {RECORDS} records, of which the group has read {READ}"
+    yield f"{contender.name} has stopped with {RECORDS} records up to epoch {epoch}, {READ} of them read by the group"
     with ExitStack() as stack:
         database = PostgresServer(directory / "database", settings={})
         database.start()
@@ -80,8 +75,13 @@ def _move(directory: Path, contender: Contender, dump: str | None) -> Iterator[s
         words = ("--cluster", places[0], "--objects", places[1])
         _command("cluster", "import", "--from", str(data), *words)
         with Brokers(3, *places, directory) as brokers:
-            _check("in the cluster the group goes on", _read(brokers.bootstrap, READ), range(READ, 2 * READ))
-            _write(brokers.bootstrap, RECORDS)
+            seen = _read(brokers.bootstrap, RECORDS - READ, committed=READ)
+            _check("in the cluster the group goes on", seen, range(READ, RECORDS))
+            _write(brokers.bootstrap, range(RECORDS, 2 * RECORDS))
+            rest = range(2 * READ, 2 * RECORDS)
+            now = _check("more is read there", _read(brokers.bootstrap, len(rest), committed=0), rest)
+            if now < epoch:
+                raise Broken(f"records of the cluster have epoch {now}, and clients have seen {epoch}")
         yield "the cluster has served the group where it was, and taken more records"
         after = directory / "after"
         _command("cluster", "export", "--to", str(after), *words)
@@ -98,21 +98,45 @@ def _move(directory: Path, contender: Contender, dump: str | None) -> Iterator[s
     with Process(ottla(), after, directory / "after.log") as broker:
         broker.start()
         broker.wait_until(seconds=60)
-        rest = range(2 * READ, 2 * RECORDS)
         _check("in the export the group goes on", _read(f"127.0.0.1:{broker.port}", len(rest)), rest)
     yield f"the export has served the group to the end of its {2 * RECORDS} records"
 
 
-def _write(address: str, first: int) -> None:
+def _fill(contender: Contender, data: Path, output: Path) -> int:
+    """Records of two lives of a broker, some of them read; the newest epoch of a record. Raises Broken."""
+    with Process(contender, data, output) as broker:
+        broker.start()
+        broker.wait_until(seconds=START_SECONDS)
+        address = f"127.0.0.1:{broker.port}"
+        admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+        admin.create_topics([NewTopic(TOPIC, 1)])[TOPIC].result()
+        _write(address, range(RECORDS // 2))
+        _check("a group reads", _read(address, READ // 2), range(READ // 2))
+        broker.stop()
+        broker.start()
+        broker.wait_until(seconds=START_SECONDS)
+        _write(address, range(RECORDS // 2, RECORDS))
+        rest = range(READ // 2, RECORDS)
+        return _check("the group goes on", _read(address, len(rest), committed=READ // 2), rest)
+
+
+def _write(address: str, numbers: range) -> None:
     producer = Producer({"bootstrap.servers": address, "enable.idempotence": True, "log_level": 0})
-    for number in range(first, first + RECORDS):
+    for number in numbers:
         producer.produce(TOPIC, str(number).encode(), partition=0)
     if producer.flush(60):
         raise Broken("records were not acknowledged")
 
 
-def _read(address: str, count: int) -> list[int]:
-    """What the group reads next, committed."""
+class Seen(NamedTuple):
+    """What a group has read: values, and the newest leader epoch of their batches."""
+
+    values: list[int]
+    epoch: int
+
+
+def _read(address: str, count: int, *, committed: int = -1) -> Seen:
+    """What the group reads next. So many of that are committed, all of it if the number is not given."""
     consumer = Consumer(
         {
             "bootstrap.servers": address,
@@ -124,20 +148,27 @@ def _read(address: str, count: int) -> list[int]:
     )
     consumer.assign([TopicPartition(TOPIC, 0)])
     found: list[int] = []
+    epochs: list[int] = []
     until = time.monotonic() + START_SECONDS
     while len(found) < count and time.monotonic() < until:
         message = consumer.poll(1)
         if message is not None and message.error() is None:
             found.append(int(message.value() or b"-1"))
-    if found:
-        consumer.commit(offsets=[TopicPartition(TOPIC, 0, found[-1] + 1)], asynchronous=False)
+            epochs.append(message.leader_epoch() or 0)
+    last = (len(found) if committed < 0 else committed) - 1
+    if 0 <= last < len(found):
+        place = TopicPartition(TOPIC, 0, found[last] + 1, leader_epoch=epochs[last])
+        consumer.commit(offsets=[place], asynchronous=False)
     consumer.close()
-    return found
+    return Seen(found, max(epochs, default=-1))
 
 
-def _check(what: str, found: list[int], wanted: range) -> None:
+def _check(what: str, seen: Seen, wanted: range) -> int:
+    """The newest epoch of what was seen. Raises Broken if that is not what was wanted."""
+    found = seen.values
     if found != list(wanted):
         raise Broken(f"{what}: {found[:3]} ... {found[-3:]} ({len(found)}) in the place of {wanted}")
+    return seen.epoch
 
 
 def _command(*words: str) -> None:

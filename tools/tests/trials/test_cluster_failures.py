@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tools.trials.cluster_failures.command import BATCH, rounds_of
 from tools.trials.cluster_failures.load import Verdict, Written, judge
 
 Records = dict[int, list[tuple[int, bytes]]]
@@ -50,3 +51,9 @@ def test_producers_are_told_apart() -> None:
     other = Written("p1", {(0, 0): 1}, {(0, 1)}, [0.5, 9.0])
     verdict = judge([written(2), other], {0: [(0, value(0)), (1, value(0, "p1")), (2, value(1))]})
     assert (verdict.reordered, verdict.failed, verdict.silence) == (0, 1, 8.0)
+
+
+def test_rounds_by_chance_are_the_same_however_often_they_are_interrupted() -> None:
+    """They follow from the seed and the number of the batch; each ends with the one failure that is the last."""
+    assert rounds_of(3, 7) == rounds_of(3, 7) != rounds_of(3, 8)
+    assert [row.name for row in rounds_of(3, 7)].index("database failed over") == BATCH - 1

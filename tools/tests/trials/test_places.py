@@ -17,6 +17,12 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
     assert place.is_dir()
 
 
+def test_a_relative_folder_is_the_same_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers and databases are started in other folders."""
+    monkeypatch.chdir(tmp_path)
+    assert folder("runs") == str(tmp_path / "runs")
+
+
 def test_what_cannot_be_a_folder_is_refused_with_one_sentence(tmp_path: Path) -> None:
     """A file has the name: argparse prints the sentence behind the option's name."""
     file = tmp_path / "file"

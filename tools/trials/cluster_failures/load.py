@@ -63,6 +63,14 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def wait_until_acknowledged(self) -> None:
+        """Return when each producer has got an answer: a failure before that would cost no silence that is seen.
+        Raises AssertionError if that takes too long."""
+        until = time.monotonic() + DELIVERY_MS / 1000
+        while not all(each.moments for each in self.written):
+            assert time.monotonic() < until, f"producers of {self._topic} get no answer"
+            time.sleep(0.02)
+
     def stop(self) -> None:
         """Write no more, and wait until every record has its answer."""
         self._stopping.set()

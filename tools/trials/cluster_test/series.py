@@ -34,7 +34,7 @@ ASKED: Final = ("brokers", "bucket", "operations", "piece", "runs", "lanes", "fa
 
 def play(options: argparse.Namespace) -> int:
     """As many pieces as there are, or as the seconds allow; the exit status."""
-    directory: Path = options.series
+    directory: Path = options.series.absolute()  # its pieces run elsewhere
     directory.mkdir(parents=True, exist_ok=True)
     plan = _plan(directory, options)
     began = time.monotonic()

@@ -26,7 +26,7 @@ class Cluster:
     """
 
     def __init__(self, directory: Path, brokers: int, settings: Sequence[str] = (), *, seaweedfs: bool = True) -> None:
-        self._directory = directory
+        self._directory = directory = directory.absolute()  # brokers run elsewhere
         self._count = brokers
         self._settings = settings
         self._stack = ExitStack()
