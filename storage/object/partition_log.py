@@ -9,7 +9,9 @@ what is known only grows. Records in memory are in `runs`.
 open, and which coordinators are being asked. Both are beliefs. A transaction that is believed to be open may have been
 ended by a marker of another broker; the control plane finds out (`RunAppend.unended_since`), and the client is told to
 try again, NOT_ENOUGH_REPLICAS, which makes it look up nothing. A belief is given up when the log has grown by what this
-broker has not appended.
+broker has not appended. Batches that were let in by it may still be on their way to the log then, without a guard; so
+what was believed is *doubted* from then on: their coordinator is asked again for further batches, and if one on its
+way is refused, that is not its producer's fault.
 
 A batch that opens its transaction brings how far the log was known when its coordinator was asked. If a marker of its
 producer lies beyond, the answer to that question is void.
@@ -101,8 +103,8 @@ class ObjectLog:
     """One log. The store makes it; `PartitionLog` says what its methods promise."""
 
     __slots__ = (
-        "_asked", "_beliefs", "_positions", "_runs", "_store", "_verifications", "deleted", "gathering", "is_open",
-        "log_id", "on_advance", "spec", "watched",
+        "_asked", "_beliefs", "_doubted", "_positions", "_runs", "_store", "_verifications", "deleted", "gathering",
+        "is_open", "log_id", "on_advance", "spec", "watched",
     )  # fmt: skip
 
     def __init__(self, store: LogPlace, spec: LogSpec, log_id: int | None, positions: LogPositions | None) -> None:
@@ -118,6 +120,9 @@ class ObjectLog:
         self._positions = positions or NOTHING
         self._runs: CachedRuns | None = None  # few of many logs have any
         self._beliefs: dict[int, tuple[int, bool]] | None = None  # producer id -> epoch, whether it is in a transaction
+        self._doubted: dict[int, int] | None = (
+            None  # producer id -> epoch of a transaction that was believed to be open
+        )
         self._verifications: Verifications | None = None
         self._asked: dict[int, _Asked] = {}
 
@@ -195,7 +200,11 @@ class ObjectLog:
 
     def learn(self, positions: LogPositions) -> None:
         """What others may have appended to it: `advance`, and beliefs about producers are given up if it has grown."""
-        if positions.end_offset > self.log_end_offset:
+        if positions.end_offset > self.log_end_offset and self._beliefs is not None:
+            doubted = self._doubted
+            if doubted is None or len(doubted) >= MOST_BELIEFS:
+                doubted = self._doubted = {}
+            doubted.update((producer, epoch) for producer, (epoch, is_open) in self._beliefs.items() if is_open)
             self._beliefs = None
         self.advance(positions)
 
@@ -303,9 +312,13 @@ class ObjectLog:
         return None
 
     def _believes(self, checked: Checked) -> bool:
-        """Whether these are of transactions that are open here, as far as is known."""
-        beliefs = self._beliefs or {}
-        return any(beliefs.get(header.producer_id) == (header.producer_epoch, True) for header, _ in checked)
+        """Whether these are of transactions that are open here, as far as is known, or was when they were let in."""
+        beliefs, doubted = self._beliefs or {}, self._doubted or {}
+        return any(
+            beliefs.get(header.producer_id) == (header.producer_epoch, True)
+            or doubted.get(header.producer_id) == header.producer_epoch
+            for header, _ in checked
+        )
 
     def _believe(self, append: PendingAppend) -> None:
         """What an append that is on its way says about transactions."""
@@ -331,6 +344,8 @@ class ObjectLog:
 
     def _end_verification(self, producer_id: int) -> None:
         self._asked.pop(producer_id, None)
+        if self._doubted is not None:
+            self._doubted.pop(producer_id, None)
         if self._verifications is not None:
             self._verifications.end(producer_id)
 
@@ -362,7 +377,7 @@ class ObjectLog:
         self.deleted = True
         self.watched = False
         self._positions = NOTHING._replace()
-        self._runs = self._beliefs = self._verifications = None
+        self._runs = self._beliefs = self._doubted = self._verifications = None
         self._asked.clear()
 
     def gone(self) -> KafkaError:

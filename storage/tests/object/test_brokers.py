@@ -134,6 +134,27 @@ async def test_a_marker_of_another_broker_voids_a_guard() -> None:
         assert log.last_stable_offset == 1
 
 
+async def test_a_batch_that_was_let_in_before_another_broker_ended_its_transaction_is_tried_again() -> None:
+    """E16: It needs no guard, since its transaction was open here; on its way to the log this broker hears of what
+    others have appended, the marker among it. Its producer may have begun the next transaction, so it is not told that
+    it has made a mistake, on which clients give up."""
+    place, producer = cluster(), ScriptedProducer(1)
+    async with place.broker(1, settings=VERIFYING) as one, place.broker(2, settings=VERIFYING) as two:
+        log = one.log(spec())
+        guard = log.start_verification(1, 0, 0, epoch_bump=False)
+        await log.begin_append([producer.batch(b"a", transactional=True)], guard=guard).wait_durable()
+        assert log.start_verification(1, 0, 1, epoch_bump=False) is None
+        await append(two.log(spec()), producer.marker(commit=True))
+        await one.refresh([log])
+        late = producer.batch(b"b", transactional=True)
+        with refused(ErrorCode.NOT_ENOUGH_REPLICAS):
+            await log.begin_append([late]).wait_durable()
+        guard = log.start_verification(1, 0, 1, epoch_bump=False)
+        assert guard is not None
+        await log.begin_append([late], guard=guard).wait_durable()
+        assert (log.last_stable_offset, log.log_end_offset) == (2, 3)
+
+
 async def test_a_transaction_goes_on_at_another_broker() -> None:
     """The leader of a partition may move in the middle of one: the coordinator is asked again, and that is all."""
     place, producer = cluster(), ScriptedProducer(1)
