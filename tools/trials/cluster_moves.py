@@ -22,13 +22,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from storage.servers.postgres import PostgresServer
 from storage.servers.seaweedfs import SeaweedFS, write_credentials
 from tools.__main__ import main as ottla_command
-from tools.trials.brokers import BrokerFailed, Contender, Process, kafka, ottla
+from tools.trials.brokers import BrokerFailed, Contender, Process, kafka, ottla, pause
 from tools.trials.cluster_test.several import Brokers
 from tools.trials.places import folder
 
@@ -146,7 +146,7 @@ def _read(address: str, count: int, *, committed: int = -1) -> Seen:
             "log_level": 0,
         }
     )
-    consumer.assign([TopicPartition(TOPIC, 0)])
+    consumer.assign([_resumed(consumer)])
     found: list[int] = []
     epochs: list[int] = []
     until = time.monotonic() + START_SECONDS
@@ -161,6 +161,23 @@ def _read(address: str, count: int, *, committed: int = -1) -> Seen:
         consumer.commit(offsets=[place], asynchronous=False)
     consumer.close()
     return Seen(found, max(epochs, default=-1))
+
+
+def _resumed(consumer: Consumer) -> TopicPartition:
+    """Where the group goes on. Asked for here, since librdkafka asks once only, and forgets a partition whose
+    coordinator has just come into being."""
+    until = time.monotonic() + START_SECONDS
+    reason: object = None
+    while time.monotonic() < until:
+        try:
+            [place] = consumer.committed([TopicPartition(TOPIC, 0)], 10)
+            if place.error is None:
+                return place if place.offset >= 0 else TopicPartition(TOPIC, 0, 0)
+            reason = place.error
+        except KafkaException as error:
+            reason = error
+        pause(0.2)
+    raise Broken(f"the group's offsets are not known: {reason}")
 
 
 def _check(what: str, seen: Seen, wanted: range) -> int:
