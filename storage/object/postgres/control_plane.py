@@ -308,7 +308,12 @@ class PostgresControlPlane:
     async def _commit_one(self, commit: Commit) -> list[RunOutcome] | Buried:
         parameters = self._plain(commit)
         if parameters is not None:
-            (rows,) = await self.run([(sql.COMMIT_RUNS, [*parameters, truth(False)])], changes=True)
+            try:
+                (rows,) = await self.run([(sql.COMMIT_RUNS, [*parameters, truth(False)])], changes=True)
+            except Refused as error:
+                if error.sqlstate != NOT_PLAIN:
+                    raise
+                rows = [(_NOT_PLAIN,)]
             if rows[0][0] == _DONE:
                 return self._plain_outcomes(commit, rows)
             if rows[0][0] == _KNOWN:

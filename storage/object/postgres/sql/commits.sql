@@ -22,45 +22,94 @@ BEGIN
     PERFORM 1 FROM ottla.part WHERE part_id = ANY (p_parts) ORDER BY part_id FOR NO KEY UPDATE;
 END $$;
 
--- The producers of a commit: one line for all batches of a producer in a run, in arrays of one length. Its batches follow
+-- What most commits are: one numbered batch in each run, outside of transactions, or batches without a producer. Here
+-- nothing is looked at before it is changed: an UPDATE locks a row, and its WHERE judges the row's newest version. That
+-- is one visit of a log and one of a producer, where looking first would be two of each. What does not fit is found out
+-- by counting, and ends the transaction (OT001).
+--
+-- Logs are visited in ascending order whatever the plan is: the lines come sorted, and so would rows of an index. The
+-- producers' statement begins when all logs are locked, so it sees what earlier commits have made of them.
+CREATE FUNCTION ottla.commit_simple(
+    p_obj bigint, p_expiration bigint, p_at bigint,
+    r_part bigint[], r_count bigint[], r_pos integer[], r_len integer[], r_ts bigint[], r_expected bigint[],
+    r_inline bytea[],
+    q_run integer[], q_pid bigint[], q_epoch smallint[], q_first integer[], q_next integer[], q_ts bigint[],
+    OUT bases bigint[], OUT starts bigint[], OUT unstables bigint[], OUT sizes bigint[]
+)
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    v_known integer;
+    v_new integer;
+BEGIN
+    WITH moved AS (
+        UPDATE ottla.part p SET
+            next_offset = p.next_offset + r.n, bytes = p.bytes + r.len, loose = p.loose + 1,
+            cum_max_ts = greatest(p.cum_max_ts, r.ts)
+        FROM (
+            SELECT * FROM unnest(r_part, r_count, r_pos, r_len, r_ts, r_expected, r_inline)
+                WITH ORDINALITY AS u (part_id, n, pos, len, ts, expected, inline, ord)
+            ORDER BY u.part_id OFFSET 0
+        ) r
+        WHERE p.part_id = r.part_id AND NOT p.deleted AND (r.expected IS NULL OR r.expected = p.next_offset)
+        RETURNING r.ord, p.part_id, p.next_offset, r.n, r.pos, r.len, r.ts, r.inline,
+                  p.cum_max_ts, p.log_start, p.first_unstable, p.bytes
+    ), laid AS (
+        INSERT INTO ottla.run (part_id, last, base, obj_id, max_ts, cum_max_ts, pos, len, kind, inline)
+        SELECT m.part_id, m.next_offset - 1, m.next_offset - m.n, p_obj, m.ts, m.cum_max_ts, m.pos, m.len, 1, m.inline
+        FROM moved m
+    )
+    SELECT array_agg(m.next_offset - m.n ORDER BY m.ord), array_agg(m.log_start ORDER BY m.ord),
+           array_agg(m.first_unstable ORDER BY m.ord), array_agg(m.bytes ORDER BY m.ord)
+    INTO bases, starts, unstables, sizes FROM moved m;
+    IF coalesce(cardinality(bases), 0) < cardinality(r_part) THEN
+        RAISE EXCEPTION 'not plain' USING ERRCODE = 'OT001';
+    END IF;
+    IF coalesce(cardinality(q_run), 0) = 0 THEN
+        RETURN;
+    END IF;
+    UPDATE ottla.prod p SET
+        last_ts = q.ts, seen = p_at, epoch = q.epoch, next_seq = q.next,
+        s1 = q.first, o1 = bases[q.run],
+        s2 = CASE WHEN q.epoch = p.epoch AND p.s1 <> -1 THEN p.s1 END,
+        o2 = CASE WHEN q.epoch = p.epoch AND p.s1 <> -1 THEN p.o1 END,
+        s3 = CASE WHEN q.epoch = p.epoch THEN p.s2 END, o3 = CASE WHEN q.epoch = p.epoch THEN p.o2 END,
+        s4 = CASE WHEN q.epoch = p.epoch THEN p.s3 END, o4 = CASE WHEN q.epoch = p.epoch THEN p.o3 END,
+        s5 = CASE WHEN q.epoch = p.epoch THEN p.s4 END, o5 = CASE WHEN q.epoch = p.epoch THEN p.o4 END
+    FROM unnest(q_run, q_pid, q_epoch, q_first, q_next, q_ts) AS q (run, pid, epoch, first, next, ts)
+    WHERE p.part_id = r_part[q.run] AND p.pid = q.pid
+        AND p.txn_start IS NULL AND p_at - p.seen < p_expiration AND q.epoch >= p.epoch
+        AND q.first = CASE WHEN q.epoch = p.epoch THEN p.next_seq ELSE 0 END;
+    GET DIAGNOSTICS v_known = ROW_COUNT;
+    IF v_known < cardinality(q_run) THEN
+        -- Those that are not known yet; of those that are known and do not fit, none.
+        INSERT INTO ottla.prod (part_id, pid, last_ts, seen, epoch, next_seq, s1, o1)
+        SELECT r_part[q.run], q.pid, q.ts, p_at, q.epoch, q.next, q.first, bases[q.run]
+        FROM unnest(q_run, q_pid, q_epoch, q_first, q_next, q_ts) AS q (run, pid, epoch, first, next, ts)
+        ON CONFLICT (part_id, pid) DO NOTHING;
+        GET DIAGNOSTICS v_new = ROW_COUNT;
+        IF v_known + v_new < cardinality(q_run) THEN
+            RAISE EXCEPTION 'not plain' USING ERRCODE = 'OT001';
+        END IF;
+    END IF;
+END $$;
+
+-- The producers of any other commit: one line for all batches of a producer in a run, in arrays of one length. Its batches follow
 -- each other without a gap, under one epoch. `first`: sequence of the first, `next`: the one behind the last; `kind`: 0
 -- plain, 1 in a transaction, 2 a marker that commits, 3 one that aborts; `d`: where the first batch begins, in offsets
--- from the run's first; `k`: how many batches, at most 5. `own`: it has an epoch for each transaction. Arrays may be null
--- where all lines say the same: kind and d 0, k 1. s1, d1 are the newest batch, null where it is the first one.
+-- from the run's first; `k`: how many batches, at most 5. `own`: it has an epoch for each transaction. s1, d1 are the
+-- newest batch. A simple commit says less: all that is null there (kind and d are 0, k is 1).
 
 CREATE FUNCTION ottla.commit_producers(
     p_bases bigint[], p_now bigint, r_part bigint[],
-    q_run integer[], q_pid bigint[], q_epoch smallint[], q_first integer[], q_next integer[], q_ts bigint[],
+    q_run integer[], q_pid bigint[], q_epoch smallint[], q_next integer[], q_ts bigint[],
     q_kind smallint[], q_d bigint[], q_k integer[],
     q_s1 integer[], q_s2 integer[], q_s3 integer[], q_s4 integer[], q_s5 integer[],
     q_d1 bigint[], q_d2 bigint[], q_d3 bigint[], q_d4 bigint[], q_d5 bigint[]
 ) RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-DECLARE
-    v_known integer;
 BEGIN
-    IF q_k IS NULL THEN
-        -- One numbered batch of each producer, outside of transactions: everything moves by one place.
-        UPDATE ottla.prod p SET
-            last_ts = q.ts, seen = p_now, epoch = q.epoch, next_seq = q.next,
-            s1 = q.first, o1 = p_bases[q.run],
-            s2 = CASE WHEN q.epoch = p.epoch AND p.s1 <> -1 THEN p.s1 END,
-            o2 = CASE WHEN q.epoch = p.epoch AND p.s1 <> -1 THEN p.o1 END,
-            s3 = CASE WHEN q.epoch = p.epoch THEN p.s2 END, o3 = CASE WHEN q.epoch = p.epoch THEN p.o2 END,
-            s4 = CASE WHEN q.epoch = p.epoch THEN p.s3 END, o4 = CASE WHEN q.epoch = p.epoch THEN p.o3 END,
-            s5 = CASE WHEN q.epoch = p.epoch THEN p.s4 END, o5 = CASE WHEN q.epoch = p.epoch THEN p.o4 END
-        FROM unnest(q_run, q_pid, q_epoch, q_first, q_next, q_ts) AS q (run, pid, epoch, first, next, ts)
-        WHERE p.part_id = r_part[q.run] AND p.pid = q.pid;
-        GET DIAGNOSTICS v_known = ROW_COUNT;
-        IF v_known < cardinality(q_run) THEN
-            INSERT INTO ottla.prod (part_id, pid, last_ts, seen, epoch, next_seq, s1, o1)
-            SELECT r_part[q.run], q.pid, q.ts, p_now, q.epoch, q.next, q.first, p_bases[q.run]
-            FROM unnest(q_run, q_pid, q_epoch, q_first, q_next, q_ts) AS q (run, pid, epoch, first, next, ts)
-            ON CONFLICT (part_id, pid) DO NOTHING;
-        END IF;
-        RETURN;
-    END IF;
     UPDATE ottla.prod p SET
         last_ts = q.ts, seen = p_now, epoch = q.epoch, next_seq = q.next,
         txn_start = CASE WHEN q.kind = 1 THEN coalesce(p.txn_start, p_bases[q.run] + q.d) END,
@@ -147,7 +196,8 @@ BEGIN
     WHERE p.part_id IN (SELECT r_part[u.run] FROM unnest(q_run, q_kind) AS u (run, kind) WHERE u.kind >= 2);
 END $$;
 
--- `outcome`: 0 done; 1 not plain, and nothing has been done; 2 the key is known, and nothing has been done.
+-- `outcome`: 0 done; 1 not plain, and nothing has been done; 2 the key is known, and nothing has been done. A simple
+-- commit that turns out not to be plain is refused (OT001).
 CREATE FUNCTION ottla.commit_runs(
     p_node integer, p_incarnation uuid, p_key text, p_bytes bigint, p_expiration bigint, p_inline_key_ms bigint,
     r_part bigint[], r_count bigint[], r_pos integer[], r_len integer[], r_ts bigint[], r_expected bigint[],
@@ -180,20 +230,21 @@ BEGIN
         RETURN;
     END IF;
     PERFORM ottla.check_fence(p_node, p_incarnation);
+    IF q_k IS NULL THEN
+        SELECT c.* INTO bases, starts, unstables, sizes FROM ottla.commit_simple(
+            CASE WHEN p_bytes > 0 THEN v_obj ELSE 0 END, p_expiration, at,
+            r_part, r_count, r_pos, r_len, r_ts, r_expected, r_inline, q_run, q_pid, q_epoch, q_first, q_next, q_ts) c;
+        outcome := 0;
+        UPDATE ottla.obj o SET bases = commit_runs.bases WHERE o.obj_id = v_obj;
+        RETURN;
+    END IF;
     SELECT count(*) INTO v_fit FROM (
         SELECT p.deleted, p.next_offset, r.expected
         FROM unnest(r_part, r_expected) AS r (part_id, expected) JOIN ottla.part p ON p.part_id = r.part_id
         ORDER BY r.part_id FOR NO KEY UPDATE OF p
     ) f WHERE NOT f.deleted AND (f.expected IS NULL OR f.expected = f.next_offset);
     outcome := CASE WHEN v_fit = cardinality(r_part) THEN 0 ELSE 1 END;
-    IF outcome = 0 AND q_k IS NULL AND cardinality(q_run) > 0 THEN
-        PERFORM 1 FROM unnest(q_run, q_pid, q_epoch, q_first) AS q (run, pid, epoch, first)
-        JOIN ottla.prod p ON p.part_id = r_part[q.run] AND p.pid = q.pid
-        WHERE p.txn_start IS NOT NULL OR at - p.seen >= p_expiration OR q.epoch < p.epoch
-            OR q.first <> CASE WHEN q.epoch = p.epoch THEN p.next_seq ELSE 0 END
-        LIMIT 1;
-        outcome := CASE WHEN FOUND THEN 1 ELSE 0 END;
-    ELSIF outcome = 0 AND cardinality(q_run) > 0 THEN
+    IF outcome = 0 AND cardinality(q_run) > 0 THEN
         PERFORM 1 FROM unnest(q_run, q_pid, q_epoch, q_first, q_kind, q_since, q_own, q_coordinator)
             AS q (run, pid, epoch, first, kind, since, own, coordinator)
         LEFT JOIN ottla.prod p ON p.part_id = r_part[q.run] AND p.pid = q.pid
@@ -239,10 +290,10 @@ BEGIN
            array_agg(m.first_unstable ORDER BY m.ord), array_agg(m.bytes ORDER BY m.ord)
     INTO bases, starts, unstables, sizes FROM moved m;
     IF cardinality(q_run) > 0 THEN
-        v_transactions := q_k IS NOT NULL AND q_kind && ARRAY[1, 2, 3]::smallint[];
+        v_transactions := q_kind && ARRAY[1, 2, 3]::smallint[];
         -- Batches before markers: what these open counts when the end of stable data is found.
         PERFORM ottla.commit_producers(
-            bases, at, r_part, q_run, q_pid, q_epoch, q_first, q_next, q_ts, q_kind, q_d, q_k,
+            bases, at, r_part, q_run, q_pid, q_epoch, q_next, q_ts, q_kind, q_d, q_k,
             q_s1, q_s2, q_s3, q_s4, q_s5, q_d1, q_d2, q_d3, q_d4, q_d5);
         IF v_transactions THEN
             PERFORM ottla.commit_transactions(
