@@ -18,7 +18,7 @@ import trio
 
 from tools.client.properties import add_connection_options, properties_of
 from tools.commands.lifeline import stop_at_end_of_input
-from tools.commands.serve import PAGE_PORT
+from tools.commands.serve import PAGE_PORT, port
 from tools.failures import Failed
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="ottla page", description="Look at a cluster in a browser.")
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine only)")
     made.add_argument(
-        "--port", type=int, default=PAGE_PORT, help=f"port to listen on, 0 for a free one (default {PAGE_PORT})"
+        "--port", type=port, default=PAGE_PORT, help=f"port to listen on, 0 for a free one (default {PAGE_PORT})"
     )
     made.add_argument(
         "--name",

@@ -4,13 +4,18 @@ Beside and not inside, since a view may take long and a broker has other things 
 broker as of any other, and reads its metrics; it is told both addresses when they are known. It prints the address to
 open, with the token, on the broker's standard error: standard output has the ready line alone.
 
+A port that another process has is found out before the broker starts, and not said by a page that fails beside it: who
+asks for a page wants one. (The port is let go again until the page takes it, a second later.)
+
 It ends when the broker does, however that ends: its standard input is a pipe that the broker holds.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from typing import Final
@@ -22,12 +27,24 @@ END_SECONDS: Final = 3.0
 
 
 class PageBeside:
-    """A page at `port` of this machine, once `start` has been called. Raises ModuleNotFoundError if it could not be."""
+    """A page at `port` of this machine, once `start` has been called. Raises ModuleNotFoundError or ConfigError if it
+    could not be."""
 
     def __init__(self, port: int) -> None:
         for name in NEEDED:
             if importlib.util.find_spec(name) is None:
                 raise ModuleNotFoundError(f"--page needs {name}, which ottla[page] installs", name=name)
+        from broker.config.settings import ConfigError
+
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            why = (
+                "is in use by another process"
+                if error.errno == errno.EADDRINUSE
+                else f"cannot be had: {error.strerror}"
+            )
+            raise ConfigError(f"--page: 127.0.0.1:{port} {why}; name another port, or 0 for a free one") from error
         self._port = port
         self._metrics: str | None = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -90,3 +91,15 @@ def test_what_it_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"ottla\[page\]"):
         PageBeside(0)
+
+
+def test_a_port_that_is_taken_is_a_start_refused() -> None:
+    """Who asks for a page wants one: a sentence that says what to do, before the broker starts."""
+    from broker.config.settings import ConfigError
+    from tools.commands.page_beside import PageBeside
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"^--page: .*127.0.0.1:{port} is in use .* name another port"):
+            PageBeside(port)
+    PageBeside(port)

@@ -1,8 +1,8 @@
 """`trials bench`: the measurements of `suite.py`, side by side with Apache Kafka if a command for it is given.
 
-Eight more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
+Nine more have options of their own (--help lists them) and run only when they are asked for: `trials bench partitions`
 and `trials bench recovery`, which take minutes and gigabytes, `trials bench transactions`, `trials bench groups`,
-`trials bench crowds`, `trials bench tls`, `trials bench daily` and `trials bench objects`.
+`trials bench crowds`, `trials bench tls`, `trials bench daily`, `trials bench objects` and `trials bench page`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ LONG = {
     "crowds": "tools.trials.benchmark.crowds",
     "groups": "tools.trials.benchmark.groups",
     "objects": "tools.trials.benchmark.objects",
+    "page": "tools.trials.benchmark.page",
     "partitions": "tools.trials.benchmark.partitions",
     "recovery": "tools.trials.benchmark.recovery",
     "tls": "tools.trials.benchmark.tls",
