@@ -19,7 +19,8 @@ same on any broker.
 
 **The next transaction** of a producer may come before the completion is recorded. Kafka answers
 CONCURRENT_TRANSACTIONS, and clients ask again after 20 ms or more. Here partitions that want to join wait for the
-completion, a moment at most (`add.partitions.to.txn.retry.backoff.max.ms`), and only then are answered so.
+completion, a moment at most (`add.partitions.to.txn.retry.backoff.max.ms`), and only then are answered so. They wait
+until it is decided, not until it is durable: what they add stands behind it in the same log, so one sync covers both.
 
 **Producer ids** come from the cluster's log, which takes a moment; a machine that needs one says so, and is asked
 again.
@@ -116,7 +117,7 @@ class TransactionCoordinator:
             self._markers = MarkerWriter(store, clock, log_of, end_anywhere)
         self._nursery: trio.Nursery | None = None
         self._prepared = trio.Event()
-        self._completing: dict[str, trio.Event] = {}
+        self._completing: dict[str, trio.Event] = {}  # set when the completion is decided
         self._room = trio.Semaphore(COMPLETED_AT_ONCE)
         self._logger = get_logger(__name__)
         self.shards: Shards[TransactionsMachine] = Shards(store, self._new_runtime)
@@ -302,6 +303,8 @@ class TransactionCoordinator:
         try:
             delay = FIRST_RETRY
             while self.shards.owns(transactional_id):
+                if self._completing[transactional_id].is_set():  # and was lost before it was durable
+                    self._completing[transactional_id] = trio.Event()
                 try:
                     await self._complete_once(transactional_id)
                     break
@@ -332,10 +335,18 @@ class TransactionCoordinator:
         epoch = self._coordinator_epoch(transactional_id)
         await self._markers.write(transaction, epoch, lambda: self._coordinates_in(transactional_id, epoch))
         owner = Owner(transaction.producer_id, transaction.producer_epoch)
-        await self.shards.decide(
-            transactional_id,
-            lambda machine, now, promise: machine.decide_complete(transactional_id, owner, now, promise),
-        )
+
+        def decide(machine: TransactionsMachine, now: Instant, promise: Promise[None]) -> _Decision:
+            return machine.decide_complete(transactional_id, owner, now, promise)
+
+        begun = self.shards.begin(transactional_id, decide)
+        if begun is None:  # the shard was lost, and is loading
+            await self.shards.decide(transactional_id, decide)
+            return
+        self._completing[transactional_id].set()
+        outcome = await begun.outcome()
+        if isinstance(outcome, KafkaError):
+            raise outcome
 
     def _coordinates_in(self, transactional_id: str, epoch: int) -> bool:
         """Whether this broker coordinates the id, and has not lost it since that epoch."""

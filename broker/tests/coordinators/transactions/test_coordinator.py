@@ -15,8 +15,9 @@ from broker.coordinators.cluster import NewTopic
 from broker.coordinators.machine import EndOfTransaction
 from broker.coordinators.transactions import Owner
 from broker.coordinators.transactions.markers import MarkerWriter
-from broker.coordinators.transactions.states import Transaction
+from broker.coordinators.transactions.states import Transaction, TransactionState
 from broker.testing.contexts import World, world
+from broker.testing.faulty_log import FaultyStore
 from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode
 from kproto.messages.add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnTopic
@@ -31,7 +32,7 @@ from kproto.messages.txn_offset_commit import (
     TxnOffsetCommitRequestPartition,
     TxnOffsetCommitRequestTopic,
 )
-from storage.engine import PartitionLog
+from storage.engine import LogStore, PartitionLog
 from storage.memory.engine import MemoryStore
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SeededEntropy
@@ -148,7 +149,7 @@ class Client:
 
 @asynccontextmanager
 async def coordinated(
-    store: MemoryStore | None = None, settings: Mapping[str, str] | None = None, **topics: int
+    store: LogStore | None = None, settings: Mapping[str, str] | None = None, **topics: int
 ) -> AsyncIterator[World]:
     """A world with both coordinators and their topics, and with a topic `t`."""
     async with world(settings, transactions=True, store=store or verifying_store()) as w:
@@ -362,6 +363,41 @@ async def test_the_completion_is_recorded_when_all_markers_are_durable(monkeypat
         assert log_of(w).last_stable_offset == 2
         assert await client.init(again=False) is ErrorCode.CONCURRENT_TRANSACTIONS
         released.set()
+        assert await client.settled() == "CompleteCommit"
+
+
+async def test_the_next_transaction_waits_for_no_sync_of_the_completion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partitions join the next transaction when the completion of the one before is decided: their record stands behind
+    it in the same log, and one sync covers both."""
+    store = FaultyStore(verifying_store())
+    patience = {"add.partitions.to.txn.retry.backoff.max.ms": "60000"}
+    async with coordinated(store, patience) as w, trio.open_nursery() as nursery:
+        client = Client(w)
+        await client.init()
+        await client.produce(b"v")
+        withheld = Withheld(monkeypatch)
+        assert await client.end(True) is ErrorCode.NONE
+        await trio.testing.wait_all_tasks_blocked()
+        shards = w.services.transactions.shards
+        spec = next(spec for spec in store.logs if spec[0] == "__transaction_state" and store.logs[spec].appended)
+        state_log = store.logs[spec]
+        state_log.hold()
+        answers: list[ErrorCode] = []
+
+        async def produce() -> None:
+            answers.append(await client.produce(b"w"))
+
+        nursery.start_soon(produce)
+        await trio.testing.wait_all_tasks_blocked()
+        withheld.release()
+        await trio.testing.wait_all_tasks_blocked()
+        found = [known.state for machine in shards.machines() if (known := machine.described("tx")) is not None]
+        assert found == [TransactionState.ONGOING]
+        assert not answers, "it is not durable"
+        state_log.release()
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == [ErrorCode.NONE]
+        assert await client.end(True) is ErrorCode.NONE
         assert await client.settled() == "CompleteCommit"
 
 
