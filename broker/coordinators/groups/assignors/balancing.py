@@ -154,7 +154,7 @@ class _Assigning:
         subscribers = self._subscribers[topic]
         if self._found_even.get(id(subscribers)) == self._moves:
             return False  # and nothing has moved since
-        held = [self._loads[place] for place in subscribers]
+        held = list(map(self._loads.__getitem__, subscribers))
         if max(held) - min(held) <= 1:
             self._found_even[id(subscribers)] = self._moves
             return False
@@ -164,10 +164,7 @@ class _Assigning:
             owned.setdefault(owner, []).append(partition)
         moved = False
         while True:
-            giver = loads.most()
-            while giver != NO_MEMBER and not owned.get(giver):
-                loads.exclude()
-                giver = loads.most()
+            giver = loads.most(owned)
             if giver == NO_MEMBER:
                 return moved
             partition = owned[giver].pop()
@@ -319,26 +316,31 @@ class _Loads:
         self._low_next += 1
         return place
 
-    def most(self) -> int:
-        """The subscriber that is to give up the next partition, or NO_MEMBER if all have been excluded."""
-        ranked = self._sorted
-        if self._high_next < self._high_start:
-            if self._high_end <= self._high_start and self._high_start > 0:
-                # All of the range had nothing to give: start it again below.
-                self._high_level = self._loads[ranked[self._high_start - 1]]
-            else:
-                self._high_level -= 1
-            while self._high_start > 0 and self._loads[ranked[self._high_start - 1]] == self._high_level:
-                self._high_start -= 1
-            self._high_next = self._high_end - 1
-        if self._high_next < 0:
-            return NO_MEMBER
-        place = ranked[self._high_next]
-        self._high_next -= 1
+    def most(self, owned: Mapping[int, list[int]]) -> int:
+        """The subscriber that is to give up the next partition, or NO_MEMBER if none has one. `owned` says what each
+        has to give; those that have nothing are excluded from now on, and mostly these are nearly all."""
+        ranked, loads = self._sorted, self._loads
+        start, end, following = self._high_start, self._high_end, self._high_next
+        while True:
+            if following < start:
+                if end <= start and start > 0:
+                    # All of the range had nothing to give: start it again below.
+                    self._high_level = loads[ranked[start - 1]]
+                else:
+                    self._high_level -= 1
+                level = self._high_level
+                while start > 0 and loads[ranked[start - 1]] == level:
+                    start -= 1
+                following = end - 1
+            if following < 0:
+                place = NO_MEMBER
+                break
+            place = ranked[following]
+            if owned.get(place):
+                following -= 1
+                break
+            end -= 1
+            ranked[following], ranked[end] = ranked[end], place
+            following -= 1
+        self._high_start, self._high_end, self._high_next = start, end, following
         return place
-
-    def exclude(self) -> None:
-        """The subscriber that `most` has just returned has nothing to give."""
-        ranked, last = self._sorted, self._high_end - 1
-        ranked[self._high_next + 1], ranked[last] = ranked[last], ranked[self._high_next + 1]
-        self._high_end = last
