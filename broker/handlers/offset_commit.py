@@ -51,7 +51,7 @@ def handle(request: OffsetCommitRequest, ctx: RequestContext) -> Any:
     """Find the partitions, commit those that exist: a few at once, so that what is left to wait for is the disk, and
     the connection's next request is looked at meanwhile."""
     topics = [topic for topic in request.topics if topic.partitions]  # as Kafka
-    if len(topics) > FEW or sum(len(topic.partitions) for topic in topics) > FEW:
+    if sum([len(topic.partitions) for topic in topics]) > FEW:
         return FirstPhase(_commit_many(request, topics, ctx))
     found: RequestedCommits[OffsetCommitResponseTopic] = RequestedCommits.read_few(
         topics,

@@ -80,6 +80,7 @@ T = TypeVar("T")
 AT_ONCE_BYTES: Final = 4 << 20
 OFFSET_RECORD_FIXED: Final = 400
 """More than the record of an offset takes beside the group's id and the metadata, with a topic's name."""
+LARGEST_OFFSET_RECORD: Final = OFFSET_RECORD_FIXED + 2 * MAX_STRING
 BYTES_OF_A_CHARACTER: Final = 4
 """In UTF-8, at most."""
 
@@ -332,7 +333,8 @@ class GroupCoordinator:
         if not _fits_one_decision(group_id, commits, self._settings):
             return None
         return self.shards.begin(
-            group_id, partial(_commit, group_id=group_id, member=member, commits=commits, retention=retention)
+            group_id,
+            lambda machine, now, promise: machine.decide_commit(group_id, member, commits, retention, now, promise),
         )
 
     async def commit(
@@ -548,6 +550,8 @@ def _code_of(reply: ErrorCode | KafkaError) -> ErrorCode:
 
 def _fits_one_decision(group_id: str, commits: Sequence[OffsetToCommit], settings: GroupSettings) -> bool:
     """Whether these are so few, and so small, that one decision may encode them."""
+    if len(commits) * LARGEST_OFFSET_RECORD <= settings.max_offsets_batch:
+        return True
     if len(commits) > AT_ONCE:
         return False
     longest = max([len(commit.metadata) for commit in commits], default=0)
