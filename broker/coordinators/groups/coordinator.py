@@ -223,6 +223,12 @@ class GroupCoordinator:
             request.group_id, lambda machine, now, promise: machine.decide_sync(request, now, promise)
         )
 
+    def begin_heartbeat(self, request: HeartbeatRequest) -> Begun[HeartbeatResponse] | None:
+        """Heartbeat, decided now. None if the group's shard is being loaded: `heartbeat` waits for it."""
+        return self.shards.begin(
+            request.group_id, lambda machine, now, promise: machine.decide_heartbeat(request, now, promise)
+        )
+
     async def heartbeat(self, request: HeartbeatRequest) -> HeartbeatResponse:
         """Heartbeat."""
         return await self.shards.decide(
