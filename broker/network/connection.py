@@ -6,11 +6,11 @@ queue, and the **writer** (started when first needed) awaits and sends it, one a
 it that are at hand (`Later`). While the queue is not empty every later reply passes through it, so replies leave in the
 order of the requests.
 
-What may overlap: eager handlers (Produce, Fetch, OffsetCommit, Heartbeat) do their first phase when the request is read, so five Produce
-requests in flight are appended one after the other and share one fsync. Where that phase itself must wait
-(`FirstPhase`), the reader waits with it. Any other handler runs alone, in the reader, when everything before it
-has been answered: Kafka's own rule, which it keeps by muting the channel. Where quotas have muted the peer, the reader
-waits before the next request, wherever that is by then.
+What may overlap: eager handlers (Produce, Fetch, OffsetCommit, Heartbeat) do their first phase when the request is
+read, so five Produce requests in flight are appended one after the other and share one fsync. Where that phase itself
+must wait (`FirstPhase`), the reader waits with it. Any other handler runs alone, in the reader, when everything before
+it has been answered: Kafka's own rule, which it keeps by muting the channel. Where quotas have muted the peer, the
+reader waits before the next request, wherever that is by then.
 
 Bounds: at most `MAX_QUEUED` replies wait, or `SENT_TOGETHER` bytes of them and the one that went beyond; then the
 reader stops reading, and TCP slows the peer. A frame grows only as its bytes arrive (kproto/framing.py), and a large
