@@ -2,7 +2,7 @@
 
 * **It does not outlive its parent.** A small shell stands between the two and holds the reading end of a pipe whose
   other end only the parent has. However the parent ends, SIGKILL included, the pipe closes and the shell ends the
-  server. That needs a POSIX shell, so this is not for Windows.
+  server, by force if it does not obey in time. That needs a POSIX shell, so this is not for Windows.
 * It has a process group of its own: Ctrl-C in a terminal reaches its parent first, which may still need it.
 * What it writes goes into a file, whose last lines an error repeats.
 * Its ports are free ones, chosen together (`free_ports`), and stay the same when it is started again: both servers keep
@@ -23,13 +23,16 @@ from contextlib import ExitStack, suppress
 from typing import Final
 
 LAST_LINES: Final = 15
-STOP_SECONDS: Final = 20.0
+STOP_SECONDS: Final = 20
 
-# $1 is the signal that ends the server when the parent has gone, the rest its command. The server itself gets neither
-# end of the pipe. The first line of output is its process id; the shell ends as the server does.
+# $1 is the signal that ends the server when the parent has gone, $2 for how many seconds it may go on then, the rest
+# its command. The server itself gets neither end of the pipe. The first line of output is its process id; the shell
+# ends as the server does.
 _SHELL: Final = (
-    'farewell="$1"; shift; exec 3<&0; "$@" <&- 3<&- >&2 & pid=$!; echo $pid; exec >&-; '
-    '(read -r _ <&3; kill -"$farewell" $pid) >&- 2>&- & exec 3<&-; wait $pid'
+    'farewell="$1"; left="$2"; shift 2; exec 3<&0; "$@" <&- 3<&- >&2 & pid=$!; echo $pid; exec >&-; '
+    '(read -r _ <&3; kill -"$farewell" $pid; '
+    'while [ "$left" -gt 0 ] && kill -0 $pid; do sleep 1; left=$((left-1)); done; '
+    "kill -KILL $pid) >&- 2>&- & exec 3<&-; wait $pid"
 )
 
 
@@ -48,17 +51,20 @@ class ServerProcess:
         log: str,
         environment: Mapping[str, str] | None = None,
         farewell: signal.Signals = signal.SIGTERM,
+        stop_seconds: int = STOP_SECONDS,
     ) -> None:
         """Start `command`, which writes into the file `log`. `environment` is added to that of this process; `farewell`
-        asks the server to end, and to do so soon. Raises ServerError if the command does not exist."""
+        asks the server to end, and to do so soon: it is killed after `stop_seconds`. Raises ServerError if the command
+        does not exist."""
         self.name = name
         self._log = log
         self._farewell = farewell
+        self._stop_seconds = stop_seconds
         if not os.access(command[0], os.X_OK):
             raise ServerError(f"{name} cannot be started: there is no program {command[0]}")
         with open(log, "ab") as output:
             self._shell = subprocess.Popen(
-                ["/bin/sh", "-c", _SHELL, name, farewell.name.removeprefix("SIG"), *command],
+                ["/bin/sh", "-c", _SHELL, name, farewell.name.removeprefix("SIG"), str(stop_seconds), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -89,7 +95,7 @@ class ServerProcess:
         self.resume()
         self._signal(self._farewell)
         try:
-            self._shell.wait(STOP_SECONDS)
+            self._shell.wait(self._stop_seconds)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
         self._clean_up()

@@ -36,11 +36,23 @@ def test_a_server_is_paused_and_goes_on(tmp_path: Path) -> None:
     assert not server.is_running
 
 
-def test_no_server_outlives_its_parent(tmp_path: Path) -> None:
-    """Even one that was ended by SIGKILL."""
+DEAF = ["/bin/sh", "-c", "trap '' TERM; exec sleep 60"]
+
+
+def test_a_server_that_does_not_obey_is_killed(tmp_path: Path) -> None:
+    """SeaweedFS, for one, now and then waits forever for its own parts to end."""
+    server = ServerProcess("The server", DEAF, log=str(tmp_path / "log"), stop_seconds=0)
+    server.stop()
+    assert not server.is_running
+
+
+@pytest.mark.parametrize("command", [["/bin/sleep", "60"], DEAF])
+def test_no_server_outlives_its_parent(command: list[str], tmp_path: Path) -> None:
+    """Even a parent that was ended by SIGKILL, and a server that does not obey."""
     program = textwrap.dedent(f"""
         from storage.servers.process import ServerProcess
-        print(ServerProcess("The server", ["/bin/sleep", "60"], log={str(tmp_path / "log")!r}).pid, flush=True)
+        server = ServerProcess("The server", {command}, log={str(tmp_path / "log")!r}, stop_seconds=0)
+        print(server.pid, flush=True)
         input()
     """)
     parent = subprocess.Popen(
