@@ -174,10 +174,11 @@ def _store(running: Running) -> Iterator[tuple[str, float]]:
     if (shared := store.shared) is not None:
         yield "ottla_shared_waiting_bytes", shared.waiting_bytes
         yield "ottla_shared_cached_bytes", shared.cached_bytes
-        if shared.objects >= 0:  # the upkeep has looked
+        if shared.objects >= 0:  # the upkeep has looked, and it is this broker that counts them
             yield "ottla_shared_objects", shared.objects
             yield "ottla_shared_object_bytes", shared.object_bytes
             yield "ottla_shared_objects_deleting", shared.deleting_objects
+        if shared.unmerged_runs >= 0:
             yield "ottla_shared_runs_unmerged", shared.unmerged_runs
 
 

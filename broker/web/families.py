@@ -149,10 +149,13 @@ OWN: Final = (
     _gauge("ottla_shared_slowest_seconds", "Of a cluster: the slowest of the latest requests.", "request"),
     _gauge("ottla_shared_waiting_bytes", "Of a cluster: batches that wait for window, upload or commit."),
     _gauge("ottla_shared_cached_bytes", "Of a cluster: records in this broker's memory."),
-    _gauge("ottla_shared_objects", "Of a cluster: objects that hold records, as of the latest upkeep."),
+    _gauge(
+        "ottla_shared_objects",
+        "Of a cluster: objects that hold records; the one broker says that counts them.",
+    ),
     _gauge("ottla_shared_object_bytes", "Of a cluster: their bytes."),
     _gauge("ottla_shared_objects_deleting", "Of a cluster: objects that wait for their deletion."),
-    _gauge("ottla_shared_runs_unmerged", "Of a cluster: runs that wait to be merged."),
+    _gauge("ottla_shared_runs_unmerged", "Of a cluster: runs to be merged, in logs that this broker looks after."),
 )
 
 PROCESS: Final = (

@@ -4,6 +4,7 @@ Names of topics are in the query and not in the path, as are ids of groups, whic
 a page with the sentence of its failure; what one may not see is said in its place, and the rest is shown.
 
     /                 the cluster, its brokers, what its metrics say
+    /cluster          who leads and coordinates what; how database and bucket answer
     /topics  /topic   all topics; one: partitions, configs
     /messages         records of a topic, found by place, time, or what is in them
     /message          one record; with raw=key or raw=value its bytes
@@ -48,6 +49,7 @@ from tools.page import pictures, views
 from tools.page.clusters import Clusters
 from tools.page.histories import SECONDS, Histories
 from tools.page.metrics import Metrics
+from tools.page.standing import standing
 from tools.page.values import shown
 
 HERE: Final = Path(__file__).parent
@@ -93,6 +95,7 @@ class Page:
         """The ASGI application, without its guard."""
         made: dict[str, tuple[View, str]] = {
             "/": (self.overview, "overview.html"),
+            "/cluster": (self.cluster, "cluster.html"),
             "/topics": (self.all_topics, "topics.html"),
             "/topic": (self.topic, "topic.html"),
             "/messages": (self.messages, "messages.html"),
@@ -173,6 +176,10 @@ class Page:
             "drawings": self._drawings(),
             "failure": self.metrics.failure if self.metrics is not None else None,
         }
+
+    def cluster(self, cluster: Cluster, query: Query) -> dict[str, Any]:
+        """Who does what, and how database and bucket answer."""
+        return standing(cluster, self.metrics)
 
     def _drawings(self) -> list[tuple[str, Any, str]]:
         """(what, picture, the number now) of the metrics."""

@@ -13,6 +13,7 @@ from tools.tests.page.conftest import HOSTILE, HOSTILE_GROUP, SECRET, Served
 
 VIEWS = {
     "/": "Cluster",
+    "/cluster": "Living brokers",
     "/topics": "orders",
     "/topic?name=orders": "retention.ms",
     "/messages?name=orders": "order-119",
