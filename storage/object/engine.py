@@ -81,8 +81,6 @@ TOGETHER: Final = 1000
 
 DIRECTORY_ID: Final = "directory.id"
 
-LEADER_EPOCH: Final = "leader_epoch"
-
 ATTEMPTS: Final = 8
 """Times that the control plane is asked for a change before its caller learns of the failure: some ten seconds."""
 
@@ -152,13 +150,12 @@ class ObjectStore:
         try:
             await self._control.open()
             found = await self._control.settle(DIRECTORY_ID, self._entropy.uuid())
-            epoch = await self._control.setting(LEADER_EPOCH)
+            await self._loading.learn_epoch(self._control)
             rows = await self._control.list_logs()
             positions = await self._control.positions([row.log_id for row in rows])
         except ControlPlaneError as error:
             raise StoreError(f"the cluster's database cannot be used: {error}") from error
         self._directory_id = format_uuid(found)
-        self._loading.leader_epoch = 0 if epoch is None else int(epoch)
         async for row, where in Slices().over(list(zip(rows, positions, strict=True))):
             if where is not None:
                 self._rows[row.name.topic_id, row.name.partition] = _Row(row.name, row.log_id, where)

@@ -48,7 +48,7 @@ from storage.object.control_plane import (
 )
 from storage.object.control_plane import Unavailable as DatabaseUnavailable
 from storage.object.limits import Limits
-from storage.object.loading import Loading
+from storage.object.loading import LEADER_EPOCH, Loading
 from storage.object.object_format import StoredRun as FooterRun
 from storage.object.object_format import encode_footer
 from storage.object.reading_back import batches_of
@@ -62,7 +62,6 @@ OBJECT_BYTES: Final = 24 << 20
 PARTS: Final = 1000
 """Of one object, at most."""
 ATTEMPTS: Final = 8
-LEADER_EPOCH: Final = "leader_epoch"
 SOURCE: Final = "import_source"
 
 Advance = Callable[[int], None]

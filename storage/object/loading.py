@@ -26,7 +26,7 @@ from kproto.batches.buffers import WritableBuffer
 from kproto.errors import ErrorCode, KafkaError
 from storage.object.bucket import Bucket, BucketError, ByteRange, ObjectMissing, Unavailable
 from storage.object.cache import CachedRun, run_of
-from storage.object.control_plane import RunKind, StoredRun
+from storage.object.control_plane import ControlPlane, RunKind, StoredRun
 from storage.object.limits import Limits
 from storage.object.object_format import (
     INDEXED_FROM,
@@ -40,6 +40,8 @@ from storage.seams.offload import Lane, Offload
 
 T = TypeVar("T")
 
+LEADER_EPOCH: Final = "leader_epoch"
+"""The cluster's setting that says it."""
 ATTEMPTS: Final = 3
 INDEXES: Final = 200
 """Indexes of segments that are remembered; one of 64 MiB has a thousand entries."""
@@ -75,9 +77,14 @@ class Loading:
         self._bucket = bucket
         self._offload = offload
         self.leader_epoch = 0
-        """Of batches that have none yet."""
+        """Of batches that have none yet: 0, or what the cluster's data was imported with (`learn_epoch`)."""
         self._flights: dict[tuple[str, int, int], _Flight] = {}
         self.indexes = SegmentIndexes(bucket, limits)
+
+    async def learn_epoch(self, control: ControlPlane) -> None:
+        """Ask what the cluster's leader epoch is. Raises ControlPlaneError."""
+        epoch = await control.setting(LEADER_EPOCH)
+        self.leader_epoch = 0 if epoch is None else int(epoch)
 
     async def load(
         self, wanted: Sequence[StoredRun], *, background: bool = False

@@ -93,6 +93,7 @@ class Export:
 
     async def plan(self) -> int:
         """Say what is to be exported, or read what was said before; bytes. Raises ExportFailed, ControlPlaneError."""
+        await self._loading.learn_epoch(self._control)
         try:
             known = self._disk.read_file(self._at(PLAN))
             if known is None:

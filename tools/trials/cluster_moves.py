@@ -155,6 +155,8 @@ def _read(address: str, count: int, *, committed: int = -1) -> Seen:
         if message is not None and message.error() is None:
             found.append(int(message.value() or b"-1"))
             epochs.append(message.leader_epoch() or 0)
+    if epochs != sorted(epochs):
+        raise Broken(f"the leader epochs of records fall: {list(dict.fromkeys(epochs))}")
     last = (len(found) if committed < 0 else committed) - 1
     if 0 <= last < len(found):
         place = TopicPartition(TOPIC, 0, found[last] + 1, leader_epoch=epochs[last])

@@ -95,6 +95,16 @@ async def test_a_directory_has_everything(tmp_path: Path) -> None:
     assert await served(tmp_path / "data", 1, cluster) == (0, 2, [(0, b"x"), (1, b"later")])
 
 
+async def test_what_the_cluster_has_appended_has_its_leader_epoch(tmp_path: Path) -> None:
+    """That of the import, and none that is older than what lies before it: epochs of a log never fall."""
+    made = await exporting(await filled(), tmp_path / "data")
+    await made.run()
+    await made.verify()
+    [segment] = (tmp_path / "data" / "orders-0").glob("*.log")
+    batches = whole_batches(segment.read_bytes())
+    assert (batches[-1][0].base_offset, batches[-1][0].partition_leader_epoch) == (11, 3)
+
+
 async def test_an_export_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     """Wherever the disk failed, the same words again make the directory whole, as of the first moment."""
     cluster = await filled()

@@ -26,7 +26,7 @@ class Written:
     """What one producer has written of one row's topic."""
 
     name: str
-    acknowledged: dict[tuple[int, int], int] = field(default_factory=dict)  # (partition, number) -> offset
+    acknowledged: dict[tuple[int, int], int | None] = field(default_factory=dict)  # (partition, number) -> offset
     failed: set[tuple[int, int]] = field(default_factory=set)
     moments: list[float] = field(default_factory=list)  # of acknowledgements
 
@@ -184,7 +184,8 @@ def judge(written: Sequence[Written], found: dict[int, list[tuple[int, bytes]]])
         for (partition, number), offset in each.acknowledged.items():
             places = offsets.get((name, partition, number), [])
             lost += not places
-            misplaced += bool(places) and offset not in places and offset >= 0
+            # Of a batch that was sent again, and whose first answer was lost, a client may know no offset.
+            misplaced += bool(places) and offset is not None and offset not in places
     moments = sorted(moment for each in written for moment in each.moments)
     silence = max((after - before for before, after in pairwise(moments)), default=0.0)
     return Verdict(
