@@ -283,6 +283,12 @@ class _Rest:
         return data[self._skip :]
 
 
+def _as_asked(host: str) -> bytes | str | None:
+    """A host as `getaddrinfo` is asked for it. As text it would be encoded by IDNA, whose tables take milliseconds to
+    import; most hosts need none."""
+    return host.encode("ascii") if host and host.isascii() else host or None
+
+
 class Listener:
     """One bound address. `port` is the real one, also if 0 was asked for."""
 
@@ -305,10 +311,11 @@ class Listener:
         self._sockets: list[socket.socket] = []
         try:
             candidates = socket.getaddrinfo(
-                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
+                _as_asked(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
             )
-        except OSError as error:
-            raise ListenError(f"listener {name}: cannot resolve the host {host!r}: {error.strerror}") from error
+        except (OSError, UnicodeError) as error:  # the latter of IDNA, for what no name of a host can be
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ListenError(f"listener {name}: cannot resolve the host {host!r}: {why}") from error
         wildcard = not host
         family, kind, proto, _, address = sorted(
             candidates, key=lambda found: found[0] == socket.AF_INET6, reverse=wildcard and socket.has_dualstack_ipv6()

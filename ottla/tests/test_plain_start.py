@@ -34,7 +34,7 @@ ASLEEP = (
 )  # fmt: skip
 """Rooms of Ottla's own that a plain start leaves alone."""
 
-HEAVY = ("asyncio", "http", "email", "sqlite3", "xml", "multiprocessing", "unittest")
+HEAVY = ("asyncio", "http", "email", "encodings.idna", "sqlite3", "stringprep", "xml", "multiprocessing", "unittest")
 """Parts of the standard library that have no business here."""
 
 SCRIPT = """

@@ -288,3 +288,10 @@ def test_an_address_to_come_back_to_says_its_zone(
         transport = SocketTransport(accepted)
         assert transport.local == reported
         assert transport.peer == ("fe80::2", 5), "limits count a host once, whatever interface it comes by"
+
+
+@pytest.mark.parametrize("host", ["a" * 70, "a..b", "\xe4" * 70], ids=ascii)
+def test_a_host_that_none_can_be_is_a_sentence(host: str) -> None:
+    """Whichever part of the resolver finds it out."""
+    with pytest.raises(ListenError, match=r"^listener PLAINTEXT: cannot resolve the host "):
+        Listener("PLAINTEXT", host, 0)
