@@ -4,8 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 CLIENTS := .compat/.prepared
+# Tests start hundreds of processes, and every worker loads every test: without compiled modules each of them compiles
+# all that it imports, a broker in 0.65 s of CPU instead of 0.4, and a worker collects in 25 s instead of 8.
+export PYTHONDONTWRITEBYTECODE :=
 # Processes that run tests: two for each core, since those with real clients mostly wait.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# A worker that dies is not replaced: pytest-xdist gives the files of a dead worker to none when the others have been
+# let go, and waits for them forever. So the run ends, and fails with the name of the test.
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: setup run cluster test portable kafka-tools programs engine-postgres examples compat lint wheel
 .DEFAULT_GOAL := setup
@@ -29,11 +35,11 @@ cluster: setup
 
 # All but tools/tidy, which `lint` runs.
 test: setup $(CLIENTS)
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tools/tidy
+	$(VENV)/bin/python -m pytest $(SPREAD) --ignore tools/tidy
 
 # The same with every fast path of Linux off, as on a platform that has none of them.
 portable: setup $(CLIENTS)
-	OTTLA_PORTABLE=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OTTLA_PORTABLE=1 $(VENV)/bin/python -m pytest $(SPREAD)
 
 # What clients in other languages need, as far as this machine has Java, Node.js and Go: tried once for each change of
 # what it is made from. Scenarios skip a client that is not there, and say why.
@@ -60,7 +66,7 @@ examples: setup $(CLIENTS)
 
 # All scenarios, those of the tools too, and the matrix.
 compat: setup $(CLIENTS)
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q compat_tests/scenarios --all-clients
+	$(VENV)/bin/python -m pytest $(SPREAD) -q compat_tests/scenarios --all-clients
 
 # Style, types, and the tests that keep the layering, the seams and the names.
 lint: setup

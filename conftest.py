@@ -10,6 +10,7 @@ A coroutine under Hypothesis' `@given` gets one `trio.run`, in real time, per ex
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
@@ -35,6 +36,17 @@ LONG = (
     "compat_tests/scenarios/test_transactions.py",
 )
 """Files of few and long tests: with several workers they are begun first, so that none runs alone in the end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays until the end: the garbage collector neither looks at it meanwhile nor afterwards."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
