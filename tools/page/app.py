@@ -117,7 +117,7 @@ class Page:
             Route("/raw", self.raw, methods=["GET"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ]
-        return Starlette(routes=routes)
+        return Starlette(routes=routes, exception_handlers={404: self._no_view})
 
     async def _answer(self, view: View, template: str, request: Request) -> Response:
         try:
@@ -126,6 +126,9 @@ class Page:
             return self._failed(error)
         context.setdefault("path", request.url.path)
         return HTMLResponse(self._templates.get_template(template).render(context))
+
+    async def _no_view(self, request: Request, _: Exception) -> Response:
+        return self._failed(NotThere(f"there is no view at {request.url.path}; those that there are stand above"))
 
     def _failed(self, error: Exception) -> Response:
         status = 404 if isinstance(error, NotThere) else 502

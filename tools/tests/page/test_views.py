@@ -148,6 +148,7 @@ def test_a_message_is_produced(served: Served) -> None:
         ("/messages?name=orders&partition=99", 404, "has no partition 99"),
         ("/message?name=orders&partition=0&offset=99999", 404, "has no record at 99999"),
         ("/group?id=nothing", 404, "there is no group nothing"),
+        ("/topics/orders", 404, "there is no view at /topics/orders"),
         ("/configs?broker=77", 404, "there is no broker 77"),
         ("/messages?name=orders&from=time&where=soon", 502, "is not a time"),
         ("/messages?name=orders&at=x", 502, "damaged"),
