@@ -31,12 +31,20 @@ from kproto.messages.describe_groups import DescribedGroup, DescribedGroupMember
 from kproto.messages.join_group import JoinGroupResponse, JoinGroupResponseMember
 from kproto.messages.list_groups import ListedGroup
 from kproto.messages.sync_group import SyncGroupResponse
-from kproto.schema.compile import DEFAULT_ELEMENT_BUDGET, decoder
+from kproto.schema.compile import decoder
 
 CLASSIC: Final = "classic"
 """The kind of these groups, as ListGroups shows it and filters by it."""
 
 CONSUMER_PROTOCOL_TYPE: Final = "consumer"
+VERSION_BYTES: Final = 2
+"""In front of a subscription."""
+NAMES_LOOKED_AT: Final = 30_000
+"""Of topics, in the subscriptions of a group's members at one time: some ten milliseconds."""
+MEMBER_WEIGHS: Final = 5
+"""As many names as a subscription takes time by itself."""
+SUBSCRIPTIONS_KNOWN: Final = 8
+"""Different ones that each member's is compared with before it is read."""
 REBALANCING: Final = frozenset({GroupState.PREPARING_REBALANCE, GroupState.COMPLETING_REBALANCE})
 
 
@@ -256,22 +264,33 @@ class ClassicGroup:
     def subscribed_among(self, topics: Iterable[str]) -> set[str]:
         """Those of `topics` that the members read, as far as their subscriptions can be parsed.
 
-        Members of a consumer group whose subscription means nothing to us may read anything, so all are returned;
-        groups of another kind have no topics.
+        Members of a consumer group whose subscription means nothing to us may read anything, so all are returned; and
+        so they are where members have more different subscriptions than one turn of the event loop can look at
+        (`NAMES_LOOKED_AT`). Groups of another kind have no topics.
         """
         if not self.uses_consumer_protocol:
             return set()
         wanted, subscribed = set(topics), set[str]()
-        # Most members say the same, and most questions are answered by the first of them.
-        for metadata in dict.fromkeys(member.metadata(self.protocol_name) for member in self.members.values()):
+        left = NAMES_LOOKED_AT
+        known: list[bytes] = []  # most members say the same, and add to it what they have and that is different
+        for member in self.members.values():
             if len(subscribed) == len(wanted):
                 break
+            metadata = member.metadata(self.protocol_name)
+            if metadata is None:
+                return wanted
+            if any(metadata.startswith(section, VERSION_BYTES) for section in known):
+                continue
             try:
-                if metadata is None:
-                    return wanted
-                subscribed |= wanted.intersection(_subscribed_topics(metadata))
+                names, end = _subscribed_topics(metadata, left)
             except ProtocolError:
                 return wanted
+            left -= len(names) + MEMBER_WEIGHS
+            if left <= 0:
+                return wanted
+            subscribed |= wanted.intersection(names)
+            if len(known) < SUBSCRIPTIONS_KNOWN:
+                known.append(metadata[VERSION_BYTES:end])
         return subscribed
 
     def described(self) -> DescribedGroup:
@@ -545,12 +564,13 @@ class ClassicGroup:
         assert self.initial is None or self.state is GroupState.PREPARING_REBALANCE
 
 
-def _subscribed_topics(metadata: bytes) -> Sequence[str]:
-    """The topics of a subscription, read as version 0: every version begins like it, also those not invented yet."""
-    if len(metadata) < 2:
+def _subscribed_topics(metadata: bytes, most: int) -> tuple[Sequence[str], int]:
+    """The topics of a subscription, and where their list ends, read as version 0: every version begins like it, also
+    those not invented yet. Raises ProtocolError, also for more than `most` of them."""
+    if len(metadata) < VERSION_BYTES:
         raise Truncated("a subscription starts with its version")
-    subscription, _ = decoder(ConsumerProtocolSubscription, 0)(memoryview(metadata), 2, DEFAULT_ELEMENT_BUDGET)
-    return subscription.topics
+    subscription, end = decoder(ConsumerProtocolSubscription, 0)(memoryview(metadata), VERSION_BYTES, most)
+    return subscription.topics, end - 4 - len(subscription.user_data or b"")
 
 
 def _written(member: ClassicMember, protocol_name: str | None, assignment: bytes) -> MemberMetadata:

@@ -135,9 +135,9 @@ def test_what_members_subscribe_to_alike_is_read_once(monkeypatch: pytest.Monkey
     read: list[bytes] = []
     read_topics = classic_group._subscribed_topics
 
-    def noted(metadata: bytes) -> Sequence[str]:
+    def noted(metadata: bytes, most: int) -> tuple[Sequence[str], int]:
         read.append(metadata)
-        return read_topics(metadata)
+        return read_topics(metadata, most)
 
     monkeypatch.setattr(classic_group, "_subscribed_topics", noted)
     shard = Shard()
@@ -146,6 +146,19 @@ def test_what_members_subscribe_to_alike_is_read_once(monkeypatch: pytest.Monkey
     read.clear()
     assert shard.delete_offsets(("t", 0), ("u", 0)) == [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC, ErrorCode.NONE]
     assert len(read) == 1
+
+
+@pytest.mark.parametrize(("names", "code"), [(10, ErrorCode.NONE), (30, ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC)])
+def test_subscriptions_of_very_many_names_protect_everything(
+    names: int, code: ErrorCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C4: 32 MB of them, which a group may have, took seconds of one turn, for each few partitions of one request."""
+    monkeypatch.setattr(classic_group, "NAMES_LOOKED_AT", 20)
+    shard = Shard()
+    member = shard.new_id()
+    shard.join(member, protocols={"range": subscription(*(f"t{number}" for number in range(names)))})
+    shard.sync(member, 1)
+    assert shard.delete_offsets(("t1", 0), ("u", 0)) == [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC, code]
 
 
 def test_a_subscription_that_cannot_be_read_protects_everything() -> None:
