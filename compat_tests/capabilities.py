@@ -7,6 +7,7 @@ from __future__ import annotations
 
 CAPABILITIES = {
     "tls": "connect in TLS, and show a certificate",
+    "delegation_tokens": "log in with a delegation token",
     "acks_0": "send without waiting for an acknowledgement",
     "gzip": "compress with gzip",
     "snappy": "compress with snappy",

@@ -43,6 +43,8 @@ class Address:
     mechanism: str | None = None
     user: str | None = None
     password: str | None = None
+    by_token: str | None = None
+    """`true` where user and password are those of a delegation token."""
 
     @classmethod
     def parse(cls, text: str) -> Address:
@@ -130,7 +132,7 @@ def provider(base: type[Any], token: str | None, *, later: bool) -> Any:
     return type("Token", (base,), {"token": awaited if later else at_once, "__init__": lambda self: None})()
 
 
-_SASL = ("mechanism", "user", "password")
+_SASL = ("mechanism", "user", "password", "by_token")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Producer
@@ -16,6 +17,7 @@ from compat_tests.clients.contract import Failed, Record, Refused
 from compat_tests.scenarios import needs
 from compat_tests.secured import Address, Files, sasl_settings
 from compat_tests.session import Session, read, values
+from compat_tests.tokens import Token, make_token
 
 USER, PASSWORD = "alice", "alice-secret, with=signs"
 SOON = 15.0
@@ -44,12 +46,16 @@ class Guarded:
             for result in admin.alter_user_scram_credentials([change]).values():
                 result.result(10)
 
-    def connect_as(self, user: str, password: str, protocol: str, mechanism: str) -> None:
-        """Let clients connect there from here on, and log in so."""
+    def connect_as(self, user: str, password: str, protocol: str, mechanism: str, *, by_token: bool = False) -> None:
+        """Let clients connect there from here on, and log in so; `by_token` where these are a delegation token's."""
         ca = self._files.of("ca") if protocol == "SASL_SSL" else None
         servers = f"localhost:{self._ports[protocol]}"
         address = Address(servers, protocol, ca=ca, mechanism=mechanism, user=user, password=password)
-        self.session.connect_to(str(address))
+        self.session.connect_to(str(replace(address, by_token="true") if by_token else address))
+
+    def token(self) -> Token:
+        """A delegation token of the user's."""
+        return make_token(self._ports["SASL_PLAINTEXT"], USER, PASSWORD)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +73,8 @@ def ports_of_sessions() -> dict[str, int]:
 @pytest.fixture
 def guarded(connect: Callable[..., Session], files: Files, ports: dict[str, int]) -> Guarded:
     """The client under test on a broker that asks who it is."""
-    return Guarded(connect("sasl", **sasl_settings(files, ports, {USER: PASSWORD})), files, ports)
+    settings = sasl_settings(files, ports, {USER: PASSWORD}) | {"delegation.token.secret.key": "of these scenarios"}
+    return Guarded(connect("sasl", **settings), files, ports)
 
 
 @needs("tls", "assign")
@@ -91,6 +98,22 @@ def test_a_client_logs_in(guarded: Guarded, protocol: str, mechanism: str) -> No
     records = [Record(b"%d" % number) for number in range(20)]
     session.producer().produce(partition.topic, records)
     assert values(read(session.reader(partition), 20)) == [record.value for record in records]
+
+
+@needs("tls", "assign", "delegation_tokens")
+@pytest.mark.parametrize(
+    ("protocol", "mechanism"), [("SASL_PLAINTEXT", "SCRAM-SHA-256"), ("SASL_SSL", "SCRAM-SHA-512")]
+)
+def test_a_delegation_token_lets_a_client_in(guarded: Guarded, protocol: str, mechanism: str) -> None:
+    """With a delegation token a client produces and reads, and with another secret it does not"""
+    session, token = guarded.session, guarded.token()
+    partition = session.partition()
+    guarded.connect_as(token.id, token.secret, protocol, mechanism, by_token=True)
+    session.producer().produce(partition.topic, [Record(b"x")])
+    assert values(read(session.reader(partition), 1)) == [b"x"]
+    guarded.connect_as(token.id, token.secret[::-1], protocol, mechanism, by_token=True)
+    with pytest.raises((Failed, Refused)):
+        session.producer(timeout=1.0).produce(partition.topic, [Record(b"x")])
 
 
 @needs("tls")

@@ -6,6 +6,7 @@ NAME = "aiokafka"
 NEEDS = "the package aiokafka"
 _ADMIN = "AIOKafkaAdminClient has no such call"
 CANNOT = {
+    "delegation_tokens": "it does not say in SCRAM that it has a token",
     "leave_for_a_while": "it speaks the classic protocol only",
     "consumer_protocol": "it speaks the classic protocol only",
     "null_headers": "its record builder takes headers of (str, bytes) only",

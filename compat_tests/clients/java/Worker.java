@@ -218,6 +218,9 @@ public class Worker {
     /** Kafka's login module of the mechanism. That of OAUTHBEARER makes a token for the user, which is not signed. */
     static String login(Map<String, String> parts) {
         String user = parts.get("user"), named = " required username=\"" + user + "\" password=\"" + parts.get("password") + "\"";
+        if (parts.containsKey("by_token")) {
+            named += " tokenauth=\"true\"";
+        }
         return switch (parts.get("mechanism")) {
             case "PLAIN" -> "plain.PlainLoginModule" + named;
             case "OAUTHBEARER" ->

@@ -5,6 +5,7 @@ from __future__ import annotations
 NAME = "kafka-python"
 NEEDS = "the package kafka-python (with its extras lz4, snappy and zstd)"
 CANNOT = {
+    "delegation_tokens": "it does not say in SCRAM that it has a token",
     "leave_for_a_while": "it speaks the classic protocol only",
     "consumer_protocol": "it speaks the classic protocol only",
     "config_errors": "KafkaAdminClient.describe_configs leaves errors out",

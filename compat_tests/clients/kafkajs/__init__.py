@@ -6,6 +6,7 @@ NAME = "kafkajs"
 NEEDS = "Node.js with kafkajs (python -m compat_tests prepare kafkajs)"
 _NATIVE = "kafkajs leaves this codec to add-ons that must be compiled"
 CANNOT = {
+    "delegation_tokens": "kafkajs does not say in SCRAM that it has a token",
     "leave_for_a_while": "it speaks the classic protocol only",
     "consumer_protocol": "it speaks the classic protocol only",
     "lz4": _NATIVE,

@@ -7,6 +7,7 @@ NEEDS = "the command kcat"
 _PROCESS = "a running kcat takes no orders"
 _ADMIN = "kcat changes and describes nothing"
 CANNOT = {
+    "delegation_tokens": "librdkafka does not say in SCRAM that it has a token",
     "tls": "kcat is given an address here, and no properties beside it",
     "leave_for_a_while": "the librdkafka that distributions build it with is older than the protocol",
     "consumer_protocol": "the librdkafka that distributions build it with is older than the protocol",

@@ -29,13 +29,14 @@ func secured(address string) []kgo.Opt {
 		options = append(options, kgo.DialTLSConfig(encrypting(parts)))
 	}
 	user, password := parts.Get("user"), parts.Get("password")
+	shared := scram.Auth{User: user, Pass: password, IsToken: parts.Has("by_token")}
 	switch parts.Get("mechanism") {
 	case "PLAIN":
 		options = append(options, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
 	case "SCRAM-SHA-256":
-		options = append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()))
+		options = append(options, kgo.SASL(shared.AsSha256Mechanism()))
 	case "SCRAM-SHA-512":
-		options = append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
+		options = append(options, kgo.SASL(shared.AsSha512Mechanism()))
 	case "OAUTHBEARER": // the password is the token
 		options = append(options, kgo.SASL(oauth.Auth{Token: password}.AsMechanism()))
 	}
