@@ -1,13 +1,15 @@
 -- A commit in the plain case, one statement for each kind of row. What is not plain is left alone, and
 -- storage/object/postgres/judged_commits.py does it with the rules of storage/producers.py.
 --
--- Errors: OT001 not plain, where several commits share a transaction; OT002 the key is known, likewise; OT003 fenced.
+-- Errors: OT001 not plain, of a simple commit and where several share a transaction; OT002 the key is known, likewise;
+-- OT003 fenced.
 --
 -- Order of locks, here and in every other function: a new row of obj, broker, part (ascending), then run, prod, aborted,
 -- then rows of obj that are there (ascending).
 --
--- Rows are locked in one statement and looked at in the next one. A single statement that locks a row of part and reads
--- prod would see the newest part and an older prod: under READ COMMITTED it is the statement that has a snapshot.
+-- Rows of part are locked in one statement, and prod is looked at in the next one. A single statement that locks a row
+-- of part and reads prod would see the newest part and an older prod: under READ COMMITTED it is the statement that has
+-- a snapshot.
 
 CREATE FUNCTION ottla.check_fence(p_node integer, p_incarnation uuid) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -27,8 +29,10 @@ END $$;
 -- is one visit of a log and one of a producer, where looking first would be two of each. What does not fit is found out
 -- by counting, and ends the transaction (OT001).
 --
--- Logs are visited in ascending order whatever the plan is: the lines come sorted, and so would rows of an index. The
--- producers' statement begins when all logs are locked, so it sees what earlier commits have made of them.
+-- Logs are visited in the ascending order of the lines, which the planner keeps as long as it joins from the lines to the
+-- rows. Conditions on the lines that always hold see to that: with three of them it expects a single line, for which no
+-- other plan is as cheap, however small the tables are when a session makes its plan. The producers' statement begins
+-- when all logs are locked, so it sees what earlier commits have made of them.
 CREATE FUNCTION ottla.commit_simple(
     p_obj bigint, p_expiration bigint, p_at bigint,
     r_part bigint[], r_count bigint[], r_pos integer[], r_len integer[], r_ts bigint[], r_expected bigint[],
@@ -37,7 +41,7 @@ CREATE FUNCTION ottla.commit_simple(
     OUT bases bigint[], OUT starts bigint[], OUT unstables bigint[], OUT sizes bigint[]
 )
 LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_known integer;
     v_new integer;
@@ -49,6 +53,7 @@ BEGIN
         FROM (
             SELECT * FROM unnest(r_part, r_count, r_pos, r_len, r_ts, r_expected, r_inline)
                 WITH ORDINALITY AS u (part_id, n, pos, len, ts, expected, inline, ord)
+            WHERE u.n > 0 AND u.pos >= 0 AND u.len > 0
             ORDER BY u.part_id OFFSET 0
         ) r
         WHERE p.part_id = r.part_id AND NOT p.deleted AND (r.expected IS NULL OR r.expected = p.next_offset)
@@ -77,7 +82,7 @@ BEGIN
         s4 = CASE WHEN q.epoch = p.epoch THEN p.s3 END, o4 = CASE WHEN q.epoch = p.epoch THEN p.o3 END,
         s5 = CASE WHEN q.epoch = p.epoch THEN p.s4 END, o5 = CASE WHEN q.epoch = p.epoch THEN p.o4 END
     FROM unnest(q_run, q_pid, q_epoch, q_first, q_next, q_ts) AS q (run, pid, epoch, first, next, ts)
-    WHERE p.part_id = r_part[q.run] AND p.pid = q.pid
+    WHERE q.run > 0 AND q.pid >= 0 AND q.first >= 0 AND p.part_id = r_part[q.run] AND p.pid = q.pid
         AND p.txn_start IS NULL AND p_at - p.seen < p_expiration AND q.epoch >= p.epoch
         AND q.first = CASE WHEN q.epoch = p.epoch THEN p.next_seq ELSE 0 END;
     GET DIAGNOSTICS v_known = ROW_COUNT;
