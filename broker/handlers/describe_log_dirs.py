@@ -26,6 +26,7 @@ from kproto.messages.describe_log_dirs import (
 from storage.seams.slices import Slices
 
 if TYPE_CHECKING:
+    from broker.brokers import Brokers
     from broker.context import RequestContext
     from storage.engine import LogDirectory
 
@@ -38,9 +39,30 @@ async def handle(request: DescribeLogDirsRequest, ctx: RequestContext) -> Descri
         asked = {}
         async for topic in slices.over(request.topics):
             asked.setdefault(topic.topic, set()).update(topic.partitions)
+    if ctx.brokers is not None:
+        await _learn_sizes(asked, ctx, ctx.brokers, slices)
     return DescribeLogDirsResponse(
         results=[await _describe(directory, asked, ctx, slices) for directory in await ctx.store.log_directories()]
     )
+
+
+async def _learn_sizes(
+    asked: dict[str, set[int]] | None, ctx: RequestContext, brokers: Brokers, slices: Slices
+) -> None:
+    """Let the store know how large the partitions are that are shown on this broker, for others may have made and
+    written them: those asked for as they are now, of all only those that it has not heard of. Raises KafkaError."""
+    known = {key for directory in await ctx.store.log_directories() for key in directory.sizes} if asked is None else ()
+    topics = ctx.cluster.image.topics
+    wanted: list[tuple[str, int]] = []
+    async for name in slices.over(list(topics if asked is None else asked)):
+        topic = topics.get(name)
+        if topic is None:
+            continue
+        async for partition in slices.over(topic.partitions if asked is None else sorted(asked[name])):
+            is_shown = partition in topic.partitions and brokers.node_id in brokers.replicas(topic, partition)
+            if is_shown and (name, partition) not in known:
+                wanted.append((name, partition))
+    await ctx.partitions.open_logs(wanted, slices)
 
 
 def refuse(request: DescribeLogDirsRequest, error: ErrorCode, version: int) -> DescribeLogDirsResponse:

@@ -268,6 +268,12 @@ class Stage:
         other._symbols = self._symbols
         return other
 
+    def at(self, site: Site) -> Stage:
+        """The same scenario at another broker of the cluster."""
+        other = Stage(site, self._scenario, self._api, self.version, self._answers)
+        other._symbols = self._symbols
+        return other
+
     def close(self) -> None:
         """Close the connection."""
         self._peer.close()

@@ -21,6 +21,7 @@ VERBS: dict[str, Verb] = {
         "tools.trials.differential.lives:main", "compare brokers that were reset or restored with what they should be"
     ),
     "compare-answers": Verb("tools.trials.differential.command:main", "compare our answers with those of Kafka"),
+    "compare-cluster": Verb("tools.trials.differential.cluster:main", "compare three of ours with three of Kafka's"),
     "kafka-cluster": Verb("tools.trials.kafka_cluster:main", "run an Apache Kafka of several nodes to compare with"),
     "compare-authorization": Verb(
         "tools.trials.authorization.command:main", "compare who is refused what with a secured Kafka"

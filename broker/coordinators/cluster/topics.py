@@ -318,5 +318,11 @@ def _check_growth(machine: ClusterMachine, topic: Topic, new: NewPartitions, rul
             )
         for node_ids in new.assignments:
             _check_replicas(node_ids, rules.brokers)
+            if len(node_ids) != topic.replication_factor:
+                raise KafkaError(
+                    ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                    f"the assignment has {len(node_ids)} replicas, and the topic's partitions have "
+                    f"{topic.replication_factor}",
+                )
     _check_room(machine, additional, rules)
     rules.count(additional)

@@ -12,6 +12,11 @@ import trio.testing
 from broker.tests.brokers.several import Several, several
 from kproto.batches.records import RecordData, build_batch
 from kproto.errors import ErrorCode
+from kproto.messages.create_partitions import (
+    CreatePartitionsAssignment,
+    CreatePartitionsRequest,
+    CreatePartitionsTopic,
+)
 from kproto.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kproto.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from kproto.messages.describe_cluster import DescribeClusterRequest
@@ -102,6 +107,21 @@ async def test_a_replication_factor_may_be_as_many_as_there_are_brokers(
         await trio.sleep(1)
         assert await create(cluster, 1, "two", factor=2) == ErrorCode.NONE
         assert await create(cluster, 1, "three", factor=3) == ErrorCode.INVALID_REPLICATION_FACTOR
+
+
+async def test_more_partitions_are_assigned_as_many_replicas_as_the_topic_has(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """As in Kafka, where partitions of a topic may differ in where their replicas are, and not in how many."""
+    async with several(monkeypatch) as cluster:
+        await trio.sleep(1)
+        assert await create(cluster, 1, "t", partitions=1) == ErrorCode.NONE
+        for replicas, code in (([3], ErrorCode.INVALID_REPLICA_ASSIGNMENT), ([3, 1], ErrorCode.NONE)):
+            wanted = CreatePartitionsTopic(
+                name="t", count=2, assignments=[CreatePartitionsAssignment(broker_ids=replicas)]
+            )
+            reply = await cluster.brokers[2].ask(CreatePartitionsRequest(topics=[wanted], timeout_ms=5000), 3)
+            assert reply.results[0].error_code == code
 
 
 async def test_of_brokers_that_create_the_same_topic_one_is_told_that_it_exists(

@@ -17,12 +17,14 @@ from tools.trials.wire.requests import Refusal
 
 
 def contender(number: int, database: str, objects: str, settings: Sequence[str] = ()) -> Contender:
-    """How the broker of this number is started."""
+    """How the broker of this number is started; in settings `{node}` stands for it."""
     command = (
         sys.executable, "-m", "ottla", "serve", "--no-environment", "--exit-with-parent", "--port", "{port}",
         "--cluster", database, "--objects", objects, "--node-id", str(number),
     )  # fmt: skip
-    return Contender(f"broker {number}", command, tuple(settings), "--set")
+    return Contender(
+        f"broker {number}", command, tuple(each.replace("{node}", str(number)) for each in settings), "--set"
+    )
 
 
 class Brokers:
