@@ -159,8 +159,8 @@ class ConsumerMember(Member):
         self.send(request, CONSUMER_HEARTBEAT)
 
     def beat(self) -> None:
-        if not self.epoch:  # not in the group yet: its first answer is still on its way
-            self.due = time.perf_counter() + self.interval
+        if not self.epoch:  # not in the group yet: a client says again all that joining takes
+            self.join()
             return
         beat = ConsumerGroupHeartbeatRequest(group_id=self.group, member_id=self.member_id, member_epoch=self.epoch)
         self.send(beat, CONSUMER_HEARTBEAT)
