@@ -5,7 +5,14 @@ it. A broker that is older than that refuses to start; one that is newer migrate
 that of several that start together one does it. A migration that older brokers can live with leaves `oldest` as it is:
 that is how a rolling upgrade works, broker by broker.
 
-The schema of a version is what the files in `sql/` make; how it comes from the version before it is a file of its own.
+The schema of a version is what the files in `sql/` make: tables (`schema.sql`) and functions (the others). A migration
+brings the tables from each version to the next by a file of its own (`to_N.sql`, where a version N has other tables),
+and makes all functions again. Functions of the same name and arguments must go on doing what an older broker expects.
+
+| version | what is new in it |
+| --- | --- |
+| 1 | everything |
+| 2 | the functions of commits visit each row once |
 """
 
 from __future__ import annotations
@@ -19,12 +26,17 @@ from storage.object.control_plane import NewerSchema
 from storage.object.postgres.connection import Connection, Refused, Statement
 from storage.object.postgres.values import number, text
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the schema that this code makes and understands."""
+OLDEST: Final = 1
+"""The oldest version whose brokers can use this one."""
+NEW_TABLES: Final = frozenset[int]()
+"""Versions that have a `to_N.sql`."""
 
 OLDEST_SERVER: Final = 160_000
 
-_PARTS: Final = ("schema", "commits", "reading", "upkeep", "membership")
+_TABLES: Final = "schema"
+_FUNCTIONS: Final = ("commits", "reading", "upkeep", "membership")
 
 _MISSING: Final = frozenset({"42P01", "3F000"})
 _LOOK: Final = Statement("look", "SELECT version, oldest, cluster_id FROM ottla.meta")
@@ -34,7 +46,10 @@ _COMMIT: Final = Statement("commit", "COMMIT")
 _ROLLBACK: Final = Statement("rollback", "ROLLBACK")
 _THERE: Final = Statement("there", "SELECT to_regclass('ottla.meta') IS NOT NULL")
 _NOTE: Final = Statement(
-    "note", "INSERT INTO ottla.meta (version, oldest, cluster_id) VALUES ($1::int, $1::int, $2::text)"
+    "note", "INSERT INTO ottla.meta (version, oldest, cluster_id) VALUES ($1::int, $2::int, $3::text)"
+)
+_NOTE_MIGRATION: Final = Statement(
+    "note_migration", "UPDATE ottla.meta SET version = $1::int, oldest = greatest(oldest, $2::int)"
 )
 
 
@@ -56,6 +71,9 @@ async def prepare(connection: Connection, place: str, invent: Callable[[], str])
         found = await _look(connection)
         if found is None:
             await _make(connection, invent)
+            found = await _look(connection)
+        elif found[0] < VERSION:
+            await _migrate(connection)
             found = await _look(connection)
     except Refused as error:
         raise StoreError(f"the database {place} cannot be prepared: {error}") from None
@@ -86,9 +104,27 @@ async def _make(connection: Connection, invent: Callable[[], str]) -> None:
         await connection.run([(_ROLLBACK, ())], changes=False)
         return
     try:
-        for part in _PARTS:
+        for part in (_TABLES, *_FUNCTIONS):
             await connection.script(sql(part))
-        await connection.run([(_NOTE, (number(VERSION), text(invent()))), (_COMMIT, ())], changes=True)
+        noted = _NOTE, (number(VERSION), number(OLDEST), text(invent()))
+        await connection.run([noted, (_COMMIT, ())], changes=True)
+    except BaseException:
+        connection.close()
+        raise
+
+
+async def _migrate(connection: Connection) -> None:
+    """Bring the schema to VERSION, unless another broker has meanwhile."""
+    _, _, ((version, _, _),) = await connection.run([(_BEGIN, ()), (_LOCK, ()), (_LOOK, ())], changes=False)
+    if version >= VERSION:
+        await connection.run([(_ROLLBACK, ())], changes=False)
+        return
+    try:
+        for step in sorted(NEW_TABLES.intersection(range(version + 1, VERSION + 1))):
+            await connection.script(sql(f"to_{step}"))
+        for part in _FUNCTIONS:
+            await connection.script(sql(part))
+        await connection.run([(_NOTE_MIGRATION, (number(VERSION), number(OLDEST))), (_COMMIT, ())], changes=True)
     except BaseException:
         connection.close()
         raise

@@ -11,7 +11,7 @@
 -- of part and reads prod would see the newest part and an older prod: under READ COMMITTED it is the statement that has
 -- a snapshot.
 
-CREATE FUNCTION ottla.check_fence(p_node integer, p_incarnation uuid) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ottla.check_fence(p_node integer, p_incarnation uuid) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM ottla.broker WHERE node_id = p_node AND incarnation = p_incarnation FOR KEY SHARE;
     IF NOT FOUND THEN
@@ -19,7 +19,7 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION ottla.lock_parts(p_parts bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ottla.lock_parts(p_parts bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM ottla.part WHERE part_id = ANY (p_parts) ORDER BY part_id FOR NO KEY UPDATE;
 END $$;
@@ -33,7 +33,7 @@ END $$;
 -- rows. Conditions on the lines that always hold see to that: with three of them it expects a single line, for which no
 -- other plan is as cheap, however small the tables are when a session makes its plan. The producers' statement begins
 -- when all logs are locked, so it sees what earlier commits have made of them.
-CREATE FUNCTION ottla.commit_simple(
+CREATE OR REPLACE FUNCTION ottla.commit_simple(
     p_obj bigint, p_expiration bigint, p_at bigint,
     r_part bigint[], r_count bigint[], r_pos integer[], r_len integer[], r_ts bigint[], r_expected bigint[],
     r_inline bytea[],
@@ -105,7 +105,7 @@ END $$;
 -- from the run's first; `k`: how many batches, at most 5. `own`: it has an epoch for each transaction. s1, d1 are the
 -- newest batch. A simple commit says less: all that is null there (kind and d are 0, k is 1).
 
-CREATE FUNCTION ottla.commit_producers(
+CREATE OR REPLACE FUNCTION ottla.commit_producers(
     p_bases bigint[], p_now bigint, r_part bigint[],
     q_run integer[], q_pid bigint[], q_epoch smallint[], q_next integer[], q_ts bigint[],
     q_kind smallint[], q_d bigint[], q_k integer[],
@@ -154,7 +154,7 @@ BEGIN
 END $$;
 
 -- What transactions change beside their producers: where stable data ends, and which transactions were aborted.
-CREATE FUNCTION ottla.commit_transactions(
+CREATE OR REPLACE FUNCTION ottla.commit_transactions(
     p_bases bigint[], p_now bigint, r_part bigint[],
     q_run integer[], q_pid bigint[], q_epoch smallint[], q_ts bigint[], q_kind smallint[], q_coordinator integer[],
     q_d bigint[]
@@ -203,7 +203,7 @@ END $$;
 
 -- `outcome`: 0 done; 1 not plain, and nothing has been done; 2 the key is known, and nothing has been done. A simple
 -- commit that turns out not to be plain is refused (OT001).
-CREATE FUNCTION ottla.commit_runs(
+CREATE OR REPLACE FUNCTION ottla.commit_runs(
     p_node integer, p_incarnation uuid, p_key text, p_bytes bigint, p_expiration bigint, p_inline_key_ms bigint,
     r_part bigint[], r_count bigint[], r_pos integer[], r_len integer[], r_ts bigint[], r_expected bigint[],
     r_inline bytea[],

@@ -2,7 +2,7 @@
 
 -- Take a node id for a new process. Returns how many milliseconds an older process of the same node id has left to
 -- live: then nothing has been done. 0: taken.
-CREATE FUNCTION ottla.take_node(p_node integer, p_incarnation uuid, p_lease bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION ottla.take_node(p_node integer, p_incarnation uuid, p_lease bigint) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
     v_now bigint;
@@ -22,7 +22,7 @@ BEGIN
 END $$;
 
 -- Those of these shards that no living broker has are the caller's from now on.
-CREATE FUNCTION ottla.claim_shards(p_node integer, p_incarnation uuid, p_topics text[], p_idx integer[]) RETURNS void
+CREATE OR REPLACE FUNCTION ottla.claim_shards(p_node integer, p_incarnation uuid, p_topics text[], p_idx integer[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     v_now bigint;

@@ -3,7 +3,7 @@
 -- Runs of several logs. `what`: 0 the log's positions (a start, b end, c first unstable, d bytes); 1 a run (a base,
 -- b last, c object, d largest timestamp); 2 an aborted transaction (a producer, b first offset, c marker). A log that is
 -- not there has no rows.
-CREATE FUNCTION ottla.runs(
+CREATE OR REPLACE FUNCTION ottla.runs(
     p_parts bigint[], p_starts bigint[], p_bytes bigint[], p_uptos bigint[], p_committed boolean[]
 ) RETURNS TABLE (
     question integer, what smallint, a bigint, b bigint, c bigint, d bigint, key text, pos integer, len integer,
@@ -45,7 +45,7 @@ BEGIN
 END $$;
 
 -- Aborted transactions that overlap [p_start, p_upto), in the order of their markers.
-CREATE FUNCTION ottla.aborted_in(p_part bigint, p_start bigint, p_upto bigint)
+CREATE OR REPLACE FUNCTION ottla.aborted_in(p_part bigint, p_start bigint, p_upto bigint)
 RETURNS TABLE (pid bigint, first_off bigint, last_off bigint)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -63,7 +63,7 @@ END $$;
 -- The `last` of the first run behind the log's start whose largest timestamp is at least p_time. The largest timestamps
 -- so far never fall, so they are searched by halves; behind what that finds, runs may be left whose predecessor with
 -- the large timestamp is gone.
-CREATE FUNCTION ottla.run_for_time(p_part bigint, p_time bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION ottla.run_for_time(p_part bigint, p_time bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_low bigint;
@@ -92,7 +92,7 @@ BEGIN
 END $$;
 
 -- The `last` of the run with the largest timestamp, the earliest of equals.
-CREATE FUNCTION ottla.run_of_latest(p_part bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION ottla.run_of_latest(p_part bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_start bigint;

@@ -1,4 +1,4 @@
--- Version 1 of the schema: everything that brokers have to agree on. The docstring of storage/object/control_plane.py
+-- The tables of the schema: everything that brokers have to agree on. The docstring of storage/object/control_plane.py
 -- says what the words mean. Numbers of milliseconds are since 1970, by this database's clock.
 --
 -- Rows are as narrow as can be, for each commit writes up to four of them for each log it touches: no foreign keys, no

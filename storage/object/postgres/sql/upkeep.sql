@@ -1,7 +1,7 @@
 -- What is done by and by. Each function does a bounded part of it, so that no lock is held for long.
 
 -- So many runs less lie in these objects. With the last one their end begins, p_grace milliseconds from now.
-CREATE FUNCTION ottla.release(p_objects bigint[], p_runs bigint[], p_grace bigint) RETURNS void
+CREATE OR REPLACE FUNCTION ottla.release(p_objects bigint[], p_runs bigint[], p_grace bigint) RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
@@ -15,7 +15,7 @@ BEGIN
 END $$;
 
 -- Move starts to where retention says. It looks at 500 runs of a log, and may be called again.
-CREATE FUNCTION ottla.expire(p_parts bigint[], p_ms bigint[], p_bytes bigint[])
+CREATE OR REPLACE FUNCTION ottla.expire(p_parts bigint[], p_ms bigint[], p_bytes bigint[])
 RETURNS TABLE (part_id bigint, log_start bigint, next_offset bigint, first_unstable bigint, bytes bigint)
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -59,7 +59,7 @@ BEGIN
 END $$;
 
 -- Take away runs before the start of their log, and all that deleted logs had; returns how many runs.
-CREATE FUNCTION ottla.trim(p_limit integer, p_grace bigint) RETURNS integer
+CREATE OR REPLACE FUNCTION ottla.trim(p_limit integer, p_grace bigint) RETURNS integer
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -107,7 +107,7 @@ END $$;
 
 -- Put new runs in the place of planned ones, log by log. s: planned, n: new, f: abort markers forgotten; each line says
 -- which log it is of, counted from 1.
-CREATE FUNCTION ottla.swap(
+CREATE OR REPLACE FUNCTION ottla.swap(
     p_node integer, p_incarnation uuid, p_key text, p_bytes bigint, p_inline_key_ms bigint, p_grace bigint,
     l_part bigint[],
     s_log integer[], s_base bigint[], s_last bigint[], s_obj bigint[], s_pos integer[], s_len integer[],
@@ -196,7 +196,7 @@ BEGIN
 END $$;
 
 -- Forget producers: those unused since p_before, and of logs with more than p_most those unused longest.
-CREATE FUNCTION ottla.expire_producers(p_before bigint, p_most integer, p_limit integer) RETURNS integer
+CREATE OR REPLACE FUNCTION ottla.expire_producers(p_before bigint, p_most integer, p_limit integer) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
     v_count integer;

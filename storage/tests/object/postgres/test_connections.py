@@ -16,6 +16,7 @@ from storage.object.postgres.connection import Connection, Refused, Statement
 from storage.object.postgres.conninfo import parse, reachable, shown
 from storage.object.postgres.control_plane import PostgresControlPlane
 from storage.object.postgres.pool import Pool
+from storage.object.postgres.schema import OLDEST, VERSION
 from storage.object.postgres.values import number, numbers, optional_numbers, raw, raws, text, texts, truths, uuid
 from storage.seams.clock import SystemClock
 from storage.seams.entropy import SystemEntropy
@@ -193,6 +194,33 @@ async def test_an_older_broker_refuses_a_newer_schema() -> None:
     third = plane(url, 3)
     await third.open()
     await third.close()
+
+
+async def test_a_newer_broker_migrates_an_older_schema() -> None:
+    """Several that start together do it once; the cluster stays the same, and older brokers may go on."""
+    url = shared_server().create_database()
+    database = url.rpartition("/")[2]
+    first = plane(url)
+    await first.open()
+    functions = (
+        "SELECT oid::regprocedure::text, prosrc FROM pg_proc WHERE pronamespace = 'ottla'::regnamespace ORDER BY 1"
+    )
+    made = shared_server().execute(functions, database)
+    older = (
+        "CREATE OR REPLACE FUNCTION ottla.check_fence(p_node integer, p_incarnation uuid) RETURNS void LANGUAGE plpgsql"
+    )
+    shared_server().execute(f"{older} AS $$ BEGIN RAISE EXCEPTION 'older'; END $$", database)
+    shared_server().execute("DROP FUNCTION ottla.lock_parts(bigint[])", database)
+    shared_server().execute("UPDATE ottla.meta SET version = 1, oldest = 1", database)
+    planes = [plane(url, node) for node in range(2, 5)]
+    async with trio.open_nursery() as nursery:
+        for each in planes:
+            nursery.start_soon(each.open)
+    assert {each.cluster_id for each in planes} == {first.cluster_id}
+    assert shared_server().execute(functions, database) == made
+    assert shared_server().execute("SELECT version, oldest FROM ottla.meta", database) == [(str(VERSION), str(OLDEST))]
+    for each in [first, *planes]:
+        await each.close()
 
 
 async def test_brokers_that_start_together_make_one_schema() -> None:
