@@ -171,7 +171,9 @@ async def test_a_reply_without_records_costs_nothing_when_nothing_is_pending() -
 
 async def test_replies_leave_in_the_order_of_their_appends() -> None:
     """Whatever becomes durable first, replies keep the log's order."""
-    async with hosted() as host:
+    store = FaultyStore(MemoryStore(SystemClock(), SeededEntropy(1)))
+    store.overlaps_appends = True
+    async with hosted(store) as host:
         order: list[int] = []
 
         async def adder(amount: int) -> None:
