@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from broker.handlers import SERVED_VERSIONS
 from kproto.errors import ProtocolError
@@ -29,6 +30,12 @@ class Scenario:
     api: type[Request]
     versions: range
     play: Play
+
+    @property
+    def module(self) -> str:
+        """The last part of the name of the module that says what is asked."""
+        function = self.play.func if isinstance(self.play, partial) else self.play
+        return function.__module__.rpartition(".")[2]
 
 
 _registered: dict[str, Scenario] = {}
@@ -56,7 +63,7 @@ def add_scenario(
 
 
 def registered() -> list[Scenario]:
-    """All scenarios, in the order in which they are declared."""
+    """All scenarios, in the order in which their modules were imported."""
     return list(_registered.values())
 
 

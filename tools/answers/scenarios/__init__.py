@@ -1,6 +1,7 @@
 """What is asked: one module per API (or family of them), each function a situation.
 
-The modules are imported in the order of the table below; importing one registers its scenarios.
+They are asked in the order of the table below, for some see what those before them have left. Importing a module
+registers its scenarios.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ MODULES = (
 
 
 def load() -> list[Scenario]:
-    """All scenarios, in order."""
+    """All scenarios, in order, whichever modules were imported before."""
     for module in MODULES:
         import_module(f"{__name__}.{module}")
-    return registered()
+    places = {module: place for place, module in enumerate(MODULES)}
+    return sorted(registered(), key=lambda each: places[each.module])

@@ -75,6 +75,12 @@ def test_another_release_is_not_recorded_by_mistake(kafkas: Answers) -> None:
     assert foreign_versions({**kafkas, VERSIONS_LISTED: changed}) == [f"Fetch 4-{APIS[1].newest + 1}"]
 
 
+def test_scenarios_have_one_order() -> None:
+    """Some see what those before them have left; which module was imported first is no matter."""
+    modules = list(dict.fromkeys(each.module for each in scenarios.load()))
+    assert modules == list(scenarios.MODULES)
+
+
 def test_the_page_shows_what_was_compared(ours: Answers, kafkas: Answers) -> None:
     """Every API, every variation, every reason; docs/compared-answers.md is such a page."""
     text = page(ours, compare(ours, kafkas, EXPLAINED))
