@@ -372,26 +372,26 @@ class Connection:
                 if reply is None:
                     continue
                 assert found is not None
-                if isinstance(reply, FirstPhase):
+                try:
                     await self._send(out)
-                    out = []
+                except BaseException:
+                    _give_up(reply)
+                    raise
+                out, size = [], 0
+                if isinstance(reply, FirstPhase):
                     reply = await dispatcher.finish(request, found, reply.coroutine, peer)
                     self._moved = trio.current_time()  # nearly: the reply is about to leave
                 if isinstance(reply, Later):
-                    await self._send(out)
-                    out = []
                     await self._enqueue((request, found, reply), nursery)
                     continue
                 if isinstance(reply, CoroutineType):
-                    await self._send(out)
-                    out = []
                     if found.eager:
                         await self._enqueue((request, found, reply), nursery)
                         continue
                     try:
                         await self._drained()
                     except BaseException:
-                        reply.close()
+                        _give_up(reply)
                         raise
                     protocol.rest()  # its handler may wait for long, and needs nothing of the buffer
                     reply = await dispatcher.finish(request, found, reply, peer)
@@ -566,6 +566,13 @@ class Connection:
 def _is_at_hand(reply: Any) -> bool:
     """Whether a queued reply can be sent without waiting for anything."""
     return reply.is_at_hand() if isinstance(reply, Later) else not isinstance(reply, CoroutineType)
+
+
+def _give_up(reply: Any) -> None:
+    """The client has gone before its request was worked on."""
+    waiting = reply.coroutine if isinstance(reply, FirstPhase) else reply
+    if isinstance(waiting, CoroutineType):
+        waiting.close()
 
 
 def _is_known(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from broker.context import FirstPhase
 from broker.network.watch import Ending
 from broker.testing.transports import MemoryTransport
 from broker.tests.network.served import Script, connection_on, request
@@ -50,6 +52,25 @@ async def test_an_error_of_ours_is_logged(code: int, lines: StringIO) -> None:
     assert await ended_by(code) is Ending.FAULT
     [line] = lines.getvalue().splitlines()
     assert json.loads(line)["event"] == "connection closed by a fault"
+
+
+@pytest.mark.parametrize("as_first_phase", [False, True])
+@pytest.mark.parametrize("eager", [False, True])
+async def test_work_that_a_client_did_not_wait_for_is_given_up(eager: bool, as_first_phase: bool) -> None:
+    """Its coroutine is closed, and not forgotten, which Python would complain about."""
+
+    async def work() -> None:
+        raise AssertionError("the client has gone")
+
+    waiting = work()
+    script = Script(_2=lambda: FirstPhase(waiting) if as_first_phase else waiting)
+    script.eager = eager
+    transport = BrokenTransport(errno.ECONNRESET)
+    connection, _ = connection_on(transport, script)
+    transport.deliver(request(1) + request(2))
+    await connection.serve()
+    assert script.begun == [1, 2]
+    assert inspect.getcoroutinestate(waiting) == inspect.CORO_CLOSED
 
 
 async def ended_by(code: int) -> Ending:
