@@ -32,7 +32,7 @@ from kproto.messages.sasl_handshake import SaslHandshakeRequest
 from kproto.schema.declare import Request
 from storage.membership import Endpoint, LiveBroker
 from storage.seams.entropy import Entropy
-from storage.seams.logging import get_logger
+from storage.seams.logging import RateLimitedLogger, get_logger
 
 ASK_SECONDS: Final = 3.0
 AT_ONCE: Final = 100
@@ -65,14 +65,16 @@ class Peers:
         self._connecting: dict[bytes, trio.Lock] = {}
         self._nursery: trio.Nursery | None = None
         self._begun = trio.Event()
-        self._logger = get_logger(__name__)
+        self._log = RateLimitedLogger(get_logger(__name__), trio.current_time)
 
     async def run(self) -> None:
         """Read what comes back, until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._begun.set()
-            await trio.sleep_forever()
+            while True:
+                await trio.sleep(1)
+                self._log.flush()
 
     async def ask(self, node_id: int, request: Request, version: int) -> Any:
         """The reply of the broker of this node id. Raises KafkaError(NETWORK_EXCEPTION)."""
@@ -87,7 +89,8 @@ class Peers:
                 return await link.ask(request, version)
         except (OSError, trio.TooSlowError, trio.BrokenResourceError, ProtocolError, Refusal, BadTls) as error:
             reason = str(error) or "no answer in time"
-            self._logger.warning("a broker could not be asked", node_id=node_id, reason=reason)
+            kind = f"broker {node_id} could not be asked"
+            self._log.warning("a broker could not be asked", kind=kind, node_id=node_id, reason=reason)
             raise KafkaError(ErrorCode.NETWORK_EXCEPTION, f"broker {node_id} could not be asked: {reason}") from error
 
     async def _link(self, broker: LiveBroker, place: Endpoint) -> _Link:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from storage.membership import Endpoint, LiveBroker, View
 from storage.seams.clock import SystemClock
 from storage.seams.disk import SystemDisk
 from storage.seams.entropy import SeededEntropy
+from storage.seams.logging import process_lines
 from storage.seams.offload import ThreadOffload
 
 SECRET = bytes(range(32))
@@ -154,3 +156,17 @@ async def test_a_connection_that_ends_before_the_question_is_sent(monkeypatch: p
         with pytest.raises(KafkaError) as refused:
             await is_answered(peers)
         assert refused.value.code is ErrorCode.NETWORK_EXCEPTION
+
+
+async def test_a_broker_that_does_not_answer_is_one_line_a_second() -> None:
+    """All shards ask again and again while it is down."""
+    lines = StringIO()
+    process_lines().configure(form="json", stream=lines)
+    try:
+        async with answering(AUTHORIZER, "PLAINTEXT", asking=bytes(32)) as (_, peers):
+            for _ in range(20):
+                with pytest.raises(KafkaError):
+                    await is_answered(peers)
+    finally:
+        process_lines().configure()
+    assert 1 <= lines.getvalue().count("a broker could not be asked") <= 3
