@@ -7,8 +7,8 @@ CLIENTS := .compat/.prepared
 # Tests start hundreds of processes, and every worker loads every test: without compiled modules each of them compiles
 # all that it imports, a broker in 0.65 s of CPU instead of 0.4, and a worker collects in 25 s instead of 8.
 export PYTHONDONTWRITEBYTECODE :=
-# Processes that run tests: two for each core, since those with real clients mostly wait.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Processes that run tests: three for each core, since those with real clients (a half of them) mostly wait.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 # A worker that dies is not replaced: pytest-xdist gives the files of a dead worker to none when the others have been
 # let go, and waits for them forever. So the run ends, and fails with the name of the test.
 SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0

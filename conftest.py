@@ -37,6 +37,8 @@ LONG = (
 )
 """Files of few and long tests: with several workers they are begun first, so that none runs alone in the end."""
 
+SCENARIOS = "compat_tests/scenarios/"
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
@@ -56,6 +58,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         sizes = Counter(paths)
         order = {path: (path not in LONG, -sizes[path]) for path in sizes}
         items[:] = [item for _, item in sorted(zip(paths, items, strict=True), key=lambda each: order[each[0]])]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """As `--dist loadfile`, but the scenarios of real clients are kept together on a half of the workers, which begin
+    with them: each worker that has any starts brokers and seven clients of its own, and a process of Java for one.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ScenariosTogether(LoadFileScheduling):
+        def _assign_work_unit(self, node: Any) -> None:
+            with_clients = self.nodes.index(node) % 2 == 0
+            wanted = (scope for scope in self.workqueue if scope.startswith(SCENARIOS) is with_clients)
+            if (scope := next(wanted, None)) is not None:
+                self.workqueue.move_to_end(scope, last=False)
+            super()._assign_work_unit(node)
+
+    return ScenariosTogether(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture
