@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tools.trials.benchmark import suite
+from tools.trials.benchmark import crowds, groups, suite, transactions
 from tools.trials.benchmark.command import report
 
 BOTH = ("ottla", "kafka")
@@ -49,3 +51,13 @@ def test_the_median_of_the_rounds_counts() -> None:
     for value in (1.0, 50.0, 2.0):
         found.add(FASTER, "ottla", value)
     assert dict(found.medians()) == {FASTER: {"ottla": 2.0}}
+
+
+@pytest.mark.parametrize("measurement", [crowds, groups, transactions])
+def test_without_words_all_is_measured(measurement: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """And a word that means nothing is said, with the usage."""
+    assert len(measurement.parse([]).what) > 1
+    with pytest.raises(SystemExit) as ended:
+        measurement.parse(["nonsense"])
+    assert ended.value.code == 2
+    assert "no measurement nonsense" in capsys.readouterr().err

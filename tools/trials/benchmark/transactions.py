@@ -34,6 +34,7 @@ TARGETS: Final = {
     "without syncs, 1 producer: transactions/s": Target(at_least=1.5),
 }
 LIMITS: Final = {VISIBLE: Target(at_most=20.0), LARGE: Target(at_least=0.9)}
+DURABILITIES: Final = ("durable", "without syncs")
 FLUSHED: Final = ("log.flush.interval.messages=1",)
 
 
@@ -134,16 +135,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options; prints usage and exits with 2 on words it does not know."""
     parser = argparse.ArgumentParser(prog="python -m tools.trials bench transactions", description=__doc__)
     parser.add_argument(
-        "what", nargs="*", choices=["durable", "without syncs", []], default=["durable", "without syncs"],
-        help="only this one",
-    )  # fmt: skip
+        "what", nargs="*", metavar="WHAT", default=[*DURABILITIES], help=f"{' or '.join(DURABILITIES)} (default: both)"
+    )
     parser.add_argument("--kafka", metavar="COMMAND", help="also Kafka: '... {port} {dir} {settings}'")
     parser.add_argument("--memory", default="/dev/shm", metavar="DIR", help="a folder in memory (default /dev/shm)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds per broker, alternating (default 3)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one measurement (default 3)")
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds of load before measuring (default 5)")
     parser.add_argument("--ends", type=int, default=50, help="ends of wide transactions in a round (default 50)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if unknown := set(options.what) - set(DURABILITIES):
+        parser.error(f"no measurement {', '.join(sorted(unknown))}")
+    return options
 
 
 if __name__ == "__main__":
