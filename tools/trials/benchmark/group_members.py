@@ -145,6 +145,7 @@ class ConsumerMember(Member):
         self.member_id = f"member-{number}"
         self.epoch = 0
         self.owns: list[tuple[bytes, list[int]]] = []
+        self._waits = False
 
     @property
     def partitions(self) -> list[int]:
@@ -158,7 +159,14 @@ class ConsumerMember(Member):
         )  # fmt: skip
         self.send(request, CONSUMER_HEARTBEAT)
 
+    def send(self, request: Request, version: int) -> None:
+        self._waits = True
+        super().send(request, version)
+
     def beat(self) -> None:
+        if self._waits:  # clients have one heartbeat under way; the epoch of a second one would be an old one
+            self.due = time.perf_counter() + self.interval
+            return
         if not self.epoch:  # not in the group yet: a client says again all that joining takes
             self.join()
             return
@@ -166,6 +174,7 @@ class ConsumerMember(Member):
         self.send(beat, CONSUMER_HEARTBEAT)
 
     def answered(self, reply: Any) -> None:
+        self._waits = False
         code = ErrorCode(reply.error_code)
         if code in AGAIN:
             self.join()
