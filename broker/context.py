@@ -7,6 +7,7 @@ until asked.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -68,7 +69,7 @@ class FirstPhase:
         self.coroutine = coroutine
 
 
-class Later:
+class Later(ABC):
     """What an eager handler returns for a reply that waits for something which can be asked whether it has come.
 
     As long as what is waited for `is_at_hand`, the connection sends the reply with those before it: a producer's five
@@ -77,17 +78,17 @@ class Later:
 
     __slots__ = ()
 
+    @abstractmethod
     def is_at_hand(self) -> bool:
         """Whether `reply` may be called: `wait` would not wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reply(self) -> Response:
         """The reply, when it is at hand."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def wait(self) -> Response:
         """The reply, once it is there."""
-        raise NotImplementedError
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self.wait().__await__()
