@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import shutil
 import signal
 import socket
@@ -29,8 +30,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -131,13 +133,14 @@ class PostgresServer:
         process = self._process
         if process is not None:
             _signal(process.pid, signal.SIGSTOP)  # so that it makes no more of them
-            children = _children(process.pid)
-            for child in children:
-                _signal(child, signal.SIGKILL)
-            self._end(signal.SIGKILL)
-            deadline = time.monotonic() + READY_SECONDS
-            while any(map(_lives, children)) and time.monotonic() < deadline:
-                time.sleep(0.005)
+            with ExitStack() as held:
+                ends = [held.enter_context(_end_of(child)) for child in _children(process.pid)]
+                for end in ends:
+                    with suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(end.fileno(), signal.SIGKILL)
+                self._end(signal.SIGKILL)
+                for end in ends:
+                    select.select([end], [], [], READY_SECONDS)
 
     def pause(self, paused: bool) -> None:
         """Stop all its processes where they are, or let them go on."""
@@ -269,12 +272,10 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _lives(pid: int) -> bool:
-    """Whether a process has not ended; one that its parent has yet to hear of has."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
+def _end_of(child: int) -> FileIO:
+    """What can be read when a process has ended, one that its parent has yet to hear of included. The children of a
+    parent that is stopped cannot be replaced by others of their numbers."""
+    return FileIO(os.pidfd_open(child))
 
 
 _DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG, linux/prctl.h

@@ -34,7 +34,7 @@ from typing import Final
 
 from kproto.errors import ErrorCode, ProtocolError
 from kproto.messages.describe_cluster import DescribeClusterRequest
-from tools.trials.brokers import quiet_port
+from tools.trials.brokers import pause, quiet_port
 from tools.trials.wire.client import WireClient
 from tools.trials.wire.requests import Refusal
 
@@ -55,8 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         nodes.start()
         print(f"ready {nodes.bootstrap}", flush=True)
-        while nodes.run():
-            time.sleep(0.2)
+        nodes.wait()
         print(f"a node has ended; the ends of all logs:\n{nodes.last_words()}", file=sys.stderr)
         return 1
     finally:
@@ -116,7 +115,11 @@ class Nodes:
             while not self._knows_all(node):
                 if not self.run() or time.monotonic() > deadline:
                     raise SystemExit(f"the nodes did not start; the ends of all logs:\n{self.last_words()}")
-                time.sleep(0.2)
+                pause(0.2)
+
+    def wait(self) -> None:
+        """Return when one of them has ended."""
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
 
     def run(self) -> bool:
         """Whether all of them do."""

@@ -32,6 +32,7 @@ class Written:
     acknowledged: dict[tuple[int, int], int | None] = field(default_factory=dict)  # (partition, number) -> offset
     failed: set[tuple[int, int]] = field(default_factory=set)
     moments: list[float] = field(default_factory=list)  # of acknowledgements
+    has_begun: threading.Event = field(default_factory=threading.Event)  # set at the first of them
 
 
 class Verdict(NamedTuple):
@@ -70,9 +71,9 @@ class Load:
         """Return when each producer has got an answer: a failure before that would cost no silence that is seen.
         Raises AssertionError if that takes too long."""
         until = time.monotonic() + DELIVERY_MS / 1000
-        while not all(each.moments for each in self.written):
-            assert time.monotonic() < until, f"producers of {self._topic} get no answer"
-            time.sleep(0.02)
+        for each in self.written:
+            begun = each.has_begun.wait(until - time.monotonic())
+            assert begun, f"producers of {self._topic} get no answer"
 
     def stop(self) -> None:
         """Write no more, and wait until every record has its answer."""
@@ -104,6 +105,7 @@ class Load:
                     if error is None:
                         written.acknowledged[key] = message.offset()
                         written.moments.append(time.monotonic())
+                        written.has_begun.set()
                     else:
                         written.failed.add(key)
 
